@@ -1,0 +1,110 @@
+"""Downlinks, and the life of an actuation as one transition table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from baylight.domain.ids import DevEui
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """One command for a device. `id` is ours (the actuation's); the network server may answer with another.
+
+    `f_port` 1-223; `data` 1-242 bytes; `expires_at` is unique to the microsecond for each try, so that a try whose
+    answer was lost can be found again in the network server's queue.
+    """
+
+    id: UUID
+    dev_eui: DevEui
+    f_port: int
+    data: bytes
+    confirmed: bool
+    expires_at: datetime
+    application_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """An entry of the network server's downlink queue of a device."""
+
+    id: str
+    f_port: int
+    data: bytes
+    is_pending: bool
+    expires_at: datetime | None
+
+
+class ActuationStatus(StrEnum):
+    """Three proofs, three words: `transmitted` (a gateway sent it), `acknowledged` (the device confirmed it),
+    `shown` (the device reported that it shows it)."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    QUEUED = "queued"
+    TRANSMITTED = "transmitted"
+    ACKNOWLEDGED = "acknowledged"
+    SHOWN = "shown"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+_S = ActuationStatus
+TRANSITIONS: MappingProxyType[ActuationStatus, frozenset[ActuationStatus]] = MappingProxyType(
+    {
+        _S.PENDING: frozenset({_S.SENDING, _S.SUPERSEDED, _S.EXPIRED, _S.FAILED}),
+        _S.SENDING: frozenset(
+            {
+                _S.PENDING,
+                _S.QUEUED,
+                _S.TRANSMITTED,
+                _S.ACKNOWLEDGED,
+                _S.SHOWN,
+                _S.FAILED,
+                _S.EXPIRED,
+                _S.SUPERSEDED,
+            }
+        ),
+        _S.QUEUED: frozenset({_S.TRANSMITTED, _S.ACKNOWLEDGED, _S.SHOWN, _S.FAILED, _S.EXPIRED, _S.SUPERSEDED}),
+        _S.TRANSMITTED: frozenset({_S.ACKNOWLEDGED, _S.SHOWN, _S.FAILED, _S.SUPERSEDED}),
+        _S.ACKNOWLEDGED: frozenset({_S.SHOWN, _S.SUPERSEDED}),
+        _S.SHOWN: frozenset(),
+        _S.FAILED: frozenset(),
+        _S.EXPIRED: frozenset(),
+        _S.SUPERSEDED: frozenset(),
+    }
+)
+OUTSTANDING = frozenset({_S.SENDING, _S.QUEUED})
+"""At most one actuation of a display is in one of these: its command is with the network server."""
+
+
+class TriggerType(StrEnum):
+    """Why an actuation or a state change came about. The first five are the proposal's."""
+
+    SENSOR_UPLINK = "sensor_uplink"
+    API_RESERVATION = "api_reservation"
+    MANUAL_OVERRIDE = "manual_override"
+    SYSTEM_CLEANUP = "system_cleanup"
+    RESERVATION_EXPIRED = "reservation_expired"
+    RESERVATION_STARTED = "reservation_started"
+    RECONCILIATION = "reconciliation"
+    REJOIN_RECOVERY = "rejoin_recovery"
+    MAINTENANCE = "maintenance"
+    SENSOR_SILENT = "sensor_silent"
+    ASSIGNMENT = "assignment"
+
+
+class SyncStatus(StrEnum):
+    """Whether a display shows what it must."""
+
+    IN_SYNC = "in_sync"
+    PENDING = "pending"
+    DRIFTED = "drifted"
+    UNREACHABLE = "unreachable"
+    MISCONFIGURED = "misconfigured"
+    UNKNOWN = "unknown"

@@ -1,0 +1,219 @@
+"""States, and the decision: what a space's light must show, and why. Pure: `now` is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+
+class State(StrEnum):
+    """State of a space. UNKNOWN is a state of its own: silence is never shown as FREE."""
+
+    FREE = "FREE"
+    OCCUPIED = "OCCUPIED"
+    RESERVED = "RESERVED"
+    MAINTENANCE = "MAINTENANCE"
+    OUT_OF_ORDER = "OUT_OF_ORDER"
+    UNKNOWN = "UNKNOWN"
+
+
+class Occupancy(StrEnum):
+    """A positive statement of a sensor. "No occupancy in this frame" is None, never FREE."""
+
+    FREE = "FREE"
+    OCCUPIED = "OCCUPIED"
+
+
+class Reason(StrEnum):
+    """The rule that won. Order is precedence: the first rule of the table that matches."""
+
+    OVERRIDE = "override"
+    MAINTENANCE = "maintenance"
+    RESERVED_AND_TAKEN = "reserved_and_taken"
+    RESERVATION = "reservation"
+    RESERVATION_SOON = "reservation_soon"
+    SENSOR = "sensor"
+    SENSOR_DAMAGED = "sensor_damaged"
+    SENSOR_SILENT = "sensor_silent"
+    SENSOR_NEVER_HEARD = "sensor_never_heard"
+    NO_SENSOR = "no_sensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An operator's fixed state, valid in [`from_at`, `until_at`); None = open end."""
+
+    id: UUID
+    state: State
+    from_at: datetime
+    until_at: datetime | None
+    on_space: bool = True
+    """False if it was set on a location above the space; one on the space itself wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A live reservation's id and its interval [`start_at`, `end_at`)."""
+
+    id: UUID
+    start_at: datetime
+    end_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SensorView:
+    """What is known of the sensor of a space.
+
+    `occupancy_at`: when its last reading with occupancy was made, by the network server's clock (or ours).
+    `deadline`: the longest silence its type allows, counted from that reading: a frame without occupancy proves
+    that the radio lives, not that the bay is as it was.
+    """
+
+    occupancy: Occupancy | None
+    occupancy_at: datetime | None
+    deadline: timedelta
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that the decision for one space rests on."""
+
+    sensor: SensorView | None
+    overrides: tuple[Override, ...] = ()
+    bookings: tuple[Booking, ...] = ()
+    maintenance: bool = False
+    default_state: State = State.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Operator's choices. `reserved_soon`: how long before its start a reservation is shown."""
+
+    reserved_soon: timedelta = timedelta(minutes=15)
+    reserved_hides_occupied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A rule that was looked at: what it would have shown (None: it did not apply), and its fact in short."""
+
+    reason: Reason
+    state: State | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`cause`: id of the override or reservation that won. `next_change_at`: when time alone could change it."""
+
+    state: State
+    reason: Reason
+    considered: tuple[Considered, ...]
+    next_change_at: datetime | None
+    cause: UUID | None = None
+
+
+def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
+    """The whole table of rules, first match wins; total: it answers for every input.
+
+    `considered` lists every rule that applies, the winner first, so that "why" can tell what lost.
+    """
+    sensor = inputs.sensor
+    reading, silence = _sensor_says(sensor, now)
+    override = _override(inputs.overrides, now)
+    booking = next((b for b in inputs.bookings if b.start_at <= now < b.end_at), None)
+    soon = next(
+        (
+            b
+            for b in sorted(inputs.bookings, key=lambda b: b.start_at)
+            if now < b.start_at <= now + policy.reserved_soon
+        ),
+        None,
+    )
+
+    applies: list[tuple[Considered, UUID | None]] = []
+    if override is not None:
+        where = "space" if override.on_space else "location"
+        applies.append((Considered(Reason.OVERRIDE, override.state, f"override on the {where}"), override.id))
+    if inputs.maintenance:
+        applies.append((Considered(Reason.MAINTENANCE, State.MAINTENANCE, "in maintenance"), None))
+    if booking is not None:
+        until = f"reserved until {booking.end_at.isoformat()}"
+        if reading is Occupancy.OCCUPIED:
+            taken = State.RESERVED if policy.reserved_hides_occupied else State.OCCUPIED
+            applies.append((Considered(Reason.RESERVED_AND_TAKEN, taken, f"{until}, sensor says OCCUPIED"), booking.id))
+        else:
+            applies.append((Considered(Reason.RESERVATION, State.RESERVED, until), booking.id))
+    elif soon is not None and reading is not Occupancy.OCCUPIED:
+        applies.append(
+            (
+                Considered(Reason.RESERVATION_SOON, State.RESERVED, f"reserved from {soon.start_at.isoformat()}"),
+                soon.id,
+            )
+        )
+    applies.append((_sensor_rule(inputs, reading, silence), None))
+
+    winner, cause = applies[0]
+    assert winner.state is not None
+    return Decision(
+        state=winner.state,
+        reason=winner.reason,
+        considered=tuple(c for c, _ in applies),
+        next_change_at=_next_change(inputs, policy, now),
+        cause=cause,
+    )
+
+
+def _sensor_says(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | None, Reason]:
+    """The fresh statement of the sensor, or None and the reason of its silence."""
+    if sensor is None:
+        return None, Reason.NO_SENSOR
+    if sensor.damaged:
+        return None, Reason.SENSOR_DAMAGED
+    if sensor.occupancy is None or sensor.occupancy_at is None:
+        return None, Reason.SENSOR_NEVER_HEARD
+    if now - sensor.occupancy_at >= sensor.deadline:
+        return None, Reason.SENSOR_SILENT
+    return sensor.occupancy, Reason.SENSOR
+
+
+def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> Considered:
+    sensor = inputs.sensor
+    if sensor is None:
+        return Considered(Reason.NO_SENSOR, inputs.default_state, "no sensor assigned: the space's default state")
+    if reading is not None:
+        assert sensor.occupancy_at is not None
+        return Considered(
+            Reason.SENSOR,
+            State(reading.value),
+            f"sensor said {reading.value} at {sensor.occupancy_at.isoformat()}",
+        )
+    detail = {
+        Reason.SENSOR_DAMAGED: "sensor reports itself damaged",
+        Reason.SENSOR_NEVER_HEARD: "sensor has never told its occupancy",
+    }.get(silence, f"sensor silent for longer than {sensor.deadline}")
+    return Considered(silence, State.UNKNOWN, detail)
+
+
+def _override(overrides: tuple[Override, ...], now: datetime) -> Override | None:
+    """The override in force: on the space before on a location, then the latest begun."""
+    valid = [o for o in overrides if o.from_at <= now and (o.until_at is None or now < o.until_at)]
+    return max(valid, key=lambda o: (o.on_space, o.from_at, o.id), default=None)
+
+
+def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | None:
+    """Earliest edge after `now` of any interval that the decision reads; an edge that changes nothing is harmless."""
+    edges: list[datetime] = []
+    for override in inputs.overrides:
+        edges.append(override.from_at)
+        if override.until_at is not None:
+            edges.append(override.until_at)
+    for booking in inputs.bookings:
+        edges += [booking.start_at - policy.reserved_soon, booking.start_at, booking.end_at]
+    sensor = inputs.sensor
+    if sensor is not None and sensor.occupancy_at is not None and not sensor.damaged:
+        edges.append(sensor.occupancy_at + sensor.deadline)
+    return min((edge for edge in edges if edge > now), default=None)

@@ -1,0 +1,1 @@
+"""ChirpStack's gRPC wire format: `chirpstack.proto` and the module generated from it (`make protocol`)."""
