@@ -1,0 +1,64 @@
+"""Everything that can be set, from the environment (`BAYLIGHT_…`). `baylight settings` prints this page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of `baylight serve`. Each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="BAYLIGHT_", extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 to 18, e.g. postgresql://baylight:…@db.example/baylight"
+    )
+    database_pool_size: int = Field(10, ge=2, le=100, description="most connections of one process")
+
+    mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that the network server publishes to")
+    mqtt_port: int = Field(1883, ge=1, le=65535, description="its port (8883 with TLS)")
+    mqtt_user: str | None = Field(None, description="user name at the broker")
+    mqtt_password: SecretStr | None = Field(None, description="password at the broker")
+    mqtt_tls: bool = Field(False, description="connect with TLS")
+    mqtt_ca: Path | None = Field(None, description="CA certificates (PEM) to trust instead of the system's")
+    mqtt_client_cert: Path | None = Field(None, description="client certificate (PEM)")
+    mqtt_client_key: Path | None = Field(None, description="its private key (PEM)")
+    mqtt_client_id: str = Field(
+        "baylight", description="client id; its session at the broker outlives a restart. One per process"
+    )
+    mqtt_session_expiry_s: int = Field(
+        7 * 86400, ge=60, description="how long the broker keeps messages for an absent process"
+    )
+    mqtt_share_group: str | None = Field(
+        None, description="name of the MQTT 5 shared subscription; set it (the same for all) to run several processes"
+    )
+    mqtt_topic: str = Field("application/+/device/+/event/+", description="ChirpStack's event topics")
+
+    chirpstack_api: str | None = Field(
+        None, description="host:port of ChirpStack's gRPC API; unset: downlinks go by MQTT command/down"
+    )
+    chirpstack_api_key: SecretStr | None = Field(None, description="API key made in ChirpStack's web interface")
+    chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
+
+    http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")
+    http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes a free one")
+
+    reserved_soon_s: int = Field(900, ge=0, description="how long before its start a reservation is shown")
+    reserved_hides_occupied: bool = Field(
+        False, description="show RESERVED even while the sensor says OCCUPIED during a reservation"
+    )
+    downlink_ttl_s: int = Field(
+        60, ge=5, description="after this a downlink that was not sent is given up and sent anew"
+    )
+    report_timeout_s: int = Field(
+        60, ge=5, description="how long a display that was asked to may take to report what it shows"
+    )
+    uplink_retention_months: int = Field(25, ge=1, description="months of uplinks kept; older partitions are dropped")
+    actuation_retention_months: int = Field(37, ge=1, description="months of actuations kept")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
+    log_readable: bool = Field(False, description="lines for people instead of JSON")

@@ -1,0 +1,56 @@
+"""Connections to PostgreSQL, each with our codecs and session settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from baylight.errors import TransientError
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = Any
+    Pool = Any
+
+SESSION = {"application_name": "baylight", "timezone": "UTC", "search_path": "public", "jit": "off"}
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.CannotConnectNowError,
+)
+"""What asyncpg raises while the database is away, restarting or full: the same work may succeed later."""
+
+RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError, *AWAY)
+"""As AWAY, and the outcomes of a race that the next try will not meet."""
+
+
+async def open_pool(dsn: str, *, size: int = 10) -> Pool:
+    """A pool of up to `size` connections. Raises TransientError `database_away` if the server cannot be reached."""
+    try:
+        return await asyncpg.create_pool(
+            dsn, min_size=1, max_size=size, init=prepare, server_settings=SESSION, command_timeout=60
+        )
+    except AWAY as error:
+        raise TransientError("database_away", f"the database cannot be reached: {error}") from error
+
+
+async def prepare(connection: Connection) -> None:
+    """jsonb travels as Python values."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda raw: msgspec.json.decode(raw[1:]),
+        format="binary",
+    )

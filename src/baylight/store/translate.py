@@ -1,0 +1,43 @@
+"""A violated constraint, in words that say what to change. Truth is a constraint with a name that we know."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from baylight.errors import BaylightError, ConflictError, InputError
+
+_CONFLICTS = {
+    "reservations_no_overlap": ("space_taken", "the space is already reserved for part of that time"),
+    "reservations_request_id": ("request_id_used", "this request_id belongs to another reservation"),
+    "overrides_one_per_space": ("override_exists", "the space already has an override for part of that time"),
+    "overrides_one_per_location": ("override_exists", "the location already has an override for part of that time"),
+    "spaces_code_live": ("code_used", "another space has this code"),
+    "sensor_devices_dev_eui_key": ("dev_eui_used", "a sensor with this DevEUI is registered"),
+    "display_devices_dev_eui_key": ("dev_eui_used", "a display with this DevEUI is registered"),
+    "device_assignments_one_space_per_device": ("device_in_use", "the device serves another space"),
+    "device_assignments_one_device_per_space": ("role_taken", "the space has another device in this role"),
+    "locations_sibling_name": ("name_used", "a location of this kind and name lies there already"),
+}
+_INPUTS = {
+    "valid_times": ("bad_times", "the end must be after the start"),
+    "valid_duration": ("too_long", "a reservation lasts at most 24 hours"),
+    "sensor_devices_type_fk": ("unknown_device_type", "the device type is not in the catalogue"),
+    "display_devices_type_fk": ("unknown_device_type", "the device type is not in the catalogue"),
+    "sensor_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
+    "display_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
+    "display_devices_fport": ("bad_f_port", "an FPort is 1 to 223"),
+    "locations_no_cycle": ("location_cycle", "a location cannot lie below itself"),
+    "valid_gps": ("bad_position", "latitude and longitude go together, -90 to 90 and -180 to 180"),
+}
+
+
+def translate(error: asyncpg.PostgresError) -> BaylightError | None:
+    """The error that a caller understands, or None if the constraint is not one that a caller can violate."""
+    name = getattr(error, "constraint_name", None)
+    if name in _CONFLICTS:
+        code, message = _CONFLICTS[name]
+        return ConflictError(code, message, constraint=name)
+    if name in _INPUTS:
+        code, message = _INPUTS[name]
+        return InputError(code, message, constraint=name)
+    return None
