@@ -13,6 +13,8 @@ STATE_CHANNEL = "baylight_state"
 """Payload `<lowest id>-<highest id>` of the state_changes rows of one statement."""
 ACTUATIONS_CHANNEL = "baylight_actuations"
 """Empty payload: there are actuations to send."""
+DISPLAYS_CHANNEL = "baylight_displays"
+"""Empty payload: what a display must show, was sent or reports has changed."""
 RETRY_S = 1.0
 
 
