@@ -72,7 +72,7 @@ TRANSITIONS: MappingProxyType[ActuationStatus, frozenset[ActuationStatus]] = Map
         ),
         _S.QUEUED: frozenset({_S.TRANSMITTED, _S.ACKNOWLEDGED, _S.SHOWN, _S.FAILED, _S.EXPIRED, _S.SUPERSEDED}),
         _S.TRANSMITTED: frozenset({_S.ACKNOWLEDGED, _S.SHOWN, _S.FAILED, _S.SUPERSEDED}),
-        _S.ACKNOWLEDGED: frozenset({_S.SHOWN, _S.SUPERSEDED}),
+        _S.ACKNOWLEDGED: frozenset({_S.SHOWN, _S.FAILED, _S.SUPERSEDED}),
         _S.SHOWN: frozenset(),
         _S.FAILED: frozenset(),
         _S.EXPIRED: frozenset(),

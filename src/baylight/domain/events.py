@@ -107,3 +107,13 @@ class Ignored:
     """A well-formed message that Baylight has no use for; counted by `reason` (snake_case, bounded vocabulary)."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that could not be read: kept with its reason (code of the DeviceDataError), counted, never retried."""
+
+    topic: str
+    payload: bytes
+    reason: str
+    detail: str

@@ -152,7 +152,7 @@ RETURN CASE old_status
     )
     WHEN 'queued' THEN new_status IN ('transmitted', 'acknowledged', 'shown', 'failed', 'expired', 'superseded')
     WHEN 'transmitted' THEN new_status IN ('acknowledged', 'shown', 'failed', 'superseded')
-    WHEN 'acknowledged' THEN new_status IN ('shown', 'superseded')
+    WHEN 'acknowledged' THEN new_status IN ('shown', 'failed', 'superseded')
     ELSE false
 END;
 

@@ -1,0 +1,512 @@
+"""The closed loop of one display: desired, commanded, reported, and what follows when they differ.
+
+A `Shadow` is loaded, told what happened, and written back; it does no I/O and takes `now` as an argument. Codes are
+lower-case hex, as kept in `display_codes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from baylight.domain.downlink import OUTSTANDING, TRANSITIONS, ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.ids import DevEui, uuid7
+from baylight.domain.state import State
+
+PENDING, SENDING, QUEUED = ActuationStatus.PENDING, ActuationStatus.SENDING, ActuationStatus.QUEUED
+TRANSMITTED, ACKNOWLEDGED, SHOWN = ActuationStatus.TRANSMITTED, ActuationStatus.ACKNOWLEDGED, ActuationStatus.SHOWN
+FAILED, EXPIRED, SUPERSEDED = ActuationStatus.FAILED, ActuationStatus.EXPIRED, ActuationStatus.SUPERSEDED
+ON_ITS_WAY = frozenset({PENDING, SENDING, QUEUED})
+PROVEN_SENT = frozenset({TRANSMITTED, ACKNOWLEDGED})
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPolicy:
+    """`ttl`: after this the network server gives up a downlink that no gateway sent. `lease`: how long a sender may
+    take to tell the outcome. `grace`: how much later than the network server we believe in an expiry. `settle`: how
+    old a report may be that was made before the command arrived. `unreachable_after`: failures in a row."""
+
+    ttl: timedelta = timedelta(seconds=60)
+    report_timeout: timedelta = timedelta(seconds=60)
+    lease: timedelta = timedelta(seconds=30)
+    grace: timedelta = timedelta(seconds=5)
+    settle: timedelta = timedelta(seconds=2)
+    backoff: timedelta = timedelta(seconds=5)
+    backoff_most: timedelta = timedelta(minutes=15)
+    unreachable_after: int = 3
+
+    def wait(self, failures: int, seed: UUID | None) -> timedelta:
+        """Exponential back-off with up to a quarter of jitter; the same `seed` gives the same wait."""
+        base = min(self.backoff * 2 ** min(failures - 1, 10), self.backoff_most) if failures else timedelta()
+        return base * (1 + ((seed.int if seed else 0) & 0xFF) / 1024)
+
+
+@dataclass(slots=True, eq=False)
+class Actuation:
+    """A decision that a display must show something, and its delivery: one row of `actuations`."""
+
+    id: UUID
+    space_id: UUID
+    trigger_type: TriggerType
+    trigger_source: str | None
+    previous_state: State | None
+    new_state: State
+    code: str | None
+    f_port: int | None
+    confirmed: bool
+    created_at: datetime
+    status: ActuationStatus = PENDING
+    error: str | None = None
+    queue_id: str | None = None
+    retry_count: int = 0
+    next_attempt_at: datetime | None = None
+    expires_at: datetime | None = None
+    sent_at: datetime | None = None
+    transmitted_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    shown_at: datetime | None = None
+    superseded_by: UUID | None = None
+
+    def move(self, status: ActuationStatus) -> None:
+        """Raises ValueError for a step that TRANSITIONS does not have."""
+        if status not in TRANSITIONS[self.status]:
+            raise ValueError(f"actuation {self.id} cannot go from {self.status} to {status}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of `actuation_events`. `key`: same network event, same key; None for steps of our own."""
+
+    kind: str
+    at: datetime
+    actuation_id: UUID | None
+    detail: str | None = None
+    key: str | None = None
+    queue_id: str | None = None
+    downlink_id: int | None = None
+    f_cnt_down: int | None = None
+    gateway_id: str | None = None
+    attempt: int | None = None
+
+
+def _identical(first: str, second: str) -> bool:
+    return first == second
+
+
+@dataclass(slots=True)
+class Shadow:
+    """What is known of one display. `waiting`: its actuations that are not at an end, oldest first; at most one of
+    them is pending, and at most one outstanding."""
+
+    id: UUID
+    dev_eui: DevEui
+    codes: Mapping[str, str]
+    f_port: int
+    policy: LoopPolicy
+    confirmed: bool = False
+    usable: bool = True
+    """Enabled and not decommissioned: something may be sent to it."""
+    reports: bool = True
+    asked: bool = True
+    """Each command asks for a report; without, one comes with the next regular uplink."""
+    silent_after: timedelta = timedelta(hours=2)
+    same: Callable[[str, str], bool] = _identical
+    """Whether a person sees the same light for both codes."""
+    space_id: UUID | None = None
+    desired_state: State | None = None
+    desired_code: str | None = None
+    desired_at: datetime | None = None
+    commanded_id: UUID | None = None
+    reported_code: str | None = None
+    reported_at: datetime | None = None
+    sync_status: SyncStatus = SyncStatus.UNKNOWN
+    resend_after_uplink: bool = False
+    failures: int = 0
+    reconcile_at: datetime | None = None
+    last_join_at: datetime | None = None
+    heard_at: datetime | None = None
+    dev_addr: str | None = None
+    last_f_cnt: int | None = None
+    waiting: list[Actuation] = field(default_factory=list)
+    created: list[Actuation] = field(default_factory=list)
+    touched: dict[UUID, Actuation] = field(default_factory=dict)
+    """Actuations that were stored before and have changed."""
+    steps: list[Step] = field(default_factory=list)
+
+    # Decisions -------------------------------------------------------------------------------------------------
+
+    def desire(
+        self,
+        space_id: UUID,
+        state: State,
+        *,
+        previous: State | None,
+        trigger: TriggerType,
+        source: str | None,
+        now: datetime,
+    ) -> Actuation:
+        """The display must show `state` from now on; whatever still waited to be sent is superseded."""
+        code = self.codes.get(state)
+        actuation = Actuation(
+            id=uuid7(now),
+            space_id=space_id,
+            trigger_type=trigger,
+            trigger_source=source,
+            previous_state=previous,
+            new_state=state,
+            code=code,
+            f_port=self.f_port,
+            confirmed=self.confirmed,
+            created_at=now,
+        )
+        self.space_id = space_id
+        if (self.desired_state, self.desired_code) != (state, code):
+            self.desired_state, self.desired_code, self.desired_at, self.failures = state, code, now, 0
+        self._supersede(PENDING, by=actuation.id)
+        if problem := self._problem():
+            actuation.status, actuation.error = FAILED, problem
+        else:
+            actuation.next_attempt_at = now
+            self.waiting.append(actuation)
+            self.resend_after_uplink = False
+        self.created.append(actuation)
+        self._settle(now)
+        return actuation
+
+    def release(self, now: datetime) -> None:
+        """It serves no space any more: nothing is desired of it, nothing more is sent."""
+        for actuation in self._in(PENDING):
+            self._end(actuation, FAILED, "the display no longer serves the space", now)
+        self.desired_state = self.desired_code = self.desired_at = self.space_id = None
+        self.resend_after_uplink = False
+        self._settle(now)
+
+    # Sending ---------------------------------------------------------------------------------------------------
+
+    def take(self, now: datetime) -> Actuation | None:
+        """The actuation to hand to the network server now, marked as being sent; None if there is none or another
+        one is outstanding. `expires_at` is unique to the microsecond for this display."""
+        if any(a.status in OUTSTANDING for a in self.waiting):
+            return None
+        due = [a for a in self._in(PENDING) if a.next_attempt_at is None or a.next_attempt_at <= now]
+        if not due or self._problem():
+            return None
+        actuation = due[-1]
+        actuation.move(SENDING)
+        actuation.next_attempt_at = now + self.policy.lease
+        earlier = [a.expires_at for a in self.waiting if a.expires_at is not None]
+        actuation.expires_at = max([now + self.policy.ttl, *(at + timedelta(microseconds=1) for at in earlier)])
+        self._touch(actuation)
+        self.steps.append(Step("sending", now, actuation.id, attempt=actuation.retry_count + 1))
+        self._settle(now)
+        return actuation
+
+    def accepted(self, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
+        """The network server has it. Idempotent; too late an answer is noted and changes nothing."""
+        actuation = self._find(actuation_id)
+        if actuation is None or actuation.status is not SENDING:
+            self.steps.append(Step("queued", now, actuation_id, "answered after it was given up", queue_id=queue_id))
+            return
+        actuation.move(QUEUED)
+        actuation.queue_id, actuation.sent_at, actuation.next_attempt_at = queue_id, now, None
+        self._touch(actuation)
+        self.commanded_id = actuation.id
+        for older in [a for a in self.waiting if a.status in PROVEN_SENT and a.id < actuation.id]:
+            older.superseded_by = actuation.id
+            self._end(older, SUPERSEDED, None, now)
+        self.steps.append(Step("recovered" if recovered else "queued", now, actuation_id, queue_id=queue_id))
+        self._settle(now)
+
+    def refused(self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool) -> None:
+        """The network server did not take it: tried again later, or failed for good. Idempotent."""
+        actuation = self._find(actuation_id)
+        if actuation is None or actuation.status is not SENDING:
+            return
+        actuation.retry_count += 1
+        actuation.error = error
+        newer = any(a.id > actuation.id for a in self._in(PENDING))
+        if permanent:
+            self._fail(actuation, error, now)
+        elif newer:
+            actuation.superseded_by = self._in(PENDING)[-1].id
+            self._end(actuation, SUPERSEDED, error, now)
+        else:
+            actuation.move(PENDING)
+            actuation.next_attempt_at = now + self.policy.wait(actuation.retry_count, actuation.id)
+            actuation.expires_at = None
+            self._touch(actuation)
+            self.steps.append(Step("retry", now, actuation.id, error, attempt=actuation.retry_count))
+        self._settle(now)
+
+    # What the network server tells -------------------------------------------------------------------------------
+
+    def tx_ack(self, queue_id: str, at: datetime, step: Step) -> bool:
+        """A gateway sent the downlink. False if no actuation has that queue item (yet)."""
+        actuation = self._by_queue(queue_id)
+        self._note(step, actuation)
+        if actuation is None:
+            return False
+        if actuation.status in OUTSTANDING:
+            actuation.move(TRANSMITTED)
+            actuation.transmitted_at = at
+            self._touch(actuation)
+        self._settle(at)
+        return True
+
+    def ack(self, queue_id: str, acknowledged: bool, at: datetime, step: Step) -> bool:
+        """The device confirmed the downlink, or the network server gave up waiting for that."""
+        actuation = self._by_queue(queue_id)
+        self._note(step, actuation)
+        if actuation is None:
+            return False
+        if acknowledged:
+            if actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
+                actuation.move(ACKNOWLEDGED)
+                actuation.transmitted_at = actuation.transmitted_at or at
+                actuation.confirmed_at = at
+                self._touch(actuation)
+        elif actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
+            self._fail(actuation, "the device did not acknowledge it", at)
+        self._settle(at)
+        return True
+
+    def gave_up(self, queue_id: str | None, status: ActuationStatus, error: str, at: datetime, step: Step) -> bool:
+        """The network server dropped the downlink (`status` EXPIRED or FAILED)."""
+        actuation = self._by_queue(queue_id)
+        self._note(step, actuation)
+        if actuation is None:
+            return False
+        if actuation.status in OUTSTANDING:
+            self._fail(actuation, error, at, status)
+        self._settle(at)
+        return True
+
+    def trouble(self, step: Step) -> None:
+        """A line of the network server that ends nothing (a gateway refused one try): kept with the outstanding."""
+        self._note(step, next((a for a in self.waiting if a.status in OUTSTANDING), None))
+
+    def joined(self, observed_at: datetime, now: datetime) -> None:
+        """Its session began anew: what was on its way is lost, what it shows is its default light (often green).
+        Sent again after the next uplink, before which nothing reaches it. Idempotent."""
+        if self.last_join_at is not None and observed_at <= self.last_join_at:
+            return
+        self.last_join_at = observed_at
+        at = min(observed_at, now)
+        heard_since = self.heard_at is not None and self.heard_at > at
+        self.steps.append(Step("join", at, None, key=f"join:{self.dev_eui}:{observed_at.isoformat()}"))
+        self._session_lost(at, now)
+        if heard_since:
+            self._recover(now)
+        self._settle(now)
+
+    def heard(self, *, f_cnt: int | None, dev_addr: str | None, at: datetime, now: datetime) -> None:
+        """An uplink of its own, newer than all before; call before `report`. A counter that fell or another address
+        means that it rejoined, even if no join was seen."""
+        fell = f_cnt is not None and self.last_f_cnt is not None and f_cnt < self.last_f_cnt
+        moved = dev_addr is not None and self.dev_addr is not None and dev_addr != self.dev_addr
+        self.heard_at = at
+        self.last_f_cnt = f_cnt if f_cnt is not None else self.last_f_cnt
+        self.dev_addr = dev_addr or self.dev_addr
+        if (fell or moved) and not self.resend_after_uplink:
+            recent_join = self.last_join_at is not None and self.last_join_at > at - timedelta(minutes=5)
+            if not recent_join or not self._sent_since(self.last_join_at):
+                self._session_lost(at, now)
+        if self.resend_after_uplink:
+            self._recover(now)
+        self._settle(now)
+
+    def report(self, code: str, at: datetime, now: datetime) -> None:
+        """The display told what it shows; older reports than the newest are to be left out by the caller."""
+        before = self.reported_code
+        self.reported_code, self.reported_at = code, at
+        command = next((a for a in reversed(self.waiting) if a.status is not PENDING), None)
+        if command is not None and command.code is not None:
+            shows = self.same(command.code, code)
+            since = command.transmitted_at or command.sent_at or command.created_at
+            after = at >= since - self.policy.settle
+            if command.status in PROVEN_SENT:
+                if shows and after:
+                    self._shown(command, at)
+                elif not shows and at > since + self.policy.settle:
+                    self.steps.append(Step("drift", at, command.id, f"reports {code}, was sent {command.code}"))
+                    self._fail(command, f"the display reports {code}", now)
+            elif shows and after and before is not None and not self.same(command.code, before):
+                self._shown(command, at)  # its tx_ack is late or lost, the light itself is proof enough
+        elif self._drifted() and self.sync_status is SyncStatus.IN_SYNC:
+            self.steps.append(Step("drift", at, self.commanded_id, f"reports {code}, must show {self.desired_code}"))
+            self.reconcile_at = now
+        self._settle(now)
+        self.due(now)
+
+    # Time --------------------------------------------------------------------------------------------------------
+
+    def due(self, now: datetime) -> None:
+        """What time alone brings: given-up downlinks, missing reports, the next try, a display that fell silent."""
+        for actuation in list(self.waiting):
+            if actuation.status is QUEUED and actuation.expires_at is not None:
+                if actuation.expires_at + self.policy.grace <= now:
+                    self._fail(actuation, "no gateway sent it in time", now, EXPIRED)
+            elif actuation.status in PROVEN_SENT and self.reports:
+                if self._report_by(actuation) <= now and self._in(*ON_ITS_WAY) == []:
+                    self._fail(actuation, "the display did not report what it shows", now)
+        self._settle(now)
+        if (
+            self.sync_status in (SyncStatus.DRIFTED, SyncStatus.UNREACHABLE)
+            and not self.resend_after_uplink
+            and self.reconcile_at is not None
+            and self.reconcile_at <= now
+        ):
+            if self._drifted():
+                self._resend(TriggerType.RECONCILIATION, now)
+            self._settle(now)
+
+    def state_shown(self) -> State | None:
+        """The state whose code looks like what it reports (for a display that cannot report: what was sent)."""
+        if not self.reports:
+            sent = next((a for a in reversed(self.waiting) if a.status in PROVEN_SENT), None)
+            return sent.new_state if sent else None
+        if self.reported_code is None:
+            return None
+        if self.desired_code is not None and self.same(self.desired_code, self.reported_code):
+            return self.desired_state
+        return next((s for s in State if (c := self.codes.get(s)) and self.same(c, self.reported_code)), None)
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _problem(self) -> str | None:
+        if not self.usable:
+            return "the display is disabled or decommissioned"
+        if self.desired_code is None:
+            return f"the display has no code for {self.desired_state}: add one to its display_codes"
+        return None
+
+    def _drifted(self) -> bool:
+        """Whether it must show something else than it last told, or has not told."""
+        if self.desired_code is None:
+            return False
+        if not self.reports:
+            return not self._in(*PROVEN_SENT)
+        return self.reported_code is None or not self.same(self.desired_code, self.reported_code)
+
+    def _in(self, *status: ActuationStatus) -> list[Actuation]:
+        return [a for a in self.waiting if a.status in status]
+
+    def _find(self, actuation_id: UUID) -> Actuation | None:
+        return next((a for a in self.waiting if a.id == actuation_id), None)
+
+    def _by_queue(self, queue_id: str | None) -> Actuation | None:
+        return next((a for a in self.waiting if a.queue_id == queue_id), None) if queue_id else None
+
+    def _sent_since(self, at: datetime | None) -> bool:
+        return at is not None and any(a.sent_at is not None and a.sent_at >= at for a in self.waiting)
+
+    def _note(self, step: Step, actuation: Actuation | None) -> None:
+        self.steps.append(
+            Step(
+                step.kind,
+                step.at,
+                actuation.id if actuation else step.actuation_id,
+                step.detail,
+                step.key,
+                step.queue_id,
+                step.downlink_id,
+                step.f_cnt_down,
+                step.gateway_id,
+                step.attempt,
+            )
+        )
+
+    def _touch(self, actuation: Actuation) -> None:
+        if actuation not in self.created:
+            self.touched[actuation.id] = actuation
+
+    def _end(self, actuation: Actuation, status: ActuationStatus, detail: str | None, at: datetime) -> None:
+        actuation.move(status)
+        actuation.next_attempt_at = None
+        if status in (FAILED, EXPIRED):
+            actuation.error = detail
+        self._touch(actuation)
+        self.waiting.remove(actuation)
+        if status is not SHOWN:
+            self.steps.append(Step(status.value, at, actuation.id, detail))
+
+    def _supersede(self, status: ActuationStatus, *, by: UUID) -> None:
+        for actuation in self._in(status):
+            actuation.superseded_by = by
+            actuation.move(SUPERSEDED)
+            actuation.next_attempt_at = None
+            self._touch(actuation)
+            self.waiting.remove(actuation)
+
+    def _fail(self, actuation: Actuation, why: str, now: datetime, status: ActuationStatus = FAILED) -> None:
+        self._end(actuation, status, why, now)
+        self.failures += 1
+        self.reconcile_at = now + self.policy.wait(self.failures, actuation.id)
+
+    def _shown(self, actuation: Actuation, at: datetime) -> None:
+        actuation.shown_at = at
+        actuation.confirmed_at = actuation.confirmed_at or at
+        self._end(actuation, SHOWN, None, at)
+        self.steps.append(Step("reported", at, actuation.id, actuation.code))
+
+    def _session_lost(self, at: datetime, now: datetime) -> None:
+        for actuation in [a for a in self.waiting if a.status is not PENDING and not (a.sent_at and a.sent_at > at)]:
+            if actuation.status is not SENDING:
+                self._end(actuation, FAILED, "the display rejoined", now)
+        self.reported_code = None
+        self.resend_after_uplink = True
+
+    def _recover(self, now: datetime) -> None:
+        self.resend_after_uplink = False
+        if not self._in(PENDING) and not self._in(*OUTSTANDING):
+            self._resend(TriggerType.REJOIN_RECOVERY, now)
+
+    def _resend(self, trigger: TriggerType, now: datetime) -> None:
+        if self.desired_state is not None and self.space_id is not None and self._problem() is None:
+            self.desire(
+                self.space_id, self.desired_state, previous=self.desired_state, trigger=trigger, source=None, now=now
+            )
+
+    def _report_by(self, actuation: Actuation) -> datetime:
+        since = actuation.transmitted_at or actuation.confirmed_at or actuation.created_at
+        return since + (self.policy.report_timeout if self.asked else self.silent_after)
+
+    def _settle(self, now: datetime) -> None:
+        """`sync_status` and `reconcile_at` as they follow from the rest."""
+        sent = self._in(*PROVEN_SENT)
+        if self.desired_state is None:
+            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, None
+        elif self._problem():
+            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, None
+        elif self._in(*ON_ITS_WAY):
+            queued = self._in(QUEUED)
+            expires_at = queued[0].expires_at if queued else None
+            self.sync_status = SyncStatus.PENDING
+            self.reconcile_at = expires_at + self.policy.grace if expires_at else None
+        elif sent and self.reports:
+            self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent[-1])
+        elif not self._drifted():
+            self._settle_in_sync(now)
+        else:
+            hopeless = self.failures >= self.policy.unreachable_after
+            self.sync_status = SyncStatus.UNREACHABLE if hopeless else SyncStatus.DRIFTED
+            if self.resend_after_uplink:
+                self.reconcile_at = None
+            elif self.reconcile_at is None:
+                self.reconcile_at = now + self.policy.wait(self.failures, self.commanded_id)
+
+    def _settle_in_sync(self, now: datetime) -> None:
+        self.failures = 0
+        heard_at = max(filter(None, (self.heard_at, self.reported_at)), default=now)
+        if not self.reports:
+            self.sync_status, self.reconcile_at = SyncStatus.IN_SYNC, None
+        elif heard_at + self.silent_after <= now:
+            self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
+        else:
+            # Not later than needed, seldom written: a passed deadline is looked at again, and moves on.
+            self.sync_status = SyncStatus.IN_SYNC
+            if self.reconcile_at is None or not now < self.reconcile_at <= heard_at + self.silent_after:
+                self.reconcile_at = heard_at + self.silent_after

@@ -1,0 +1,290 @@
+"""Decides what spaces are, and makes their displays want it. Every writer of `spaces.current_state` comes through here.
+
+Locks are taken in one order by the whole program: sensors, spaces, displays, actuations, each by id; each statement
+sees what was committed before its locks were granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from baylight.domain.closed_loop import FAILED, Actuation, LoopPolicy, Shadow
+from baylight.domain.downlink import TriggerType
+from baylight.domain.ids import uuid7
+from baylight.domain.state import (
+    Booking,
+    Decision,
+    Inputs,
+    Occupancy,
+    Override,
+    Policy,
+    Reason,
+    SensorView,
+    State,
+    decide,
+)
+from baylight.services import shadows as shadow_store
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+_OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
+_OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of `state_changes`."""
+
+    space_id: UUID
+    previous: State
+    decision: Decision
+    trigger: TriggerType
+    source: str | None
+    at: datetime
+    observed_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Space:
+    """A locked space, its inputs, and what was decided in this transaction."""
+
+    id: UUID
+    code: str
+    location_id: UUID | None
+    sensor_id: UUID | None
+    display_id: UUID | None
+    state: State
+    reason: str | None
+    sensor_state: str | None
+    recompute_at: datetime | None
+    inputs: Inputs
+    changes: list[Change] = field(default_factory=list)
+    written: bool = True
+    """False once there is something to write."""
+
+    def evaluate(
+        self,
+        policy: Policy,
+        now: datetime,
+        trigger: TriggerType | None,
+        source: str | None,
+        observed_at: datetime | None = None,
+    ) -> bool:
+        """Decides anew; True if the state changed. `trigger` None: only time has passed, it follows from the rule."""
+        decision = decide(self.inputs, policy, now)
+        sensor = self.inputs.sensor
+        sensor_state = sensor.occupancy if sensor else None
+        if self.sensor_state != sensor_state:
+            self.sensor_state, self.written = sensor_state, False
+        due = decision.next_change_at
+        # Too early a look is harmless, a write for each heartbeat is not.
+        if due is None or self.recompute_at is None or not now < self.recompute_at <= due:
+            if due != self.recompute_at:
+                self.recompute_at, self.written = due, False
+        changed = decision.state is not self.state
+        if changed or decision.reason != self.reason:
+            if changed:
+                cause = trigger or _cause(decision.reason, self.reason)
+                by = source or (str(decision.cause) if decision.cause else None)
+                self.changes.append(Change(self.id, self.state, decision, cause, by, now, observed_at))
+            self.state, self.reason, self.written = decision.state, decision.reason, False
+        return changed
+
+
+def _cause(reason: Reason, before: str | None) -> TriggerType:
+    """What let time alone change the decision."""
+    if reason is Reason.OVERRIDE or before == Reason.OVERRIDE:
+        return TriggerType.MANUAL_OVERRIDE
+    if reason in _OF_RESERVATION:
+        return TriggerType.RESERVATION_STARTED
+    if before in _OF_RESERVATION:
+        return TriggerType.RESERVATION_EXPIRED
+    if reason is Reason.MAINTENANCE or before == Reason.MAINTENANCE:
+        return TriggerType.MAINTENANCE
+    return TriggerType.SENSOR_SILENT if reason in _OF_SENSOR else TriggerType.SYSTEM_CLEANUP
+
+
+async def redecide(
+    connection: Connection,
+    space_ids: Sequence[UUID],
+    *,
+    trigger: TriggerType | None,
+    source: str | None,
+    now: datetime,
+    policy: Policy,
+    released: Sequence[UUID] = (),
+) -> int:
+    """Decides spaces anew inside the caller's transaction and hands the result to their displays; returns how many
+    changed state. Idempotent: a second call changes nothing.
+
+    `source` is the id of who or what caused it (API key, reservation, override). `released`: displays that have just
+    stopped serving one of the spaces.
+    """
+    spaces = [to_space(row) for row in await connection.fetch(queries("decisions")["lock_spaces"], list(space_ids))]
+    await load_inputs(connection, spaces, now)
+    changed = sum(space.evaluate(policy, now, trigger, source) for space in spaces)
+    displays = {space.display_id for space in spaces if space.display_id}
+    shadows = await shadow_store.load(connection, displays | set(released), LoopPolicy())
+    for display_id in set(released) - displays:
+        if shadow := shadows.get(display_id):
+            shadow.release(now)
+    failed = actuate(spaces, shadows)
+    for space in spaces:
+        shadow = shadows.get(space.display_id) if space.display_id else None
+        wanted = (space.state, shadow.codes.get(space.state)) if shadow else None
+        if shadow and (shadow.desired_state, shadow.desired_code) != wanted:
+            cause = trigger or TriggerType.SYSTEM_CLEANUP
+            shadow.desire(space.id, space.state, previous=shadow.desired_state, trigger=cause, source=source, now=now)
+        elif shadow:
+            shadow.due(now)  # it may have been enabled again, or given the code that it lacked
+    await save(connection, spaces, now)
+    await shadow_store.insert_failed(connection, failed)
+    await shadow_store.save(connection, shadows.values())
+    return changed
+
+
+def actuate(spaces: Iterable[Space], shadows: Mapping[UUID, Shadow]) -> list[Actuation]:
+    """Gives each change to the display of its space, in the order of time. Returns failed actuations for the spaces
+    that have no display."""
+    failed = []
+    for space in spaces:
+        shadow = shadows.get(space.display_id) if space.display_id else None
+        for change in space.changes:
+            if shadow is not None:
+                shadow.desire(
+                    space.id,
+                    change.decision.state,
+                    previous=change.previous,
+                    trigger=change.trigger,
+                    source=change.source,
+                    now=change.at,
+                )
+            else:
+                failed.append(_no_display(change))
+    return failed
+
+
+def _no_display(change: Change) -> Actuation:
+    return Actuation(
+        id=uuid7(change.at),
+        space_id=change.space_id,
+        trigger_type=change.trigger,
+        trigger_source=change.source,
+        previous_state=change.previous,
+        new_state=change.decision.state,
+        code=None,
+        f_port=None,
+        confirmed=False,
+        created_at=change.at,
+        status=FAILED,
+        error="the space has no display",
+    )
+
+
+def to_space(row: asyncpg.Record) -> Space:
+    """A row of `lock_spaces`; its inputs are still those of a space without sensor."""
+    return Space(
+        id=row["id"],
+        code=row["code"],
+        location_id=row["location_id"],
+        sensor_id=row["sensor_device_id"],
+        display_id=row["display_device_id"],
+        state=State(row["current_state"]),
+        reason=row["state_reason"],
+        sensor_state=row["sensor_state"],
+        recompute_at=row["recompute_at"],
+        inputs=Inputs(None, maintenance=row["maintenance"], default_state=State(row["default_state"])),
+    )
+
+
+async def load_inputs(
+    connection: Connection, spaces: Sequence[Space], now: datetime, known: Mapping[UUID, SensorView] | None = None
+) -> None:
+    """Fills the inputs of locked spaces. `known`: views of sensors that the caller has locked and read."""
+    sql = queries("decisions")
+    views = dict(known or {})
+    missing = {space.sensor_id for space in spaces if space.sensor_id} - views.keys()
+    if missing:
+        views |= {row["id"]: to_view(row) for row in await connection.fetch(sql["sensors_of_spaces"], list(missing))}
+    rules: dict[UUID, list[asyncpg.Record]] = {}
+    places = [space.location_id for space in spaces]
+    for row in await connection.fetch(sql["rules_of_spaces"], [space.id for space in spaces], places, now):
+        rules.setdefault(row["space_id"], []).append(row)
+    for space in spaces:
+        space.inputs = replace(space.inputs, sensor=views.get(space.sensor_id) if space.sensor_id else None)
+        if found := rules.get(space.id):
+            space.inputs = _with_rules(space.inputs, found)
+
+
+def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
+    return replace(
+        inputs,
+        bookings=tuple(Booking(r["id"], r["from_at"], r["until_at"]) for r in rows if r["kind"] == "reservation"),
+        overrides=tuple(
+            Override(r["id"], State(r["state"]), r["from_at"], r["until_at"], on_space=r["kind"] == "override")
+            for r in rows
+            if r["kind"] in ("override", "location_override")
+        ),
+        maintenance=inputs.maintenance or any(r["kind"] == "maintenance" for r in rows),
+    )
+
+
+def to_view(row: asyncpg.Record) -> SensorView:
+    """A disabled or decommissioned sensor counts as one that was never heard."""
+    occupancy = Occupancy(row["occupancy"]) if row["occupancy"] and row["usable"] else None
+    return SensorView(occupancy, row["occupancy_at"], timedelta(seconds=row["deadline_s"]), row["damaged"])
+
+
+async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -> None:
+    """Writes spaces that differ from what is stored, and the history of their states."""
+    dirty = [space for space in spaces if not space.written]
+    if dirty:
+        rows = [
+            (
+                s.id,
+                s.state,
+                s.changes[-1].at if s.changes else None,
+                s.reason,
+                s.sensor_state,
+                s.recompute_at,
+                now,
+            )
+            for s in dirty
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(queries("decisions")["update_spaces"], *columns)
+    changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
+    if changes:
+        await connection.copy_records_to_table(
+            "state_changes",
+            columns=[
+                "space_id",
+                "previous_state",
+                "new_state",
+                "source",
+                "trigger_source",
+                "reason",
+                "timestamp",
+                "uplink_observed_at",
+                "considered",
+            ],
+            records=[
+                (
+                    c.space_id,
+                    c.previous,
+                    c.decision.state,
+                    c.trigger,
+                    c.source,
+                    c.decision.reason,
+                    c.at,
+                    c.observed_at,
+                    [{"reason": k.reason, "state": k.state, "detail": k.detail} for k in c.decision.considered],
+                )
+                for c in changes
+            ],
+        )

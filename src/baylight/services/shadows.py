@@ -1,0 +1,241 @@
+"""Loads and stores the shadows of displays. Whoever changes one holds the lock of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+import asyncpg
+
+from baylight.codecs.all import display_driver
+from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
+from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.ids import DevEui
+from baylight.domain.state import State
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+_ACTUATION_COLUMNS = (
+    "id space_id trigger_type trigger_source previous_state new_state display_device_id display_deveui display_code "
+    "fport confirmed status downlink_error next_attempt_at created_at superseded_by"
+).split()
+
+
+async def load(connection: Connection, ids: Iterable[UUID], policy: LoopPolicy) -> dict[UUID, Shadow]:
+    """Shadows by display id, their rows locked in id order; unknown ids are left out."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    sql = queries("shadows")
+    rows = await connection.fetch(sql["lock_displays"], wanted)
+    shadows = {row["id"]: _shadow(row, policy) for row in rows}
+    for row in await connection.fetch(sql["waiting_actuations"], wanted):
+        shadows[row["display_device_id"]].waiting.append(_actuation(row))
+    for row in await connection.fetch(sql["space_of_displays"], wanted):
+        shadows[row["display_device_id"]].space_id = row["space_id"]
+    return shadows
+
+
+async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
+    """Writes what changed: shadows, actuations, steps. One statement a table, whatever the number."""
+    changed = sorted(shadows, key=lambda s: s.id)
+    if not changed:
+        return
+    sql = queries("shadows")
+    await connection.execute(
+        sql["update_displays"],
+        *_columns(
+            [
+                (
+                    s.id,
+                    s.desired_state,
+                    s.desired_code,
+                    s.desired_at,
+                    s.commanded_id,
+                    s.reported_code,
+                    s.reported_at,
+                    s.sync_status,
+                    s.resend_after_uplink,
+                    s.failures,
+                    s.reconcile_at,
+                    s.last_join_at,
+                    s.heard_at,
+                    s.dev_addr,
+                    s.last_f_cnt,
+                )
+                for s in changed
+            ]
+        ),
+    )
+    await _save_actuations(connection, changed)
+    steps = [(s.dev_eui, step) for s in changed for step in s.steps]
+    if steps:
+        await connection.execute(
+            sql["insert_steps"],
+            *_columns(
+                [
+                    (
+                        step.at,
+                        step.actuation_id,
+                        dev_eui,
+                        step.kind,
+                        step.attempt,
+                        step.queue_id,
+                        step.downlink_id,
+                        step.f_cnt_down,
+                        step.gateway_id,
+                        step.detail,
+                        step.key,
+                    )
+                    for dev_eui, step in steps
+                ]
+            ),
+        )
+    await connection.execute(sql["announce"])
+
+
+async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:
+    """Actuations of spaces that have no display at all: rows that tell why nothing was sent."""
+    await _insert(connection, [(None, None, a) for a in failed])
+
+
+async def save_display_states(connection: Connection, shadows: Iterable[Shadow], now: datetime) -> None:
+    """Copies what displays are known to show to their spaces, whose rows the caller has locked."""
+    pairs = [(s.id, s.state_shown()) for s in shadows]
+    if pairs:
+        await connection.execute(queries("shadows")["update_display_states"], *_columns(pairs), now)
+
+
+async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> None:
+    await _insert(connection, [(s.id, s.dev_eui, a) for s in shadows for a in s.created])
+    touched = sorted((a for s in shadows for a in s.touched.values()), key=lambda a: a.id)
+    if not touched:
+        return
+    await connection.execute(
+        queries("shadows")["update_actuations"],
+        *_columns(
+            [
+                (
+                    a.id,
+                    a.status,
+                    a.error and a.error[:2000],
+                    a.queue_id,
+                    a.retry_count,
+                    a.next_attempt_at,
+                    a.expires_at,
+                    a.sent_at,
+                    a.transmitted_at,
+                    a.confirmed_at,
+                    a.shown_at,
+                    a.superseded_by,
+                )
+                for a in touched
+            ]
+        ),
+        touched[0].id,
+        touched[-1].id,
+    )
+
+
+async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui | None, Actuation]]) -> None:
+    if rows:
+        await connection.copy_records_to_table(
+            "actuations",
+            columns=_ACTUATION_COLUMNS,
+            records=[
+                (
+                    a.id,
+                    a.space_id,
+                    a.trigger_type,
+                    a.trigger_source,
+                    a.previous_state,
+                    a.new_state,
+                    display_id,
+                    dev_eui,
+                    a.code,
+                    a.f_port,
+                    a.confirmed,
+                    a.status,
+                    a.error,
+                    a.next_attempt_at,
+                    a.created_at,
+                    a.superseded_by,
+                )
+                for display_id, dev_eui, a in sorted(rows, key=lambda row: row[2].id)
+            ],
+        )
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
+    driver = display_driver(row["codec"])
+    return Shadow(
+        id=row["id"],
+        dev_eui=DevEui(row["dev_eui"]),
+        codes=row["display_codes"],
+        f_port=row["fport"],
+        policy=policy,
+        confirmed=row["confirmed_downlinks"],
+        usable=row["usable"],
+        reports=driver is not None and driver.reports,
+        asked=row["ask_report"],
+        silent_after=timedelta(seconds=row["silent_s"]),
+        same=_same(row["codec"]),
+        desired_state=State(row["desired_state"]) if row["desired_state"] else None,
+        desired_code=row["desired_code"],
+        desired_at=row["desired_at"],
+        commanded_id=row["commanded_actuation_id"],
+        reported_code=row["reported_code"],
+        reported_at=row["reported_at"],
+        sync_status=SyncStatus(row["sync_status"]),
+        resend_after_uplink=row["resend_after_uplink"],
+        failures=row["failures"],
+        reconcile_at=row["reconcile_at"],
+        last_join_at=row["last_join_at"],
+        heard_at=row["heard_network_at"],
+        dev_addr=row["dev_addr"],
+        last_f_cnt=row["last_f_cnt"],
+    )
+
+
+@cache
+def _same(codec: str) -> Callable[[str, str], bool]:
+    """Whether a person sees the same light for two codes, by the display's driver; without one, only equal codes."""
+    driver = display_driver(codec)
+
+    def same(first: str, second: str) -> bool:
+        return first == second or (
+            driver is not None and driver.reports and driver.shows(bytes.fromhex(first), bytes.fromhex(second))
+        )
+
+    return same
+
+
+def _actuation(row: asyncpg.Record) -> Actuation:
+    return Actuation(
+        id=row["id"],
+        space_id=row["space_id"],
+        trigger_type=TriggerType(row["trigger_type"]),
+        trigger_source=row["trigger_source"],
+        previous_state=State(row["previous_state"]) if row["previous_state"] else None,
+        new_state=State(row["new_state"]),
+        code=row["display_code"],
+        f_port=row["fport"],
+        confirmed=row["confirmed"],
+        created_at=row["created_at"],
+        status=ActuationStatus(row["status"]),
+        error=row["downlink_error"],
+        queue_id=row["downlink_queue_id"],
+        retry_count=row["retry_count"],
+        next_attempt_at=row["next_attempt_at"],
+        expires_at=row["expires_at"],
+        sent_at=row["sent_at"],
+        transmitted_at=row["transmitted_at"],
+        confirmed_at=row["confirmed_at"],
+        shown_at=row["shown_at"],
+    )

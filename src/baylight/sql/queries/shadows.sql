@@ -1,0 +1,137 @@
+-- name: lock_displays
+-- Displays with all that the closed loop needs of them, locked in id order. $1 ids.
+SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id,
+       d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
+       d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
+       d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at, d.heard_network_at,
+       d.dev_addr, d.last_f_cnt, t.codec, t.uplink_interval_s * t.silent_after_intervals AS silent_s,
+       coalesce((t.default_config ->> 'ask_report')::boolean, true) AS ask_report
+FROM display_devices AS d
+INNER JOIN device_types AS t ON t.code = d.device_type
+WHERE d.id = ANY($1::uuid[])
+ORDER BY d.id
+FOR NO KEY UPDATE OF d;
+
+-- name: waiting_actuations
+-- Actuations of displays that are not at an end, oldest first. $1 display ids.
+SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
+       confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
+       sent_at, transmitted_at, confirmed_at, shown_at
+FROM actuations
+WHERE display_device_id = ANY($1::uuid[])
+  AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
+ORDER BY id;
+
+-- name: space_of_displays
+-- The live space that each display serves (of a shared one, the first). $1 display ids.
+SELECT DISTINCT ON (display_device_id) display_device_id, id AS space_id
+FROM spaces
+WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
+ORDER BY display_device_id, code;
+
+-- name: displays_to_send
+-- Displays with a due actuation and none outstanding. $1 now, $2 most.
+SELECT a.display_device_id AS id, min(a.id::text) AS oldest
+FROM actuations AS a
+WHERE a.status = 'pending' AND coalesce(a.next_attempt_at <= $1, true)
+  AND NOT EXISTS (
+      SELECT 1 FROM actuations AS o
+      WHERE o.display_device_id = a.display_device_id AND o.status IN ('sending', 'queued')
+  )
+GROUP BY a.display_device_id
+ORDER BY oldest
+LIMIT $2;
+
+-- name: next_attempt
+-- When the next pending actuation falls due.
+SELECT min(coalesce(next_attempt_at, created_at)) AS at FROM actuations WHERE status = 'pending';
+
+-- name: displays_to_reconcile
+-- Displays that the closed loop must look at. $1 now, $2 most.
+SELECT id FROM display_devices WHERE reconcile_at <= $1 ORDER BY reconcile_at LIMIT $2;
+
+-- name: claim_displays
+-- Of given displays those that nobody else holds, locked. $1 ids.
+SELECT id FROM display_devices WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: lost_senders
+-- Actuations whose sender never told the outcome. $1 now, $2 most.
+SELECT id, display_device_id, display_deveui, expires_at FROM actuations
+WHERE status = 'sending' AND next_attempt_at <= $1
+ORDER BY id
+LIMIT $2;
+
+-- name: update_displays
+-- Writes shadows; columns in the order of the arrays.
+UPDATE display_devices AS d
+SET desired_state = n.desired_state, desired_code = n.desired_code, desired_at = n.desired_at,
+    commanded_actuation_id = n.commanded_actuation_id, reported_code = n.reported_code,
+    reported_at = n.reported_at, sync_status = n.sync_status, resend_after_uplink = n.resend_after_uplink,
+    failures = n.failures, reconcile_at = n.reconcile_at, last_join_at = n.last_join_at,
+    heard_network_at = n.heard_network_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[], $6::text[], $7::timestamptz[], $8::text[],
+    $9::boolean[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[],
+    $15::bigint[]
+) AS n (
+    id, desired_state, desired_code, desired_at, commanded_actuation_id, reported_code, reported_at, sync_status,
+    resend_after_uplink, failures, reconcile_at, last_join_at, heard_network_at, dev_addr, last_f_cnt
+)
+WHERE d.id = n.id;
+
+-- name: update_actuations
+-- Writes delivery columns; the range of ids lets the planner leave out partitions. $13 lowest id, $14 highest.
+UPDATE actuations AS a
+SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
+    next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,
+    downlink_sent = n.sent_at IS NOT NULL,
+    response_time_ms = extract(epoch FROM n.sent_at - a.created_at) * 1000,
+    transmitted_at = n.transmitted_at, confirmed_at = n.confirmed_at, shown_at = n.shown_at,
+    superseded_by = n.superseded_by
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
+    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::uuid[]
+) AS n (
+    id, status, error, queue_id, retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at,
+    shown_at, superseded_by
+)
+WHERE a.id = n.id AND a.id BETWEEN $13 AND $14;
+
+-- name: insert_steps
+-- Appends steps; a network event that is known already changes nothing.
+INSERT INTO actuation_events (
+    at, actuation_id, dev_eui, kind, attempt, downlink_queue_id, downlink_id, f_cnt_down, gateway_id, detail, event_key
+)
+SELECT * FROM unnest(
+    $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[],
+    $9::text[], $10::text[], $11::text[]
+)
+ON CONFLICT (event_key) DO NOTHING;
+
+-- name: unmatched_steps
+-- Network events that came before the answer to the enqueue call. $1 queue item ids.
+SELECT id, at, kind, downlink_queue_id, detail FROM actuation_events
+WHERE downlink_queue_id = ANY($1::text[]) AND actuation_id IS NULL
+ORDER BY id;
+
+-- name: unmatched_of_display
+-- The same for one display whose sender was lost. $1 dev_eui, $2 since.
+SELECT downlink_queue_id FROM actuation_events
+WHERE dev_eui = $1 AND actuation_id IS NULL AND kind = 'tx_ack' AND received_at >= $2
+ORDER BY id DESC
+LIMIT 1;
+
+-- name: match_steps
+-- $1 queue item ids, $2 actuation ids (same order).
+UPDATE actuation_events AS e SET actuation_id = n.actuation_id
+FROM unnest($1::text[], $2::uuid[]) AS n (queue_id, actuation_id)
+WHERE e.downlink_queue_id = n.queue_id AND e.actuation_id IS NULL;
+
+-- name: update_display_states
+-- What displays are known to show, for the spaces that they serve. $1 display ids, $2 states, $3 at.
+UPDATE spaces AS s SET display_state = n.state, display_state_at = $3
+FROM unnest($1::uuid[], $2::text[]) AS n (display_id, state)
+WHERE s.display_device_id = n.display_id AND s.deleted_at IS NULL AND s.display_state IS DISTINCT FROM n.state;
+
+-- name: announce
+SELECT pg_notify('baylight_displays', '');
