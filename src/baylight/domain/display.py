@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import colorsys
+import re
 from dataclasses import dataclass
+
+from baylight.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +26,109 @@ class Light:
     def rgb(self) -> str:
         """`#rrggbb`, lower case."""
         return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
+
+
+COLOURS = {
+    "off": Light(0, 0, 0),
+    "red": Light(255, 0, 0),
+    "orange": Light(255, 50, 0),
+    "yellow": Light(255, 255, 0),
+    "green": Light(0, 255, 0),
+    "dim green": Light(0, 53, 0),
+    "cyan": Light(0, 255, 255),
+    "blue": Light(0, 0, 255),
+    "purple": Light(255, 0, 255),
+    "pink": Light(255, 0, 100),
+    "white": Light(255, 255, 255),
+}
+"""Lights of LEDs, which look yellower than paint: (255, 165, 0), orange on a screen, is yellow on a lamp."""
+
+_HUES = ((6, "red"), (20, "orange"), (75, "yellow"), (160, "green"), (200, "cyan"), (255, "blue"), (310, "purple"))
+"""Upper ends in degrees; pink until 345, then red again. From lamps that people looked at in the field."""
+_DIM_BELOW = 96
+_WHITE_BELOW_SATURATION = 0.25
+_SEEN_AS_FLASH_MS = 50
+"""A shorter darkness is not noticed."""
+_FLASH = re.compile(r"flashing(?:\s+(\d{1,6})\s*/\s*(\d{1,6})(?:\s*ms)?)?\Z")
+_HEX = re.compile(r"#[0-9a-f]{6}\Z")
+
+
+def name(light: Light) -> str:
+    """What a person would call it: `red`, `dim green`, `flashing blue`, `off`."""
+    colour = _colour(light)
+    if colour == "off":
+        return colour
+    dim = "dim " if max(light.red, light.green, light.blue) < _DIM_BELOW else ""
+    return f"{'flashing ' if _flashes(light) else ''}{dim}{colour}"
+
+
+def parse_light(text: str) -> Light:
+    """A light from a colour's name or `#rrggbb`; flashing as `flashing red`, `red, flashing` (1 s on, 1 s off) or
+    `red, flashing 500/250` (ms on / off).
+
+    Raises InputError `bad_light`.
+    """
+    words = " ".join(text.lower().split())
+    on_ms = off_ms = 0
+    if words.startswith("flashing "):
+        words, on_ms, off_ms = words.removeprefix("flashing "), 1000, 1000
+    elif "," in words:
+        words, _, rhythm = (part.strip() for part in words.partition(","))
+        match = _FLASH.match(rhythm)
+        if match is None:
+            raise _bad_light(text)
+        on_ms, off_ms = int(match[1] or 1000), int(match[2] or 1000)
+        if on_ms == 0 or off_ms == 0:
+            raise _bad_light(text)
+    if _HEX.match(words):
+        red, green, blue = bytes.fromhex(words[1:])
+    elif words in COLOURS:
+        known = COLOURS[words]
+        red, green, blue = known.red, known.green, known.blue
+    else:
+        raise _bad_light(text)
+    return Light(red, green, blue, on_ms, off_ms)
+
+
+def distinguishable(a: Light, b: Light) -> bool:
+    """Whether a driver tells the two apart without seeing them side by side: another colour, or steady against
+    flashing. Brightness and rhythm do not count: a dim green still looks free."""
+    colour_a, colour_b = _colour(a), _colour(b)
+    if "off" in (colour_a, colour_b):
+        return colour_a != colour_b
+    if _flashes(a) != _flashes(b):
+        return True
+    if colour_a == colour_b or "white" in (colour_a, colour_b):
+        return colour_a != colour_b
+    apart = abs(_hue(a) - _hue(b))
+    return min(apart, 360 - apart) >= 8  # two names, but only just across their border: one colour to the eye
+
+
+def _colour(light: Light) -> str:
+    brightest = max(light.red, light.green, light.blue)
+    if brightest == 0:
+        return "off"
+    if (brightest - min(light.red, light.green, light.blue)) / brightest < _WHITE_BELOW_SATURATION:
+        return "white"
+    hue = _hue(light)
+    if hue >= 345:
+        return "red"
+    return next((colour for end, colour in _HUES if hue < end), "pink")
+
+
+def _hue(light: Light) -> float:
+    """Degrees, 0 = red, 120 = green, 240 = blue."""
+    return colorsys.rgb_to_hsv(light.red / 255, light.green / 255, light.blue / 255)[0] * 360
+
+
+def _flashes(light: Light) -> bool:
+    return light.off_ms >= _SEEN_AS_FLASH_MS
+
+
+def _bad_light(text: str) -> InputError:
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    return InputError(
+        "bad_light",
+        f"{shown!r} is not a light: write {', '.join(COLOURS)} or #rrggbb, and ', flashing 500/500' (ms) if it flashes",
+        value=shown,
+    )
