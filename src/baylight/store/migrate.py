@@ -1,0 +1,185 @@
+"""Migrations: numbered SQL files, applied once each, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import asyncpg
+
+from baylight.errors import InputError, TransientError
+from baylight.store.pool import AWAY, SESSION, Connection
+
+_LOCK = 0x6261796C69676874  # "baylight"
+_LOCK_TIMEOUT = "2s"
+_TRIES = 30
+_LONGEST_PAUSE_S = 5.0
+_NO_TRANSACTION = "-- no-transaction"
+_STATEMENT_PART = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|(?P<end>;)|.""", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """`checksum`: SHA-256 of the file, or, if there is none of this name, of what was applied."""
+
+    name: str
+    checksum: str
+    applied_at: datetime | None
+
+
+async def upgrade(target: str | Connection, *, directory: Traversable | None = None) -> list[str]:
+    """Applies what is pending; the names of what was applied. Idempotent; of two at once, one waits.
+
+    Each file is one transaction, unless it begins with `-- no-transaction`: such a file runs statement by statement,
+    and again from its start after a failure, so it must bear being repeated.
+    Raises InputError for a changed or unknown migration, TransientError if a lock cannot be had or the database is
+    away.
+    """
+    files = _files(directory)
+    async with _connected(target) as connection, _alone(connection):
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations ("
+            "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
+        pending = [m.name for m in _compare(files, await _applied(connection)) if m.applied_at is None]
+        for name in pending:
+            await _apply(connection, name, files[name])
+        return pending
+
+
+async def status(target: str | Connection, *, directory: Traversable | None = None) -> list[Migration]:
+    """All migrations, in order. Raises as `upgrade`."""
+    async with _connected(target) as connection:
+        return _compare(_files(directory), await _applied(connection))
+
+
+async def check(target: str | Connection, *, directory: Traversable | None = None) -> None:
+    """Raises InputError if the schema is not the one that this program was made for."""
+    pending = [m.name for m in await status(target, directory=directory) if m.applied_at is None]
+    if pending:
+        raise InputError(
+            "migrations_pending", f"migrations are pending: {', '.join(pending)}. Run `baylight migrate`", names=pending
+        )
+
+
+def _files(directory: Traversable | None) -> dict[str, str]:
+    """Text of each migration by its name (the file's without `.sql`), in order."""
+    where = directory or resources.files("baylight") / "sql" / "migrations"
+    found = sorted(f.name for f in where.iterdir() if f.name.endswith(".sql"))
+    return {name.removesuffix(".sql"): (where / name).read_text(encoding="utf-8") for name in found}
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _applied(connection: Connection) -> dict[str, asyncpg.Record]:
+    if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
+        return {}
+    rows = await connection.fetch("SELECT name, checksum, applied_at FROM schema_migrations ORDER BY name")
+    return {row["name"]: row for row in rows}
+
+
+def _compare(files: dict[str, str], applied: dict[str, asyncpg.Record]) -> list[Migration]:
+    if unknown := sorted(applied.keys() - files.keys()):
+        raise InputError(
+            "migrations_unknown",
+            f"the database has migrations that this program does not know: {', '.join(unknown)}. "
+            "It was made by a newer version: run that one",
+            names=unknown,
+        )
+    changed = [name for name, row in applied.items() if row["checksum"] != _checksum(files[name])]
+    if changed:
+        raise InputError(
+            "migrations_changed",
+            f"files of applied migrations were changed: {', '.join(changed)}. Restore them; a change needs a new file",
+            names=changed,
+        )
+    return [
+        Migration(name, _checksum(text), applied[name]["applied_at"] if name in applied else None)
+        for name, text in files.items()
+    ]
+
+
+async def _apply(connection: Connection, name: str, text: str) -> None:
+    """Tries again while others hold locks: waiting long in the queue of a lock would stop all who come after us."""
+    for attempt in range(_TRIES):
+        try:
+            if text.startswith(_NO_TRANSACTION):
+                await _run_outside_transaction(connection, text)
+                await _record(connection, name, text)
+            else:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+                    await connection.execute(text)
+                    await _record(connection, name, text)
+            return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            await asyncio.sleep(min(0.1 * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0))
+    raise TransientError("migration_locked", f"migration {name} could not get its locks in {_TRIES} tries", name=name)
+
+
+async def _run_outside_transaction(connection: Connection, text: str) -> None:
+    await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+    try:
+        for statement in statements(text):
+            await connection.execute(statement)
+    finally:
+        await connection.execute("RESET lock_timeout")
+
+
+async def _record(connection: Connection, name: str, text: str) -> None:
+    await connection.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, _checksum(text))
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a script. Semicolons in quotes, dollar quotes and comments do not end one."""
+    found, start = [], 0
+    for part in _STATEMENT_PART.finditer(text):
+        if part["end"]:
+            found.append(text[start : part.end()].strip())
+            start = part.end()
+    rest = text[start:]
+    if re.sub(r"--[^\n]*|/\*.*?\*/", "", rest, flags=re.DOTALL).strip():
+        found.append(rest.strip())
+    return found
+
+
+@asynccontextmanager
+async def _connected(target: str | Connection) -> AsyncIterator[Connection]:
+    if not isinstance(target, str):
+        yield target
+        return
+    try:
+        connection = await asyncpg.connect(target, server_settings=SESSION)
+    except AWAY as error:
+        raise TransientError("database_away", f"the database cannot be reached: {error}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _alone(connection: Connection) -> AsyncIterator[None]:
+    """Holds the advisory lock. It asks again and again: a session that waits inside PostgreSQL for the lock holds a
+    snapshot, for which CREATE INDEX CONCURRENTLY of the lock's holder would wait in turn, for ever."""
+    while True:
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            break
+        await asyncio.sleep(random.uniform(0.05, 0.2))
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

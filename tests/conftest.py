@@ -1,0 +1,182 @@
+"""Real servers for tests: each worker starts its own, on sockets and ports that nobody else has."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.store import migrate
+from baylight.store.pool import Pool, open_pool
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
+
+
+@dataclass(frozen=True)
+class Database:
+    dsn: str
+
+
+class Server:
+    """Hands out databases: copies of a template that was migrated once, or empty ones."""
+
+    def __init__(self, dsn_of: Callable[[str], str], admin: str) -> None:
+        self.dsn_of = dsn_of
+        self.admin = admin
+        self._template: str | None = None
+
+    async def execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.dsn_of(self.admin))
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    async def create(self, *, migrated: bool = True) -> str:
+        """The new database's name."""
+        name = f"baylight_test_{uuid4().hex}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'}")
+        return name
+
+    async def template(self) -> str:
+        if self._template is None:
+            name = await self.create(migrated=False)
+            await migrate.upgrade(self.dsn_of(name))
+            self._template = name
+        return self._template
+
+    async def drop(self, name: str) -> None:
+        await self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def close(self) -> None:
+        if self._template is not None:
+            await self.drop(self._template)
+
+    @asynccontextmanager
+    async def database(self, *, migrated: bool = True) -> AsyncIterator[Database]:
+        name = await self.create(migrated=migrated)
+        try:
+            yield Database(self.dsn_of(name))
+        finally:
+            await self.drop(name)
+
+
+def _other_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _embedded_server(binaries: Path | None) -> Iterator[Server]:
+    """Not below pytest's own directory: that is closed to the account that PostgreSQL runs under if root runs us."""
+    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
+    directory.chmod(0o711)
+    postgres = EmbeddedPostgres(directory, binaries=binaries, durable=False)
+    try:
+        asyncio.run(postgres.start())
+        yield Server(postgres.dsn, "postgres")
+    finally:
+        asyncio.run(postgres.stop())
+        postgres.delete()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The worker's server: embedded, or that of BAYLIGHT_TEST_DATABASE_URL, whose user must be a superuser."""
+    url = os.environ.get("BAYLIGHT_TEST_DATABASE_URL")
+    if url is None:
+        yield from _embedded_server(None)
+        return
+    given = Server(lambda name: _other_database(url, name), urlsplit(url).path.lstrip("/") or "postgres")
+    yield given
+    asyncio.run(given.close())
+
+
+@pytest.fixture(scope="session")
+def debian_15_server() -> Iterator[Server]:
+    if not DEBIAN_15.is_dir():
+        pytest.skip(f"PostgreSQL 15 is not installed ({DEBIAN_15})")
+    yield from _embedded_server(DEBIAN_15)
+
+
+@pytest.fixture(params=["default", "debian_15"])
+def any_server(request: pytest.FixtureRequest) -> Server:
+    """Each PostgreSQL at hand: the oldest and the newest version that Baylight promises to run on."""
+    name = "server" if request.param == "default" else "debian_15_server"
+    return request.getfixturevalue(name)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def database(server: Server) -> AsyncIterator[Database]:
+    """A migrated, empty database."""
+    async with server.database() as database:
+        yield database
+
+
+@pytest.fixture
+async def any_database(any_server: Server) -> AsyncIterator[Database]:
+    """As `database`, on each PostgreSQL at hand."""
+    async with any_server.database() as database:
+        yield database
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    pool = await open_pool(database.dsn)
+    yield pool
+    await asyncio.wait_for(pool.close(), 10)
+
+
+@pytest.fixture
+async def any_pool(any_database: Database) -> AsyncIterator[Pool]:
+    pool = await open_pool(any_database.dsn)
+    yield pool
+    await asyncio.wait_for(pool.close(), 10)
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
+    if find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    broker = MosquittoBroker(tmp_path / "mosquitto")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(params=["broker", "mosquitto"])
+def any_broker(request: pytest.FixtureRequest) -> EmbeddedBroker | MosquittoBroker:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def shared_vectors() -> Callable[[str], list[dict[str, Any]]]:
+    """Test vectors that lie beside the repository, one JSON object per line."""
+
+    def load(name: str) -> list[dict[str, Any]]:
+        path = VECTORS / name
+        if not path.exists():
+            pytest.skip(f"no shared test vectors {name} beside the repository")
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+    return load

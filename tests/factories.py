@@ -1,0 +1,101 @@
+"""Rows to test with, written by plain SQL."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from baylight.domain.ids import DevEui
+from baylight.store.pool import Pool
+
+BUSYLIGHT_CODES = {
+    "FREE": "0000ff6400",
+    "OCCUPIED": "ff00006400",
+    "RESERVED": "ff00ff6400",
+    "MAINTENANCE": "ff00326400",
+    "OUT_OF_ORDER": "ff00326400",
+    "UNKNOWN": "0000000000",
+}
+_numbers = itertools.count(1)
+_run = secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Bay:
+    space_id: UUID
+    code: str
+    sensor_id: UUID
+    sensor_eui: DevEui
+    display_id: UUID
+    display_eui: DevEui
+
+
+def new_eui() -> DevEui:
+    return DevEui(f"{_run}{next(_numbers):08x}")
+
+
+async def add_device_types(pool: Pool) -> None:
+    """The types that the other factories refer to. Idempotent; leaves rows that are there."""
+    sensors = [("browan_tbms100", "Browan", "TBMS100"), ("bosch_tps110", "Bosch", "TPS110")]
+    rows = [(code, "sensor", maker, model, {}) for code, maker, model in sensors]
+    rows.append(
+        ("kuando_busylight", "display", "Plenom", "Kuando Busylight IoT", {"f_port": 15, "codes": BUSYLIGHT_CODES})
+    )
+    for code, category, maker, model, config in rows:
+        await pool.execute(
+            """
+            INSERT INTO device_types
+                (code, category, manufacturer, model, codec, uplink_interval_s, silent_after_intervals, default_config)
+            VALUES ($1, $2, $3, $4, $1, 3600, 3, $5::text::jsonb)
+            ON CONFLICT (code) DO NOTHING
+            """,
+            code, category, maker, model, json.dumps(config),
+        )  # fmt: skip
+
+
+async def add_sensor(pool: Pool, *, device_type: str = "browan_tbms100", **columns: Any) -> asyncpg.Record:
+    """The new row of sensor_devices."""
+    await add_device_types(pool)
+    return await _insert(pool, "sensor_devices", {"dev_eui": new_eui(), "device_type": device_type} | columns)
+
+
+async def add_display(pool: Pool, *, device_type: str = "kuando_busylight", **columns: Any) -> asyncpg.Record:
+    """The new row of display_devices."""
+    await add_device_types(pool)
+    given = {"dev_eui": new_eui(), "device_type": device_type, "fport": 15, "display_codes": BUSYLIGHT_CODES}
+    return await _insert(pool, "display_devices", given | columns)
+
+
+async def add_space(pool: Pool, code: str, **columns: Any) -> asyncpg.Record:
+    """The new row of spaces."""
+    return await _insert(pool, "spaces", {"code": code, "name": f"Bay {code}"} | columns)
+
+
+async def add_location(pool: Pool, name: str, *, kind: str = "floor", **columns: Any) -> asyncpg.Record:
+    """The new row of locations."""
+    return await _insert(pool, "locations", {"name": name, "kind": kind} | columns)
+
+
+async def add_bay(pool: Pool, code: str, *, sensor_type: str = "browan_tbms100", floor: UUID | None = None) -> Bay:
+    """A space with a sensor and a display of its own; `floor` is a location's id."""
+    sensor = await add_sensor(pool, device_type=sensor_type)
+    display = await add_display(pool)
+    space = await add_space(
+        pool, code, sensor_device_id=sensor["id"], display_device_id=display["id"], location_id=floor
+    )
+    return Bay(space["id"], code, sensor["id"], sensor["dev_eui"], display["id"], display["dev_eui"])
+
+
+async def _insert(pool: Pool, table: str, columns: dict[str, Any]) -> asyncpg.Record:
+    places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+    row = await pool.fetchrow(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) RETURNING *", *columns.values()
+    )
+    assert row is not None
+    return row
