@@ -124,15 +124,9 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
     sensor = inputs.sensor
     reading, silence = _sensor_says(sensor, now)
     override = _override(inputs.overrides, now)
-    booking = next((b for b in inputs.bookings if b.start_at <= now < b.end_at), None)
-    soon = next(
-        (
-            b
-            for b in sorted(inputs.bookings, key=lambda b: b.start_at)
-            if now < b.start_at <= now + policy.reserved_soon
-        ),
-        None,
-    )
+    bookings = sorted(inputs.bookings, key=lambda b: (b.start_at, b.id))
+    booking = next((b for b in bookings if b.start_at <= now < b.end_at), None)
+    soon = next((b for b in bookings if now < b.start_at <= now + policy.reserved_soon), None)
 
     applies: list[tuple[Considered, UUID | None]] = []
     if override is not None:
