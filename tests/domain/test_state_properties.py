@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baylight.domain.state import (
@@ -69,6 +69,7 @@ def table(inputs: Inputs, policy: Policy, now: datetime) -> State:
     return inputs.default_state if view is None else State.UNKNOWN
 
 
+@settings(deadline=None)
 @given(inputs_, policies, nows)
 def test_the_first_rule_of_the_table_that_matches_wins(inputs: Inputs, policy: Policy, now: datetime):
     decision = decide(inputs, policy, now)
@@ -82,6 +83,7 @@ def test_the_first_rule_of_the_table_that_matches_wins(inputs: Inputs, policy: P
     assert ranks == sorted(set(ranks))
 
 
+@settings(deadline=None)
 @given(inputs_, policies, nows)
 def test_b1_free_is_shown_only_if_a_fresh_reading_or_a_person_says_so(inputs: Inputs, policy: Policy, now: datetime):
     decision = decide(inputs, policy, now)
@@ -102,6 +104,7 @@ def test_b1_free_is_shown_only_if_a_fresh_reading_or_a_person_says_so(inputs: In
         assert not view.damaged
 
 
+@settings(deadline=None)
 @given(inputs_, policies, nows, st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5))
 def test_nothing_changes_before_next_change_at(inputs: Inputs, policy: Policy, now: datetime, fractions: list[float]):
     decision = decide(inputs, policy, now)
@@ -111,6 +114,7 @@ def test_nothing_changes_before_next_change_at(inputs: Inputs, policy: Policy, n
         assert decide(inputs, policy, min(later, end - TICK)) == decision
 
 
+@settings(deadline=None)
 @given(inputs_, policies, nows)
 def test_following_next_change_at_meets_every_state(inputs: Inputs, policy: Policy, now: datetime):
     """A loop that looks again only at `next_change_at` sees what one that looks each minute sees, and it ends."""
@@ -129,6 +133,7 @@ def test_following_next_change_at_meets_every_state(inputs: Inputs, policy: Poli
         assert decide(inputs, policy, moment).state is known
 
 
+@settings(deadline=None)
 @given(inputs_, policies, nows, st.integers())
 def test_a_replay_gives_the_same_decision_in_whatever_order_the_rows_come(
     inputs: Inputs, policy: Policy, now: datetime, seed: int
