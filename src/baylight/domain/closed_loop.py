@@ -7,7 +7,7 @@ lower-case hex, as kept in `display_codes`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +20,8 @@ TRANSMITTED, ACKNOWLEDGED, SHOWN = ActuationStatus.TRANSMITTED, ActuationStatus.
 FAILED, EXPIRED, SUPERSEDED = ActuationStatus.FAILED, ActuationStatus.EXPIRED, ActuationStatus.SUPERSEDED
 ON_ITS_WAY = frozenset({PENDING, SENDING, QUEUED})
 PROVEN_SENT = frozenset({TRANSMITTED, ACKNOWLEDGED})
+GAVE_UP = {"EXPIRED": EXPIRED, "DOWNLINK_PAYLOAD_SIZE": FAILED, "F_CNT_DOWN": FAILED}
+"""Log codes (ChirpStack LogCode) that tell the end of a downlink, and the status that it ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Shadow:
 
     id: UUID
     dev_eui: DevEui
+    codec: str
     codes: Mapping[str, str]
     f_port: int
     policy: LoopPolicy
@@ -115,6 +118,7 @@ class Shadow:
     silent_after: timedelta = timedelta(hours=2)
     same: Callable[[str, str], bool] = _identical
     """Whether a person sees the same light for both codes."""
+    application_id: str | None = None
     space_id: UUID | None = None
     desired_state: State | None = None
     desired_code: str | None = None
@@ -243,7 +247,7 @@ class Shadow:
 
     # What the network server tells -------------------------------------------------------------------------------
 
-    def tx_ack(self, queue_id: str, at: datetime, step: Step) -> bool:
+    def tx_ack(self, queue_id: str, at: datetime, step: Step | None = None) -> bool:
         """A gateway sent the downlink. False if no actuation has that queue item (yet)."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
@@ -256,7 +260,7 @@ class Shadow:
         self._settle(at)
         return True
 
-    def ack(self, queue_id: str, acknowledged: bool, at: datetime, step: Step) -> bool:
+    def ack(self, queue_id: str, acknowledged: bool, at: datetime, step: Step | None = None) -> bool:
         """The device confirmed the downlink, or the network server gave up waiting for that."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
@@ -273,7 +277,9 @@ class Shadow:
         self._settle(at)
         return True
 
-    def gave_up(self, queue_id: str | None, status: ActuationStatus, error: str, at: datetime, step: Step) -> bool:
+    def gave_up(
+        self, queue_id: str, status: ActuationStatus, error: str, at: datetime, step: Step | None = None
+    ) -> bool:
         """The network server dropped the downlink (`status` EXPIRED or FAILED)."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
@@ -283,6 +289,15 @@ class Shadow:
             self._fail(actuation, error, at, status)
         self._settle(at)
         return True
+
+    def replay(self, kind: str, queue_id: str, detail: str | None, at: datetime) -> None:
+        """Applies a step that was stored before its actuation had this queue item."""
+        if kind == "tx_ack":
+            self.tx_ack(queue_id, at)
+        elif kind in ("ack", "nack"):
+            self.ack(queue_id, kind == "ack", at)
+        elif kind == "log" and detail and (code := detail.partition(":")[0]) in GAVE_UP:
+            self.gave_up(queue_id, GAVE_UP[code], detail, at)
 
     def trouble(self, step: Step) -> None:
         """A line of the network server that ends nothing (a gateway refused one try): kept with the outstanding."""
@@ -346,12 +361,12 @@ class Shadow:
     def due(self, now: datetime) -> None:
         """What time alone brings: given-up downlinks, missing reports, the next try, a display that fell silent."""
         for actuation in list(self.waiting):
-            if actuation.status is QUEUED and actuation.expires_at is not None:
-                if actuation.expires_at + self.policy.grace <= now:
-                    self._fail(actuation, "no gateway sent it in time", now, EXPIRED)
-            elif actuation.status in PROVEN_SENT and self.reports:
-                if self._report_by(actuation) <= now and self._in(*ON_ITS_WAY) == []:
-                    self._fail(actuation, "the display did not report what it shows", now)
+            expires_at = actuation.expires_at if actuation.status is QUEUED else None
+            if expires_at is not None and expires_at + self.policy.grace <= now:
+                self._fail(actuation, "no gateway sent it in time", now, EXPIRED)
+            asked = actuation.status in PROVEN_SENT and self.reports and not self._in(*ON_ITS_WAY)
+            if asked and self._report_by(actuation) <= now:
+                self._fail(actuation, "the display did not report what it shows", now)
         self._settle(now)
         if (
             self.sync_status in (SyncStatus.DRIFTED, SyncStatus.UNREACHABLE)
@@ -403,21 +418,9 @@ class Shadow:
     def _sent_since(self, at: datetime | None) -> bool:
         return at is not None and any(a.sent_at is not None and a.sent_at >= at for a in self.waiting)
 
-    def _note(self, step: Step, actuation: Actuation | None) -> None:
-        self.steps.append(
-            Step(
-                step.kind,
-                step.at,
-                actuation.id if actuation else step.actuation_id,
-                step.detail,
-                step.key,
-                step.queue_id,
-                step.downlink_id,
-                step.f_cnt_down,
-                step.gateway_id,
-                step.attempt,
-            )
-        )
+    def _note(self, step: Step | None, actuation: Actuation | None) -> None:
+        if step is not None:
+            self.steps.append(replace(step, actuation_id=actuation.id if actuation else None))
 
     def _touch(self, actuation: Actuation) -> None:
         if actuation not in self.created:

@@ -83,9 +83,9 @@ class Space:
             self.sensor_state, self.written = sensor_state, False
         due = decision.next_change_at
         # Too early a look is harmless, a write for each heartbeat is not.
-        if due is None or self.recompute_at is None or not now < self.recompute_at <= due:
-            if due != self.recompute_at:
-                self.recompute_at, self.written = due, False
+        early = due is not None and self.recompute_at is not None and now < self.recompute_at <= due
+        if not early and due != self.recompute_at:
+            self.recompute_at, self.written = due, False
         changed = decision.state is not self.state
         if changed or decision.reason != self.reason:
             if changed:

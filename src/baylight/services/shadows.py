@@ -17,10 +17,24 @@ from baylight.domain.state import State
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
-_ACTUATION_COLUMNS = (
-    "id space_id trigger_type trigger_source previous_state new_state display_device_id display_deveui display_code "
-    "fport confirmed status downlink_error next_attempt_at created_at superseded_by"
-).split()
+_ACTUATION_COLUMNS = [
+    "id",
+    "space_id",
+    "trigger_type",
+    "trigger_source",
+    "previous_state",
+    "new_state",
+    "display_device_id",
+    "display_deveui",
+    "display_code",
+    "fport",
+    "confirmed",
+    "status",
+    "downlink_error",
+    "next_attempt_at",
+    "created_at",
+    "superseded_by",
+]
 
 
 async def load(connection: Connection, ids: Iterable[UUID], policy: LoopPolicy) -> dict[UUID, Shadow]:
@@ -177,6 +191,8 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
     return Shadow(
         id=row["id"],
         dev_eui=DevEui(row["dev_eui"]),
+        codec=row["codec"],
+        application_id=row["application_id"],
         codes=row["display_codes"],
         f_port=row["fport"],
         policy=policy,

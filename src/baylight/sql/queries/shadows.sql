@@ -98,14 +98,19 @@ FROM unnest(
 WHERE a.id = n.id AND a.id BETWEEN $13 AND $14;
 
 -- name: insert_steps
--- Appends steps; a network event that is known already changes nothing.
+-- Appends steps; a network event that is known already changes nothing, a late one finds its ended actuation.
 INSERT INTO actuation_events (
     at, actuation_id, dev_eui, kind, attempt, downlink_queue_id, downlink_id, f_cnt_down, gateway_id, detail, event_key
 )
-SELECT * FROM unnest(
+SELECT n.at, coalesce(n.actuation_id, a.id), n.dev_eui, n.kind, n.attempt, n.queue_id, n.downlink_id, n.f_cnt_down,
+       n.gateway_id, n.detail, n.event_key
+FROM unnest(
     $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[],
     $9::text[], $10::text[], $11::text[]
+) AS n (
+    at, actuation_id, dev_eui, kind, attempt, queue_id, downlink_id, f_cnt_down, gateway_id, detail, event_key
 )
+LEFT JOIN actuations AS a ON n.actuation_id IS NULL AND a.downlink_queue_id = n.queue_id
 ON CONFLICT (event_key) DO NOTHING;
 
 -- name: unmatched_steps

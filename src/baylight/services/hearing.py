@@ -1,0 +1,230 @@
+"""What an event means for the device that it comes from: sensors' readings, displays' reports and downlink news."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from baylight.codecs.all import display_driver, sensor_codec
+from baylight.domain.closed_loop import GAVE_UP, Shadow, Step
+from baylight.domain.events import Ack, DeviceStatus, Event, Join, Log, TxAck, Uplink
+from baylight.domain.state import Occupancy, SensorView
+from baylight.errors import DeviceDataError
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A new uplink on its way into the table. `outcome` as in the column."""
+
+    uplink: Uplink
+    observed_at: datetime
+    received_at: datetime
+    outcome: str = "unknown_device"
+    occupancy: Occupancy | None = None
+    reading: Mapping[str, object] | None = None
+    error: str | None = None
+
+    COLUMNS = (
+        "dev_eui", "deduplication_id", "observed_at", "received_at", "network_at", "f_cnt", "f_port", "data",
+        "reading", "occupancy", "rssi_dbm", "snr_db", "gateway_id", "outcome", "error",
+    )  # fmt: skip
+
+    @property
+    def at(self) -> datetime:
+        """When it was made, for order and age: by the network server's clock, never later than it came (B19)."""
+        network_at = self.uplink.network_at
+        return self.received_at if network_at is None or network_at > self.received_at else network_at
+
+    def row(self) -> tuple[object, ...]:
+        """In the order of COLUMNS."""
+        u = self.uplink
+        return (
+            u.dev_eui, u.deduplication_id, self.observed_at, self.received_at, u.network_at, u.f_cnt, u.f_port,
+            u.data, self.reading, self.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, self.outcome, self.error,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Radio:
+    """Radio facts of the newest uplink; None where it told nothing new."""
+
+    seen_at: datetime | None = None
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+    gateway_id: str | None = None
+    battery_pct: float | None = None
+    application_id: str | None = None
+
+    def hear(self, uplink: Uplink, received_at: datetime) -> None:
+        self.seen_at = received_at
+        self.rssi_dbm, self.snr_db, self.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
+        self.application_id = uplink.application_id or self.application_id
+
+
+@dataclass(slots=True)
+class Sensor(Radio):
+    """A locked sensor, and what the batch tells of it."""
+
+    id: UUID = field(kw_only=True)
+    codec: str = field(kw_only=True)
+    usable: bool = field(kw_only=True)
+    deadline: timedelta = field(kw_only=True)
+    occupancy: Occupancy | None = field(kw_only=True)
+    occupancy_at: datetime | None = field(kw_only=True)
+    damaged: bool = field(kw_only=True)
+    heard_at: datetime | None = field(kw_only=True)
+    battery_v: float | None = None
+    dev_addr: str | None = None
+    f_cnt: int | None = None
+    join_at: datetime | None = None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Sensor:
+        """From a row of `lock_sensors`."""
+        return cls(
+            id=row["id"],
+            codec=row["codec"],
+            usable=row["usable"],
+            deadline=timedelta(seconds=row["deadline_s"]),
+            occupancy=Occupancy(row["occupancy"]) if row["occupancy"] else None,
+            occupancy_at=row["occupancy_at"],
+            damaged=row["damaged"],
+            heard_at=row["heard_network_at"],
+        )
+
+    def view(self) -> SensorView:
+        """A disabled or decommissioned sensor says nothing."""
+        return SensorView(self.occupancy if self.usable else None, self.occupancy_at, self.deadline, self.damaged)
+
+    def note(self, event: Join | DeviceStatus) -> None:
+        if isinstance(event, Join):
+            self.join_at = event.observed_at
+        elif event.battery_pct is not None:
+            self.battery_pct = event.battery_pct
+
+    def row(self) -> tuple[object, ...]:
+        """In the order of `update_sensors`."""
+        return (
+            self.id, self.seen_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v, self.battery_pct,
+            self.dev_addr, self.application_id, self.f_cnt, self.join_at, self.heard_at, self.occupancy,
+            self.occupancy_at, self.damaged,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class DisplaySeen(Radio):
+    """A display that events name; its shadow is loaded apart."""
+
+    id: UUID = field(kw_only=True)
+    codec: str = field(kw_only=True)
+    firmware: str | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """In the order of `update_heard_displays`."""
+        return (
+            self.id, self.seen_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_pct,
+            self.application_id, self.firmware,
+        )  # fmt: skip
+
+
+def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
+    """Decodes an uplink and takes over what it says; True if its spaces must be decided anew.
+
+    Only a positive reading says anything about a bay (B1). One older than the newest is kept as `stale`: it must not
+    turn time back. A frame without occupancy proves that the radio lives, no more.
+    """
+    uplink, at = arrival.uplink, arrival.at
+    sensor.hear(uplink, arrival.received_at)
+    if sensor.heard_at is None or at >= sensor.heard_at:
+        sensor.heard_at = at
+        sensor.dev_addr, sensor.f_cnt = uplink.dev_addr, uplink.f_cnt
+    codec = sensor_codec(sensor.codec)
+    try:
+        if codec is None:
+            raise DeviceDataError("no_codec", f"there is no codec {sensor.codec}")
+        reading = codec.decode(uplink.f_port, uplink.data)
+    except DeviceDataError as error:
+        arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
+        arrival.error = f"{error.code}: {error.message}"
+        if not sensor.usable:
+            arrival.outcome = "device_disabled"
+        return False
+    arrival.reading, arrival.occupancy = reading.fields, reading.occupancy
+    battery_v = reading.fields.get("battery_v")
+    if isinstance(battery_v, int | float):
+        sensor.battery_v = float(battery_v)
+    if not sensor.usable:
+        arrival.outcome = "device_disabled"
+        return False
+    if sensor.occupancy_at is not None and at < sensor.occupancy_at:
+        arrival.outcome = "stale"
+        return False
+    damaged_before, sensor.damaged = sensor.damaged, reading.damaged
+    if reading.occupancy is None:
+        arrival.outcome = "not_occupancy"
+        return assigned and reading.damaged != damaged_before
+    sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
+    arrival.outcome = "unchanged" if assigned else "unassigned"
+    return assigned
+
+
+def hear_display(shadow: Shadow, seen: DisplaySeen, event: Event, arrival: Arrival | None, now: datetime) -> None:
+    """Tells a display's shadow of an event. Each is idempotent: redelivered, it changes nothing."""
+    if isinstance(event, Uplink):
+        assert arrival is not None
+        _hear_report(shadow, seen, arrival)
+    elif isinstance(event, Join):
+        shadow.joined(event.observed_at, now)
+    elif isinstance(event, TxAck):
+        at = min(event.observed_at, now)
+        key = f"tx_ack:{event.queue_item_id}:{event.downlink_id}"
+        shadow.tx_ack(event.queue_item_id, at, Step(
+            "tx_ack", at, None, None, key, event.queue_item_id, event.downlink_id, event.f_cnt_down, event.gateway_id
+        ))  # fmt: skip
+    elif isinstance(event, Ack):
+        at = min(event.observed_at, now)
+        kind = "ack" if event.acknowledged else "nack"
+        step = Step(kind, at, None, None, f"{kind}:{event.queue_item_id}", event.queue_item_id)
+        shadow.ack(event.queue_item_id, event.acknowledged, at, step)
+    elif isinstance(event, Log):
+        _hear_log(shadow, event, now)
+    else:
+        seen.battery_pct = event.battery_pct
+        seen.seen_at = seen.seen_at or now
+
+
+def _hear_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> None:
+    uplink, at = arrival.uplink, arrival.at
+    seen.hear(uplink, arrival.received_at)
+    if shadow.heard_at is None or at >= shadow.heard_at:
+        shadow.heard(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
+    driver = display_driver(seen.codec)
+    try:
+        if driver is None:
+            raise DeviceDataError("no_codec", f"there is no driver {seen.codec}")
+        report = driver.decode_report(uplink.f_port, uplink.data)
+    except DeviceDataError as error:
+        arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
+        arrival.error = f"{error.code}: {error.message}"
+        return
+    arrival.outcome = "display_report"
+    arrival.reading = {**report.fields, "code": report.code.hex()} if report.code else report.fields
+    firmware = report.fields.get("firmware")
+    seen.firmware = firmware if isinstance(firmware, str) else seen.firmware
+    if report.code is not None and (shadow.reported_at is None or at >= shadow.reported_at):
+        shadow.report(report.code.hex(), at, arrival.received_at)
+
+
+def _hear_log(shadow: Shadow, event: Log, now: datetime) -> None:
+    at = min(event.observed_at, now)
+    detail = f"{event.code}: {event.description}"[:2000]
+    key = f"log:{shadow.dev_eui}:{event.code}:{event.observed_at.isoformat()}:{event.queue_item_id or ''}"
+    step = Step("log", at, None, detail, key, event.queue_item_id)
+    if event.code in GAVE_UP and event.queue_item_id:
+        shadow.gave_up(event.queue_item_id, GAVE_UP[event.code], detail, at, step)
+    elif event.code.startswith("DOWNLINK"):
+        shadow.trouble(step)

@@ -1,0 +1,259 @@
+"""Hands actuations to the network server: claimed in the database, sent outside of any transaction, outcome committed.
+
+Nothing leaves the queue before its outcome is known: a sender that dies leaves its claim behind, and whoever comes
+next asks the network server what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from baylight.codecs.all import display_driver
+from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
+from baylight.domain.downlink import Downlink
+from baylight.domain.ids import DevEui
+from baylight.errors import BaylightError, TransientError
+from baylight.log import logger
+from baylight.ports import Clock, NetworkServer
+from baylight.services import shadows as shadow_store
+from baylight.store.pool import RETRY, Connection, Pool
+from baylight.store.queries import queries
+
+log = logger("relay")
+
+CLAIM = 32
+"""Most actuations of one claim."""
+LANES = 4
+"""Claims under way at once: a slow answer for one device holds up no other."""
+IDLE_S = 1.0
+"""How long a relay without a notification waits before it looks itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    display_id: UUID
+    actuation: Actuation
+    downlink: Downlink | BaylightError
+
+
+@dataclass(slots=True)
+class Relay:
+    """Any number may run at once, in any number of processes: a display is held by one of them at a time.
+
+    `counts`: outcomes of the calls to the network server since the start (accepted, transient, permanent).
+    """
+
+    pool: Pool
+    network_server: NetworkServer
+    clock: Clock
+    policy: LoopPolicy
+    counts: Counter[str] = field(default_factory=Counter)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+    _trouble: str | None = None
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Lets `run` end once what is being handed over is recorded."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends until stopped. What is being handed over when it is cancelled keeps its claim and is recovered."""
+        recovery = asyncio.create_task(self._recovery())
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while not self._stopping:
+                if len(under_way) == LANES:
+                    _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    continue
+                self._wake.clear()
+                claimed = await self._claim_or_wait()
+                if claimed:
+                    task = asyncio.create_task(self._send(claimed))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                elif not self._stopping:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), IDLE_S)
+            await asyncio.gather(*under_way)
+        finally:
+            recovery.cancel()
+
+    async def _claim_or_wait(self) -> list[_Claimed]:
+        try:
+            return await self._claim()
+        except RETRY as error:
+            log.info("relay waits for the database", error=str(error))
+            await asyncio.sleep(IDLE_S)
+            return []
+
+    async def _recovery(self) -> None:
+        while True:
+            try:
+                await self.recover()
+            except RETRY as error:
+                log.info("relay waits for the database", error=str(error))
+            await asyncio.sleep(self.policy.lease.total_seconds() / 6)
+
+    async def send_due(self) -> int:
+        """One claim and its outcome; returns how many actuations were handed over."""
+        claimed = await self._claim()
+        await self._send(claimed)
+        return len(claimed)
+
+    async def _send(self, claimed: list[_Claimed]) -> None:
+        outcomes = await asyncio.gather(*(self._hand_over(c) for c in claimed))
+        await self._record(list(zip(claimed, outcomes, strict=True)))
+
+    async def recover(self) -> int:
+        """Finds out what became of actuations whose sender never told; returns how many."""
+        now = self.clock.now()
+        async with self.pool.acquire() as connection:
+            lost = await connection.fetch(queries("shadows")["lost_senders"], now, CLAIM)
+        for row in lost:
+            await self._recover_one(row["display_device_id"], DevEui(row["display_deveui"]), row["id"])
+        return len(lost)
+
+    async def _claim(self) -> list[_Claimed]:
+        sql = queries("shadows")
+        now = self.clock.now()
+        async with self.pool.acquire() as connection, connection.transaction():
+            due = [row["id"] for row in await connection.fetch(sql["displays_to_send"], now, CLAIM)]
+            free = [row["id"] for row in await connection.fetch(sql["claim_displays"], due)] if due else []
+            shadows = await shadow_store.load(connection, free, self.policy)
+            claimed = []
+            for shadow in shadows.values():
+                if actuation := shadow.take(now):
+                    claimed.append(_Claimed(shadow.id, actuation, _downlink(shadow, actuation)))
+            await shadow_store.save(connection, [s for s in shadows.values() if s.touched])
+        return claimed
+
+    async def _hand_over(self, claimed: _Claimed) -> str | BaylightError:
+        if isinstance(claimed.downlink, BaylightError):
+            return claimed.downlink
+        try:
+            return await self.network_server.enqueue(claimed.downlink)
+        except BaylightError as error:
+            return error
+
+    async def _record(self, outcomes: list[tuple[_Claimed, str | BaylightError]]) -> None:
+        """Writes what the network server answered, again and again until the database has it: the claim's lease
+        ends only later, and whoever recovers it asks the network server first."""
+        while True:
+            try:
+                async with self.pool.acquire() as connection, connection.transaction():
+                    await self._write_outcomes(connection, outcomes)
+                break
+            except RETRY as error:
+                log.info("relay waits for the database", error=str(error))
+                await asyncio.sleep(IDLE_S)
+        for _, outcome in outcomes:
+            self._count(outcome)
+
+    async def _write_outcomes(
+        self, connection: Connection, outcomes: list[tuple[_Claimed, str | BaylightError]]
+    ) -> None:
+        now = self.clock.now()
+        shadows = await shadow_store.load(connection, [c.display_id for c, _ in outcomes], self.policy)
+        accepted: dict[str, tuple[Shadow, UUID]] = {}
+        for claimed, outcome in outcomes:
+            shadow = shadows[claimed.display_id]
+            if isinstance(outcome, str):
+                shadow.accepted(claimed.actuation.id, outcome, now)
+                accepted[outcome] = (shadow, claimed.actuation.id)
+            else:
+                permanent = not isinstance(outcome, TransientError)
+                shadow.refused(claimed.actuation.id, outcome.message, now, permanent=permanent)
+        await _match_early(connection, accepted)
+        await shadow_store.save(connection, shadows.values())
+
+    async def _recover_one(self, display_id: UUID, dev_eui: DevEui, actuation_id: UUID) -> None:
+        try:
+            queue = await self.network_server.queue(dev_eui)
+        except BaylightError as error:
+            log.info("the network server does not tell its queue", dev_eui=dev_eui, error=error.message)
+            return
+        now = self.clock.now()
+        async with self.pool.acquire() as connection, connection.transaction():
+            shadow = (await shadow_store.load(connection, [display_id], self.policy))[display_id]
+            actuation = next((a for a in shadow.waiting if a.id == actuation_id), None)
+            if actuation is None or actuation.expires_at is None or not _lease_over(actuation, now):
+                return
+            sent = actuation.expires_at - self.policy.ttl
+            # The unique expiry tells our try among the others; gone from the queue, an early tx_ack tells it.
+            found = next((item.id for item in queue or [] if item.expires_at == actuation.expires_at), None)
+            found = found or await connection.fetchval(queries("shadows")["unmatched_of_display"], dev_eui, sent)
+            if found:
+                shadow.accepted(actuation_id, found, now, recovered=True)
+                await _match_early(connection, {found: (shadow, actuation_id)})
+            else:
+                shadow.refused(actuation_id, "its sender ended before the outcome was known", now, permanent=False)
+            await shadow_store.save(connection, [shadow])
+
+    def _count(self, outcome: str | BaylightError) -> None:
+        """Counts, and tells the start and the end of trouble once each."""
+        if isinstance(outcome, str):
+            self.counts["accepted"] += 1
+            if self._trouble:
+                log.info("the network server takes downlinks again")
+            self._trouble = None
+            return
+        self.counts["transient" if isinstance(outcome, TransientError) else "permanent"] += 1
+        if outcome.code != self._trouble:
+            log.warning("the network server did not take a downlink", code=outcome.code, error=outcome.message)
+        self._trouble = outcome.code
+
+    @property
+    def trouble(self) -> str | None:
+        """Code of the error that the last call ended with, None if it was accepted."""
+        return self._trouble
+
+
+def _lease_over(actuation: Actuation, now: datetime) -> bool:
+    return actuation.status == "sending" and actuation.next_attempt_at is not None and actuation.next_attempt_at <= now
+
+
+def _downlink(shadow: Shadow, actuation: Actuation) -> Downlink | BaylightError:
+    """The command's bytes, by the display's driver; an error if the stored code is not one that it may send."""
+    driver = display_driver(shadow.codec)
+    assert actuation.code is not None
+    assert actuation.f_port is not None
+    assert actuation.expires_at is not None
+    code = bytes.fromhex(actuation.code)
+    try:
+        data = driver.command(code, ask_report=shadow.asked and driver.reports) if driver else code
+    except BaylightError as error:
+        return error
+    return Downlink(
+        id=actuation.id,
+        dev_eui=shadow.dev_eui,
+        f_port=actuation.f_port,
+        data=data,
+        confirmed=actuation.confirmed,
+        expires_at=actuation.expires_at,
+        application_id=shadow.application_id,
+    )
+
+
+async def _match_early(connection: Connection, accepted: dict[str, tuple[Shadow, UUID]]) -> None:
+    """Applies network events that came before the network server's answer was stored."""
+    if not accepted:
+        return
+    sql = queries("shadows")
+    found = await connection.fetch(sql["unmatched_steps"], list(accepted))
+    if not found:
+        return
+    for row in found:
+        shadow, _ = accepted[row["downlink_queue_id"]]
+        shadow.replay(row["kind"], row["downlink_queue_id"], row["detail"], row["at"])
+    queue_ids = [row["downlink_queue_id"] for row in found]
+    await connection.execute(sql["match_steps"], queue_ids, [accepted[q][1] for q in queue_ids])

@@ -1,0 +1,78 @@
+-- name: lock_sensors
+-- Sensors that events name, locked in id order. $1 dev_euis.
+SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.damaged,
+       s.heard_network_at, s.last_f_cnt, s.last_join_at, s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
+       t.uplink_interval_s * t.silent_after_intervals AS deadline_s
+FROM sensor_devices AS s
+INNER JOIN device_types AS t ON t.code = s.device_type
+WHERE s.dev_eui = ANY($1::text[])
+ORDER BY s.id
+FOR NO KEY UPDATE OF s;
+
+-- name: find_displays
+-- Displays that events name; not locked yet. $1 dev_euis.
+SELECT d.id, d.dev_eui, t.codec FROM display_devices AS d
+INNER JOIN device_types AS t ON t.code = d.device_type
+WHERE d.dev_eui = ANY($1::text[]);
+
+-- name: known_uplinks
+-- Which uplinks are stored already. $1 observed_at, $2 deduplication ids (same order), $3 and $4 first and last observed_at.
+SELECT u.observed_at, u.deduplication_id
+FROM uplinks AS u
+INNER JOIN unnest($1::timestamptz[], $2::uuid[]) AS n (observed_at, deduplication_id)
+    ON u.observed_at = n.observed_at AND u.deduplication_id = n.deduplication_id
+WHERE u.observed_at BETWEEN $3 AND $4;
+
+-- name: insert_strangers
+-- Uplinks of devices that nobody registered: no row to lock, so a copy may come in at the same moment.
+INSERT INTO uplinks (
+    dev_eui, deduplication_id, observed_at, received_at, network_at, f_cnt, f_port, data, reading, occupancy,
+    rssi_dbm, snr_db, gateway_id, outcome, error
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
+
+-- name: update_sensors
+-- What was heard of sensors, one row each; columns in the order of the arrays.
+UPDATE sensor_devices AS s
+SET last_seen_at = coalesce(n.seen_at, s.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
+    snr_db = coalesce(n.snr_db, s.snr_db), gateway_id = coalesce(n.gateway_id, s.gateway_id), battery_v = coalesce(n.battery_v, s.battery_v),
+    battery_pct = coalesce(n.battery_pct, s.battery_pct), dev_addr = coalesce(n.dev_addr, s.dev_addr),
+    application_id = coalesce(n.application_id, s.application_id), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
+    last_join_at = coalesce(n.join_at, s.last_join_at), heard_network_at = n.heard_at,
+    occupancy = n.occupancy, occupancy_at = n.occupancy_at, damaged = n.damaged
+FROM unnest(
+    $1::uuid[], $2::timestamptz[], $3::smallint[], $4::real[], $5::text[], $6::real[], $7::real[], $8::text[],
+    $9::text[], $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $15::boolean[]
+) AS n (
+    id, seen_at, rssi_dbm, snr_db, gateway_id, battery_v, battery_pct, dev_addr, application_id, f_cnt, join_at,
+    heard_at, occupancy, occupancy_at, damaged
+)
+WHERE s.id = n.id;
+
+-- name: update_heard_displays
+-- Radio facts of displays, whose rows the caller has locked.
+UPDATE display_devices AS d
+SET last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
+    snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id), battery_pct = coalesce(n.battery_pct, d.battery_pct),
+    application_id = coalesce(n.application_id, d.application_id), firmware = coalesce(n.firmware, d.firmware)
+FROM unnest(
+    $1::uuid[], $2::timestamptz[], $3::smallint[], $4::real[], $5::text[], $6::real[], $7::text[], $8::text[]
+) AS n (id, seen_at, rssi_dbm, snr_db, gateway_id, battery_pct, application_id, firmware)
+WHERE d.id = n.id;
+
+-- name: keep_rejected
+-- A message that could not be read: once each, with the number of times that it came.
+INSERT INTO rejected_messages AS r (digest, topic, payload, payload_bytes, reason, detail, first_at, last_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+ON CONFLICT (digest) DO UPDATE SET times = r.times + 1, last_at = excluded.last_at;
+
+-- name: see_gateways
+-- $1 gateway ids, $2 now.
+INSERT INTO gateways AS g (gateway_id, first_seen_at, last_seen_at)
+SELECT n, $2, $2 FROM unnest($1::text[]) AS n
+ON CONFLICT (gateway_id) DO UPDATE SET last_seen_at = greatest(g.last_seen_at, excluded.last_seen_at);
+
+-- name: ensure_partition
+-- $1 parent table, $2 an instant of the month.
+SELECT ensure_partition($1, $2);

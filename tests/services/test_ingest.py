@@ -1,0 +1,256 @@
+"""Uplinks on a real database: what is stored, what it changes, what it must not change."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck, Uplink
+from baylight.domain.ids import DevEui
+from baylight.domain.state import Policy
+from baylight.services.ingest import Ingest
+from baylight.store.pool import Pool
+from tests import factories
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+OCCUPIED, FREE = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = T0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def tick(self, seconds: float) -> datetime:
+        self.at += timedelta(seconds=seconds)
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ingest(pool: Pool, clock: Clock) -> Ingest:
+    return Ingest(pool, clock, Policy(), LoopPolicy())
+
+
+def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, *, f_port: int | None = 102, **more: Any) -> Uplink:
+    given: dict[str, Any] = {
+        "dev_eui": dev_eui,
+        "deduplication_id": uuid4(),
+        "observed_at": at,
+        "network_at": at,
+        "dev_addr": "01020304",
+        "f_cnt": 1,
+        "f_port": f_port,
+        "data": data,
+        "rssi_dbm": -100,
+        "snr_db": 5.5,
+        "gateway_id": "0016c001ff10a235",
+    }
+    return Uplink(**given | more)
+
+
+async def state(pool: Pool, space_id: UUID) -> str:
+    return str(await pool.fetchval("SELECT current_state FROM spaces WHERE id = $1", space_id))
+
+
+async def outcomes(pool: Pool) -> list[str]:
+    return [r["outcome"] for r in await pool.fetch("SELECT outcome FROM uplinks ORDER BY received_at")]
+
+
+async def test_a_car_makes_one_uplink_one_change_and_one_actuation(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    sent = uplink(bay.sensor_eui, clock.now())
+    await ingest.take([sent])
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+    row = await pool.fetchrow("SELECT * FROM uplinks")
+    assert (row["outcome"], row["occupancy"], row["data"]) == ("state_changed", "OCCUPIED", OCCUPIED)
+    assert row["reading"]["battery_v"] == 3.6
+    change = await pool.fetchrow("SELECT * FROM state_changes")
+    assert (change["previous_state"], change["new_state"], change["reason"]) == ("UNKNOWN", "OCCUPIED", "sensor")
+    assert change["trigger_source"] == str(sent.deduplication_id)
+    actuation = await pool.fetchrow("SELECT * FROM actuations")
+    assert (actuation["status"], actuation["display_code"], actuation["fport"]) == ("pending", "ff00006400", 15)
+    display = await pool.fetchrow("SELECT * FROM display_devices")
+    assert (display["desired_state"], display["sync_status"]) == ("OCCUPIED", "pending")
+    sensor = await pool.fetchrow("SELECT * FROM sensor_devices")
+    assert (sensor["last_seen_at"], sensor["rssi_dbm"], sensor["battery_v"]) == (T0, -100, pytest.approx(3.6))
+
+
+async def test_a_redelivered_uplink_changes_nothing(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    first, second = uplink(bay.sensor_eui, clock.now()), uplink(bay.sensor_eui, clock.now() + timedelta(minutes=1), FREE)
+    clock.tick(90)
+    await ingest.take([first, second, first])
+    await ingest.take([second])
+    await ingest.take([first, second])
+    assert await state(pool, bay.space_id) == "FREE"
+    assert await outcomes(pool) == ["state_changed", "state_changed"]
+    assert await pool.fetchval("SELECT count(*) FROM state_changes") == 2
+    assert ingest.counts["uplink", "redelivered"] == 4
+
+
+async def test_copies_that_arrive_at_once_in_two_processes_are_stored_once(pool: Pool, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    events = [uplink(bay.sensor_eui, T0 + timedelta(seconds=n), (OCCUPIED, FREE)[n % 2]) for n in range(40)]
+    clock.tick(100)
+    both = [Ingest(pool, clock, Policy(), LoopPolicy()) for _ in range(2)]
+    await asyncio.gather(*(taker.take(events[n : n + 10]) for n in range(0, 40, 10) for taker in both))
+    assert await pool.fetchval("SELECT count(*) FROM uplinks") == 40
+    assert await state(pool, bay.space_id) == "FREE"
+
+
+async def test_b1_only_a_positive_reading_changes_a_state(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    for f_port, data in [(0, b""), (None, b""), (102, b""), (204, bytes(16)), (99, FREE), (102, FREE[:7]), (1, b"\0")]:
+        at = clock.tick(10)
+        await ingest.take([uplink(bay.sensor_eui, at, data, f_port=f_port)])
+    await ingest.take([Join(bay.sensor_eui, uuid4(), clock.tick(1), "01020305")])
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+    assert set((await outcomes(pool))[1:]) == {"not_occupancy", "not_decodable"}
+    assert await pool.fetchval("SELECT count(*) FROM state_changes") == 1
+
+
+async def test_b6_a_repeated_reading_is_unchanged(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    for f_cnt in range(10589, 10592):
+        await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_cnt=f_cnt)])
+    assert await outcomes(pool) == ["state_changed", "unchanged", "unchanged"]
+    assert await pool.fetchval("SELECT count(*) FROM actuations") == 1
+
+
+async def test_b7_frame_counters_that_restart_after_a_rejoin_drop_nothing(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(1), f_cnt=7)])
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE, f_cnt=7, dev_addr="0a0b0c0d")])
+    assert await outcomes(pool) == ["state_changed", "state_changed"]
+
+
+async def test_b19_gateway_time_far_ahead_neither_orders_nor_ages(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    now = clock.tick(5)
+    ahead = uplink(bay.sensor_eui, now + timedelta(seconds=131), network_at=now)
+    await ingest.take([ahead])
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(5), FREE)])
+    assert await state(pool, bay.space_id) == "FREE"
+    occupied_at = await pool.fetchval("SELECT occupancy_at FROM sensor_devices")
+    assert occupied_at == clock.now()
+
+
+async def test_an_older_reading_is_stale_and_turns_nothing_back(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    clock.tick(60)
+    await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(seconds=50), FREE)])
+    await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(seconds=10), OCCUPIED)])
+    assert await state(pool, bay.space_id) == "FREE"
+    assert await outcomes(pool) == ["state_changed", "stale"]
+
+
+async def test_a_late_reading_still_counts_when_only_an_empty_frame_overtook_it(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    clock.tick(60)
+    await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(seconds=31), b"", f_port=0)])
+    await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(seconds=30), OCCUPIED)])
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+
+
+async def test_unknown_unassigned_and_disabled_devices_are_stored_and_drive_nothing(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    lone = await factories.add_sensor(pool)
+    await pool.execute("UPDATE sensor_devices SET enabled = false WHERE id = $1", bay.sensor_id)
+    stranger = uplink(factories.new_eui(), clock.tick(1))
+    await ingest.take([stranger, uplink(lone["dev_eui"], clock.tick(1)), uplink(bay.sensor_eui, clock.tick(1))])
+    await ingest.take([stranger])
+    assert sorted(await outcomes(pool)) == ["device_disabled", "unassigned", "unknown_device"]
+    assert await state(pool, bay.space_id) == "UNKNOWN"
+
+
+async def test_what_cannot_be_read_is_kept_once_with_its_number(pool: Pool, ingest: Ingest) -> None:
+    bad = Rejected("application/1/device/\x00/event/up", b"{\xff" * 5000, "bad_json", "no JSON")
+    await ingest.take([bad, Ignored("location"), bad])
+    row = await pool.fetchrow("SELECT * FROM rejected_messages")
+    assert (row["times"], row["payload_bytes"], len(row["payload"]), row["reason"]) == (2, 10000, 4096, "bad_json")
+    assert ingest.counts["ignored", "location"] == 1
+
+
+@pytest.mark.parametrize("year", [1970, 2019, 2090])
+async def test_an_absurd_time_is_replaced_by_the_network_servers(
+    pool: Pool, ingest: Ingest, clock: Clock, year: int
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    absurd = datetime(year, 1, 1, tzinfo=UTC)
+    await ingest.take([uplink(bay.sensor_eui, absurd, network_at=clock.now())])
+    await ingest.take([uplink(bay.sensor_eui, absurd, network_at=None)])
+    assert await pool.fetchval("SELECT observed_at FROM uplinks") == clock.now()
+    assert await pool.fetchval("SELECT reason FROM rejected_messages") == "time_out_of_range"
+    assert await pool.fetchval("SELECT count(*) FROM uplinks_default") == 0
+
+
+async def test_b20_an_unknown_battery_level_is_absent(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([DeviceStatus(bay.sensor_eui, uuid4(), clock.now(), None, False, 7)])
+    assert await pool.fetchval("SELECT battery_pct FROM sensor_devices") is None
+    await ingest.take([DeviceStatus(bay.sensor_eui, uuid4(), clock.now(), 42.0, False, 7)])
+    assert await pool.fetchval("SELECT battery_pct FROM sensor_devices") == 42.0
+
+
+async def test_b10_newest_wins_when_a_bay_changes_faster_than_it_is_sent(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    events = [uplink(bay.sensor_eui, clock.tick(1), data) for data in (FREE, OCCUPIED, FREE)]
+    await ingest.take(events)
+    rows = await pool.fetch("SELECT status, new_state FROM actuations ORDER BY id")
+    assert [tuple(r) for r in rows] == [("superseded", "FREE"), ("superseded", "OCCUPIED"), ("pending", "FREE")]
+
+
+async def test_a_space_without_display_gets_a_failed_actuation_that_says_so(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    sensor = await factories.add_sensor(pool)
+    await factories.add_space(pool, "A-01", sensor_device_id=sensor["id"])
+    await ingest.take([uplink(sensor["dev_eui"], clock.now())])
+    row = await pool.fetchrow("SELECT status, downlink_error, display_code FROM actuations")
+    assert tuple(row) == ("failed", "the space has no display", None)
+
+
+async def test_b14_a_missing_code_is_an_explicit_failure(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await pool.execute("UPDATE display_devices SET display_codes = display_codes - 'OCCUPIED'")
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(1), FREE), uplink(bay.sensor_eui, clock.tick(1))])
+    rows = await pool.fetch("SELECT status, display_code, downlink_error FROM actuations ORDER BY id")
+    assert [r["status"] for r in rows] == ["superseded", "failed"]
+    assert "no code for OCCUPIED" in rows[1]["downlink_error"]
+    assert await pool.fetchval("SELECT sync_status FROM display_devices") == "misconfigured"
+
+
+async def test_events_about_downlinks_of_strangers_change_nothing(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    now = clock.now()
+    for eui in (bay.display_eui, factories.new_eui(), bay.sensor_eui):
+        await ingest.take([
+            TxAck(eui, "other", 1, 1, None, now),
+            Ack(eui, "other", False, 1, now),
+            Log(eui, "ERROR", "EXPIRED", "expired", "other", now),
+            Log(eui, "ERROR", "DOWNLINK_GATEWAY", "TOO_LATE", None, now),
+            Log(eui, "WARNING", "UPLINK_F_CNT_RETRANSMISSION", "", None, now),
+        ])  # fmt: skip
+    assert await pool.fetchval("SELECT count(*) FROM actuations") == 0
+    assert await pool.fetchval("SELECT count(*) FROM actuation_events WHERE actuation_id IS NULL") == 4
