@@ -64,9 +64,7 @@ class EnqueueDeviceQueueItemRequest(_message.Message):
     queue_item: DeviceQueueItem
     flush_queue: bool
     def __init__(
-        self,
-        queue_item: _Optional[_Union[DeviceQueueItem, _Mapping]] = ...,
-        flush_queue: _Optional[bool] = ...,
+        self, queue_item: _Optional[_Union[DeviceQueueItem, _Mapping]] = ..., flush_queue: _Optional[bool] = ...
     ) -> None: ...
 
 class EnqueueDeviceQueueItemResponse(_message.Message):
@@ -100,7 +98,5 @@ class GetDeviceQueueItemsResponse(_message.Message):
     total_count: int
     result: _containers.RepeatedCompositeFieldContainer[DeviceQueueItem]
     def __init__(
-        self,
-        total_count: _Optional[int] = ...,
-        result: _Optional[_Iterable[_Union[DeviceQueueItem, _Mapping]]] = ...,
+        self, total_count: _Optional[int] = ..., result: _Optional[_Iterable[_Union[DeviceQueueItem, _Mapping]]] = ...
     ) -> None: ...
