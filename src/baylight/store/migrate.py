@@ -24,7 +24,7 @@ _TRIES = 30
 _LONGEST_PAUSE_S = 5.0
 _NO_TRANSACTION = "-- no-transaction"
 _STATEMENT_PART = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|(?P<end>;)|.""", re.DOTALL
+    r"""--[^\n]*|/\*.*?\*/|\b[eE]'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|(?P<end>;)|.""", re.DOTALL
 )
 
 
