@@ -138,7 +138,7 @@ async def test_a_lock_that_is_held_too_long_is_given_up_and_tried_again(
                     row["xact_start"]
                     for row in await connection.fetch(
                         "SELECT xact_start FROM pg_stat_activity "
-                        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE a%'"
+                        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'ALTER%'"
                     )
                 }
                 await asyncio.sleep(0.05)

@@ -158,7 +158,9 @@ async def test_history_closes_when_the_space_is_deleted_and_leaves_no_gap_at_a_s
     bay = await add_bay(any_pool, "A1")
     new = await add_sensor(any_pool)
     await any_pool.execute("UPDATE spaces SET sensor_deveui = $1", new["dev_eui"])
-    ends = await any_pool.fetch("SELECT lower(valid), upper(valid) FROM device_assignments WHERE role = 'sensor' ORDER BY 1")
+    ends = await any_pool.fetch(
+        "SELECT lower(valid), upper(valid) FROM device_assignments WHERE role = 'sensor' ORDER BY 1"
+    )
     assert ends[0][1] == ends[1][0]
     await any_pool.execute("UPDATE spaces SET deleted_at = now()")
     assert [row[2] for row in await history(any_pool, bay.space_id)] == [False, False, False]
@@ -194,7 +196,9 @@ async def test_lifecycle_is_recorded_and_append_only(any_pool: Pool) -> None:
     sensor = await add_sensor(any_pool)
     await any_pool.execute("UPDATE sensor_devices SET lifecycle_state = 'active', notes = 'x'")
     await any_pool.execute("UPDATE sensor_devices SET notes = 'y'")
-    rows = await any_pool.fetch("SELECT role, dev_eui, previous_state, new_state FROM device_lifecycle_events ORDER BY id")
+    rows = await any_pool.fetch(
+        "SELECT role, dev_eui, previous_state, new_state FROM device_lifecycle_events ORDER BY id"
+    )
     assert [tuple(row) for row in rows] == [
         ("sensor", sensor["dev_eui"], None, "registered"),
         ("sensor", sensor["dev_eui"], "registered", "active"),
