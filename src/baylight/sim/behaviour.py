@@ -1,0 +1,91 @@
+"""What of ChirpStack's behaviour is reproduced, what goes wrong on top of it, and how fast time runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """ChirpStack v4's behaviours, each of which can be switched off, and its durations in seconds.
+
+    Numbers in brackets are those of the conformance suite. Durations are divided by `speed`; only a command's
+    expiry is compared with the real clock.
+    """
+
+    unordered_events: bool = True
+    """(1) Each event is published by a task of its own: up to `reorder_s` late, in any order."""
+    duplicates: float = 0.0
+    """(1) Share of events published twice, with the same deduplication id."""
+    loss: float = 0.0
+    """(1) Share of events never published (QoS 0, a restart of ChirpStack)."""
+    emit_fields: bool = True
+    """(2) JSON with every field: false, 0, "" and null are there. Off: defaults are left out, as in its documents."""
+    server_made_grpc_ids: bool = True
+    """(3) gRPC Enqueue ignores the client's id. MQTT's is honoured; a duplicate of a queued one is dropped silently."""
+    one_downlink_at_a_time: bool = True
+    """(4) FIFO per device, one try per lock; an item that waits for the device's ack blocks those behind it."""
+    txack_after_gateway_ok: bool = True
+    """(5) Off: a txack is told although the gateway never accepted the frame."""
+    silent_gateway_resends: bool = True
+    """(6) No answer of the gateway: tried again for ever, no event. Off: dropped after the first try."""
+    gateway_nack_without_id: bool = True
+    """(7) A gateway's refusal gives the log DOWNLINK_GATEWAY with empty context; the item stays."""
+    expiry_and_size_logs: bool = True
+    """(8) EXPIRED and DOWNLINK_PAYLOAD_SIZE tell the queue_item_id; the item is gone. Off: gone without a word."""
+    ack_timeout_nack: bool = True
+    """(9) No ack of the device within `class_c_timeout_s`: event ack, acknowledged false, deduplicationId ""."""
+    flush_on_join: bool = True
+    """(10) A join empties the queue silently (profile's flush_queue_on_activate)."""
+    first_uplink_rule: bool = True
+    """(11) After a join, nothing is sent before the device's first uplink; expiry is not looked at either."""
+    fcnt_reuse_after_flush: bool = True
+    """(12) A frame whose item was flushed in flight does not advance FCntDown: the next frame has the same one."""
+    foreign_device_unauthenticated: bool = True
+    """(13) A tenant's key and another tenant's (or no) device: UNAUTHENTICATED, no text. Off: NOT_FOUND."""
+    txack_without_application_tags: bool = True
+    """(14) The tags of a txack lack those of the application."""
+
+    speed: float = 1.0
+    reorder_s: float = 0.02
+    scheduler_interval_s: float = 1.0
+    scheduler_batch: int = 100
+    """Devices per run, lowest EUI first."""
+    class_a_lock_s: float = 5.0
+    """After an uplink of a device, class C leaves it alone for so long."""
+    class_c_lock_s: float = 5.0
+    """After a try, whatever came of it. Recommended for many displays: 1-2 s."""
+    class_c_timeout_s: float = 10.0
+    gateway_s: float = 0.1
+    """From the scheduler to the gateway's answer."""
+    airtime_s: float = 0.2
+    rx1_delay_s: float = 1.0
+    max_payload: int = 51
+    """Bytes at RX2's data rate (EU868 DR0: 51, DR3: 115, from DR4: 222)."""
+    qos: int = 1
+    """Of events and of the command subscription; ChirpStack's default is 0, Baylight's documents ask for 1."""
+
+
+class GatewayMode(StrEnum):
+    """What a gateway does with a downlink."""
+
+    OK = "ok"
+    SILENT = "silent"
+    """Switched off or unreachable."""
+    NACK = "nack"
+    """Refuses (TOO_LATE)."""
+    MUTE = "mute"
+    """Transmits, but its answer never reaches ChirpStack."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """Trouble that can be made and ended while it runs."""
+
+    lose_answers: bool = False
+    """gRPC: the command is accepted, the answer never arrives."""
+    answer_after_txack: bool = False
+    """gRPC: the answer to Enqueue comes only after its txack was published."""
+    slow_s: float = 0.0
+    """gRPC: real seconds before a call is looked at."""

@@ -1,0 +1,216 @@
+"""ChirpStack's event messages as JSON (protobuf's JSON mapping with every field of the integration messages)."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+import msgspec
+
+Json = dict[str, object]
+GATEWAY = "0016c001f153a14c"
+REGION = "eu868"
+
+
+def stable_uuid(name: str) -> str:
+    """The same UUID for the same name, in every run."""
+    return str(uuid5(NAMESPACE_OID, name))
+
+
+APPLICATION = stable_uuid("application of the simulated car park")
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(ns: int) -> str:
+    """chrono's form: nine digits of fraction and `+00:00`, never `Z`."""
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    return f"{_second(seconds)}.{fraction:09d}+00:00"
+
+
+def event_topic(application_id: str, dev_eui: str, event: str) -> str:
+    return f"application/{application_id}/device/{dev_eui}/event/{event}"
+
+
+def device_info(
+    dev_eui: str,
+    *,
+    name: str = "",
+    profile: str = "LoRaWAN device",
+    class_c: bool = False,
+    tenant: str = "ChirpStack",
+    application_id: str = APPLICATION,
+    tags: Mapping[str, str] | None = None,
+) -> Json:
+    return {
+        "tenantId": stable_uuid(f"tenant {tenant}"),
+        "tenantName": tenant,
+        "applicationId": application_id,
+        "applicationName": "Car park",
+        "deviceProfileId": stable_uuid(f"profile {profile}"),
+        "deviceProfileName": profile,
+        "deviceName": name or dev_eui,
+        "devEui": dev_eui,
+        "deviceClassEnabled": "CLASS_C" if class_c else "CLASS_A",
+        "tags": dict(tags or {}),
+    }
+
+
+def up_payload(
+    info: Json,
+    f_port: int,
+    data: bytes,
+    *,
+    f_cnt: int = 0,
+    dev_addr: str = "01000001",
+    confirmed: bool = False,
+    at_ns: int | None = None,
+    gateway_id: str = GATEWAY,
+    gateway_ahead_ns: int = 0,
+    rssi: int = -97,
+    snr: float = 7.5,
+    deduplication_id: str | None = None,
+) -> Json:
+    """`time` is the gateway's clock, which may run ahead; `nsTime` is ChirpStack's own."""
+    at_ns = time.time_ns() if at_ns is None else at_ns
+    gateway_time = rfc3339(at_ns + gateway_ahead_ns)
+    return {
+        "deduplicationId": deduplication_id or new_id(),
+        "time": gateway_time,
+        "deviceInfo": info,
+        "devAddr": dev_addr,
+        "adr": True,
+        "dr": 5,
+        "fCnt": f_cnt,
+        "fPort": f_port,
+        "confirmed": confirmed,
+        "data": b64encode(data).decode(),
+        "object": None,
+        # Fields of the gateway messages are left out when they are 0: `channel` and `rfChain` here.
+        "rxInfo": [
+            {
+                "gatewayId": gateway_id,
+                "uplinkId": f_cnt & 0xFFFF or 1,
+                "gwTime": gateway_time,
+                "nsTime": rfc3339(at_ns),
+                "rssi": rssi,
+                "snr": snr,
+                "channel": 2,
+                "rfChain": 1,
+                "location": {},
+                "context": "E3OWOQ==",
+                "metadata": {"region_common_name": "EU868", "region_config_id": REGION},
+                "crcStatus": "CRC_OK",
+            }
+        ],
+        "txInfo": {
+            "frequency": 868_500_000,
+            "modulation": {"lora": {"bandwidth": 125_000, "spreadingFactor": 7, "codeRate": "CR_4_5"}},
+        },
+        "relayRxInfo": None,
+        "joinServerContext": None,
+        "regionConfigId": REGION,
+    }
+
+
+def up_event(dev_eui: str, f_port: int, data: bytes, *, info: Json | None = None, f_cnt: int = 0) -> bytes:
+    """A whole `up` message with a new deduplication id, for those who publish many."""
+    return encode(up_payload(info or device_info(dev_eui), f_port, data, f_cnt=f_cnt))
+
+
+def join_payload(info: Json, *, dev_addr: str, at_ns: int) -> Json:
+    return {
+        "deduplicationId": new_id(),
+        "time": rfc3339(at_ns),
+        "deviceInfo": info,
+        "devAddr": dev_addr,
+        "relayRxInfo": None,
+        "joinServerContext": None,
+        "regionConfigId": REGION,
+    }
+
+
+def ack_payload(
+    info: Json, *, queue_item_id: str, acknowledged: bool, f_cnt_down: int, at_ns: int, deduplication_id: str
+) -> Json:
+    return {
+        "deduplicationId": deduplication_id,
+        "time": rfc3339(at_ns),
+        "deviceInfo": info,
+        "queueItemId": queue_item_id,
+        "acknowledged": acknowledged,
+        "fCntDown": f_cnt_down,
+    }
+
+
+def txack_payload(
+    info: Json, *, downlink_id: int, queue_item_id: str, f_cnt_down: int, gateway_id: str, class_c: bool, at_ns: int
+) -> Json:
+    return {
+        "downlinkId": downlink_id,
+        "time": rfc3339(at_ns),
+        "deviceInfo": info,
+        "queueItemId": queue_item_id,
+        "fCntDown": f_cnt_down,
+        "gatewayId": gateway_id,
+        "txInfo": {
+            "frequency": 869_525_000 if class_c else 868_500_000,
+            "power": 27 if class_c else 14,
+            "modulation": {
+                "lora": {
+                    "bandwidth": 125_000,
+                    "spreadingFactor": 12 if class_c else 7,
+                    "codeRate": "CR_4_5",
+                    "polarizationInversion": True,
+                }
+            },
+            "timing": {"immediately": {}} if class_c else {"delay": {"delay": "1s"}},
+            "context": "E3OWOQ==",
+        },
+    }
+
+
+def log_payload(info: Json, *, level: str, code: str, description: str, context: Mapping[str, str], at_ns: int) -> Json:
+    """Log events have no deduplication id of their own."""
+    return {
+        "time": rfc3339(at_ns),
+        "deviceInfo": info,
+        "level": level,
+        "code": code,
+        "description": description,
+        "context": dict(context),
+    }
+
+
+def status_payload(info: Json, *, margin: int, battery: float | None, external_power: bool, at_ns: int) -> Json:
+    """`battery` in %; None: the device does not know, which is told as 0 with `batteryLevelUnavailable`."""
+    return {
+        "deduplicationId": new_id(),
+        "time": rfc3339(at_ns),
+        "deviceInfo": info,
+        "margin": margin,
+        "externalPowerSource": external_power,
+        "batteryLevelUnavailable": battery is None,
+        "batteryLevel": battery or 0.0,
+    }
+
+
+_encoder = msgspec.json.Encoder()
+_EMPTY = (None, False, 0, "")
+
+
+def encode(payload: Json, *, emit_fields: bool = True) -> bytes:
+    if not emit_fields:
+        payload = {key: value for key, value in payload.items() if value not in _EMPTY}
+    return _encoder.encode(payload)
