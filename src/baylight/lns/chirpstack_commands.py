@@ -99,7 +99,7 @@ class ChirpStackGrpc:
                 raise
 
     async def close(self) -> None:
-        await self._channel.close()
+        await self._channel.close(None)
 
     def _method(self, name: str, answer: Any) -> Any:
         return self._channel.unary_unary(
@@ -116,7 +116,7 @@ class ChirpStackGrpc:
 
     def _in_plain_words(self, error: grpc.aio.AioRpcError, dev_eui: DevEui) -> BaylightError:
         status, text = error.code(), (error.details() or "").replace("\0", "")[:500]
-        facts = {"dev_eui": dev_eui, "status": status.name}
+        facts: dict[str, Any] = {"dev_eui": dev_eui, "status": status.name}
         if status in _AWAY:
             return TransientError("chirpstack_away", f"ChirpStack at {self._target} does not answer: {text}", **facts)
         if status is grpc.StatusCode.UNAUTHENTICATED and text:

@@ -44,6 +44,7 @@ Reject = Callable[[Received, Exception], Awaitable[None]]
 class _Batch:
     """Messages of one connection and QoS. With `settled` their PUBACKs go out, by the tasks in `acknowledging`."""
 
+    connection: _Connection
     qos: int
     settled: asyncio.Future[None]
     messages: list[Received] = field(default_factory=list)
@@ -175,11 +176,10 @@ class MqttConsumer:
     def take(self, connection: _Connection, message: Received, qos: int) -> _Batch | None:
         """The batch that the message is now in; None if there is no room for it."""
         last = self._batches[-1] if self._batches else None
-        if last is None or last.qos != qos or len(last.messages) >= self.max_batch or last not in connection.unsettled:
+        if last is None or last.qos != qos or len(last.messages) >= self.max_batch or last.connection is not connection:
             if qos == 0 and self.waiting >= MOST_WAITING_QOS0:
                 return None
-            last = _Batch(qos, asyncio.get_running_loop().create_future())
-            connection.unsettled.add(last)
+            last = _Batch(connection, qos, asyncio.get_running_loop().create_future())
             self._batches.append(last)
             self._wake.set()
         last.messages.append(message)
@@ -245,10 +245,10 @@ class _Connection:
 
     def __init__(self, consumer: MqttConsumer) -> None:
         loop = asyncio.get_running_loop()
-        self.unsettled: set[_Batch] = set()
         self.lost: asyncio.Future[Exception] = loop.create_future()
         self._consumer = consumer
         self._subscribed: asyncio.Future[None] = loop.create_future()
+        self._unsettled: set[_Batch] = set()
         self._outgoing = _Outgoing()
         self._qos0_told = self._overflow_told = False
         self._client = Client(
@@ -273,7 +273,8 @@ class _Connection:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             opening = asyncio.create_task(self._open())
             try:
-                await asyncio.wait([opening, self.lost], return_when=asyncio.FIRST_COMPLETED)
+                first: list[asyncio.Future[Any]] = [opening, self.lost]
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 if not opening.done():
                     raise self.lost.result()
                 opening.result()
@@ -290,7 +291,7 @@ class _Connection:
             async with asyncio.timeout(2):
                 await self._client.disconnect()
         # From here on a PUBACK goes nowhere.
-        for batch in self.unsettled:
+        for batch in tuple(self._unsettled):
             batch.settle()
         self._outgoing.fail(TransientError("broker_away", "the connection to the MQTT broker was lost"))
         if not self._subscribed.done():
@@ -300,8 +301,9 @@ class _Connection:
         try:
             self._client.publish(topic, payload, qos=qos)
             if qos:
+                confirmed = self._outgoing.latest
                 async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                    await self._outgoing.latest
+                    await confirmed
         except TimeoutError:
             raise TransientError("broker_away", "the MQTT broker did not acknowledge the message") from None
         except OverflowError:
@@ -331,8 +333,9 @@ class _Connection:
             task = asyncio.current_task()
             if batch is not None and task is not None:
                 batch.acknowledging.append(task)
+                self._unsettled.add(batch)
                 await batch.settled
-                self.unsettled.discard(batch)
+                self._unsettled.discard(batch)
         else:
             self._tell_of_qos0(lost=batch is None)
         return 0
