@@ -1,0 +1,114 @@
+"""The tree of locations: site, building, floor, zone, room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from baylight.domain.downlink import TriggerType
+from baylight.domain.state import Policy
+from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.services import audit, decisions
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+KINDS = ("site", "building", "floor", "zone", "room")
+_USUAL = {1: "site", 2: "site floor", 3: "site building floor", 4: "site building floor zone", 5: " ".join(KINDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """`path`: the names from the root, joined by `/`. `spaces`: live ones in the whole subtree."""
+
+    id: UUID
+    parent_id: UUID | None
+    kind: str
+    name: str
+    path: str
+    timezone: str | None
+    maintenance: bool
+    spaces: int
+
+
+async def create(
+    connection: Connection, path: str, *, actor: str, kinds: Sequence[str] = (), timezone: str | None = None
+) -> Location:
+    """The location at a path such as `Garage/Floor 1`, made with whatever lies above it; idempotent.
+
+    `kinds`: one for each part; without them the usual ones (site, then floor; with more parts building, zone, room).
+    Raises InputError `bad_path`, `bad_kinds`; ConflictError `kind_differs`.
+    """
+    names = _names(path)
+    if len(names) > len(KINDS):
+        raise InputError("bad_path", f"a path has at most {len(KINDS)} parts: {path!r}")
+    wanted = list(kinds) or _USUAL[len(names)].split()
+    if len(wanted) != len(names) or any(kind not in KINDS for kind in wanted):
+        raise InputError("bad_kinds", f"{path!r} needs {len(names)} kinds of {', '.join(KINDS)}")
+    sql = queries("locations")
+    above: UUID | None = None
+    async with audit.change(connection, actor):
+        for name, kind in zip(names, wanted, strict=True):
+            row = await connection.fetchrow(sql["child"], above, name)
+            if row is None:
+                zone = timezone if kind == "site" else None
+                await connection.execute(sql["insert"], above, kind, name, zone)
+                row = await connection.fetchrow(sql["child"], above, name)
+                assert row is not None
+                await audit.record(
+                    connection, actor, "location.create", "location", row["id"], after={"kind": kind, "name": name}
+                )
+            elif kinds and row["kind"] != kind:
+                raise ConflictError("kind_differs", f"{name!r} is a {row['kind']}, not a {kind}", location=row["id"])
+            above = row["id"]
+    return await find(connection, path)
+
+
+async def find(connection: Connection, path: str) -> Location:
+    """Raises NotFoundError `unknown_location`."""
+    names = _names(path)
+    row = await connection.fetchrow(queries("locations")["list"], names)
+    if row is None:
+        raise NotFoundError("unknown_location", f"there is no location {'/'.join(names)!r}")
+    return Location(**row)
+
+
+async def tree(connection: Connection) -> list[Location]:
+    """All locations, parents before children, by name."""
+    return [Location(**row) for row in await connection.fetch(queries("locations")["list"], None)]
+
+
+async def space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
+    """Live spaces of the subtree."""
+    return [row["id"] for row in await connection.fetch(queries("locations")["space_ids"], location_id)]
+
+
+async def set_maintenance(
+    connection: Connection, path: str, on: bool, *, actor: str, now: datetime, policy: Policy
+) -> int:
+    """Closes or opens the whole subtree; returns how many spaces changed their state. Idempotent."""
+    location = await find(connection, path)
+    async with audit.change(connection, actor):
+        if await connection.fetchval(queries("locations")["set_maintenance"], location.id, on) is None:
+            return 0
+        await audit.record(
+            connection,
+            actor,
+            "location.maintenance",
+            "location",
+            location.id,
+            before={"maintenance": not on},
+            after={"maintenance": on},
+        )
+        ids = await space_ids(connection, location.id)
+        return await decisions.redecide(
+            connection, ids, trigger=TriggerType.MAINTENANCE, source=actor, now=now, policy=policy
+        )
+
+
+def _names(path: str) -> list[str]:
+    names = [part.strip() for part in path.split("/")]
+    if not all(names):
+        raise InputError("bad_path", f"{path!r} is not a path such as 'Garage/Floor 1'")
+    return names

@@ -1,0 +1,110 @@
+-- name: sensors
+-- Sensors by DevEUI: one ($1), or a page after $2 of at most $4; $3 false: without the decommissioned.
+SELECT
+    d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
+    d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
+    d.occupancy, d.occupancy_at, d.damaged, d.mobile, served.spaces
+FROM sensor_devices AS d
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(s.code ORDER BY s.code), '{}') AS spaces
+    FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL
+) AS served
+WHERE ($1::text IS NULL OR d.dev_eui = $1) AND ($2::text IS NULL OR d.dev_eui > $2)
+    AND ($3::boolean OR d.lifecycle_state <> 'decommissioned')
+ORDER BY d.dev_eui
+LIMIT $4;
+
+-- name: displays
+-- Displays by DevEUI: one ($1), or a page after $2 of at most $4; $3 false: without the decommissioned.
+SELECT
+    d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
+    d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
+    t.codec, d.display_codes, d.fport, d.confirmed_downlinks, d.shared, d.desired_state, d.desired_code, d.desired_at,
+    d.reported_code, d.reported_at, d.sync_status, d.failures, served.spaces
+FROM display_devices AS d
+INNER JOIN device_types AS t ON t.code = d.device_type
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(s.code ORDER BY s.code), '{}') AS spaces
+    FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL
+) AS served
+WHERE ($1::text IS NULL OR d.dev_eui = $1) AND ($2::text IS NULL OR d.dev_eui > $2)
+    AND ($3::boolean OR d.lifecycle_state <> 'decommissioned')
+ORDER BY d.dev_eui
+LIMIT $4;
+
+-- name: insert_sensor
+-- Null if the DevEUI is registered.
+INSERT INTO sensor_devices (
+    dev_eui, device_type, device_model, manufacturer, payload_decoder, capabilities, notes, mobile, application_id
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
+
+-- name: insert_display
+-- Null if the DevEUI is registered.
+INSERT INTO display_devices (
+    dev_eui, device_type, device_model, manufacturer, display_codes, fport, confirmed_downlinks, notes, shared,
+    application_id
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
+
+-- name: lock_sensor
+-- A sensor by its DevEUI, until the end of the transaction.
+SELECT id, dev_eui, device_type, enabled, lifecycle_state, mobile AS shared
+FROM sensor_devices WHERE dev_eui = $1 FOR NO KEY UPDATE;
+
+-- name: lock_display
+-- A display by its DevEUI, until the end of the transaction.
+SELECT d.id, d.dev_eui, d.device_type, d.enabled, d.lifecycle_state, d.shared, d.display_codes, t.codec
+FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
+WHERE d.dev_eui = $1 FOR NO KEY UPDATE OF d;
+
+-- name: lock_spaces_of
+-- The live spaces that a device serves, in the order in which everybody locks them.
+SELECT id FROM spaces
+WHERE (sensor_device_id = $1 OR display_device_id = $1) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE;
+
+-- name: set_sensor_enabled
+-- What it said is forgotten: it counts again from its next reading.
+UPDATE sensor_devices
+SET enabled = $2, occupancy = NULL, occupancy_at = NULL WHERE id = $1;
+
+-- name: set_display_enabled
+-- A disabled display is sent nothing.
+UPDATE display_devices SET enabled = $2 WHERE id = $1;
+
+-- name: set_sensor_lifecycle
+-- One step.
+UPDATE sensor_devices SET lifecycle_state = $2 WHERE id = $1;
+
+-- name: set_display_lifecycle
+-- One step.
+UPDATE display_devices SET lifecycle_state = $2 WHERE id = $1;
+
+-- name: set_display_codes
+-- All of them.
+UPDATE display_devices SET display_codes = $2 WHERE id = $1;
+
+-- name: forget_reading
+-- A reading belongs to the place that the sensor left.
+UPDATE sensor_devices AS d SET occupancy = NULL, occupancy_at = NULL
+WHERE d.id = $1 AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL);
+
+-- name: release_display
+-- It serves no space: nothing is wanted of it.
+UPDATE display_devices AS d
+SET desired_state = NULL, desired_code = NULL, desired_at = NULL, commanded_actuation_id = NULL,
+    sync_status = 'unknown', resend_after_uplink = false, failures = 0, reconcile_at = NULL
+WHERE d.id = $1 AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL)
+RETURNING d.id;
+
+-- name: drop_pending
+-- Commands that were not handed over yet and must not be any more.
+WITH dropped AS (
+    UPDATE actuations SET status = 'superseded', next_attempt_at = NULL
+    WHERE display_device_id = $1 AND status = 'pending' RETURNING id, display_deveui
+)
+
+INSERT INTO actuation_events (at, actuation_id, dev_eui, kind, detail)
+SELECT $2, id, display_deveui, 'superseded', $3 FROM dropped;

@@ -1,0 +1,32 @@
+-- name: list
+-- Every location ($1 null), or the one whose names from the root are $1.
+SELECT
+    l.id, l.parent_id, l.kind, l.name, array_to_string(named.names, '/') AS path, l.timezone, l.maintenance,
+    (
+        SELECT count(*) FROM locations AS below INNER JOIN spaces AS s ON s.location_id = below.id
+        WHERE below.path @> ARRAY[l.id] AND s.deleted_at IS NULL
+    ) AS spaces
+FROM locations AS l
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.name ORDER BY part.depth) AS names
+    FROM unnest(l.path) WITH ORDINALITY AS part (id, depth) INNER JOIN locations AS a ON a.id = part.id
+) AS named
+WHERE $1::text [] IS NULL OR (cardinality(l.path) = cardinality($1) AND l.name = $1[cardinality($1)] AND named.names = $1)
+ORDER BY named.names;
+
+-- name: child
+-- The location of a name right below another (null: a root).
+SELECT id, kind FROM locations WHERE parent_id IS NOT DISTINCT FROM $1::uuid AND name = $2 ORDER BY created_at LIMIT 1;
+
+-- name: insert
+-- A new location; two at once make one.
+INSERT INTO locations (parent_id, kind, name, timezone) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: set_maintenance
+-- Null if it was so already.
+UPDATE locations SET maintenance = $2 WHERE id = $1 AND maintenance <> $2 RETURNING id;
+
+-- name: space_ids
+-- Live spaces of a subtree.
+SELECT s.id FROM locations AS l INNER JOIN spaces AS s ON s.location_id = l.id
+WHERE l.path @> ARRAY[$1::uuid] AND s.deleted_at IS NULL ORDER BY s.id;
