@@ -6,7 +6,7 @@ import colorsys
 
 from baylight.domain.display import Light
 
-# Upper end of each hue in degrees. Lamps mix light, not paint: what reads as orange has far less green than on a screen.
+# Upper end of each hue in degrees. What a lamp shows as orange has far less green than an orange on a screen.
 _HUES = ((10, "red"), (28, "orange"), (75, "yellow"), (165, "green"), (200, "cyan"), (258, "blue"), (306, "purple"))
 _HUES_END = ((345, "pink"), (361, "red"))
 

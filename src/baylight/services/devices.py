@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
+
 from baylight.codecs.all import display_driver
 from baylight.domain.display import Light
 from baylight.domain.downlink import TriggerType
@@ -222,9 +224,7 @@ async def _registered(
             connection, actor, f"{role}.register", role, new, after={"dev_eui": eui, "device_type": device_type}
         )
     elif row["device_type"] != device_type:
-        raise ConflictError(
-            "registered_otherwise", f"{role} {eui} is registered as {row['device_type']}", dev_eui=eui
-        )
+        raise ConflictError("registered_otherwise", f"{role} {eui} is registered as {row['device_type']}", dev_eui=eui)
     elif row["lifecycle_state"] in ("decommissioned", "orphan"):
         await connection.execute(queries("devices")[f"set_{role}_lifecycle"], row["id"], "registered")
         await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], True)
@@ -248,10 +248,14 @@ def check_codes(codec: str, codes: Mapping[str, str]) -> dict[str, str]:
             code = driver.encode(_light(text)) if text.startswith("#") else bytes.fromhex(text)
             driver.check(code)
         except InputError as error:
-            raise InputError("bad_display_code", f"{state}: {error.message}", **{**error.facts, "state": state}) from error
+            raise InputError(
+                "bad_display_code", f"{state}: {error.message}", **{**error.facts, "state": state}
+            ) from error
         except ValueError as error:
             raise InputError(
-                "bad_display_code", f"{state}: {text!r} is neither hex digits in pairs nor a colour #rrggbb", state=state
+                "bad_display_code",
+                f"{state}: {text!r} is neither hex digits in pairs nor a colour #rrggbb",
+                state=state,
             ) from error
         checked[state] = code.hex()
     return checked
@@ -280,9 +284,7 @@ async def set_display_codes(
         after = check_codes(row["codec"], codes if replace else {**before, **codes})
         if after != before:
             await connection.execute(queries("devices")["set_display_codes"], row["id"], after)
-            await audit.record(
-                connection, actor, "display.codes", "display", row["id"], before=before, after=after
-            )
+            await audit.record(connection, actor, "display.codes", "display", row["id"], before=before, after=after)
             await _redecide(connection, spaces, actor, now, policy)
     return await display(connection, dev_eui)
 
@@ -301,8 +303,6 @@ async def set_enabled(
         if row["lifecycle_state"] == "decommissioned":
             raise ConflictError("decommissioned", f"{role} {row['dev_eui']} is decommissioned: register it again")
         await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], on)
-        if role == "display" and not on:
-            await connection.execute(queries("devices")["drop_pending"], row["id"], now, "the display was disabled")
         action = f"{role}.{'enable' if on else 'disable'}"
         await audit.record(
             connection, actor, action, role, row["id"], before={"enabled": not on}, after={"enabled": on}
@@ -349,7 +349,7 @@ def page_size(limit: int) -> int:
     return limit
 
 
-def _display(row: Mapping[str, Any]) -> Display:
+def _display(row: asyncpg.Record) -> Display:
     lights = {state: shown(row["codec"], code) for state, code in row["display_codes"].items()}
     return Display(**row, lights=lights)
 
@@ -373,9 +373,7 @@ async def _lock_display(connection: Connection, dev_eui: str) -> tuple[Any, list
     return row, [space["id"] for space in spaces]
 
 
-async def _redecide(
-    connection: Connection, spaces: Sequence[UUID], actor: str, now: datetime, policy: Policy
-) -> None:
+async def _redecide(connection: Connection, spaces: Sequence[UUID], actor: str, now: datetime, policy: Policy) -> None:
     if spaces:
         await decisions.redecide(
             connection, spaces, trigger=TriggerType.ASSIGNMENT, source=actor, now=now, policy=policy

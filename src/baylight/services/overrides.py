@@ -16,7 +16,7 @@ from baylight.store.queries import queries
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """In force in [`from_at`, `until_at`), None: until it is ended. `space`: a code, `location`: a path; one of them."""
+    """In force in [`from_at`, `until_at`), None: until it is ended. Either `space` (a code) or `location` (a path)."""
 
     id: UUID
     space_id: UUID | None

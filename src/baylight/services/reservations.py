@@ -121,9 +121,7 @@ async def cancel(
 
 async def show(connection: Connection, reservation_id: UUID) -> Reservation:
     """Raises NotFoundError `unknown_reservation`."""
-    row = await connection.fetchrow(
-        queries("reservations")["list"], reservation_id, None, None, None, None, None, 1
-    )
+    row = await connection.fetchrow(queries("reservations")["list"], reservation_id, None, None, None, None, None, 1)
     if row is None:
         raise _unknown(reservation_id)
     return Reservation(**row)
@@ -162,9 +160,7 @@ async def expire_due(connection: Connection, now: datetime, policy: Policy) -> i
         for row in due:
             if await connection.fetchval(queries("reservations")["close"], row["id"], "completed") is not None:
                 done += 1
-                await _redecide(
-                    connection, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"], now, policy
-                )
+                await _redecide(connection, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"], now, policy)
     return done
 
 

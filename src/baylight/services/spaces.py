@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -96,7 +96,7 @@ async def create(
 ) -> Space:
     """A new space, with its devices if given (DevEUIs). Raises ConflictError `code_used`, NotFoundError, InputError."""
     if not 0 < len(code) <= 20 or code != code.strip():
-        raise InputError("bad_code", f"{code!r}: a code has 1 to 20 characters", code=code)
+        raise InputError("bad_code", f"{code!r}: a code has 1 to 20 characters", space=code)
     if name is not None and not 0 < len(name) <= 100:
         raise InputError("bad_name", "a name has 1 to 100 characters")
     async with audit.change(connection, actor):
@@ -239,7 +239,7 @@ def parse_state(text: str) -> State:
 
 
 def _unknown(code: str) -> NotFoundError:
-    return NotFoundError("unknown_space", f"there is no space {code!r}", code=code)
+    return NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
 
 
 async def _serve(
@@ -261,7 +261,8 @@ async def _serve(
             eui = parse_dev_eui(wanted["sensor"]) if wanted["sensor"] else None
             sensors = {row["id"]: row for row in await connection.fetch(sql["lock_sensors"], eui, code)}
         space = await lock(connection, code)
-        changed: dict[str, object] = {}
+        changed: dict[Role, tuple[str | None, str | None]] = {}
+        released: list[UUID] = []
         for role, dev_eui in wanted.items():
             eui = parse_dev_eui(dev_eui) if dev_eui else None
             before = space[f"{role}_deveui"]
@@ -278,8 +279,8 @@ async def _serve(
             if eui is not None:
                 await _check_free(connection, role, eui, device, space["id"])
             await connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
-            if old is not None:
-                await _leave(connection, role, old, now)
+            if old is not None and await _leave(connection, role, old) and role == "display":
+                released.append(old)
             if device is not None and device["lifecycle_state"] == "registered":
                 await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device["id"], "installed")
             changed[role] = (before, eui)
@@ -293,7 +294,7 @@ async def _serve(
                 before={role: pair[0] for role, pair in changed.items()},
                 after={role: pair[1] for role, pair in changed.items()} | {"reason": reason},
             )
-            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy)
+            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy, released)
     return await show(connection, code)
 
 
@@ -310,16 +311,24 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
             raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(others)}", dev_eui=eui, spaces=others)
 
 
-async def _leave(connection: Connection, role: Role, device_id: UUID, now: datetime) -> None:
-    """What a device said of, or was to show for, the place that it left counts no more."""
-    sql = queries("devices")
+async def _leave(connection: Connection, role: Role, device_id: UUID) -> bool:
+    """What a sensor said of the place that it left counts no more. True for a device that serves no space now."""
+    if await connection.fetch(queries("spaces")["served"], device_id):
+        return False
     if role == "sensor":
-        await connection.execute(sql["forget_reading"], device_id)
-    elif await connection.fetchval(sql["release_display"], device_id):
-        await connection.execute(sql["drop_pending"], device_id, now, "the display left the space")
+        await connection.execute(queries("devices")["forget_reading"], device_id)
+    return True
 
 
 async def _redecide(
-    connection: Connection, space_id: UUID, trigger: TriggerType, actor: str, now: datetime, policy: Policy
+    connection: Connection,
+    space_id: UUID,
+    trigger: TriggerType,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    released: Sequence[UUID] = (),
 ) -> None:
-    await decisions.redecide(connection, [space_id], trigger=trigger, source=actor, now=now, policy=policy)
+    await decisions.redecide(
+        connection, [space_id], trigger=trigger, source=actor, now=now, policy=policy, released=released
+    )

@@ -88,23 +88,4 @@ UPDATE display_devices SET display_codes = $2 WHERE id = $1;
 
 -- name: forget_reading
 -- A reading belongs to the place that the sensor left.
-UPDATE sensor_devices AS d SET occupancy = NULL, occupancy_at = NULL
-WHERE d.id = $1 AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL);
-
--- name: release_display
--- It serves no space: nothing is wanted of it.
-UPDATE display_devices AS d
-SET desired_state = NULL, desired_code = NULL, desired_at = NULL, commanded_actuation_id = NULL,
-    sync_status = 'unknown', resend_after_uplink = false, failures = 0, reconcile_at = NULL
-WHERE d.id = $1 AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL)
-RETURNING d.id;
-
--- name: drop_pending
--- Commands that were not handed over yet and must not be any more.
-WITH dropped AS (
-    UPDATE actuations SET status = 'superseded', next_attempt_at = NULL
-    WHERE display_device_id = $1 AND status = 'pending' RETURNING id, display_deveui
-)
-
-INSERT INTO actuation_events (at, actuation_id, dev_eui, kind, detail)
-SELECT $2, id, display_deveui, 'superseded', $3 FROM dropped;
+UPDATE sensor_devices SET occupancy = NULL, occupancy_at = NULL WHERE id = $1;

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from baylight.domain.display import Light
+from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.services import devices, spaces
+from baylight.services.colours import colour_name
+from baylight.services.devices import LIFECYCLE
+from baylight.store.pool import Connection
+
+from .conftest import BY, NOW
+
+SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
+LATER = BY | {"now": NOW + timedelta(seconds=1)}
+
+
+@pytest.mark.parametrize("notation", ["58A0CB00000000A1", "58-a0-cb-00-00-00-00-a1", "58:A0:CB:00:00:00:00:A1"])
+async def test_a5_a_sensor_is_one_whatever_the_notation_of_its_eui(db: Connection, notation: str) -> None:
+    first, new = await devices.register_sensor(db, SENSOR, actor="ann")
+    again, new_again = await devices.register_sensor(db, notation, actor="ann")
+    assert (new, new_again) == (True, False)
+    assert first == again
+    assert (first.device_type, first.lifecycle_state, first.enabled) == ("browan_tbms100", "registered", True)
+    assert await db.fetchval("SELECT count(*) FROM audit_log WHERE action = 'sensor.register' AND actor = 'ann'") == 1
+    assert await db.fetchval("SELECT actor FROM device_lifecycle_events WHERE device_id = $1", first.id) == "ann"
+
+
+async def test_registering_as_another_type_is_a_conflict(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    with pytest.raises(ConflictError, match="registered as browan_tbms100"):
+        await devices.register_sensor(db, SENSOR, actor="ann", device_type="bosch_tps110")
+
+
+@pytest.mark.parametrize("text", ["", "58a0cb", "58a0cb00000000zz", "58a0cb00000000a1ff"])
+async def test_a_bad_dev_eui_is_refused(db: Connection, text: str) -> None:
+    with pytest.raises(InputError, match="16 hex digits"):
+        await devices.register_sensor(db, text, actor="ann", device_type="browan_tbms100")
+
+
+async def test_a13_a_display_takes_port_and_codes_from_its_type(db: Connection) -> None:
+    display, _ = await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    assert display.fport == 15
+    assert display.lights["FREE"].colour == "green"
+    assert display.lights["OCCUPIED"].colour == "red"
+    assert display.lights["MAINTENANCE"].colour == "orange"
+    assert display.lights["UNKNOWN"].colour == "flashing blue"
+
+
+async def test_a12_the_proposals_maintenance_code_is_shown_as_the_pink_that_it_is(db: Connection) -> None:
+    display, _ = await devices.register_display(
+        db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes={"MAINTENANCE": "FFA5006400"}
+    )
+    assert display.display_codes["MAINTENANCE"] == "ffa5006400"
+    assert (display.lights["MAINTENANCE"].rgb, display.lights["MAINTENANCE"].colour) == ("#ff00a5", "pink")
+
+
+@pytest.mark.parametrize(
+    ("codes", "says"),
+    [
+        ({"FREE": "0000ff64"}, "FREE: .*bytes"),
+        ({"FREE": "xx"}, "FREE: .*hex"),
+        ({"FREE": "#12"}, "FREE: .*#rrggbb"),
+        ({"OCCUPIED": "aa00000000"}, "OCCUPIED: .*command"),
+        ({"GREEN": "0000ff6400"}, "GREEN.*no state"),
+    ],
+)
+async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
+    db: Connection, codes: dict[str, str], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes=codes)
+    assert await devices.displays(db) == []
+
+
+async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
+    display = await devices.set_display_codes(db, DISPLAY, {"FREE": "#00c800"}, **LATER)
+    assert display.display_codes["FREE"] == "0000c86400"
+    assert display.display_codes["OCCUPIED"] == "ff00006400"
+    assert display.desired_code == "0000c86400"
+    newest = await db.fetchrow("SELECT display_code, status FROM actuations ORDER BY id DESC LIMIT 1")
+    assert newest is not None
+    assert tuple(newest) == ("0000c86400", "pending")
+
+
+async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
+    display = await devices.set_display_codes(db, DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True, **BY)
+    assert display.display_codes == {"OCCUPIED": "ff00006400"}
+    assert display.sync_status == "misconfigured"
+
+
+async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_reading(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
+    await devices.set_enabled(db, "sensor", SENSOR, False, **BY)
+    await devices.set_enabled(db, "sensor", SENSOR, True, **BY)
+    space = await spaces.show(db, "A-1")
+    assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
+    assert (await devices.sensor(db, SENSOR)).occupancy is None
+
+
+async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_again(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError, match="unassign it first"):
+        await devices.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann")
+    await spaces.unassign(db, "A-1", "sensor", **BY)
+    await devices.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann", reason="broken")
+    with pytest.raises(InputError, match="decommissioned"):
+        await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError):
+        await devices.set_enabled(db, "sensor", SENSOR, True, **BY)
+    assert await devices.sensors(db) == []
+    sensor, new = await devices.register_sensor(db, SENSOR, actor="ann")
+    assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
+    steps = await db.fetch("SELECT new_state, reason FROM device_lifecycle_events ORDER BY id")
+    assert [step["new_state"] for step in steps] == ["registered", "installed", "decommissioned", "registered"]
+    assert steps[2]["reason"] == "broken"
+
+
+@pytest.mark.parametrize("before", sorted(LIFECYCLE))
+async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for after in sorted(LIFECYCLE):
+        await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
+        if after == before or after in LIFECYCLE[before]:
+            await devices.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+            assert (await devices.display(db, DISPLAY)).lifecycle_state == after
+        else:
+            with pytest.raises(ConflictError, match=f"from {before} to {after}"):
+                await devices.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+
+
+async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
+    euis = [f"58a0cb00000000{n:02x}" for n in range(7)]
+    for eui in reversed(euis):
+        await devices.register_sensor(db, eui, actor="ann")
+    seen: list[str] = []
+    while rows := await devices.sensors(db, after=seen[-1] if seen else None, limit=3):
+        seen += [row.dev_eui for row in rows]
+    assert seen == euis
+    with pytest.raises(InputError):
+        await devices.sensors(db, limit=0)
+
+
+async def test_unknown_devices_are_named(db: Connection) -> None:
+    with pytest.raises(NotFoundError, match=SENSOR):
+        await devices.sensor(db, SENSOR)
+    with pytest.raises(NotFoundError, match=DISPLAY):
+        await devices.set_enabled(db, "display", DISPLAY, False, **BY)
+
+
+@pytest.mark.parametrize(
+    ("light", "name"),
+    [
+        (Light(0, 255, 0), "green"),
+        (Light(0, 53, 0), "dim green"),
+        (Light(255, 0, 0), "red"),
+        (Light(255, 50, 0), "orange"),
+        (Light(255, 165, 0), "yellow"),
+        (Light(255, 255, 0), "yellow"),
+        (Light(255, 0, 165), "pink"),
+        (Light(0, 0, 255, 1000, 1000), "flashing blue"),
+        (Light(255, 0, 255), "purple"),
+        (Light(0, 255, 255), "cyan"),
+        (Light(255, 255, 255), "white"),
+        (Light(0, 0, 0), "off"),
+    ],
+)
+def test_colours_are_named_as_people_name_them(light: Light, name: str) -> None:
+    assert colour_name(light) == name
