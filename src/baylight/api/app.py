@@ -1,0 +1,71 @@
+"""The HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from baylight.api import (
+    bookings,
+    devices,
+    events,
+    health,
+    history,
+    keys,
+    locations,
+    metrics,
+    problems,
+    spaces,
+)
+from baylight.api.deps import Deps, read
+from baylight.api.hub import Hub
+from baylight.api.requests import Requests
+from baylight.services.keys import Verifier
+
+PREFIX = "/api/v1"
+
+
+def create_app(deps: Deps) -> FastAPI:
+    """Before its server shuts down, call `app.state.hub.close()`: it ends the open event streams."""
+    hub = Hub(deps.pool, deps.dsn)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(hub.run())
+        yield
+        hub.close()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    app = FastAPI(
+        title="Baylight",
+        version="1",
+        summary="Spaces, sensors, displays: what each light must show, whether it does, and why.",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.RESPONSES,
+    )
+    app.state.deps = deps
+    app.state.verifier = Verifier(deps.pool)
+    app.state.hub = hub
+    app.add_middleware(Requests)
+    problems.install(app)
+    api = APIRouter(prefix=PREFIX)
+    for part in (spaces, devices, history, bookings, locations, keys, events):
+        api.include_router(part.router)
+
+    @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])
+    async def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    app.include_router(api)
+    app.include_router(metrics.router)
+    app.include_router(health.router)
+    return app

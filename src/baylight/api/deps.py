@@ -1,0 +1,96 @@
+"""What the API is given, and what its routes are given: a connection, the caller's key, a page's bounds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CollectorRegistry
+
+from baylight.api.problems import Refused
+from baylight.domain.state import Policy
+from baylight.ports import Clock
+from baylight.services.keys import Key, Scope
+from baylight.store.pool import Connection, Pool
+
+ACQUIRE_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """`problems()`: part -> plain words of what keeps it from working; empty when ready."""
+
+    pool: Pool
+    dsn: str
+    clock: Clock
+    policy: Policy
+    registry: CollectorRegistry
+    problems: Callable[[], dict[str, str]]
+
+
+def deps(request: Request) -> Deps:
+    given: Deps = request.app.state.deps
+    return given
+
+
+Given = Annotated[Deps, Depends(deps)]
+
+
+async def connection(given: Given) -> AsyncIterator[Connection]:
+    async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+        yield connection
+
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="an API key: `bl_…`")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header", description="the same key")
+
+
+def _needs(scope: Scope) -> Callable[..., Awaitable[Key]]:
+    async def caller(
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+        header: Annotated[str | None, Security(_header)],
+    ) -> Key:
+        text = bearer.credentials if bearer else header
+        if not text:
+            raise Refused(401, "key_missing", "send an API key: Authorization: Bearer bl_…")
+        key = await request.app.state.verifier.verify(text)
+        if key is None:
+            raise Refused(401, "key_refused", "this API key is unknown or revoked")
+        request.state.key = key.prefix
+        if not key.may(scope):
+            raise Refused(403, "scope_missing", f"this needs a key with the scope {scope.value!r}", scope=scope.value)
+        return key
+
+    return caller
+
+
+read, write, admin = (_needs(scope) for scope in Scope)
+
+Reading = Annotated[Key, Depends(read)]
+Writing = Annotated[Key, Depends(write)]
+Administering = Annotated[Key, Depends(admin)]
+Database = Annotated[Connection, Depends(connection)]
+Limit = Annotated[int, Query(ge=1, le=500, description="most items of the page")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes something, when, and under which policy: what every changing service asks for."""
+
+    connection: Connection
+    actor: str
+    now: datetime
+    policy: Policy
+
+
+async def _change(key: Writing, connection: Database, given: Given) -> Change:
+    return Change(connection, str(key.id), given.clock.now(), given.policy)
+
+
+Changing = Annotated[Change, Depends(_change)]

@@ -1,0 +1,141 @@
+"""The registries of sensors and displays, and the catalogue of their types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from baylight.api.bodies import Body
+from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.pages import Page, decode, page
+from baylight.services import catalogue, devices
+from baylight.services.catalogue import DeviceTypeRow
+from baylight.services.devices import Display, Sensor
+
+router = APIRouter(tags=["devices"])
+_NEW = {200: {"description": "it was registered so already"}, 201: {"description": "registered"}}
+
+
+class NewSensor(Body):
+    """Without `device_type` the DevEUI's prefix tells it. `mobile`: it may wander between spaces."""
+
+    dev_eui: str
+    device_type: str | None = None
+    notes: str | None = None
+    mobile: bool = False
+    application_id: str | None = None
+
+
+class NewDisplay(Body):
+    """`display_codes`: state -> hex or `#rrggbb`, over those of the type. `shared`: it may serve several spaces."""
+
+    dev_eui: str
+    device_type: str | None = None
+    display_codes: dict[str, str] | None = None
+    notes: str | None = None
+    shared: bool = False
+    application_id: str | None = None
+
+
+class Codes(Body):
+    """`replace`: states that are not named lose their code."""
+
+    display_codes: Annotated[dict[str, str], Field(min_length=1)]
+    replace: bool = False
+
+
+class Switch(Body):
+    on: bool
+
+
+class Step(Body):
+    state: str
+    reason: str | None = None
+
+
+@router.get("/sensors")
+async def list_sensors(
+    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Sensor]:
+    after = decode(cursor, str)
+    rows = await devices.sensors(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
+    return page(rows, limit, lambda row: row.dev_eui)
+
+
+@router.post("/sensors", status_code=201, responses=_NEW)
+async def register_sensor(change: Changing, new: NewSensor, response: Response) -> Sensor:
+    """Idempotent: 201 for a new one, 200 for one that was there."""
+    sensor, is_new = await devices.register_sensor(change.connection, actor=change.actor, **new.model_dump())
+    response.status_code = 201 if is_new else 200
+    return sensor
+
+
+@router.get("/sensors/{dev_eui}")
+async def show_sensor(key: Reading, connection: Database, dev_eui: str) -> Sensor:
+    return await devices.sensor(connection, dev_eui)
+
+
+@router.get("/displays")
+async def list_displays(
+    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Display]:
+    after = decode(cursor, str)
+    rows = await devices.displays(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
+    return page(rows, limit, lambda row: row.dev_eui)
+
+
+@router.post("/displays", status_code=201, responses=_NEW)
+async def register_display(change: Changing, new: NewDisplay, response: Response) -> Display:
+    """Idempotent: 201 for a new one, 200 for one that was there."""
+    display, is_new = await devices.register_display(change.connection, actor=change.actor, **new.model_dump())
+    response.status_code = 201 if is_new else 200
+    return display
+
+
+@router.get("/displays/{dev_eui}")
+async def show_display(key: Reading, connection: Database, dev_eui: str) -> Display:
+    return await devices.display(connection, dev_eui)
+
+
+@router.put("/displays/{dev_eui}/codes")
+async def set_codes(change: Changing, dev_eui: str, body: Codes) -> Display:
+    """The light follows at once. The answer says what a person sees for each code."""
+    return await devices.set_display_codes(
+        change.connection,
+        dev_eui,
+        body.display_codes,
+        replace=body.replace,
+        actor=change.actor,
+        now=change.now,
+        policy=change.policy,
+    )
+
+
+@router.put("/{registry}/{dev_eui}/enabled", status_code=204)
+async def set_enabled(
+    change: Changing, registry: Literal["sensors", "displays"], dev_eui: str, body: Switch
+) -> Response:
+    """A disabled sensor is not believed, a disabled display is sent nothing."""
+    role: devices.Role = "sensor" if registry == "sensors" else "display"
+    await devices.set_enabled(
+        change.connection, role, dev_eui, body.on, actor=change.actor, now=change.now, policy=change.policy
+    )
+    return Response(status_code=204)
+
+
+@router.put("/{registry}/{dev_eui}/lifecycle", status_code=204)
+async def set_lifecycle(
+    change: Changing, registry: Literal["sensors", "displays"], dev_eui: str, body: Step
+) -> Response:
+    role: devices.Role = "sensor" if registry == "sensors" else "display"
+    await devices.set_lifecycle(change.connection, role, dev_eui, body.state, reason=body.reason, actor=change.actor)
+    return Response(status_code=204)
+
+
+@router.get("/device-types")
+async def list_device_types(
+    key: Reading, connection: Database, category: Literal["sensor", "display"] | None = None
+) -> list[DeviceTypeRow]:
+    return await catalogue.types(connection, category)

@@ -1,0 +1,46 @@
+"""API keys, for administrators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from baylight.api.deps import Administering, Database
+from baylight.api.bodies import Body
+from baylight.services import keys
+from baylight.services.keys import Key, Scope
+
+router = APIRouter(prefix="/keys", tags=["keys"])
+
+
+class NewKey(Body):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """`text` is shown this once."""
+
+    key: Key
+    text: str
+
+
+@router.get("")
+async def list_keys(key: Administering, connection: Database) -> list[Key]:
+    return await keys.list_keys(connection)
+
+
+@router.post("", status_code=201)
+async def create_key(key: Administering, connection: Database, new: NewKey) -> CreatedKey:
+    created, text = await keys.create(connection, new.name, new.scopes, actor=str(key.id))
+    return CreatedKey(created, text)
+
+
+@router.delete("/{id_or_prefix}")
+async def revoke_key(key: Administering, connection: Database, id_or_prefix: str) -> Key:
+    """The key is refused from the next request on. Idempotent."""
+    return await keys.revoke(connection, id_or_prefix, actor=str(key.id))

@@ -1,0 +1,139 @@
+"""Every error as application/problem+json (RFC 9457). `type` is stable: `urn:baylight:problem:<code>`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from baylight.errors import BaylightError, InputError, TransientError
+from baylight.store.pool import RETRY
+
+RETRY_AFTER_S = 2
+
+
+class Refused(Exception):
+    """A request that stops at the door."""
+
+    def __init__(self, status: int, code: str, detail: str, **facts: object) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.facts = status, code, detail, facts
+
+
+class FieldError(BaseModel):
+    field: str
+    message: str
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457. `errors`: one entry for each wrong field. `request_id` is in the log, too."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+    facts: dict[str, Any] | None = None
+    errors: list[FieldError] | None = None
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "a problem (RFC 9457)",
+        "model": ProblemBody,
+        "content": {"application/problem+json": {}},
+    }
+}
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    facts: Mapping[str, object] | None = None,
+    errors: list[dict[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    request.state.problem = code
+    body: dict[str, Any] = {
+        "type": f"urn:baylight:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": getattr(request.state, "request_id", None),
+    }
+    if facts:
+        body["facts"] = {name: _plain(value) for name, value in facts.items()}
+    if errors:
+        body["errors"] = errors
+    return JSONResponse(body, status, headers, "application/problem+json")
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refused)
+    headers = {"WWW-Authenticate": 'Bearer realm="baylight"'} if error.status == 401 else None
+    return problem(request, error.status, error.code, error.detail, facts=error.facts, headers=headers)
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, InputError):
+        return problem(request, error.status, error.code, error.message, facts=error.facts)
+    if isinstance(error, TransientError):
+        wait = max(1, round(error.retry_after_s or RETRY_AFTER_S))
+        return problem(request, 503, error.code, error.message, headers={"Retry-After": str(wait)})
+    raise error
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])} for one in error.errors()
+    ]
+    return problem(request, 422, "invalid_request", "the request has wrong or unknown fields", errors=errors)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+
+async def _later(request: Request, _: Exception) -> JSONResponse:
+    return problem(
+        request,
+        503,
+        "database_away",
+        "the database cannot be reached or is busy: try again",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+async def _value(request: Request, _: Exception) -> JSONResponse:
+    return problem(request, 422, "bad_value", "a value is out of range or has characters that cannot be stored")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(BaylightError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(asyncpg.DataError, _value)
+    for kind in RETRY:
+        app.add_exception_handler(kind, _later)

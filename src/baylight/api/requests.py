@@ -1,0 +1,88 @@
+"""Around every request: its id, one canonical log line, safe headers, a bound on the body, no traceback to anyone."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from baylight.api.problems import problem
+from baylight.log import logger
+
+MAX_BODY_BYTES = 256 * 1024
+_OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+_log = logger("api")
+
+
+class Requests:
+    """ASGI middleware. A caller's own X-Request-ID is kept if it is harmless."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = given if _OWN_ID.fullmatch(given) else uuid4().hex
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._bounded(scope, receive, answer)
+            except Exception:
+                _log.exception("request_failed", path=scope["path"])
+                if status == 0:
+                    request = Request(scope)
+                    response = problem(
+                        request, 500, "internal", "something went wrong here; the log has the request id"
+                    )
+                    await response(scope, receive, answer)
+            finally:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round((time.perf_counter() - began) * 1000, 1),
+                    key=state.get("key"),
+                    problem=state.get("problem"),
+                )
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise HTTPException(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+            return message
+
+        await self.app(scope, bounded, send)

@@ -1,0 +1,124 @@
+"""Spaces and the devices that serve them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from baylight.api.bodies import Body
+from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
+from baylight.api.pages import Page, decode, page
+from baylight.services import spaces, why
+from baylight.services.spaces import Space
+
+router = APIRouter(prefix="/spaces", tags=["spaces"])
+Reason = Literal["install", "swap", "maintenance", "correction", "removal"]
+
+
+class NewSpace(Body):
+    """`location`: a path such as `Garage/Floor 1`; `sensor`, `display`: DevEUIs."""
+
+    code: Annotated[str, Field(min_length=1, max_length=20)]
+    name: Annotated[str | None, Field(max_length=100)] = None
+    location: str | None = None
+    sensor: str | None = None
+    display: str | None = None
+    default_state: str = "UNKNOWN"
+    latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
+    longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
+    metadata: dict[str, Any] | None = None
+
+
+class Switch(Body):
+    on: bool
+
+
+class StateBody(Body):
+    state: str
+
+
+class Device(Body):
+    dev_eui: str
+    reason: Reason | None = None
+
+
+@router.get("")
+async def list_spaces(
+    key: Reading,
+    connection: Database,
+    location: str | None = None,
+    state: str | None = None,
+    device: str | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Space]:
+    """By code; of a location's subtree (its path), in a state, served by a device (its DevEUI)."""
+    after = decode(cursor, str)
+    rows = await spaces.page(connection, after=after, limit=limit + 1, location=location, state=state, device=device)
+    return page(rows, limit, lambda row: row.code)
+
+
+@router.post("", status_code=201)
+async def create_space(change: Changing, new: NewSpace) -> Space:
+    return await spaces.create(
+        change.connection, actor=change.actor, now=change.now, policy=change.policy, **new.model_dump()
+    )
+
+
+@router.get("/{code}")
+async def show_space(key: Reading, connection: Database, code: str) -> Space:
+    return await spaces.show(connection, code)
+
+
+@router.delete("/{code}", status_code=204)
+async def delete_space(change: Changing, code: str) -> Response:
+    """Its history stays; its code and its devices are free again."""
+    await spaces.delete(change.connection, code, actor=change.actor, now=change.now, policy=change.policy)
+    return Response(status_code=204)
+
+
+@router.get("/{code}/why")
+async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Why:
+    """The inputs, the rule that won, the rules that lost, and what is behind it."""
+    return await why.explain(connection, code, given.clock.now(), given.policy)
+
+
+@router.put("/{code}/maintenance")
+async def set_maintenance(change: Changing, code: str, body: Switch) -> Space:
+    return await spaces.set_maintenance(
+        change.connection, code, body.on, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+@router.put("/{code}/default-state")
+async def set_default_state(change: Changing, code: str, body: StateBody) -> Space:
+    """What it shows while no sensor is assigned."""
+    return await spaces.set_default_state(
+        change.connection, code, body.state, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+@router.put("/{code}/{role}")
+async def assign(change: Changing, code: str, role: Literal["sensor", "display"], body: Device) -> Space:
+    """From now on this device serves the space; another one in its place is a swap. Idempotent."""
+    return await spaces.assign(
+        change.connection,
+        code,
+        sensor=body.dev_eui if role == "sensor" else None,
+        display=body.dev_eui if role == "display" else None,
+        reason=body.reason,
+        actor=change.actor,
+        now=change.now,
+        policy=change.policy,
+    )
+
+
+@router.delete("/{code}/{role}")
+async def unassign(
+    change: Changing, code: str, role: Literal["sensor", "display"], reason: Reason | None = None
+) -> Space:
+    return await spaces.unassign(
+        change.connection, code, role, reason=reason, actor=change.actor, now=change.now, policy=change.policy
+    )
