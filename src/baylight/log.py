@@ -30,3 +30,23 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
 def logger(name: str) -> Any:
     """A logger whose lines carry `part=name`."""
     return structlog.get_logger(part=name)
+
+
+class Trouble:
+    """Tells the beginning and the end of a trouble, once each, however often it is met."""
+
+    def __init__(self, log: Any, what: str) -> None:
+        self._log = log
+        self._what = what
+        self.reason: str | None = None
+        """In plain words; None while all is well."""
+
+    def begin(self, reason: str) -> None:
+        if self.reason is None:
+            self._log.warning(f"{self._what} is in trouble", reason=reason)
+        self.reason = reason
+
+    def end(self) -> None:
+        if self.reason is not None:
+            self._log.info(f"{self._what} works again")
+        self.reason = None

@@ -89,7 +89,10 @@ async def test_a_car_makes_one_uplink_one_change_and_one_actuation(pool: Pool, i
 
 async def test_a_redelivered_uplink_changes_nothing(pool: Pool, ingest: Ingest, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
-    first, second = uplink(bay.sensor_eui, clock.now()), uplink(bay.sensor_eui, clock.now() + timedelta(minutes=1), FREE)
+    first, second = (
+        uplink(bay.sensor_eui, clock.now()),
+        uplink(bay.sensor_eui, clock.now() + timedelta(minutes=1), FREE),
+    )
     clock.tick(90)
     await ingest.take([first, second, first])
     await ingest.take([second])

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
-from baylight.api.deps import Administering, Database
 from baylight.api.bodies import Body
+from baylight.api.deps import Administering, Database
 from baylight.services import keys
 from baylight.services.keys import Key, Scope
 

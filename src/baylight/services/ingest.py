@@ -60,7 +60,8 @@ class Ingest:
         except (*RETRY, asyncpg.UniqueViolationError) as error:
             # A copy of an uplink that another process stored at the same moment: the next try finds it.
             raise TransientError("batch_not_stored", f"the batch could not be stored: {error}") from error
-        self.counts += batch.counts
+        self.counts.update(batch.counts)
+        log.debug("batch", messages=len(messages), outcomes={f"{k}.{v}": n for (k, v), n in batch.counts.items()})
         await self._see_gateways(batch)
 
     async def _store(self, connection: Connection, batch: _Batch) -> None:
@@ -106,7 +107,7 @@ class Ingest:
             try:
                 await self._pool.execute(queries("ingest")["see_gateways"], sorted(due), batch.now)
             except RETRY as error:
-                log.info("gateways not noted", error=str(error))
+                log.debug("gateways not noted", error=str(error))
                 return
             self._gateways.update(dict.fromkeys(due, batch.now))
 

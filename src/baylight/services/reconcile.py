@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+import asyncpg
 
 from baylight.domain.closed_loop import LoopPolicy
 from baylight.domain.state import Policy
-from baylight.log import logger
+from baylight.log import Trouble, logger
 from baylight.ports import Clock
 from baylight.services import decisions, reservations, retention
 from baylight.services import shadows as shadow_store
@@ -33,6 +35,7 @@ class Reconcile:
     loop_policy: LoopPolicy
     uplink_retention_months: int
     actuation_retention_months: int
+    trouble: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
     _housekeeping_at: datetime | None = None
 
     async def run(self) -> None:
@@ -46,8 +49,13 @@ class Reconcile:
         try:
             while await part() >= MOST:
                 pass
+            self.trouble.end()
         except RETRY as error:
-            log.info("reconcile waits for the database", error=str(error))
+            self.trouble.begin(str(error) or type(error).__name__)
+            await asyncio.sleep(1)
+        except asyncpg.PostgresError as error:
+            # Something else than an absent database: told each time, and never the end of the loop.
+            log.error("reconcile failed", part=part.__name__, error=str(error))
             await asyncio.sleep(1)
 
     async def spaces(self) -> int:

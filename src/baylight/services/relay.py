@@ -18,7 +18,7 @@ from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError
-from baylight.log import logger
+from baylight.log import Trouble, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.services import shadows as shadow_store
 from baylight.store.pool import RETRY, Connection, Pool
@@ -54,8 +54,9 @@ class Relay:
     policy: LoopPolicy
     counts: Counter[str] = field(default_factory=Counter)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    trouble: Trouble = field(default_factory=lambda: Trouble(log, "the network server"))
+    _database: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
     _stopping: bool = False
-    _trouble: str | None = None
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -90,18 +91,18 @@ class Relay:
 
     async def _claim_or_wait(self) -> list[_Claimed]:
         try:
-            return await self._claim()
+            claimed = await self._claim()
         except RETRY as error:
-            log.info("relay waits for the database", error=str(error))
+            self._database.begin(str(error))
             await asyncio.sleep(IDLE_S)
             return []
+        self._database.end()
+        return claimed
 
     async def _recovery(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(*RETRY):
                 await self.recover()
-            except RETRY as error:
-                log.info("relay waits for the database", error=str(error))
             await asyncio.sleep(self.policy.lease.total_seconds() / 6)
 
     async def send_due(self) -> int:
@@ -154,7 +155,7 @@ class Relay:
                     await self._write_outcomes(connection, outcomes)
                 break
             except RETRY as error:
-                log.info("relay waits for the database", error=str(error))
+                self._database.begin(str(error))
                 await asyncio.sleep(IDLE_S)
         for _, outcome in outcomes:
             self._count(outcome)
@@ -200,22 +201,15 @@ class Relay:
             await shadow_store.save(connection, [shadow])
 
     def _count(self, outcome: str | BaylightError) -> None:
-        """Counts, and tells the start and the end of trouble once each."""
         if isinstance(outcome, str):
             self.counts["accepted"] += 1
-            if self._trouble:
-                log.info("the network server takes downlinks again")
-            self._trouble = None
-            return
-        self.counts["transient" if isinstance(outcome, TransientError) else "permanent"] += 1
-        if outcome.code != self._trouble:
-            log.warning("the network server did not take a downlink", code=outcome.code, error=outcome.message)
-        self._trouble = outcome.code
-
-    @property
-    def trouble(self) -> str | None:
-        """Code of the error that the last call ended with, None if it was accepted."""
-        return self._trouble
+            self.trouble.end()
+        elif isinstance(outcome, TransientError):
+            self.counts["transient"] += 1
+            self.trouble.begin(outcome.message)
+        else:
+            self.counts["permanent"] += 1
+            log.warning("a downlink was refused for good", code=outcome.code, error=outcome.message, **outcome.facts)
 
 
 def _lease_over(actuation: Actuation, now: datetime) -> bool:

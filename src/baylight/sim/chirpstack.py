@@ -67,11 +67,16 @@ class FakeChirpStack:
 
     # Life ------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, *, power_on: bool = True) -> None:
         """Raises OSError or TimeoutError if the broker cannot be reached."""
         await self._link.start("application/+/device/+/command/down")
         await self._service.start()
         self._scheduler = asyncio.create_task(self._downlinks.run(), name="simulated class C scheduler")
+        if power_on:
+            self.power_on()
+
+    def power_on(self) -> None:
+        """All devices begin to speak. A broker keeps nothing for a client that it never saw: let that come first."""
         for device in list(self.devices.values()):
             self._power_on(device)
 

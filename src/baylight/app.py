@@ -1,0 +1,283 @@
+"""Wires one process: broker -> ingest -> database -> relay -> network server, the loop of time, and the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from baylight.api.app import create_app
+from baylight.api.deps import Deps
+from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.events import Rejected
+from baylight.domain.state import Policy
+from baylight.errors import DeviceDataError, InputError, TransientError
+from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.chirpstack_events import parse
+from baylight.lns.mqtt import Handle, MqttConsumer, Received, Reject
+from baylight.log import Trouble, logger
+from baylight.services import catalogue
+from baylight.services.ingest import Ingest, Message
+from baylight.services.reconcile import Reconcile
+from baylight.services.relay import Relay
+from baylight.settings import Settings
+from baylight.store import migrate
+from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, notifications
+from baylight.store.pool import AWAY, Pool, open_pool
+
+log = logger("app")
+
+DRAIN_S = 10
+WAIT_S = 1.0
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        reserved_soon=timedelta(seconds=settings.reserved_soon_s),
+        reserved_hides_occupied=settings.reserved_hides_occupied,
+    )
+
+
+def loop_policy_of(settings: Settings) -> LoopPolicy:
+    return LoopPolicy(
+        ttl=timedelta(seconds=settings.downlink_ttl_s), report_timeout=timedelta(seconds=settings.report_timeout_s)
+    )
+
+
+def dsn_of(settings: Settings) -> str:
+    """Raises InputError `database_url_missing`."""
+    if settings.database_url is None:
+        raise InputError("database_url_missing", "set BAYLIGHT_DATABASE_URL, e.g. postgresql://user@host/baylight")
+    return settings.database_url.get_secret_value()
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT, then drains. Raises InputError if settings or schema do not fit."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    await Program(settings).run(stopping)
+
+
+class Program:
+    """One process of Baylight. Any number may share a database and, with `mqtt_share_group`, a broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.dsn = dsn_of(settings)
+        self.started = asyncio.Event()
+        self.http_port = 0
+        self.clock = SystemClock()
+        self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
+        self.consumer = _consumer(settings, self._handle, self._reject)
+        self.network_server = network_server(settings, self.consumer)
+        self.ingest: Ingest
+        self.relay: Relay
+        self.reconcile: Reconcile
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping` is set; `started` tells that it serves, on `http_port`."""
+        pool = await self._open_database(stopping)
+        if pool is None:
+            return
+        try:
+            self._build(pool)
+            await self._run_parts(pool, stopping)
+        finally:
+            if isinstance(self.network_server, ChirpStackGrpc):
+                await self.network_server.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pool.close(), DRAIN_S)
+            pool.terminate()
+
+    async def _open_database(self, stopping: asyncio.Event) -> Pool | None:
+        trouble = Trouble(log, "the database")
+        while not stopping.is_set():
+            try:
+                await migrate.check(self.dsn)
+                pool = await open_pool(self.dsn, size=self.settings.database_pool_size)
+                async with pool.acquire() as connection:
+                    await catalogue.sync(connection)
+            except (TransientError, *AWAY) as error:
+                trouble.begin(str(error) or type(error).__name__)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), WAIT_S)
+            else:
+                trouble.end()
+                return pool
+        return None
+
+    def _build(self, pool: Pool) -> None:
+        self.ingest = Ingest(pool, self.clock, self.policy, self.loop_policy)
+        self.relay = Relay(pool, self.network_server, self.clock, self.loop_policy)
+        self.reconcile = Reconcile(
+            pool,
+            self.clock,
+            self.policy,
+            self.loop_policy,
+            self.settings.uplink_retention_months,
+            self.settings.actuation_retention_months,
+        )
+
+    async def _run_parts(self, pool: Pool, stopping: asyncio.Event) -> None:
+        registry = CollectorRegistry()
+        registry.register(_Counts(self))
+        api = create_app(Deps(pool, self.dsn, self.clock, self.policy, registry, self.problems))
+        listener = _listen(self.settings)
+        self.http_port = listener.getsockname()[1]
+        server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
+        parts: dict[str, asyncio.Task[Any]] = {
+            "ingest": asyncio.create_task(self.consumer.run()),
+            "relay": asyncio.create_task(self.relay.run()),
+            "reconcile": asyncio.create_task(self.reconcile.run()),
+            "wake-up": asyncio.create_task(self._wake_relay()),
+            "http": asyncio.create_task(server.serve(sockets=[listener])),
+        }
+        self.started.set()
+        log.info("started", http_port=self.http_port)
+        stopped = asyncio.create_task(stopping.wait())
+        ended, _ = await asyncio.wait([stopped, *parts.values()], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        log.info("stopping")
+        # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.consumer.stop(), DRAIN_S)
+        self.relay.stop()
+        api.state.hub.close()
+        server.should_exit = True
+        await asyncio.wait([parts["relay"], parts["http"]], timeout=DRAIN_S)
+        for part in parts.values():
+            part.cancel()
+        await asyncio.gather(*parts.values(), return_exceptions=True)
+        for part in ended - {stopped}:
+            part.result()  # raises what ended it
+        log.info("stopped")
+
+    async def _wake_relay(self) -> None:
+        async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL):
+            self.relay.wake()
+
+    async def _handle(self, messages: list[Received]) -> None:
+        await self.ingest.take([_read(message) for message in messages])
+
+    async def _reject(self, message: Received, error: Exception) -> None:
+        """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""
+        detail = f"{type(error).__name__}: {error}"
+        await self.ingest.take([Rejected(message.topic, message.payload, "not_stored", detail)])
+
+    def problems(self) -> dict[str, str]:
+        """Part -> what keeps it from working, in plain words; empty when all is well."""
+        found = {}
+        if self.reconcile.trouble.reason:
+            found["database"] = self.reconcile.trouble.reason
+        if not self.consumer.connected:
+            found["broker"] = f"not connected to {self.settings.mqtt_host}:{self.settings.mqtt_port}"
+        if self.relay.trouble.reason:
+            found["network_server"] = self.relay.trouble.reason
+        return found
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: they stop the whole program, in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Counts:
+    """What ingest and relay have counted since the start, for /metrics."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        messages = CounterMetricFamily(
+            "baylight_messages", "Messages taken, by kind and what became of them", labels=["kind", "outcome"]
+        )
+        for labels, count in self._program.ingest.counts.items():
+            messages.add_metric(list(labels), count)
+        yield messages
+        downlinks = CounterMetricFamily(
+            "baylight_downlinks", "Downlinks handed to the network server, by answer", labels=["answer"]
+        )
+        for answer, count in self._program.relay.counts.items():
+            downlinks.add_metric([answer], count)
+        yield downlinks
+        yield GaugeMetricFamily(
+            "baylight_messages_waiting", "Messages received and not yet begun with", self._program.consumer.waiting
+        )
+
+
+def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc | ChirpStackMqtt:
+    """By gRPC if its address is set, else by MQTT's command/down. Raises InputError `chirpstack_api_key_missing`."""
+    if settings.chirpstack_api is None:
+        return ChirpStackMqtt(consumer.publish)
+    if settings.chirpstack_api_key is None:
+        raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
+    return ChirpStackGrpc(
+        settings.chirpstack_api, settings.chirpstack_api_key.get_secret_value(), tls=settings.chirpstack_api_tls
+    )
+
+
+def _consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer:
+    password = settings.mqtt_password
+    return MqttConsumer(
+        host=settings.mqtt_host,
+        port=settings.mqtt_port,
+        client_id=settings.mqtt_client_id,
+        topic=settings.mqtt_topic,
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        share_group=settings.mqtt_share_group,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        tls=_tls(settings),
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Raises InputError `bad_tls_files`."""
+    if not settings.mqtt_tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.mqtt_ca)
+        if settings.mqtt_client_cert is not None:
+            context.load_cert_chain(settings.mqtt_client_cert, settings.mqtt_client_key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError("bad_tls_files", f"BAYLIGHT_MQTT_CA, …_CLIENT_CERT or …_CLIENT_KEY: {error}") from error
+    return context
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Raises InputError `http_port_taken`."""
+    try:
+        return socket.create_server((settings.http_host, settings.http_port), backlog=128)
+    except OSError as error:
+        raise InputError(
+            "http_port_taken",
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): set BAYLIGHT_HTTP_PORT",
+        ) from error
+
+
+def _read(message: Received) -> Message:
+    try:
+        return parse(message.topic, message.payload)
+    except DeviceDataError as error:
+        return Rejected(message.topic, message.payload, error.code, error.message)
