@@ -1,0 +1,159 @@
+-- name: copies_differ
+-- Invariant 1: spaces whose copy of a DevEUI is not that of the device.
+SELECT s.code AS who FROM spaces AS s
+LEFT JOIN sensor_devices AS n ON n.id = s.sensor_device_id
+LEFT JOIN display_devices AS d ON d.id = s.display_device_id
+WHERE s.sensor_deveui IS DISTINCT FROM n.dev_eui OR s.display_deveui IS DISTINCT FROM d.dev_eui
+ORDER BY s.code;
+
+-- name: assignments_differ
+-- Invariant 2: live spaces whose devices are not those of the assignments in force.
+SELECT s.code || ' (' || r.role || ')' AS who
+FROM spaces AS s
+CROSS JOIN (VALUES ('sensor'), ('display')) AS r (role)
+LEFT JOIN device_assignments AS a
+    ON a.space_id = s.id AND a.role = r.role AND a.superseded_at IS NULL AND a.valid @> clock_timestamp()
+WHERE a.device_id IS DISTINCT FROM
+    CASE WHEN s.deleted_at IS NULL
+    THEN CASE r.role WHEN 'sensor' THEN s.sensor_device_id ELSE s.display_device_id END END
+ORDER BY who;
+
+-- name: reservations_overlap
+-- Invariant 3: spaces with live reservations that overlap.
+SELECT DISTINCT s.code AS who
+FROM reservations AS a
+INNER JOIN reservations AS b ON b.space_id = a.space_id AND b.id > a.id AND b.during && a.during AND b.status = 'active'
+INNER JOIN spaces AS s ON s.id = a.space_id
+WHERE a.status = 'active' ORDER BY who;
+
+-- name: several_outstanding
+-- Invariant 4: displays with more than one command at the network server, or an older one on its way after a newer.
+SELECT display_deveui AS who FROM actuations
+WHERE status IN ('sending', 'queued') GROUP BY display_deveui HAVING count(*) > 1
+UNION
+SELECT a.display_deveui FROM actuations AS a
+INNER JOIN actuations AS b ON b.display_device_id = a.display_device_id AND b.id > a.id
+WHERE a.status = 'pending' AND b.status IN ('sending', 'queued', 'transmitted', 'acknowledged')
+ORDER BY who;
+
+-- name: in_sync
+-- Displays that count as in sync, with what that rests on.
+SELECT d.dev_eui, t.codec, d.desired_code, d.reported_code, a.status
+FROM display_devices AS d
+INNER JOIN device_types AS t ON t.code = d.device_type
+LEFT JOIN actuations AS a ON a.id = d.commanded_actuation_id
+WHERE d.sync_status = 'in_sync' ORDER BY d.dev_eui;
+
+-- name: readings_differ
+-- Invariant 6, replay: sensors whose last word is not that of the newest uplink taken since they came to their place.
+SELECT n.dev_eui || ': ' || coalesce(n.occupancy, 'nothing') || ' but the uplinks say ' || coalesce(u.occupancy, 'nothing') AS who
+FROM sensor_devices AS n
+LEFT JOIN LATERAL (
+    SELECT occupancy, received_at FROM uplinks
+    WHERE dev_eui = n.dev_eui AND occupancy IS NOT NULL
+        AND outcome NOT IN ('stale', 'device_disabled', 'unknown_device')
+    ORDER BY received_at DESC LIMIT 1
+) AS u ON true
+CROSS JOIN LATERAL (
+    SELECT greatest(
+        (SELECT max(upper(a.valid)) FROM device_assignments AS a WHERE a.sensor_device_id = n.id),
+        (SELECT max(l.at) FROM audit_log AS l WHERE l.object_type = 'sensor' AND l.object_id = n.id::text)
+    ) AS at
+) AS forgotten
+WHERE n.lifecycle_state <> 'decommissioned'
+    AND CASE WHEN n.occupancy IS NULL
+        THEN u.occupancy IS NOT NULL AND u.received_at > coalesce(forgotten.at, u.received_at - interval '1 second')
+        ELSE n.occupancy IS DISTINCT FROM u.occupancy AND n.occupancy_at > $1::timestamptz - interval '28 days' END
+ORDER BY n.dev_eui;
+
+-- name: causes_missing
+-- Invariant 7: state changes of the last week whose cause does not exist.
+SELECT s.code || ' at ' || c."timestamp"::timestamptz(0)::text || ' (' || c.source || ')' AS who
+FROM state_changes AS c INNER JOIN spaces AS s ON s.id = c.space_id
+WHERE c."timestamp" > $1::timestamptz - interval '7 days'
+    AND CASE
+        WHEN c.source = 'sensor_uplink' AND c.uplink_observed_at IS NOT NULL THEN NOT EXISTS (
+            SELECT FROM uplinks AS u
+            WHERE u.observed_at = c.uplink_observed_at AND u.deduplication_id::text = c.trigger_source
+        )
+        WHEN c.source = 'sensor_uplink' THEN true
+        WHEN c.source IN ('api_reservation', 'reservation_started') OR (
+            c.source = 'reservation_expired' AND c.trigger_source IS NOT NULL
+        ) THEN NOT EXISTS (SELECT FROM reservations AS r WHERE r.id::text = c.trigger_source)
+        WHEN c.source = 'manual_override' AND c.trigger_source IS NOT NULL
+            THEN NOT EXISTS (SELECT FROM overrides AS o WHERE o.id::text = c.trigger_source)
+        ELSE false
+    END
+ORDER BY c.id;
+
+-- name: in_default_partition
+-- Invariant 8: rows for which there was no partition.
+SELECT 'uplinks: ' || count(*) || ' rows' AS who FROM uplinks_default HAVING count(*) > 0
+UNION ALL
+SELECT 'actuations: ' || count(*) || ' rows' FROM actuations_default HAVING count(*) > 0;
+
+-- name: partitions_missing
+-- Partitions of this month and the next that are not there.
+SELECT parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM') AS who
+FROM unnest(ARRAY['uplinks', 'actuations']) AS parent CROSS JOIN generate_series(0, 1) AS ahead
+WHERE to_regclass('public.' || parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM')) IS NULL
+ORDER BY who;
+
+-- name: misconfigured
+-- Displays of live spaces that lack a code, or are disabled.
+SELECT
+    s.code || ' (' || d.dev_eui || '): '
+    || CASE WHEN NOT d.enabled THEN 'disabled' ELSE 'no code for ' || coalesce(d.desired_state, '?') END AS who
+FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id AND s.deleted_at IS NULL
+WHERE d.sync_status = 'misconfigured' ORDER BY s.code;
+
+-- name: not_showing
+-- Displays that do not answer, or do not show what they must.
+SELECT s.code || ' (' || d.dev_eui || '): ' || d.sync_status AS who
+FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id AND s.deleted_at IS NULL
+WHERE d.sync_status IN ('unreachable', 'drifted') ORDER BY s.code;
+
+-- name: never_heard
+-- Sensors and displays of live spaces that never sent anything.
+SELECT s.code || ' (sensor ' || n.dev_eui || ')' AS who
+FROM sensor_devices AS n INNER JOIN spaces AS s ON s.sensor_device_id = n.id AND s.deleted_at IS NULL
+WHERE n.last_seen_at IS NULL
+UNION ALL
+SELECT s.code || ' (display ' || d.dev_eui || ')'
+FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id AND s.deleted_at IS NULL
+WHERE d.last_seen_at IS NULL
+ORDER BY who;
+
+-- name: silent
+-- Spaces that are UNKNOWN because their sensor is silent or damaged.
+SELECT s.code || ' (' || s.sensor_deveui || '): ' || s.state_reason AS who
+FROM spaces AS s
+WHERE s.deleted_at IS NULL AND s.state_reason IN ('sensor_silent', 'sensor_damaged') ORDER BY s.code;
+
+-- name: unknown_devices
+-- DevEUIs heard in the last day that nobody registered.
+SELECT dev_eui || ' (' || count(*) || ' uplinks)' AS who FROM uplinks
+WHERE outcome = 'unknown_device' AND received_at > $1::timestamptz - interval '1 day'
+    AND observed_at > $1::timestamptz - interval '2 days'
+GROUP BY dev_eui ORDER BY count(*) DESC, dev_eui;
+
+-- name: rejected
+-- Messages of the last day that could not be read.
+SELECT reason || ': ' || sum(times) || ' (' || min(topic) || ')' AS who FROM rejected_messages
+WHERE last_at > $1::timestamptz - interval '1 day' GROUP BY reason ORDER BY sum(times) DESC;
+
+-- name: error_ratio
+-- Uplinks of the last day, and those of known devices that could not be decoded.
+SELECT count(*) AS uplinks, count(*) FILTER (WHERE outcome = 'not_decodable') AS failed FROM uplinks
+WHERE received_at > $1::timestamptz - interval '1 day' AND observed_at > $1::timestamptz - interval '2 days';
+
+-- name: overdue
+-- Work that should have been done a minute ago.
+SELECT 'decisions: ' || count(*) AS who FROM spaces
+WHERE deleted_at IS NULL AND recompute_at < $1::timestamptz - interval '1 minute' HAVING count(*) > 0
+UNION ALL
+SELECT 'downlinks: ' || count(*) FROM actuations
+WHERE status = 'pending' AND coalesce(next_attempt_at, created_at) < $1::timestamptz - interval '2 minutes' HAVING count(*) > 0
+UNION ALL
+SELECT 'reservations: ' || count(*) FROM reservations
+WHERE status = 'active' AND end_time < $1::timestamptz - interval '1 minute' HAVING count(*) > 0;
