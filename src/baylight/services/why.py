@@ -152,9 +152,8 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
     sql = queries("why")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         space = await spaces.show(connection, code)
-        inputs = decisions.to_space(await connection.fetchrow(sql["spaces"], code, None, 1))
-        await decisions.load_inputs(connection, [inputs], now)
-        decision = decide(inputs.inputs, policy, now)
+        [evaluated] = await evaluated_spaces(connection, now, code=code)
+        decision = decide(evaluated.inputs, policy, now)
         cause = await connection.fetchrow(sql["cause"], decision.cause) if decision.cause else None
         change = await connection.fetchrow(sql["change"], space.id)
         return Explanation(
@@ -168,6 +167,15 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             actuations=await _deliveries(connection, space),
             display=await _loop(connection, space),
         )
+
+
+async def evaluated_spaces(
+    connection: Connection, now: datetime, *, code: str | None = None, after: str | None = None, limit: int = 1
+) -> list[decisions.Space]:
+    """Live spaces by code with their inputs, not locked: one, or a page after a code."""
+    found = [decisions.to_space(row) for row in await connection.fetch(queries("why")["spaces"], code, after, limit)]
+    await decisions.load_inputs(connection, found, now)
+    return found
 
 
 async def _evidence(connection: Connection, space: Space) -> Evidence | None:
@@ -186,17 +194,13 @@ async def _deliveries(connection: Connection, space: Space) -> list[Delivery]:
     for row in await connection.fetch(queries("why")["steps"], [row["id"] for row in rows]):
         taken = dict(row)
         steps.setdefault(taken.pop("actuation_id"), []).append(StepTaken(**taken))
-    codecs = {
-        eui: (await devices.display(connection, eui)).codec for eui in {r["dev_eui"] for r in rows if r["dev_eui"]}
-    }
-    return [
-        Delivery(
-            **row,
-            colour=shown(codecs[row["dev_eui"]], row["display_code"]).colour if row["display_code"] else None,
-            steps=steps.get(row["id"], []),
-        )
-        for row in rows
-    ]
+    deliveries = []
+    for row in rows:
+        facts = dict(row)
+        codec, code = facts.pop("codec"), facts["display_code"]
+        colour = shown(codec, code).colour if codec and code else None
+        deliveries.append(Delivery(**facts, colour=colour, steps=steps.get(row["id"], [])))
+    return deliveries
 
 
 async def _loop(connection: Connection, space: Space) -> Loop | None:

@@ -27,13 +27,16 @@ SELECT
 FROM state_changes WHERE space_id = $1 ORDER BY "timestamp" DESC, id DESC LIMIT 1;
 
 -- name: actuations
--- The newest actuations of a space or of the display that serves it.
+-- The newest actuations of a space.
 SELECT
-    id, created_at, trigger_type, trigger_source, previous_state, new_state, display_deveui AS dev_eui, display_code,
-    fport AS f_port, status, downlink_error AS error, retry_count, sent_at, transmitted_at, confirmed_at, shown_at
-FROM actuations
-WHERE space_id = $1
-ORDER BY created_at DESC, id DESC
+    a.id, a.created_at, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_deveui AS dev_eui,
+    a.display_code, a.fport AS f_port, a.status, a.downlink_error AS error, a.retry_count, a.sent_at,
+    a.transmitted_at, a.confirmed_at, a.shown_at, t.codec
+FROM actuations AS a
+LEFT JOIN display_devices AS d ON d.id = a.display_device_id
+LEFT JOIN device_types AS t ON t.code = d.device_type
+WHERE a.space_id = $1
+ORDER BY a.created_at DESC, a.id DESC
 LIMIT $2;
 
 -- name: steps
