@@ -40,6 +40,12 @@ FROM display_devices AS d
 WHERE d.dev_eui = ANY($2::text[])
 """
 
+_DECIDED = """
+SELECT s.code, s.current_state, d.display_codes ->> s.current_state AS light
+FROM spaces AS s INNER JOIN display_devices AS d ON d.id = s.display_device_id
+WHERE s.code = ANY($1::text[])
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -119,12 +125,14 @@ async def _garage(options: Options) -> AsyncIterator[_Garage]:
         _say(f"Registering {options.bays} bays …")
         key = await _register(dsn, park, settings)
         began = datetime.now(UTC)
-        program = await stack.enter_async_context(_running(settings, fake))
+        program = await stack.enter_async_context(_running(settings, fake, park))
         yield _Garage(program[0], program[1], park, dsn, key, began)
 
 
 @asynccontextmanager
-async def _running(settings: Settings, fake: FakeChirpStack) -> AsyncIterator[tuple[Program, asyncio.Task[None]]]:
+async def _running(
+    settings: Settings, fake: FakeChirpStack, park: CarPark
+) -> AsyncIterator[tuple[Program, asyncio.Task[None]]]:
     stopping = asyncio.Event()
     await fake.start(power_on=False)
     program = Program(settings.model_copy(update={"chirpstack_api": fake.grpc_target}))
@@ -137,6 +145,8 @@ async def _running(settings: Settings, fake: FakeChirpStack) -> AsyncIterator[tu
         while not program.consumer.connected:  # noqa: ASYNC110 (it has no event to wait for)
             await asyncio.sleep(0.05)
         fake.power_on()
+        for bay in park.bays:
+            bay.sensor.heartbeat()  # as an installer wakes each sensor to see that it is heard
         yield program, running
     finally:
         stopping.set()
@@ -222,19 +232,19 @@ async def _report(garage: _Garage) -> bool:
 
 
 async def _wrong_lights(connection: asyncpg.Connection[asyncpg.Record], park: CarPark) -> list[str]:
-    """Bays whose lamp, as a driver sees it, is not the one for what stands there."""
-    rows = await connection.fetch(
-        "SELECT dev_eui, display_codes ->> 'FREE' AS free, display_codes ->> 'OCCUPIED' AS occupied "
-        "FROM display_devices"
-    )
-    codes = {row["dev_eui"]: row for row in rows}
+    """Bays that are taken for something else than they are, or whose lamp, as a driver sees it, shows something else
+    than was decided."""
+    rows = await connection.fetch(_DECIDED, [bay.code for bay in park.bays])
     driver = display_driver("kuando_busylight")
     assert driver is not None
     wrong = []
-    for bay in park.bays:
-        state = "occupied" if bay.occupied else "free"
-        if distinguishable(bay.light.light, driver.describe(bytes.fromhex(codes[bay.display_eui][state]))):
-            wrong.append(f"{bay.code} is {state}, the lamp shows {bay.light.light.rgb}")
+    for row in rows:
+        bay = park.bay(row["code"])
+        stands = "OCCUPIED" if bay.occupied else "FREE"
+        if row["current_state"] not in (stands, "UNKNOWN"):
+            wrong.append(f"{bay.code} is {stands}, taken for {row['current_state']}")
+        if distinguishable(bay.light.light, driver.describe(bytes.fromhex(row["light"]))):
+            wrong.append(f"{bay.code} must show {row['current_state']}, the lamp shows {bay.light.light.rgb}")
     return wrong
 
 

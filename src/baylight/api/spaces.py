@@ -80,7 +80,7 @@ async def delete_space(change: Changing, code: str) -> Response:
 
 
 @router.get("/{code}/why")
-async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Why:
+async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Explanation:
     """The inputs, the rule that won, the rules that lost, and what is behind it."""
     return await why.explain(connection, code, given.clock.now(), given.policy)
 
