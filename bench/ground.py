@@ -1,0 +1,153 @@
+"""Common ground of the benchmarks: a durable server of their own, a car park in it, uplinks of known meaning."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.services import catalogue
+from baylight.sim.events import APPLICATION, device_info, event_topic, up_event
+from baylight.store import migrate
+from baylight.store.pool import prepare
+
+TEMPLATE = "bench_template"
+_FILL = """
+INSERT INTO sensor_devices (dev_eui, device_type, occupancy, occupancy_at)
+SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', 'FREE', now() - interval '1 minute'
+FROM generate_series(1, {n}) AS n;
+INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
+SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
+       (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15
+FROM generate_series(1, {n}) AS n;
+INSERT INTO spaces (name, code, sensor_device_id, display_device_id, current_state, state_reason, sensor_state)
+SELECT 'Bay ' || n, 'B' || n, s.id, d.id, 'FREE', 'sensor', 'FREE'
+FROM generate_series(1, {n}) AS n
+JOIN sensor_devices AS s ON s.dev_eui = '58a0cb' || lpad(to_hex(n), 10, '0')
+JOIN display_devices AS d ON d.dev_eui = '202020' || lpad(to_hex(n), 10, '0');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Uplinks:
+    """`messages`: (topic, payload) of ChirpStack `up` events, half of which change a state; `end`: what the spaces are
+    after the last of them, by sensor EUI; `changes`: how many state changes that takes."""
+
+    messages: list[tuple[str, bytes]]
+    end: dict[str, str]
+    changes: int
+
+
+def sensor_eui(n: int) -> str:
+    return f"58a0cb{n:010x}"
+
+
+def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
+    chance = random.Random(seed)
+    state: dict[str, str] = {}
+    messages, changes = [], 0
+    infos = {}
+    for f_cnt in range(count):
+        eui = sensor_eui(chance.randrange(spaces) + 1)
+        now = state.get(eui, "FREE")
+        if chance.random() < 0.5:
+            now = "FREE" if now == "OCCUPIED" else "OCCUPIED"
+            changes += 1
+        state[eui] = now
+        data = bytes.fromhex("01fb3a0000280400" if now == "OCCUPIED" else "00fb3a0000280400")
+        info = infos.get(eui) or infos.setdefault(eui, device_info(eui))
+        messages.append((event_topic(APPLICATION, eui, "up"), up_event(eui, 102, data, info=info, f_cnt=f_cnt)))
+    return Uplinks(messages, state, changes)
+
+
+class Server:
+    """One PostgreSQL for a whole benchmark; each measurement gets a fresh copy of the filled database."""
+
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._postgres = postgres
+        self._copies = 0
+
+    async def fill(self, spaces: int) -> None:
+        await self._execute("postgres", f"CREATE DATABASE {TEMPLATE}")
+        dsn = self._postgres.dsn(TEMPLATE)
+        await migrate.upgrade(dsn)
+        connection = await asyncpg.connect(dsn)
+        await prepare(connection)
+        await catalogue.sync(connection)
+        await connection.execute(_FILL.format(n=spaces))
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+
+    @asynccontextmanager
+    async def copy(self) -> AsyncIterator[str]:
+        """The dsn of a database of its own, dropped at the end."""
+        self._copies += 1
+        name = f"bench_{self._copies}"
+        await self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        await self._execute("postgres", "CHECKPOINT")
+        try:
+            yield self._postgres.dsn(name)
+        finally:
+            await self._execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _execute(self, database: str, sql: str) -> None:
+        connection = await asyncpg.connect(self._postgres.dsn(database))
+        await connection.execute(sql)
+        await connection.close()
+
+
+@asynccontextmanager
+async def server(spaces: int) -> AsyncIterator[Server]:
+    """PostgreSQL with fsync and synchronous_commit on, its car park filled."""
+    directory = tempfile.mkdtemp(prefix="bl-bench-")
+    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must pass
+    postgres = EmbeddedPostgres(Path(directory), durable=True)
+    try:
+        await postgres.start()
+        running = Server(postgres)
+        await running.fill(spaces)
+        yield running
+    finally:
+        await postgres.stop()
+        postgres.delete()
+
+
+async def check(dsn: str, sent: Uplinks) -> None:
+    """Raises AssertionError if the end is not what the uplinks say: a fast wrong answer is a failure."""
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch("SELECT sensor_deveui, current_state FROM spaces")
+    states = {row["sensor_deveui"]: row["current_state"] for row in rows}
+    wrong = [eui for eui, state in sent.end.items() if states[eui] != state]
+    stored = await connection.fetchval("SELECT count(*) FROM uplinks")
+    changes = await connection.fetchval("SELECT count(*) FROM state_changes")
+    actuations = await connection.fetchval("SELECT count(*) FROM actuations")
+    await connection.close()
+    found = (len(wrong), stored, changes, actuations)
+    assert found == (0, len(sent.messages), sent.changes, sent.changes), f"wrong, stored, changes, actuations: {found}"
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
+
+
+def finish(result: dict[str, object], bars: list[tuple[str, bool]]) -> None:
+    """Prints the machine-readable line last; ends with 1 if a bar is missed."""
+    for name, met in bars:
+        print(f"{'met   ' if met else 'MISSED'} {name}")
+    print(json.dumps(result))
+    sys.exit(not all(met for _, met in bars))
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"

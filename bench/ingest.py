@@ -1,0 +1,121 @@
+"""How many uplinks a second get into the database, against the proposal's code and against COPY of the same rows.
+
+python -m bench.ingest [--quick | --full]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+
+import asyncpg
+
+from baylight import log
+from baylight.app import SystemClock
+from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.state import Policy
+from baylight.lns.chirpstack_events import parse
+from baylight.services.ingest import Ingest
+from baylight.store.pool import open_pool, prepare
+from bench import ground, proposal
+
+BATCH = 1000
+_COPIED = ("uplinks", "state_changes", "actuations")
+
+
+async def ours(dsn: str, sent: ground.Uplinks) -> float:
+    """Seconds from bytes to the last commit."""
+    pool = await open_pool(dsn)
+    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+    began = time.perf_counter()
+    for first in range(0, len(sent.messages), BATCH):
+        await ingest.take([parse(topic, payload) for topic, payload in sent.messages[first : first + BATCH]])
+    took = time.perf_counter() - began
+    await pool.close()
+    return took
+
+
+async def proposed(dsn: str, sent: ground.Uplinks) -> float:
+    pool = await open_pool(dsn)
+    began = time.perf_counter()
+    await proposal.take_all(pool, sent.messages)
+    took = time.perf_counter() - began
+    await pool.close()
+    return took
+
+
+async def copied(dsn: str, source: str, sent: ground.Uplinks) -> float:
+    """The rows that our ingest left in `source`, by COPY into the same tables and indexes, BATCH uplinks a commit."""
+    reader = await asyncpg.connect(source)
+    await prepare(reader)
+    rows: dict[str, list[tuple[object, ...]]] = {}
+    columns: dict[str, list[str]] = {}
+    for table in _COPIED:
+        found = await reader.fetch(f"SELECT * FROM {table}")
+        columns[table] = list(found[0].keys())
+        rows[table] = [tuple(row) for row in found]
+    await reader.close()
+    writer = await asyncpg.connect(dsn)
+    await prepare(writer)
+    batches = -(-len(sent.messages) // BATCH)
+    began = time.perf_counter()
+    for n in range(batches):
+        async with writer.transaction():
+            for table in _COPIED:
+                size = -(-len(rows[table]) // batches)
+                part = rows[table][n * size : (n + 1) * size]
+                await writer.copy_records_to_table(table, columns=columns[table], records=part)
+    took = time.perf_counter() - began
+    await writer.close()
+    return took
+
+
+async def measure(rounds: int, count: int, count_proposal: int, spaces: int) -> dict[str, list[float]]:
+    """Uplinks per second of each way, one after the other in every round."""
+    rates: dict[str, list[float]] = {"proposal": [], "ours": [], "copy": []}
+    async with ground.server(spaces) as server:
+        for n in range(rounds):
+            few = ground.uplinks(count_proposal, spaces, seed=n)
+            async with server.copy() as dsn:
+                rates["proposal"].append(count_proposal / await proposed(dsn, few))
+                await ground.check(dsn, few)
+            sent = ground.uplinks(count, spaces, seed=n)
+            async with server.copy() as dsn, server.copy() as empty:
+                rates["ours"].append(count / await ours(dsn, sent))
+                await ground.check(dsn, sent)
+                rates["copy"].append(count / await copied(empty, dsn, sent))
+            print(f"round {n + 1}: " + ", ".join(f"{k} {v[-1]:,.0f}/s" for k, v in rates.items()), flush=True)
+    return rates
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="within a minute")
+    arguments.add_argument("--full", action="store_true", help="the figures that are quoted")
+    given = arguments.parse_args()
+    log.configure(level="error")
+    rounds, count, few = (5, 40_000, 6_000) if given.full else (2, 10_000, 1_500) if given.quick else (3, 20_000, 3_000)
+    rates = asyncio.run(measure(rounds, count, few, 10_000))
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    print(f"\ningest, database part, uplinks/s ({ground.machine()}, 10,000 spaces, median (lowest–highest)):")
+    for name, values in rates.items():
+        print(f"  {name:10} {ground.spread(values)}")
+    vs_proposal, vs_copy = median["ours"] / median["proposal"], median["ours"] / median["copy"]
+    ground.finish(
+        {
+            "bench": "ingest",
+            "vs_proposal": round(vs_proposal, 2),
+            "vs_copy_floor": round(vs_copy, 3),
+            "uplinks_per_s": round(median["ours"]),
+        },
+        [
+            (f"against the proposal's code {vs_proposal:.1f}x (bar 12x)", vs_proposal >= 12),
+            (f"against the COPY floor {vs_copy:.2f} (bar 0.40)", vs_copy >= 0.40),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
