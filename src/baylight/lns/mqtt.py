@@ -25,10 +25,9 @@ ANSWER_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 5.0
 LONGEST_BACKOFF_S = 10.0
 LARGEST_PACKET = 1024 * 1024
-MOST_WAITING_QOS0 = 50_000
-"""Messages of QoS 0 know no flow control: while more than this many wait, further ones are lost."""
+MOST_WAITING = 50_000
+"""Bounds what flow control does not: messages of QoS 0, and those that were held when a connection was lost."""
 _UNDER_WAY = 10  # mosquitto takes 20 unacknowledged messages of a client
-_SESSION_TAKEN_OVER = 0x8E
 
 
 class Received(NamedTuple):
@@ -143,6 +142,7 @@ class MqttConsumer:
         away_since: float | None = None
         backoff = 0.1
         while True:
+            hint = ""
             connection = _Connection(self)
             try:
                 await connection.open()
@@ -153,6 +153,8 @@ class MqttConsumer:
                 error = await connection.lost
                 if time.monotonic() - since > LONGEST_BACKOFF_S:
                     backoff = 0.1
+                else:
+                    hint = f"does another process use the client id {self.client_id!r}?"
             except Exception as failure:
                 error = failure
             finally:
@@ -160,7 +162,7 @@ class MqttConsumer:
                 await connection.close()
             if away_since is None:
                 away_since = time.monotonic()
-                _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}")
+                _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}", hint=hint)
             await asyncio.sleep(backoff * random.uniform(0.5, 1))
             backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
@@ -168,16 +170,17 @@ class MqttConsumer:
     def _broker(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def resume(self, *, session_kept: bool) -> None:
-        """A new connection: what waits from a former one comes again, unless the broker lost the session."""
-        if session_kept:
+    def resume(self) -> None:
+        """On a new connection what waits from former ones comes again, for a broker that kept everything. One that
+        crashed may not have: so it is handled all the same, unless it piles up."""
+        if self.waiting >= MOST_WAITING:
             self._batches = deque(batch for batch in self._batches if batch.qos == 0)
 
     def take(self, connection: _Connection, message: Received, qos: int) -> _Batch | None:
         """The batch that the message is now in; None if there is no room for it."""
         last = self._batches[-1] if self._batches else None
         if last is None or last.qos != qos or len(last.messages) >= self.max_batch or last.connection is not connection:
-            if qos == 0 and self.waiting >= MOST_WAITING_QOS0:
+            if qos == 0 and self.waiting >= MOST_WAITING:
                 return None
             last = _Batch(connection, qos, asyncio.get_running_loop().create_future())
             self._batches.append(last)
@@ -310,7 +313,7 @@ class _Connection:
             raise TransientError("broker_busy", "too many messages wait for the MQTT broker") from None
 
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
-        self._consumer.resume(session_kept=bool(session_present))
+        self._consumer.resume()
         # Subscribing anew is harmless where the session knows it; retained messages are nobody's events.
         client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=2))
 
@@ -352,12 +355,8 @@ class _Connection:
 
     def _on_disconnect(self, client: Client, packet: Any, error: Exception | None = None) -> None:
         reason = packet[0] if isinstance(packet, bytes) and packet else None
-        if reason == _SESSION_TAKEN_OVER:
-            text = f"another process connected with the client id {self._consumer.client_id!r}"
-        else:
-            text = "the connection was closed" + (f" (reason {reason:#x})" if reason else "")
         if not self.lost.done():
-            self.lost.set_result(ConnectionError(text))
+            self.lost.set_result(ConnectionError("closed by the broker" + (f", reason {reason:#x}" if reason else "")))
 
 
 class _Outgoing:
