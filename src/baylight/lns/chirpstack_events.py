@@ -6,6 +6,7 @@ Source: ChirpStack's api/proto/integration/integration.proto and gw/gw.proto.
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ class _Event(_Wire):
     f_cnt: int | None = None
     f_port: int | None = None
     confirmed: bool | None = None
-    data: bytes | None = None
+    data: str | None = None
     rx_info: list[_RxInfo | None] | None = None
     join_server_context: dict[str, Any] | None = None
     downlink_id: int | None = None
@@ -110,9 +111,6 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         raise DeviceDataError(
             "encrypted_payload", "the payload is encrypted with a key of an external join server", dev_eui=dev_eui
         )
-    data = event.data or b""
-    if len(data) > LONGEST_DATA:
-        raise DeviceDataError("too_large", f"the payload has {len(data)} bytes, more than {LONGEST_DATA}")
     heard = [rx for rx in event.rx_info or () if rx is not None]
     strongest = max(heard, key=_strength) if heard else None
     rssi = _finite(strongest.rssi) if strongest else None
@@ -124,7 +122,7 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         dev_addr=_hex(event.dev_addr, _DEV_ADDR),
         f_cnt=_number(event.f_cnt, _UINT32, "fCnt"),
         f_port=_number(event.f_port, 255, "fPort"),
-        data=data,
+        data=_data(event.data or ""),
         confirmed=bool(event.confirmed),
         rssi_dbm=round(rssi) if rssi is not None and abs(rssi) <= _INT16 else None,
         snr_db=_finite(strongest.snr) if strongest else None,
@@ -220,6 +218,15 @@ def _deduplication_id(event: _Event, dev_eui: DevEui) -> UUID:
         raise DeviceDataError("bad_event", "deduplicationId is missing", dev_eui=dev_eui)
     # Simulators write ids of their own; with the device in it, one id for a whole fleet is no clash.
     return UUID(text) if _UUID.match(text) else uuid5(_NAMESPACE, f"{dev_eui}/{text}")
+
+
+def _data(text: str) -> bytes:
+    if len(text) > LONGEST_DATA * 4 // 3 + 4:
+        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError as error:
+        raise DeviceDataError("bad_event", f"data is not base64: {error}") from None
 
 
 def _queue_item_id(event: _Event) -> str:
