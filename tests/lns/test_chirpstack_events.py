@@ -194,6 +194,12 @@ def test_the_strongest_gateway_speaks_for_all() -> None:
     assert uplink.network_at == datetime(2026, 11, 24, 8, 15, 31, tzinfo=UTC)
 
 
+def test_b19_a_gateways_clock_that_runs_ahead_does_not_touch_the_network_servers_time() -> None:
+    ahead = read("up", time="2026-11-24T08:17:41+00:00")
+    assert ahead.observed_at == datetime(2026, 11, 24, 8, 17, 41, tzinfo=UTC)
+    assert ahead.network_at == datetime(2026, 11, 24, 8, 15, 30, 511000, tzinfo=UTC)
+
+
 def test_absurd_radio_facts_cost_the_fact_not_the_uplink() -> None:
     uplink = read("up", rxInfo=[{"gatewayId": "x", "rssi": 99999, "snr": "NaN", "nsTime": "1970-01-01T00:00:00Z"}])
     assert (uplink.gateway_id, uplink.rssi_dbm, uplink.snr_db, uplink.network_at) == (None, None, None, None)

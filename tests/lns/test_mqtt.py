@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -127,7 +128,7 @@ async def test_takes_what_waits_up_to_the_largest_batch(mosquitto: MosquittoBrok
         await consumer.stop()
 
 
-async def test_unacknowledged_until_handled_so_a_killed_consumer_loses_nothing(any_broker: Broker) -> None:
+async def test_b5_unacknowledged_until_handled_so_a_killed_consumer_loses_nothing(any_broker: Broker) -> None:
     first, second = Inbox(), Inbox()
     first.opened.clear()
     async with running(consumer_of(any_broker, first, max_batch=10)):
@@ -159,19 +160,20 @@ async def test_handled_messages_do_not_come_again(any_broker: Broker) -> None:
 async def test_a_broker_that_ends_amid_a_batch_loses_nothing(
     mosquitto: MosquittoBroker, end: Callable[[MosquittoBroker], None]
 ) -> None:
+    """Killed, it may have forgotten what was not on disk yet: then the consumer still holds it."""
     inbox = Inbox()
     inbox.opened.clear()
     consumer = consumer_of(mosquitto, inbox, max_batch=10)
     async with running(consumer):
-        await publish(mosquitto, numbers(30))
+        await publish(mosquitto, numbers(20))
         await until(lambda: len(inbox.batches) == 1 and len(inbox.batches[0]) + consumer.waiting == 20)
         await asyncio.to_thread(end, mosquitto)
         await until(lambda: not consumer.connected)
         await asyncio.to_thread(mosquitto.start)
         await until(lambda: consumer.connected)
         inbox.opened.set()
-        await publish(mosquitto, numbers(30, start=30))
-        await until(lambda: set(inbox.done) == set(numbers(60)))
+        await publish(mosquitto, numbers(20, start=20))
+        await until(lambda: set(inbox.done) == set(numbers(40)))
         await consumer.stop()
 
 
@@ -276,6 +278,28 @@ async def test_a_rejection_that_cannot_be_stored_yet_is_tried_again(mosquitto: M
         await consumer.stop()
 
 
+async def test_a_message_that_nothing_can_store_is_kept_by_the_log(mosquitto: MosquittoBroker) -> None:
+    inbox = Inbox()
+
+    def fail(payloads: list[str]) -> None:
+        if "poison" in payloads:
+            raise ValueError("unlucky")
+
+    async def reject(message: Received, error: Exception) -> None:
+        raise OSError("no room")
+
+    inbox.fail = fail
+    consumer = consumer_of(mosquitto, inbox)
+    consumer._reject = reject
+    with capture_logs() as lines:
+        async with running(consumer):
+            await publish(mosquitto, ["poison", "good"])
+            await until(lambda: inbox.done == ["good"])
+            await consumer.stop()
+    (line,) = [line for line in lines if line["event"] == "message_not_kept"]
+    assert (line["topic"], base64.b64decode(line["payload"])) == ("t/poison", b"poison")
+
+
 async def test_consumers_of_a_share_group_get_each_message_once(any_broker: Broker) -> None:
     one, two = Inbox(), Inbox()
     consumers = [
@@ -348,6 +372,22 @@ async def test_waits_for_the_broker_and_tells_of_an_outage_once(broker: Embedded
             await until(lambda: inbox.done == ["hello"])
             await consumer.stop()
     assert [line["event"] for line in lines] == ["broker_away", "broker_back"]
+
+
+async def test_a_port_that_speaks_something_else_is_told_in_words() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    other = EmbeddedBroker()
+    other.port = server.sockets[0].getsockname()[1]
+    consumer = consumer_of(other, Inbox())
+    with capture_logs() as lines:
+        async with running(consumer, connected=False):
+            await until(lambda: bool(lines))
+            await consumer.stop()
+    assert "before it answered: is it MQTT 5" in lines[0]["error"]
+    server.close()
 
 
 async def test_a_second_process_with_the_same_client_id_is_named_in_the_log(mosquitto: MosquittoBroker) -> None:

@@ -20,7 +20,7 @@ from baylight.errors import TransientError
 from baylight.log import logger
 
 _log = logger("mqtt")
-KEEPALIVE_S = 30
+KEEPALIVE_S = 15  # a dead connection is noticed after twice that
 ANSWER_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 5.0
 LONGEST_BACKOFF_S = 10.0
@@ -129,7 +129,10 @@ class MqttConsumer:
             await self._ended.wait()
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Returns when the broker has it (QoS 1). Raises TransientError `broker_away`."""
+        """Returns when the broker acknowledged it (QoS 1). Raises TransientError `broker_away` or `broker_busy`.
+
+        A broker that forbids the topic acknowledges too: gmqtt keeps the reason code to itself.
+        """
         async with self._publishing:
             connection = self._connection
             if connection is None:
@@ -148,7 +151,10 @@ class MqttConsumer:
                 await connection.open()
                 self._connection = connection
                 since = time.monotonic()
-                _log.info("broker_back", broker=self._broker, away_s=round(since - away_since if away_since else 0, 1))
+                if away_since is None:
+                    _log.info("broker_connected", broker=self._broker)
+                else:
+                    _log.info("broker_back", broker=self._broker, away_s=round(since - away_since, 1))
                 away_since = None
                 error = await connection.lost
                 if time.monotonic() - since > LONGEST_BACKOFF_S:
@@ -279,7 +285,7 @@ class _Connection:
                 first: list[asyncio.Future[Any]] = [opening, self.lost]
                 await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 if not opening.done():
-                    raise self.lost.result()
+                    raise ConnectionError(f"{self.lost.result()} before it answered: is it MQTT 5, and TLS as set?")
                 opening.result()
             finally:
                 opening.cancel()
