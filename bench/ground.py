@@ -31,8 +31,10 @@ INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
 SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
        (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15
 FROM generate_series(1, {n}) AS n;
-INSERT INTO spaces (name, code, sensor_device_id, display_device_id, current_state, state_reason, sensor_state)
-SELECT 'Bay ' || n, 'B' || n, s.id, d.id, 'FREE', 'sensor', 'FREE'
+INSERT INTO spaces (
+    name, code, sensor_device_id, display_device_id, current_state, state_reason, sensor_state, recompute_at
+)
+SELECT 'Bay ' || n, 'B' || n, s.id, d.id, 'FREE', 'sensor', 'FREE', now() + interval '1 hour'
 FROM generate_series(1, {n}) AS n
 JOIN sensor_devices AS s ON s.dev_eui = '58a0cb' || lpad(to_hex(n), 10, '0')
 JOIN display_devices AS d ON d.dev_eui = '202020' || lpad(to_hex(n), 10, '0');

@@ -87,6 +87,10 @@ class Inputs:
     maintenance: bool = False
     default_state: State = State.UNKNOWN
 
+    def with_sensor(self, sensor: SensorView | None) -> Inputs:
+        """The same, as another reading of the sensor leaves them."""
+        return Inputs(sensor, self.overrides, self.bookings, self.maintenance, self.default_state)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

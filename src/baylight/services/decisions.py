@@ -216,7 +216,7 @@ async def load_inputs(
     for row in await connection.fetch(sql["rules_of_spaces"], [space.id for space in spaces], places, now):
         rules.setdefault(row["space_id"], []).append(row)
     for space in spaces:
-        space.inputs = replace(space.inputs, sensor=views.get(space.sensor_id) if space.sensor_id else None)
+        space.inputs = space.inputs.with_sensor(views.get(space.sensor_id) if space.sensor_id else None)
         if found := rules.get(space.id):
             space.inputs = _with_rules(space.inputs, found)
 
