@@ -132,16 +132,22 @@ def reachable_copy(binaries: Path) -> Path:
     installation = binaries.resolve().parent
     program = (binaries / "postgres").stat()
     place = own_place("binaries", Path(f"{installation}:{program.st_size}:{program.st_mtime_ns}"))
+    package = installation.parent
+    copied = Path(package.name, installation.name)
+    # A wheel's programs find some libraries beside their package, by the relative path <package>.libs.
+    parts = {installation / part: copied / part for part in ("bin", "lib", "share")}
+    parts[package.with_name(f"{package.name}.libs")] = Path(f"{package.name}.libs")
     if not (place / "pg").exists():
         fresh = Path(tempfile.mkdtemp(dir=place))
         fresh.chmod(0o755)
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(installation / part, fresh / part, symlinks=True, copy_function=_link_or_copy)
+        for source, target in parts.items():
+            if source.is_dir():
+                shutil.copytree(source, fresh / target, symlinks=True, copy_function=_link_or_copy)
         try:
             fresh.rename(place / "pg")
         except OSError:
             shutil.rmtree(fresh)
-    return place / "pg" / "bin"
+    return place / "pg" / copied / "bin"
 
 
 def _link_or_copy(source: str, target: str, *, follow_symlinks: bool = True) -> None:

@@ -44,7 +44,6 @@ allow_anonymous true
 persistence true
 persistence_location {data}/
 autosave_interval 1
-autosave_on_changes true
 max_queued_messages 0
 max_inflight_messages 1000
 max_packet_size {payload}
@@ -66,7 +65,6 @@ class EmbeddedBroker:
         self.host = HOST
         self.port = 0
         self._data_dir = data_dir
-        self._settings: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -77,9 +75,10 @@ class EmbeddedBroker:
         if self._data_dir is not None:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix=".toml", prefix="broker-", dir=self._data_dir)
-        self._settings = Path(name)
+        settings = Path(name)
         with os.fdopen(handle, "w") as file:
             file.write(_IOTCORE_CONFIG.format(host=self.host, port=self.port, payload=_LONGEST_PAYLOAD))
+        # Not iotcore.Broker: its child shares our process group, so Ctrl-C would end it before our last publish.
         program = "from iotcore.iotcore import IotCoreBroker as B; import sys; B(config_path=sys.argv[1]).run_forever()"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", program, name],
@@ -89,7 +88,10 @@ class EmbeddedBroker:
             start_new_session=True,
             preexec_fn=ends_with_parent(signal.SIGKILL),
         )
-        _wait_listening(self._process, self.port, "the embedded broker")
+        try:
+            _wait_listening(self._process, self.port, "the embedded broker")
+        finally:
+            settings.unlink()
 
     def kill(self) -> None:
         """Ends it at once. Idempotent."""
@@ -97,8 +99,6 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
             self._process = None
-        if self._settings is not None:
-            self._settings.unlink(missing_ok=True)
 
     stop = kill
 
@@ -106,7 +106,7 @@ class EmbeddedBroker:
 class MosquittoBroker:
     """Mosquitto as on a real site: sessions and queued messages are on disk below `data_dir`.
 
-    They are written every second and at stop(): kill() loses at most what came in the last second.
+    They are written every two seconds and at stop(): kill() loses what came since.
     """
 
     def __init__(self, data_dir: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,7 +59,7 @@ class EmbeddedPostgres:
         """Where the data lies: data_dir, unless root runs us and PostgreSQL's account cannot reach that."""
         self._binaries = binaries
         self._durable = durable
-        self._socket_dir = self.data_dir
+        self._socket_dir = self.data_dir / "run"
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,24 +95,34 @@ class EmbeddedPostgres:
                 with suppress(subprocess.TimeoutExpired):
                     await asyncio.to_thread(process.wait, _STOP_S)
                     break
+        self._unlock()
+
+    def delete(self) -> None:
+        """Removes the data, for good. Idempotent. Raises InputError while a server uses them."""
+        if not self.data_dir.exists():
+            return
+        self._lay_out(server_account())
+        for directory in {self.data_dir, self.place, self._socket_dir.parent}:
+            shutil.rmtree(directory)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def delete(self) -> None:
-        """Removes the data, for good. The server must have been stopped."""
-        for directory in {self.data_dir, self.place, self._socket_dir}:
-            shutil.rmtree(directory, ignore_errors=True)
-
     def _lay_out(self, account: Account) -> None:
         """Finds the places of data and socket, and locks the data directory against other processes."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            os.close(self._lock)
-            self._lock = None
+            raise InputError("data_dir_unusable", f"no data can be kept in {self.data_dir}: {error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock
+        except OSError as error:
+            os.close(lock)
             raise InputError(
                 "data_in_use", f"another process uses the data in {self.data_dir}: stop it first"
             ) from error
@@ -179,16 +190,16 @@ class EmbeddedPostgres:
 
     async def _wait_ready(self) -> None:
         assert self._process is not None
-        async with asyncio.timeout(_START_S):
-            while True:
-                if self._process.poll() is not None:
-                    last = (self.place / "log").read_text(errors="replace").strip()[-800:]
-                    raise PermanentError("postgres_ended", f"PostgreSQL ended at its start: {last}")
-                try:
-                    connection = await asyncpg.connect(self.dsn("postgres"), timeout=10)
-                    break
-                except AWAY:
-                    await asyncio.sleep(0.02)
+        deadline = time.monotonic() + _START_S
+        while True:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = (self.place / "log").read_text(errors="replace").strip()[-800:]
+                raise PermanentError("postgres_ended", f"PostgreSQL did not start: {said}")
+            try:
+                connection = await asyncpg.connect(self.dsn("postgres"), timeout=10)
+                break
+            except AWAY:
+                await asyncio.sleep(0.02)
         try:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
