@@ -41,7 +41,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root drops its r
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="bl-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="bl-pg-", dir="/tmp"))
     directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
@@ -79,16 +79,19 @@ async def setting(postgres: EmbeddedPostgres, expression: str) -> object:
         await connection.close()
 
 
-def owned_by_another_process(data_dir: Path) -> subprocess.Popen[str]:
-    owner = subprocess.Popen(
+@pytest.fixture
+def owner(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a server on data_dir, with one row committed and one not."""
+    with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data_dir)],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-    )
-    assert owner.stdout is not None
-    assert owner.stdout.readline().startswith("postgresql://")
-    return owner
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("postgresql://")
+        yield process
+        process.kill()
 
 
 def sleeper() -> subprocess.Popen[bytes]:
@@ -123,19 +126,14 @@ def copy_programs(target: Path) -> Path:
     return target / binaries.relative_to(package.parent)
 
 
-def end(owner: subprocess.Popen[str]) -> None:
-    assert owner.stdout is not None
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-
-
-async def test_killing_the_owner_ends_the_server_and_the_next_start_has_the_data(data_dir: Path) -> None:
-    owner = owned_by_another_process(data_dir)
+async def test_killing_the_owner_ends_the_server_and_the_next_start_has_the_data(
+    owner: subprocess.Popen[str], data_dir: Path
+) -> None:
     postgres = EmbeddedPostgres(data_dir)
     left = servers_of(postgres)
     assert left
-    end(owner)
+    owner.kill()
+    owner.wait()
     assert psutil.wait_procs(left, timeout=20)[1] == []
     await postgres.start()
     try:
@@ -144,8 +142,11 @@ async def test_killing_the_owner_ends_the_server_and_the_next_start_has_the_data
         await postgres.stop()
 
 
-async def test_a_start_at_once_after_the_owner_was_killed_waits_for_the_old_server(data_dir: Path) -> None:
-    end(owned_by_another_process(data_dir))
+async def test_a_start_at_once_after_the_owner_was_killed_waits_for_the_old_server(
+    owner: subprocess.Popen[str], data_dir: Path
+) -> None:
+    owner.kill()
+    owner.wait()
     postgres = EmbeddedPostgres(data_dir)
     await postgres.start()
     try:
@@ -154,13 +155,15 @@ async def test_a_start_at_once_after_the_owner_was_killed_waits_for_the_old_serv
         await postgres.stop()
 
 
-async def test_data_is_recovered_after_a_crash_of_owner_and_server(data_dir: Path) -> None:
-    owner = owned_by_another_process(data_dir)
+async def test_data_is_recovered_after_a_crash_of_owner_and_server(
+    owner: subprocess.Popen[str], data_dir: Path
+) -> None:
     postgres = EmbeddedPostgres(data_dir)
     left = servers_of(postgres)
     for process in left:
         process.kill()
-    end(owner)
+    owner.kill()
+    owner.wait()
     psutil.wait_procs(left, timeout=20)
     assert (data_dir / "data" / "postmaster.pid").exists()
     await postgres.start()
