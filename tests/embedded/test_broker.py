@@ -19,7 +19,6 @@ from paho.mqtt.properties import Properties
 
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 
-ROOT = Path(__file__).resolve().parents[2]
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -149,7 +148,7 @@ def test_killing_the_owner_ends_the_brokers(tmp_path: Path) -> None:
         [sys.executable, "-c", OWNER, str(tmp_path / "mosquitto")],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert owner.stdout is not None
     ports = owner.stdout.readline().split()

@@ -19,7 +19,6 @@ from baylight.embedded.postgres import EmbeddedPostgres, find_binaries
 from baylight.errors import InputError, PermanentError
 from tests.conftest import DEBIAN_15
 
-ROOT = Path(__file__).resolve().parents[2]
 OWNER = """
 import asyncio, sys
 from pathlib import Path
@@ -86,7 +85,7 @@ def owner(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", OWNER, str(data_dir)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("postgresql://")
@@ -211,10 +210,21 @@ async def test_start_and_stop_can_be_repeated_and_leave_no_process(data_dir: Pat
     await postgres.stop()
     await postgres.stop()
     assert servers_of(postgres) == []
+
+
+async def test_delete_removes_what_the_server_wrote_and_nothing_else(data_dir: Path) -> None:
+    postgres = EmbeddedPostgres(data_dir, durable=False)
+    await postgres.start()
+    with pytest.raises(InputError):
+        postgres.delete()
+    await postgres.stop()
+    (data_dir / "notes").touch()
     postgres.delete()
-    postgres.delete()
-    with pytest.raises(FileNotFoundError):
-        owner_of(data_dir)
+    assert os.listdir(data_dir) == ["notes"]
+    (data_dir / "notes").unlink()
+    for _ in range(2):
+        postgres.delete()
+        assert data_dir.name not in os.listdir("/tmp")
 
 
 async def test_two_servers_run_side_by_side_whatever_the_environment_says(

@@ -98,12 +98,20 @@ class EmbeddedPostgres:
         self._unlock()
 
     def delete(self) -> None:
-        """Removes the data, for good. Idempotent. Raises InputError while a server uses them."""
+        """Removes the data, for good, and what else the server has written: nothing that is not its own. Idempotent.
+
+        Raises InputError while a server uses the data.
+        """
         if not self.data_dir.exists():
             return
         self._lay_out(server_account())
         for directory in {self.data_dir, self.place, self._socket_dir.parent}:
-            shutil.rmtree(directory)
+            for name in ("data", "data.new", "run"):
+                shutil.rmtree(directory / name, ignore_errors=True)
+            for name in ("log", "lock"):
+                (directory / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                directory.rmdir()
         self._unlock()
 
     def _unlock(self) -> None:
