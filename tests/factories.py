@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,13 @@ from uuid import UUID
 
 import asyncpg
 
+from baylight.codecs.catalogue import load_catalogue
 from baylight.domain.ids import DevEui
+from baylight.services import catalogue
 from baylight.store.pool import Pool
 
-BUSYLIGHT_CODES = {
-    "FREE": "0000ff6400",
-    "OCCUPIED": "ff00006400",
-    "RESERVED": "ff00ff6400",
-    "MAINTENANCE": "ff00326400",
-    "OUT_OF_ORDER": "ff00326400",
-    "UNKNOWN": "0000000000",
-}
+_TYPES = {kind.code: kind for kind in load_catalogue()}
+BUSYLIGHT_CODES = dict(_TYPES["kuando_busylight"].default_config["display_codes"])
 _numbers = itertools.count(1)
 _run = secrets.token_hex(4)
 
@@ -41,22 +36,10 @@ def new_eui() -> DevEui:
 
 
 async def add_device_types(pool: Pool) -> None:
-    """The types that the other factories refer to. Idempotent; leaves rows that are there."""
-    sensors = [("browan_tbms100", "Browan", "TBMS100"), ("bosch_tps110", "Bosch", "TPS110")]
-    rows = [(code, "sensor", maker, model, {}) for code, maker, model in sensors]
-    rows.append(
-        ("kuando_busylight", "display", "Plenom", "Kuando Busylight IoT", {"f_port": 15, "codes": BUSYLIGHT_CODES})
-    )
-    for code, category, maker, model, config in rows:
-        await pool.execute(
-            """
-            INSERT INTO device_types
-                (code, category, manufacturer, model, codec, uplink_interval_s, silent_after_intervals, default_config)
-            VALUES ($1, $2, $3, $4, $1, 3600, 3, $5::text::jsonb)
-            ON CONFLICT (code) DO NOTHING
-            """,
-            code, category, maker, model, json.dumps(config),
-        )  # fmt: skip
+    """The shipped types, which the other factories refer to. Idempotent."""
+    if not await pool.fetchval("SELECT EXISTS (SELECT FROM device_types WHERE shipped)"):
+        async with pool.acquire() as connection:
+            await catalogue.sync(connection)
 
 
 async def add_sensor(pool: Pool, *, device_type: str = "browan_tbms100", **columns: Any) -> asyncpg.Record:
