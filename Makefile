@@ -32,8 +32,10 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/squawk src/baylight/sql/migrations/*.sql
 
+# All measurements, or some: make bench BENCHES=ingest ARGS=--quick
+BENCHES ?= $(basename $(notdir $(shell grep -l __main__ bench/*.py)))
 bench: $(STAMP)
-	$(BIN)/python -m bench $(ARGS)
+	@status=0; for part in $(BENCHES); do $(BIN)/python -m bench.$$part $(ARGS) || status=1; done; exit $$status
 
 # The newest versions that pyproject.toml allows, each with the hashes of its files. Needs uv.
 lock:
