@@ -98,7 +98,8 @@ class CarPark:
 
     async def run(self) -> None:
         """Cars come and go until it is cancelled; quiesce() ends the traffic."""
-        due = [(time.monotonic() + self._pause(bay), n) for n, bay in enumerate(self.bays)]
+        start = time.monotonic()
+        due = [(start + self._pause(bay), n) for n, bay in enumerate(self.bays)]
         heapq.heapify(due)
         while due and not self._calm.is_set():
             at, n = due[0]

@@ -91,6 +91,11 @@ class FakeChirpStack:
         await self._link.stop()
 
     @property
+    def frames(self) -> int:
+        """Downlink frames handed to gateways so far, repetitions included."""
+        return self._downlinks.frames
+
+    @property
     def grpc_target(self) -> str:
         """host:port; known after start()."""
         return f"127.0.0.1:{self._service.port}"
@@ -226,7 +231,7 @@ class FakeChirpStack:
         device.heard_since_join = True
         acked, device.must_ack = device.must_ack, False
         self._publish(device, "up", sent.payload)
-        self._downlinks.after_uplink(device, acked=acked)
+        self._downlinks.after_uplink(device, sent.deduplication_id, acked=acked)
         return sent
 
     def empty_uplink(self, device: Device) -> None:
@@ -316,6 +321,7 @@ class FakeChirpStack:
             call()
             self._moved.set()
 
+        self._moved.set()
         timers[number] = asyncio.get_running_loop().call_later(seconds / self.behaviour.speed, due)
 
 

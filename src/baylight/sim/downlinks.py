@@ -30,6 +30,7 @@ class Downlinks:
         self._host, self._devices, self._behaviour, self._chance = host, devices, behaviour, chance
         self._queued: dict[str, Device] = {}
         self._ids: set[str] = set()
+        self.frames = 0
 
     # Queue -----------------------------------------------------------------------------------------------------
 
@@ -69,11 +70,11 @@ class Downlinks:
         waits = head.is_pending and (head.timeout_at is None or now < head.timeout_at)
         return now >= device.run_after and not (waits and self._behaviour.one_downlink_at_a_time)
 
-    def after_uplink(self, device: Device, *, acked: bool) -> None:
+    def after_uplink(self, device: Device, deduplication_id: str, *, acked: bool) -> None:
         """The uplink settles a pending item and opens the class A windows, of class C devices too."""
         pending = next((i for i in device.queue if i.is_pending), None)
         if pending is not None and (acked or not device.class_c):
-            self._acknowledge(device, pending, acked)
+            self._acknowledge(device, pending, acked, deduplication_id)
         device.run_after = max(
             device.run_after, time.monotonic() + self._behaviour.class_a_lock_s / self._behaviour.speed
         )
@@ -88,6 +89,7 @@ class Downlinks:
             return
         item.f_cnt = device.f_cnt_down
         item.tries += 1
+        self.frames += 1
         device.run_after = time.monotonic() + self._lock() / self._behaviour.speed
         frame = Frame(item, self._chance.getrandbits(32), item.f_cnt, device.session, class_c)
         if not self._behaviour.txack_after_gateway_ok:
@@ -102,7 +104,7 @@ class Downlinks:
         for item in list(device.queue):
             if item.is_pending:
                 if item.timeout_at is not None and time.monotonic() >= item.timeout_at:
-                    self._acknowledge(device, item, acknowledged=False, by_scheduler=True)
+                    self._acknowledge(device, item, False, "")
                     continue
                 if self._behaviour.one_downlink_at_a_time:
                     return None
@@ -165,7 +167,7 @@ class Downlinks:
         if device.hear(frame) and frame.item.confirmed and device.class_c:
             self._host.after(self._behaviour.airtime_s, lambda: self._host.empty_uplink(device))
 
-    def _acknowledge(self, device: Device, item: Item, acknowledged: bool, *, by_scheduler: bool = False) -> None:
+    def _acknowledge(self, device: Device, item: Item, acknowledged: bool, deduplication_id: str) -> None:
         self._remove(device, item)
         payload = events.ack_payload(
             device.info,
@@ -173,7 +175,7 @@ class Downlinks:
             acknowledged=acknowledged,
             f_cnt_down=item.f_cnt or 0,
             at_ns=time.time_ns(),
-            deduplication_id="" if by_scheduler else events.new_id(),
+            deduplication_id=deduplication_id,
         )
         self._host.emit(device, "ack", payload)
 
