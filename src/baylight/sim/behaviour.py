@@ -10,42 +10,51 @@ from enum import StrEnum
 class Behaviour:
     """ChirpStack v4's behaviours, each of which can be switched off, and its durations in seconds.
 
-    Numbers in brackets are those of the conformance suite. Durations are divided by `speed`; only a command's
-    expiry is compared with the real clock.
+    Numbers in brackets are those of the conformance suite. Durations are divided by `speed`, but for
+    `reorder_s`; a command's expiry is compared with the real clock.
     """
 
     unordered_events: bool = True
-    """(1) Each event is published by a task of its own: up to `reorder_s` late, in any order."""
+    """(1) Each event is published by a task of its own: up to `reorder_s` late, in any order (integration tasks
+    are spawned, not queued)."""
     duplicates: float = 0.0
     """(1) Share of events published twice, with the same deduplication id."""
     loss: float = 0.0
     """(1) Share of events never published (QoS 0, a restart of ChirpStack)."""
     emit_fields: bool = True
-    """(2) JSON with every field: false, 0, "" and null are there. Off: defaults are left out, as in its documents."""
+    """(2) JSON with every field: false, 0, "" and null are there (pbjson's emit_fields, for the integration messages
+    only). Off: defaults are left out, as in its documents."""
     server_made_grpc_ids: bool = True
-    """(3) gRPC Enqueue ignores the client's id. MQTT's is honoured; a duplicate of a queued one is dropped silently."""
+    """(3) gRPC Enqueue ignores the client's id (api/device.rs). MQTT's is honoured; a duplicate of a queued one breaks
+    the primary key and is dropped: a line in the server's log."""
     one_downlink_at_a_time: bool = True
-    """(4) FIFO per device, one try per lock; an item that waits for the device's ack blocks those behind it."""
+    """(4) FIFO per device, one try per lock; an item that waits for the device's ack blocks those behind it
+    ([network.scheduler]: class_c_lock_duration)."""
     txack_after_gateway_ok: bool = True
     """(5) Off: a txack is told although the gateway never accepted the frame."""
     silent_gateway_resends: bool = True
-    """(6) No answer of the gateway: tried again for ever, no event. Off: dropped after the first try."""
+    """(6) No answer of the gateway: tried again for ever, no event (chirpstack issues 324, 605). Off: dropped after
+    the first try."""
     gateway_nack_without_id: bool = True
     """(7) A gateway's refusal gives the log DOWNLINK_GATEWAY with empty context; the item stays."""
     expiry_and_size_logs: bool = True
-    """(8) EXPIRED and DOWNLINK_PAYLOAD_SIZE tell the queue_item_id; the item is gone. Off: gone without a word."""
+    """(8) EXPIRED and DOWNLINK_PAYLOAD_SIZE tell the queue_item_id; the item is gone. Both are found out only when it
+    is to be sent. Off: gone without a word."""
     ack_timeout_nack: bool = True
-    """(9) No ack of the device within `class_c_timeout_s`: event ack, acknowledged false, deduplicationId ""."""
+    """(9) No ack of the device within `class_c_timeout_s`: event ack, acknowledged false, deduplicationId "".
+    It is never transmitted again."""
     flush_on_join: bool = True
-    """(10) A join empties the queue silently (profile's flush_queue_on_activate)."""
+    """(10) A join empties the queue silently (profile's flush_queue_on_activate; issue 216)."""
     first_uplink_rule: bool = True
-    """(11) After a join, nothing is sent before the device's first uplink; expiry is not looked at either."""
+    """(11) After a join, nothing is sent before the device's first uplink; expiry is not looked at either
+    (issues 559, 694)."""
     fcnt_reuse_after_flush: bool = True
-    """(12) A frame whose item was flushed in flight does not advance FCntDown: the next frame has the same one."""
+    """(12) A frame whose item was flushed in flight does not advance FCntDown (downlink/tx_ack.rs looks for the item
+    first): the next frame has the same one, and a device that heard the first drops it as a replay."""
     foreign_device_unauthenticated: bool = True
     """(13) A tenant's key and another tenant's (or no) device: UNAUTHENTICATED, no text. Off: NOT_FOUND."""
     txack_without_application_tags: bool = True
-    """(14) The tags of a txack lack those of the application."""
+    """(14) The tags of a txack lack those of the application (downlink/tx_ack.rs)."""
 
     speed: float = 1.0
     reorder_s: float = 0.02

@@ -62,6 +62,7 @@ class FakeChirpStack:
         self._late: dict[int, asyncio.TimerHandle] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._numbers = 0
+        self._powered = False
         self._txacked: set[str] = set()
         self._moved = asyncio.Event()
 
@@ -77,6 +78,7 @@ class FakeChirpStack:
 
     def power_on(self) -> None:
         """All devices begin to speak. A broker keeps nothing for a client that it never saw: let that come first."""
+        self._powered = True
         for device in list(self.devices.values()):
             self._power_on(device)
 
@@ -161,7 +163,7 @@ class FakeChirpStack:
             f_cnt_up=1,
         )
         self.devices[dev_eui] = device
-        if self._scheduler is not None:
+        if self._powered:
             self._power_on(device)
         return device
 
@@ -305,7 +307,7 @@ class FakeChirpStack:
 
         for _ in range(1 + (self.chance.random() < self.behaviour.duplicates)):
             if self.behaviour.unordered_events:
-                self._call_later(self._late, self.chance.random() * self.behaviour.reorder_s, go)
+                self._call_later(self._late, self.chance.random() * self.behaviour.reorder_s * self.behaviour.speed, go)
             else:
                 go()
 
