@@ -88,9 +88,6 @@ async def test_rows_that_came_before_their_partition_move_into_it(any_pool: Pool
     assert not await any_pool.fetchval("SELECT ensure_partition($1, '2031-03-01Z')", parent)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ensure_partition looks a second time into a cache that its wait does not refresh"
-)
 async def test_of_two_who_make_a_partition_one_waits_and_finds_it_made(any_pool: Pool) -> None:
     make = "SELECT ensure_partition('uplinks', '2031-05-01Z')"
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = $1"

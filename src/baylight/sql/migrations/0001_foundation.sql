@@ -8,7 +8,7 @@ SET search_path = pg_catalog
 RETURN encode(
     set_bit(set_bit(
         overlay(uuid_send(gen_random_uuid())
-                PLACING substring(int8send((extract(epoch FROM at) * 1000)::bigint) FROM 3)
+                PLACING substring(int8send(floor(extract(epoch FROM at) * 1000)::bigint) FROM 3)
                 FROM 1 FOR 6),
         52, 1), 53, 1),
     'hex')::uuid;
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION uuid7 IS 'UUID version 7 made at an instant: ids made togeth
 CREATE FUNCTION uuid7_floor(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog
-RETURN (encode(substring(int8send((extract(epoch FROM at) * 1000)::bigint) FROM 3), 'hex') || repeat('0', 20))::uuid;
+RETURN (encode(substring(int8send(floor(extract(epoch FROM at) * 1000)::bigint) FROM 3), 'hex') || repeat('0', 20))::uuid;
 
 CREATE FUNCTION set_updated_at() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog

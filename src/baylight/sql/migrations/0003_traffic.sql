@@ -64,7 +64,7 @@ COMMENT ON COLUMN state_changes.trigger_source IS 'id of the uplink, reservation
 COMMENT ON COLUMN state_changes.considered IS 'the rules that applied, the winner first';
 CREATE INDEX idx_state_changes_space ON state_changes (space_id, "timestamp" DESC);
 CREATE INDEX idx_state_changes_timestamp_brin ON state_changes USING brin ("timestamp");
-CREATE TRIGGER state_changes_append_only BEFORE UPDATE OR TRUNCATE ON state_changes
+CREATE TRIGGER state_changes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON state_changes
 FOR EACH STATEMENT EXECUTE FUNCTION reject_change();
 
 CREATE FUNCTION state_changes_notify() RETURNS trigger
@@ -240,7 +240,8 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('baylight.ensure_partition'));
-    IF to_regclass('public.' || child) IS NOT NULL THEN
+    -- Not to_regclass again: it answers from a cache, which waiting for this lock does not refresh.
+    IF EXISTS (SELECT FROM pg_class WHERE relname = child AND relnamespace = 'public'::regnamespace) THEN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)', child, parent);
