@@ -6,11 +6,11 @@ python -m bench.ingest [--quick | --full]
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import time
 
 import asyncpg
+import uvloop
 
 from baylight import log
 from baylight.app import SystemClock
@@ -97,7 +97,7 @@ def main() -> None:
     given = arguments.parse_args()
     log.configure(level="error")
     rounds, count, few = (5, 40_000, 6_000) if given.full else (2, 10_000, 1_500) if given.quick else (3, 20_000, 3_000)
-    rates = asyncio.run(measure(rounds, count, few, 10_000))
+    rates = uvloop.run(measure(rounds, count, few, 10_000))
     median = {name: statistics.median(values) for name, values in rates.items()}
     print(f"\ningest, database part, uplinks/s ({ground.machine()}, 10,000 spaces, median (lowest–highest)):")
     for name, values in rates.items():

@@ -139,6 +139,8 @@ class Shadow:
     touched: dict[UUID, Actuation] = field(default_factory=dict)
     """Actuations that were stored before and have changed."""
     steps: list[Step] = field(default_factory=list)
+    told: bool = False
+    """It was heard, or joined, since it was loaded."""
 
     # Decisions -------------------------------------------------------------------------------------------------
 
@@ -308,6 +310,7 @@ class Shadow:
         Sent again after the next uplink, before which nothing reaches it. Idempotent."""
         if self.last_join_at is not None and observed_at <= self.last_join_at:
             return
+        self.told = True
         self.last_join_at = observed_at
         at = min(observed_at, now)
         heard_since = self.heard_at is not None and self.heard_at > at
@@ -322,6 +325,7 @@ class Shadow:
         means that it rejoined, even if no join was seen."""
         fell = f_cnt is not None and self.last_f_cnt is not None and f_cnt < self.last_f_cnt
         moved = dev_addr is not None and self.dev_addr is not None and dev_addr != self.dev_addr
+        self.told = True
         self.heard_at = at
         self.last_f_cnt = f_cnt if f_cnt is not None else self.last_f_cnt
         self.dev_addr = dev_addr or self.dev_addr
@@ -335,6 +339,7 @@ class Shadow:
 
     def report(self, code: str, at: datetime, now: datetime) -> None:
         """The display told what it shows; older reports than the newest are to be left out by the caller."""
+        self.told = True
         before = self.reported_code
         self.reported_code, self.reported_at = code, at
         command = next((a for a in reversed(self.waiting) if a.status is not PENDING), None)

@@ -127,6 +127,11 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
     """
     sensor = inputs.sensor
     reading, silence = _sensor_says(sensor, now)
+    by_sensor = _sensor_rule(inputs, reading, silence)
+    if not (inputs.overrides or inputs.bookings or inputs.maintenance):
+        # Nearly always so: nothing but the sensor speaks.
+        assert by_sensor.state is not None
+        return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _next_change(inputs, policy, now))
     override = _override(inputs.overrides, now)
     bookings = sorted(inputs.bookings, key=lambda b: (b.start_at, b.id))
     booking = next((b for b in bookings if b.start_at <= now < b.end_at), None)
@@ -152,7 +157,7 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
                 soon.id,
             )
         )
-    applies.append((_sensor_rule(inputs, reading, silence), None))
+    applies.append((by_sensor, None))
 
     winner, cause = applies[0]
     assert winner.state is not None

@@ -62,7 +62,6 @@ class Radio:
     def hear(self, uplink: Uplink, received_at: datetime) -> None:
         self.seen_at = received_at
         self.rssi_dbm, self.snr_db, self.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
-        self.application_id = uplink.application_id or self.application_id
 
 
 @dataclass(slots=True)
@@ -81,6 +80,7 @@ class Sensor(Radio):
     dev_addr: str | None = None
     f_cnt: int | None = None
     join_at: datetime | None = None
+    facts_changed: bool = False
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> Sensor:
@@ -94,6 +94,8 @@ class Sensor(Radio):
             occupancy_at=row["occupancy_at"],
             damaged=row["damaged"],
             heard_at=row["heard_network_at"],
+            dev_addr=row["dev_addr"],
+            application_id=row["application_id"],
         )
 
     def view(self) -> SensorView:
@@ -101,18 +103,22 @@ class Sensor(Radio):
         return SensorView(self.occupancy if self.usable else None, self.occupancy_at, self.deadline, self.damaged)
 
     def note(self, event: Join | DeviceStatus) -> None:
+        self.facts_changed = True
         if isinstance(event, Join):
             self.join_at = event.observed_at
-        elif event.battery_pct is not None:
+        else:
             self.battery_pct = event.battery_pct
 
     def row(self) -> tuple[object, ...]:
         """In the order of `update_sensors`."""
         return (
-            self.id, self.seen_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v, self.battery_pct,
-            self.dev_addr, self.application_id, self.f_cnt, self.join_at, self.heard_at, self.occupancy,
-            self.occupancy_at, self.damaged,
+            self.id, self.seen_at, self.heard_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v,
+            self.f_cnt, self.occupancy, self.occupancy_at,
         )  # fmt: skip
+
+    def facts(self) -> tuple[object, ...]:
+        """In the order of `update_sensor_facts`."""
+        return (self.id, self.dev_addr, self.application_id, self.battery_pct, self.join_at, self.damaged)
 
 
 @dataclass(slots=True)
@@ -141,7 +147,10 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     sensor.hear(uplink, arrival.received_at)
     if sensor.heard_at is None or at >= sensor.heard_at:
         sensor.heard_at = at
-        sensor.dev_addr, sensor.f_cnt = uplink.dev_addr, uplink.f_cnt
+        sensor.f_cnt = uplink.f_cnt
+        if (sensor.dev_addr, sensor.application_id) != (uplink.dev_addr, uplink.application_id):
+            sensor.dev_addr, sensor.application_id = uplink.dev_addr, uplink.application_id
+            sensor.facts_changed = True
     codec = sensor_codec(sensor.codec)
     try:
         if codec is None:
@@ -163,10 +172,12 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     if sensor.occupancy_at is not None and at < sensor.occupancy_at:
         arrival.outcome = "stale"
         return False
-    damaged_before, sensor.damaged = sensor.damaged, reading.damaged
+    turned = sensor.damaged != reading.damaged
+    if turned:
+        sensor.damaged, sensor.facts_changed = reading.damaged, True
     if reading.occupancy is None:
         arrival.outcome = "not_occupancy"
-        return assigned and reading.damaged != damaged_before
+        return assigned and turned
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
     arrival.outcome = "unchanged" if assigned else "unassigned"
     return assigned
@@ -200,6 +211,7 @@ def hear_display(shadow: Shadow, seen: DisplaySeen, event: Event, arrival: Arriv
 def _hear_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> None:
     uplink, at = arrival.uplink, arrival.at
     seen.hear(uplink, arrival.received_at)
+    seen.application_id = uplink.application_id or seen.application_id
     if shadow.heard_at is None or at >= shadow.heard_at:
         shadow.heard(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
     driver = display_driver(seen.codec)

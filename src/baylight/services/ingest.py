@@ -248,8 +248,9 @@ class _Batch:
     async def load_shadows(
         self, connection: Connection, spaces: list[decisions.Space], policy: LoopPolicy
     ) -> dict[UUID, Shadow]:
-        ids = {s.display_id for s in spaces if s.display_id and s.changes}
-        return await shadow_store.load(connection, ids | {d.id for d in self.displays.values()}, policy)
+        serves = {s.display_id: s.id for s in reversed(spaces) if s.display_id}
+        ids = {s.display_id for s in spaces if s.display_id and s.changes} | {d.id for d in self.displays.values()}
+        return await shadow_store.load(connection, ids, policy, serves)
 
     async def write_uplinks(self, connection: Connection) -> None:
         known = [a for a in self.arrivals if a.outcome != "unknown_device"]
@@ -263,9 +264,12 @@ class _Batch:
 
     async def write_devices(self, connection: Connection) -> None:
         sql = queries("ingest")
-        sensors = [s.row() for s in self.sensors.values()]
+        sensors = [s.row() for s in self.sensors.values() if s.seen_at is not None]
         if sensors:
             await connection.execute(sql["update_sensors"], *(list(c) for c in zip(*sensors, strict=True)))
+        facts = [s.facts() for s in self.sensors.values() if s.facts_changed]
+        if facts:
+            await connection.execute(sql["update_sensor_facts"], *(list(c) for c in zip(*facts, strict=True)))
         displays = [d.row() for d in self.displays.values()]
         if displays:
             await connection.execute(sql["update_heard_displays"], *(list(c) for c in zip(*displays, strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID
@@ -37,8 +37,13 @@ _ACTUATION_COLUMNS = [
 ]
 
 
-async def load(connection: Connection, ids: Iterable[UUID], policy: LoopPolicy) -> dict[UUID, Shadow]:
-    """Shadows by display id, their rows locked in id order; unknown ids are left out."""
+async def load(
+    connection: Connection, ids: Iterable[UUID], policy: LoopPolicy, serves: Mapping[UUID, UUID] | None = None
+) -> dict[UUID, Shadow]:
+    """Shadows by display id, their rows locked in id order; unknown ids are left out.
+
+    `serves`: the spaces of displays (by display id) as far as the caller has them locked.
+    """
     wanted = sorted(set(ids))
     if not wanted:
         return {}
@@ -47,8 +52,12 @@ async def load(connection: Connection, ids: Iterable[UUID], policy: LoopPolicy) 
     shadows = {row["id"]: _shadow(row, policy) for row in rows}
     for row in await connection.fetch(sql["waiting_actuations"], wanted):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
-    for row in await connection.fetch(sql["space_of_displays"], wanted):
-        shadows[row["display_device_id"]].space_id = row["space_id"]
+    serves = dict(serves or {})
+    if missing := [id for id in wanted if id not in serves]:
+        rows = await connection.fetch(sql["space_of_displays"], missing)
+        serves |= {row["display_device_id"]: row["space_id"] for row in rows}
+    for shadow in shadows.values():
+        shadow.space_id = serves.get(shadow.id)
     return shadows
 
 
@@ -68,21 +77,25 @@ async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
                     s.desired_code,
                     s.desired_at,
                     s.commanded_id,
-                    s.reported_code,
-                    s.reported_at,
                     s.sync_status,
                     s.resend_after_uplink,
                     s.failures,
                     s.reconcile_at,
-                    s.last_join_at,
-                    s.heard_at,
-                    s.dev_addr,
-                    s.last_f_cnt,
                 )
                 for s in changed
             ]
         ),
     )
+    if heard := [s for s in changed if s.told]:
+        await connection.execute(
+            sql["update_reports"],
+            *_columns(
+                [
+                    (s.id, s.reported_code, s.reported_at, s.last_join_at, s.heard_at, s.dev_addr, s.last_f_cnt)
+                    for s in heard
+                ]
+            ),
+        )
     await _save_actuations(connection, changed)
     steps = [(s.dev_eui, step) for s in changed for step in s.steps]
     if steps:

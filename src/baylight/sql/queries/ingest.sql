@@ -1,7 +1,7 @@
 -- name: lock_sensors
 -- Sensors that events name, locked in id order. $1 dev_euis.
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.damaged,
-       s.heard_network_at, s.last_f_cnt, s.last_join_at, s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
+       s.heard_network_at, s.dev_addr, s.application_id, s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
@@ -35,19 +35,25 @@ ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 -- name: update_sensors
 -- What was heard of sensors, one row each; columns in the order of the arrays.
 UPDATE sensor_devices AS s
-SET last_seen_at = coalesce(n.seen_at, s.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
-    snr_db = coalesce(n.snr_db, s.snr_db), gateway_id = coalesce(n.gateway_id, s.gateway_id), battery_v = coalesce(n.battery_v, s.battery_v),
-    battery_pct = coalesce(n.battery_pct, s.battery_pct), dev_addr = coalesce(n.dev_addr, s.dev_addr),
-    application_id = coalesce(n.application_id, s.application_id), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
-    last_join_at = coalesce(n.join_at, s.last_join_at), heard_network_at = n.heard_at,
-    occupancy = n.occupancy, occupancy_at = n.occupancy_at, damaged = n.damaged
+SET last_seen_at = n.seen_at, heard_network_at = n.heard_at, rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
+    snr_db = coalesce(n.snr_db, s.snr_db), gateway_id = coalesce(n.gateway_id, s.gateway_id),
+    battery_v = coalesce(n.battery_v, s.battery_v), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
+    occupancy = n.occupancy, occupancy_at = n.occupancy_at
 FROM unnest(
-    $1::uuid[], $2::timestamptz[], $3::smallint[], $4::real[], $5::text[], $6::real[], $7::real[], $8::text[],
-    $9::text[], $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $15::boolean[]
-) AS n (
-    id, seen_at, rssi_dbm, snr_db, gateway_id, battery_v, battery_pct, dev_addr, application_id, f_cnt, join_at,
-    heard_at, occupancy, occupancy_at, damaged
-)
+    $1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::smallint[], $5::real[], $6::text[], $7::real[],
+    $8::bigint[], $9::text[], $10::timestamptz[]
+) AS n (id, seen_at, heard_at, rssi_dbm, snr_db, gateway_id, battery_v, f_cnt, occupancy, occupancy_at)
+WHERE s.id = n.id;
+
+-- name: update_sensor_facts
+-- What seldom changes; columns in the order of the arrays.
+UPDATE sensor_devices AS s
+SET dev_addr = coalesce(n.dev_addr, s.dev_addr), application_id = coalesce(n.application_id, s.application_id),
+    battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.join_at, s.last_join_at),
+    damaged = n.damaged
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::real[], $5::timestamptz[], $6::boolean[]
+) AS n (id, dev_addr, application_id, battery_pct, join_at, damaged)
 WHERE s.id = n.id;
 
 -- name: update_heard_displays

@@ -62,21 +62,28 @@ ORDER BY id
 LIMIT $2;
 
 -- name: update_displays
--- Writes shadows; columns in the order of the arrays.
+-- What is wanted of displays, and how far it is; columns in the order of the arrays.
 UPDATE display_devices AS d
 SET desired_state = n.desired_state, desired_code = n.desired_code, desired_at = n.desired_at,
-    commanded_actuation_id = n.commanded_actuation_id, reported_code = n.reported_code,
-    reported_at = n.reported_at, sync_status = n.sync_status, resend_after_uplink = n.resend_after_uplink,
-    failures = n.failures, reconcile_at = n.reconcile_at, last_join_at = n.last_join_at,
+    commanded_actuation_id = n.commanded_actuation_id, sync_status = n.sync_status,
+    resend_after_uplink = n.resend_after_uplink, failures = n.failures, reconcile_at = n.reconcile_at
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[], $6::text[], $7::boolean[], $8::integer[],
+    $9::timestamptz[]
+) AS n (
+    id, desired_state, desired_code, desired_at, commanded_actuation_id, sync_status, resend_after_uplink, failures,
+    reconcile_at
+)
+WHERE d.id = n.id;
+
+-- name: update_reports
+-- What displays told; columns in the order of the arrays.
+UPDATE display_devices AS d
+SET reported_code = n.reported_code, reported_at = n.reported_at, last_join_at = n.last_join_at,
     heard_network_at = n.heard_network_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt
 FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[], $6::text[], $7::timestamptz[], $8::text[],
-    $9::boolean[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[],
-    $15::bigint[]
-) AS n (
-    id, desired_state, desired_code, desired_at, commanded_actuation_id, reported_code, reported_at, sync_status,
-    resend_after_uplink, failures, reconcile_at, last_join_at, heard_network_at, dev_addr, last_f_cnt
-)
+    $1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[]
+) AS n (id, reported_code, reported_at, last_join_at, heard_network_at, dev_addr, last_f_cnt)
 WHERE d.id = n.id;
 
 -- name: update_actuations
