@@ -13,7 +13,7 @@ import asyncpg
 import uvloop
 
 from baylight import log
-from baylight.app import SystemClock
+from baylight.app import SystemClock, tune_collector
 from baylight.domain.closed_loop import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
@@ -96,6 +96,7 @@ def main() -> None:
     arguments.add_argument("--full", action="store_true", help="the figures that are quoted")
     given = arguments.parse_args()
     log.configure(level="error")
+    tune_collector()
     rounds, count, few = (5, 40_000, 6_000) if given.full else (2, 10_000, 1_500) if given.quick else (3, 20_000, 3_000)
     rates = uvloop.run(measure(rounds, count, few, 10_000))
     median = {name: statistics.median(values) for name, values in rates.items()}

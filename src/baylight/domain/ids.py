@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import UTC, datetime, timedelta
+from random import getrandbits
 from typing import NewType
 from uuid import UUID
 
@@ -44,4 +44,4 @@ def uuid7(at: datetime) -> UUID:
     """
     ms, us = divmod((at - _EPOCH) // _US, 1000)
     fraction = us * 4096 // 1000
-    return UUID(int=ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62))
+    return UUID(int=ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | getrandbits(62))

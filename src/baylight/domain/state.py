@@ -131,7 +131,7 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
     if not (inputs.overrides or inputs.bookings or inputs.maintenance):
         # Nearly always so: nothing but the sensor speaks.
         assert by_sensor.state is not None
-        return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _next_change(inputs, policy, now))
+        return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _deadline(sensor, now))
     override = _override(inputs.overrides, now)
     bookings = sorted(inputs.bookings, key=lambda b: (b.start_at, b.id))
     booking = next((b for b in bookings if b.start_at <= now < b.end_at), None)
@@ -216,7 +216,15 @@ def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | No
             edges.append(override.until_at)
     for booking in inputs.bookings:
         edges += [booking.start_at - policy.reserved_soon, booking.start_at, booking.end_at]
-    sensor = inputs.sensor
-    if sensor is not None and sensor.occupancy_at is not None and not sensor.damaged:
-        edges.append(sensor.occupancy_at + sensor.deadline)
+    deadline = _deadline(inputs.sensor, now)
+    if deadline is not None:
+        edges.append(deadline)
     return min((edge for edge in edges if edge > now), default=None)
+
+
+def _deadline(sensor: SensorView | None, now: datetime) -> datetime | None:
+    """When a sensor that is believed now will be silent for too long."""
+    if sensor is None or sensor.occupancy_at is None or sensor.damaged:
+        return None
+    at = sensor.occupancy_at + sensor.deadline
+    return at if at > now else None
