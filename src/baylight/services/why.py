@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from baylight.domain.state import Policy, decide
-from baylight.services import decisions, devices, spaces
+from baylight.services import decisions, devices, history, spaces
 from baylight.services.devices import shown
+from baylight.services.history import Actuation, StateChange, UplinkRow
 from baylight.services.spaces import Space
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
@@ -27,25 +27,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """The uplink behind the sensor's word; if there is none, the last uplink of the sensor at all."""
-
-    dev_eui: str
-    received_at: datetime
-    observed_at: datetime
-    f_cnt: int | None
-    f_port: int | None
-    data: str
-    reading: dict[str, Any] | None
-    occupancy: str | None
-    outcome: str
-    error: str | None
-    rssi_dbm: int | None
-    snr_db: float | None
-    gateway_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Cause:
     """The reservation or override that won."""
 
@@ -59,53 +40,11 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class LastChange:
-    """The last change of state; `considered`: the rules that applied then."""
-
-    at: datetime
-    previous_state: str | None
-    new_state: str
-    trigger_type: str
-    trigger_source: str | None
-    reason: str | None
-    uplink_observed_at: datetime | None
-    considered: list[dict[str, Any]] | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepTaken:
-    """A row of `actuation_events`."""
-
-    at: datetime
-    kind: str
-    attempt: int | None
-    queue_id: str | None
-    gateway_id: str | None
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
-    """An actuation and how far it came; `colour`: what it was to show."""
+    """An actuation with its steps; `colour`: what it was to show."""
 
-    id: UUID
-    created_at: datetime
-    trigger_type: str
-    trigger_source: str | None
-    previous_state: str | None
-    new_state: str
-    dev_eui: str | None
-    display_code: str | None
+    actuation: Actuation
     colour: str | None
-    f_port: int | None
-    status: str
-    error: str | None
-    retry_count: int
-    sent_at: datetime | None
-    transmitted_at: datetime | None
-    confirmed_at: datetime | None
-    shown_at: datetime | None
-    steps: list[StepTaken] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +73,18 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`decided`: what the rules say at `at`; it differs from `space.current_state` only while a change is due."""
+    """`decided`: what the rules say at `at`; it differs from `space.current_state` only while a change is due.
+
+    `uplink`: the one behind the sensor's word; if it has said nothing of the bay, its last one at all.
+    """
 
     at: datetime
     space: Space
     decided: str
     rules: list[Rule]
     cause: Cause | None
-    uplink: Evidence | None
-    change: LastChange | None
+    uplink: UplinkRow | None
+    change: StateChange | None
     actuations: list[Delivery]
     display: Loop | None
 
@@ -155,7 +97,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
         [evaluated] = await evaluated_spaces(connection, now, code=code)
         decision = decide(evaluated.inputs, policy, now)
         cause = await connection.fetchrow(sql["cause"], decision.cause) if decision.cause else None
-        change = await connection.fetchrow(sql["change"], space.id)
+        changes = await history.state_changes(connection, space=code, limit=1)
         return Explanation(
             at=now,
             space=space,
@@ -163,8 +105,8 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             rules=[Rule(rule.reason, rule.state, rule.detail) for rule in decision.considered],
             cause=Cause(**cause) if cause else None,
             uplink=await _evidence(connection, space),
-            change=LastChange(**change) if change else None,
-            actuations=await _deliveries(connection, space),
+            change=changes[0] if changes else None,
+            actuations=await _deliveries(connection, code),
             display=await _loop(connection, space),
         )
 
@@ -178,28 +120,23 @@ async def evaluated_spaces(
     return found
 
 
-async def _evidence(connection: Connection, space: Space) -> Evidence | None:
+async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
     if space.sensor_deveui is None:
         return None
     for with_occupancy in (space.sensor_state is not None, False):
         row = await connection.fetchrow(queries("why")["uplink"], space.sensor_deveui, with_occupancy)
         if row is not None:
-            return Evidence(**row)
+            return UplinkRow(**row)
     return None
 
 
-async def _deliveries(connection: Connection, space: Space) -> list[Delivery]:
-    rows = await connection.fetch(queries("why")["actuations"], space.id, ACTUATIONS)
-    steps: dict[UUID, list[StepTaken]] = {}
-    for row in await connection.fetch(queries("why")["steps"], [row["id"] for row in rows]):
-        taken = dict(row)
-        steps.setdefault(taken.pop("actuation_id"), []).append(StepTaken(**taken))
+async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
     deliveries = []
-    for row in rows:
-        facts = dict(row)
-        codec, code = facts.pop("codec"), facts["display_code"]
-        colour = shown(codec, code).colour if codec and code else None
-        deliveries.append(Delivery(**facts, colour=colour, steps=steps.get(row["id"], [])))
+    for newest in await history.actuations(connection, space=code, limit=ACTUATIONS):
+        actuation = await history.actuation(connection, newest.id)
+        codec = await connection.fetchval(queries("why")["codec"], newest.id)
+        colour = shown(codec, actuation.display_code).colour if codec and actuation.display_code else None
+        deliveries.append(Delivery(actuation, colour))
     return deliveries
 
 
@@ -293,20 +230,19 @@ def _render_display(e: Explanation) -> list[str]:
 
 
 def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
+    actuation = delivery.actuation
     colour = f" = {delivery.colour}" if delivery.colour else ""
     lines = [
-        f"Actuation {delivery.id}: {delivery.new_state}{colour}, {delivery.status}",
-        f"  {_at(delivery.created_at, now)}  decided ({delivery.trigger_type})",
+        f"Actuation {actuation.id}: {actuation.new_state}{colour}, {actuation.status}",
+        f"  {_at(actuation.created_at, now)}  decided ({actuation.trigger_type})",
     ]
-    for step in delivery.steps:
-        facts = [
-            f"attempt {step.attempt}" if step.attempt else "",
-            f"gateway {step.gateway_id}" if step.gateway_id else "",
-        ]
-        more = ", ".join(fact for fact in (*facts, step.detail) if fact)
+    for step in actuation.steps:
+        attempt = f"attempt {step.attempt}" if step.attempt else None
+        gateway = f"gateway {step.gateway_id}" if step.gateway_id else None
+        more = ", ".join(fact for fact in (attempt, gateway, step.detail) if fact)
         lines.append(f"  {_at(step.at, now)}  {step.kind}" + (f": {more}" if more else ""))
-    if delivery.error:
-        lines.append(f"  {delivery.error}")
+    if actuation.downlink_error:
+        lines.append(f"  {actuation.downlink_error}")
     return lines
 
 

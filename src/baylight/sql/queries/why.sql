@@ -11,38 +11,20 @@ LIMIT $3;
 -- name: uplink
 -- The newest uplink of a device that it was believed in ($2 true: with occupancy), or the newest of all.
 SELECT
-    dev_eui, received_at, observed_at, f_cnt, f_port, encode(data, 'hex') AS data, reading, occupancy, outcome, error,
-    rssi_dbm, snr_db, gateway_id
+    dev_eui, deduplication_id, observed_at, network_at, received_at, f_cnt, f_port, encode(data, 'hex') AS data, reading,
+    occupancy, outcome, error, rssi_dbm, snr_db, gateway_id
 FROM uplinks
 WHERE dev_eui = $1
     AND (NOT $2::boolean OR (occupancy IS NOT NULL AND outcome NOT IN ('stale', 'device_disabled', 'unknown_device')))
 ORDER BY received_at DESC
 LIMIT 1;
 
--- name: change
--- The last change of a space's state.
-SELECT
-    "timestamp" AS at, previous_state, new_state, source AS trigger_type, trigger_source, reason, uplink_observed_at,
-    considered
-FROM state_changes WHERE space_id = $1 ORDER BY "timestamp" DESC, id DESC LIMIT 1;
-
--- name: actuations
--- The newest actuations of a space.
-SELECT
-    a.id, a.created_at, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_deveui AS dev_eui,
-    a.display_code, a.fport AS f_port, a.status, a.downlink_error AS error, a.retry_count, a.sent_at,
-    a.transmitted_at, a.confirmed_at, a.shown_at, t.codec
-FROM actuations AS a
-LEFT JOIN display_devices AS d ON d.id = a.display_device_id
-LEFT JOIN device_types AS t ON t.code = d.device_type
-WHERE a.space_id = $1
-ORDER BY a.created_at DESC, a.id DESC
-LIMIT $2;
-
--- name: steps
--- Every step of actuations, in the order in which they happened.
-SELECT actuation_id, at, kind, attempt, downlink_queue_id AS queue_id, gateway_id, detail
-FROM actuation_events WHERE actuation_id = ANY($1::uuid []) ORDER BY at, id;
+-- name: codec
+-- How the display of an actuation is spoken to.
+SELECT t.codec FROM actuations AS a
+INNER JOIN display_devices AS d ON d.id = a.display_device_id
+INNER JOIN device_types AS t ON t.code = d.device_type
+WHERE a.id = $1;
 
 -- name: commanded
 -- What was last handed to the network server for a display.
