@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from baylight.codecs.all import display_driver
 from baylight.domain.state import Policy, decide
-from baylight.errors import InputError
+from baylight.errors import BaylightError, InputError
 from baylight.services import why
 from baylight.store import migrate
 from baylight.store.pool import Connection
@@ -97,6 +97,18 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
         findings.append(await _in_sync(connection))
         findings.append(await _replay(connection, now, policy))
         findings.append(await _error_ratio(connection, now))
+    return findings
+
+
+async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Finding]:
+    """Whether what is outside answers; each ping raises BaylightError in plain words if it does not."""
+    findings = []
+    for name, ping in pings.items():
+        try:
+            await ping()
+            findings.append(Finding(name, True, "answers"))
+        except BaylightError as error:
+            findings.append(Finding(name, False, error.message, f"check the {name}'s address and credentials"))
     return findings
 
 

@@ -1,0 +1,171 @@
+"""Running, watching and explaining an installation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from baylight.cli import devices, places, plans
+from baylight.cli.run import FOUND, Context, Json, database_url, duration, load_settings, on_database, print_json, run
+
+app = typer.Typer(
+    help="Baylight: the light on the bay tells the truth, and Baylight can prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
+app.add_typer(db, name="db")
+for name, part in (
+    ("space", places.space),
+    ("location", places.location),
+    ("sensor", devices.sensor),
+    ("display", devices.display),
+    ("device-type", devices.device_type),
+    ("override", plans.override),
+    ("reservation", plans.reservation),
+    ("key", plans.key),
+):
+    app.add_typer(part, name=name)
+
+
+@app.command()
+def serve() -> None:
+    """Runs Baylight until it is told to stop (SIGTERM or Ctrl-C)."""
+    run(_serve())
+
+
+async def _serve() -> None:
+    from baylight.app import serve
+
+    settings = load_settings()
+    database_url(settings)
+    await serve(settings)
+
+
+@app.command()
+def demo(
+    run_for: Annotated[
+        timedelta | None, typer.Option("--for", parser=duration, metavar="TIME", help="stop after, e.g. 30s")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="at the end, check that every light tells the truth")] = False,
+    speed: Annotated[float, typer.Option(min=0.1, max=100, help="how much faster than life cars come and go")] = 1.0,
+    bays: Annotated[int, typer.Option(min=1, max=2000, help="how many bays")] = 24,
+    data_dir: Annotated[Path | None, typer.Option(help="keep the data here; without, it is gone at the end")] = None,
+) -> None:
+    """A car park with everything simulated but Baylight: needs no database, no broker, no device."""
+    raise typer.Exit(run(_demo(run_for=run_for, check=check, speed=speed, bays=bays, data_dir=data_dir)))
+
+
+async def _demo(**options: Any) -> int:
+    from baylight.app import demo
+
+    return await demo(**options)
+
+
+@app.command()
+def settings(as_json: Json = False) -> None:
+    """Every setting: its environment variable, its default, what it does."""
+    from pydantic_core import PydanticUndefined
+
+    from baylight.settings import Settings
+
+    rows = [
+        {
+            "name": f"BAYLIGHT_{name.upper()}",
+            "default": None if field.default is PydanticUndefined else field.default,
+            "description": field.description,
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        default = "no default" if row["default"] is None else f"default {row['default']}"
+        typer.echo(f"{row['name']}  ({default})\n    {row['description']}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Examines the data, the devices, the broker and the network server; exit code 1 if something is found."""
+    findings = on_database(_examine)
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'LOOK'}  {finding.check}: {finding.detail}")
+            if finding.what_to_do and not finding.ok:
+                typer.echo(f"      {finding.what_to_do}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(FOUND)
+
+
+async def _examine(c: Context) -> list[Any]:
+    from baylight.app import pings
+    from baylight.services import doctor
+
+    found = await doctor.examine(c.connection, now=c.now, policy=c.by["policy"])
+    return found + await doctor.reach(pings(c.settings))
+
+
+@app.command()
+def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json: Json = False) -> None:
+    """Why the light of a space is as it is: every step, from the frame to the lamp."""
+    from baylight.services import why
+
+    explanation = on_database(lambda c: why.explain(c.connection, space, c.now, c.by["policy"]))
+    if as_json:
+        print_json(explanation)
+    else:
+        typer.echo(why.render(explanation))
+
+
+@db.command("upgrade")
+def upgrade() -> None:
+    """Makes or upgrades the schema, and brings the catalogue of device types up to date. May be repeated."""
+
+    async def work(c: Context) -> None:
+        from baylight.services import catalogue
+        from baylight.store import migrate
+
+        for applied in await migrate.upgrade(c.connection):
+            typer.echo(f"applied {applied}")
+        changed = await catalogue.sync(c.connection)
+        typer.echo(f"the schema is up to date; {changed} device types new or changed")
+
+    on_database(work)
+
+
+@db.command("status")
+def status(as_json: Json = False) -> None:
+    """Which migrations are applied."""
+
+    async def work(c: Context) -> list[Any]:
+        from baylight.store import migrate
+
+        return list(await migrate.status(c.connection))
+
+    migrations = on_database(work)
+    if as_json:
+        print_json(migrations)
+        return
+    for migration in migrations:
+        applied = f"{migration.applied_at:%Y-%m-%d %H:%M:%S}" if migration.applied_at else "pending"
+        typer.echo(f"{migration.name:<40} {applied}")
+
+
+@db.command("check")
+def check() -> None:
+    """Exit code 2 unless the schema is the one of this version."""
+
+    async def work(c: Context) -> None:
+        from baylight.store import migrate
+
+        await migrate.check(c.connection)
+
+    on_database(work)
+    typer.echo("the schema is the one of this version")

@@ -1,0 +1,171 @@
+"""`baylight space …`, `baylight location …`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import typer
+
+from baylight.cli.run import Json, on_database, print_fields, print_rows
+
+space = typer.Typer(help="Places that can be taken.", no_args_is_help=True)
+location = typer.Typer(help="Sites, buildings, floors, zones, rooms.", no_args_is_help=True)
+
+Code = Annotated[str, typer.Argument(help="code of the space")]
+Path = Annotated[str, typer.Argument(help="path of names, e.g. 'Garage/Floor 1'")]
+Sensor = Annotated[str | None, typer.Option(help="DevEUI of the sensor")]
+Display = Annotated[str | None, typer.Option(help="DevEUI of the display")]
+
+
+class Switch(StrEnum):
+    """Closed or open."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@space.command("add")
+def add_space(
+    code: Code,
+    name: Annotated[str | None, typer.Option(help="what people call it")] = None,
+    location: Annotated[str | None, typer.Option(help="path of an existing location")] = None,
+    sensor: Sensor = None,
+    display: Display = None,
+    default_state: Annotated[str, typer.Option(help="what it shows without a sensor")] = "UNKNOWN",
+    latitude: Annotated[float | None, typer.Option()] = None,
+    longitude: Annotated[float | None, typer.Option()] = None,
+    as_json: Json = False,
+) -> None:
+    """A new space, with its devices if they are registered."""
+    from baylight.services import spaces
+
+    made = on_database(
+        lambda c: spaces.create(
+            c.connection,
+            code,
+            name=name,
+            location=location,
+            sensor=sensor,
+            display=display,
+            default_state=default_state,
+            latitude=latitude,
+            longitude=longitude,
+            **c.by,
+        )
+    )
+    print_fields(made, as_json=as_json)
+
+
+@space.command("list")
+def list_spaces(
+    location: Annotated[str | None, typer.Option(help="those of a subtree")] = None,
+    state: Annotated[str | None, typer.Option(help="those in a state")] = None,
+    device: Annotated[str | None, typer.Option(help="those of a device (DevEUI)")] = None,
+    after: Annotated[str | None, typer.Option(help="begin after this code")] = None,
+    limit: Annotated[int, typer.Option(help="at most")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Spaces by code."""
+    from baylight.services import spaces
+
+    rows = on_database(
+        lambda c: spaces.page(c.connection, location=location, state=state, device=device, after=after, limit=limit)
+    )
+    columns = "code current_state state_reason current_state_at display_state sync_status sensor_deveui display_deveui"
+    print_rows(rows, columns, as_json=as_json, limit=limit)
+
+
+@space.command("show")
+def show_space(code: Code, as_json: Json = False) -> None:
+    """Everything about a space."""
+    from baylight.services import spaces
+
+    print_fields(on_database(lambda c: spaces.show(c.connection, code)), as_json=as_json)
+
+
+@space.command("assign")
+def assign(
+    code: Code,
+    sensor: Sensor = None,
+    display: Display = None,
+    reason: Annotated[str | None, typer.Option(help="install, swap, maintenance or correction")] = None,
+) -> None:
+    """Makes devices serve a space; in place of others it is a swap."""
+    from baylight.services import spaces
+
+    done = on_database(
+        lambda c: spaces.assign(c.connection, code, sensor=sensor, display=display, reason=reason, **c.by)
+    )
+    typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
+
+
+@space.command("unassign")
+def unassign(code: Code, role: Annotated[Literal["sensor", "display"], typer.Argument(help="which device")]) -> None:
+    """Takes a device from a space."""
+    from baylight.services import spaces
+
+    done = on_database(lambda c: spaces.unassign(c.connection, code, role, **c.by))
+    typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
+
+
+@space.command("maintenance")
+def space_maintenance(code: Code, switch: Annotated[Switch, typer.Argument()]) -> None:
+    """Closes (on) or opens (off) a space."""
+    from baylight.services import spaces
+
+    done = on_database(lambda c: spaces.set_maintenance(c.connection, code, switch is Switch.ON, **c.by))
+    typer.echo(f"{code} is {done.current_state}")
+
+
+@space.command("default-state")
+def default_state(code: Code, state: Annotated[str, typer.Argument()]) -> None:
+    """What a space shows while it has no sensor."""
+    from baylight.services import spaces
+
+    done = on_database(lambda c: spaces.set_default_state(c.connection, code, state, **c.by))
+    typer.echo(f"{code} is {done.current_state}")
+
+
+@space.command("delete")
+def delete(code: Code) -> None:
+    """Its history stays; its code and its devices are free again."""
+    from baylight.services import spaces
+
+    on_database(lambda c: spaces.delete(c.connection, code, **c.by))
+    typer.echo(f"{code} is deleted")
+
+
+@location.command("add")
+def add_location(
+    path: Path,
+    kinds: Annotated[
+        str | None, typer.Option(help="kind of each part, e.g. site/building/floor; without, the usual ones")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="of a new site, e.g. Europe/Berlin")] = None,
+    as_json: Json = False,
+) -> None:
+    """A location, with whatever lies above it. May be repeated."""
+    from baylight.services import locations
+
+    wanted = kinds.split("/") if kinds else []
+    made = on_database(lambda c: locations.create(c.connection, path, kinds=wanted, timezone=timezone, actor=c.actor))
+    print_fields(made, as_json=as_json)
+
+
+@location.command("list")
+def list_locations(as_json: Json = False) -> None:
+    """The tree of locations."""
+    from baylight.services import locations
+
+    rows = on_database(lambda c: locations.tree(c.connection))
+    print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
+
+
+@location.command("maintenance")
+def location_maintenance(path: Path, switch: Annotated[Switch, typer.Argument()]) -> None:
+    """Closes (on) or opens (off) all spaces of a location."""
+    from baylight.services import locations
+
+    changed = on_database(lambda c: locations.set_maintenance(c.connection, path, switch is Switch.ON, **c.by))
+    typer.echo(f"{path}: {changed} spaces changed their state")

@@ -1,0 +1,215 @@
+"""How commands run: a connection, the errors' exit codes, and what is printed. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, TypedDict, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from baylight.domain.state import Policy
+    from baylight.settings import Settings
+    from baylight.store.pool import Connection
+
+FOUND, INPUT, LATER = 1, 2, 3
+"""Exit codes besides 0."""
+
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
+
+T = TypeVar("T")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class By(TypedDict):
+    """Who does it, when, and by which policy: arguments of most writes."""
+
+    actor: str
+    now: datetime
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command works with."""
+
+    connection: Connection
+    settings: Settings
+    by: By
+
+    @property
+    def actor(self) -> str:
+        return self.by["actor"]
+
+    @property
+    def now(self) -> datetime:
+        return self.by["now"]
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Runs a coroutine; an error becomes one line on standard error and an exit code."""
+    with told_errors():
+        return asyncio.run(work)
+
+
+def on_database(work: Callable[[Context], Awaitable[T]]) -> T:
+    """Runs `work` on a connection to the database of BAYLIGHT_DATABASE_URL."""
+    return run(_on_database(work))
+
+
+async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
+    from getpass import getuser
+
+    import asyncpg
+
+    from baylight.domain.state import Policy
+    from baylight.errors import InputError, TransientError
+    from baylight.store.pool import AWAY, SESSION, prepare
+
+    settings = load_settings()
+    try:
+        connection = await asyncpg.connect(database_url(settings), server_settings=SESSION, timeout=10)
+    except AWAY as error:
+        raise TransientError("database_away", f"the database cannot be reached: {error or 'no answer'}") from error
+    except (asyncpg.PostgresError, ValueError) as error:
+        raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
+    try:
+        await prepare(connection)
+        policy = Policy(timedelta(seconds=settings.reserved_soon_s), settings.reserved_hides_occupied)
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        return await work(Context(connection, settings, {"actor": f"cli:{getuser()}", "now": now, "policy": policy}))
+    finally:
+        await connection.close()
+
+
+def load_settings() -> Settings:
+    """Raises InputError `bad_settings`."""
+    from pydantic import ValidationError
+
+    from baylight.errors import InputError
+    from baylight.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise InputError("bad_settings", wrong) from error
+
+
+def database_url(settings: Settings) -> str:
+    """Raises InputError `no_database`."""
+    from baylight.errors import InputError
+
+    if settings.database_url is None:
+        raise InputError(
+            "no_database",
+            "set BAYLIGHT_DATABASE_URL, e.g. postgresql://baylight@127.0.0.1/baylight (without one: `baylight demo`)",
+        )
+    return settings.database_url.get_secret_value()
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Leaves with the exit code that the error asks for."""
+    import asyncpg
+
+    from baylight.errors import BaylightError, InputError
+    from baylight.store.pool import RETRY
+
+    try:
+        yield
+    except InputError as error:
+        _leave(error.message, INPUT)
+    except BaylightError as error:
+        _leave(error.message, LATER)
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        _leave("the database has not the schema of this version: run `baylight db upgrade`", INPUT)
+    except RETRY as error:
+        _leave(f"the database cannot do it now: {error or type(error).__name__}", LATER)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _leave(message: str, code: int) -> None:
+    typer.echo(f"baylight: {' '.join(message.split())}", err=True)
+    raise typer.Exit(code)
+
+
+def print_json(value: object) -> None:
+    """Dataclasses, times, ids and numbers as JSON."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: int | None = None) -> None:
+    """A table of attributes of `rows`, blank-separated in `columns`; with `as_json` all attributes.
+
+    `limit`: the size of the page that was asked for.
+    """
+    if as_json:
+        print_json(rows)
+        return
+    names = columns.split()
+    cells = [[name.replace("_", " ") for name in names]]
+    cells += [[text(getattr(row, name)) for name in names] for row in rows]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(names))]
+    for line in cells if rows else []:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if not rows:
+        typer.echo("none", err=True)
+    elif limit is not None and len(rows) == limit:
+        typer.echo(f"there may be more: --after {cells[-1][0]}", err=True)
+
+
+def print_fields(row: object, *, as_json: bool) -> None:
+    """Every attribute of a dataclass that has a value, one a line."""
+    from dataclasses import fields
+
+    if as_json:
+        print_json(row)
+        return
+    shown = [(f.name.replace("_", " "), getattr(row, f.name)) for f in fields(row)]  # type: ignore[arg-type]
+    for name, value in shown:
+        if value is not None and value not in ([], {}):
+            typer.echo(f"{name:<18} {text(value)}")
+
+
+def text(value: object) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list):
+        return ", ".join(map(text, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text(part)}" for key, part in value.items()) or "-"
+    return str(value)
+
+
+def duration(given: str) -> timedelta:
+    """`30s`, `15m`, `2h`, `1d`. Raises typer.BadParameter."""
+    match = _DURATION.fullmatch(given.strip())
+    if match is None:
+        raise typer.BadParameter(f"{given!r} is no duration such as 30s, 15m, 2h or 1d")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def instant(given: str) -> datetime:
+    """ISO 8601 with a time zone. Raises typer.BadParameter."""
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no time such as 2026-11-24T09:00Z") from None
+    if at.tzinfo is None:
+        raise typer.BadParameter(f"{given!r} has no time zone: write {given}Z for UTC")
+    return at
