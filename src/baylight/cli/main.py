@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from baylight.cli import devices, places, plans
-from baylight.cli.run import FOUND, Context, Json, database_url, duration, load_settings, on_database, print_json, run
+from baylight.cli.reach import reach
+from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
+
+if TYPE_CHECKING:
+    from baylight.services.doctor import Finding
 
 app = typer.Typer(
     help="Baylight: the light on the bay tells the truth, and Baylight can prove it.",
@@ -40,9 +46,10 @@ def serve() -> None:
 
 async def _serve() -> None:
     from baylight.app import serve
+    from baylight.log import configure
 
     settings = load_settings()
-    database_url(settings)
+    configure(level=settings.log_level, readable=settings.log_readable)
     await serve(settings)
 
 
@@ -51,19 +58,30 @@ def demo(
     run_for: Annotated[
         timedelta | None, typer.Option("--for", parser=duration, metavar="TIME", help="stop after, e.g. 30s")
     ] = None,
-    check: Annotated[bool, typer.Option(help="at the end, check that every light tells the truth")] = False,
-    speed: Annotated[float, typer.Option(min=0.1, max=100, help="how much faster than life cars come and go")] = 1.0,
-    bays: Annotated[int, typer.Option(min=1, max=2000, help="how many bays")] = 24,
+    check: Annotated[
+        bool, typer.Option("--check", help="at the end, check every light; exit code 1 if one is wrong")
+    ] = False,
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="how much faster than in life cars move")] = 20.0,
+    bays: Annotated[int, typer.Option(min=1, max=5000, help="how many bays")] = 60,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="of the live page; 0 takes a free one")] = 0,
     data_dir: Annotated[Path | None, typer.Option(help="keep the data here; without, it is gone at the end")] = None,
 ) -> None:
-    """A car park with everything simulated but Baylight: needs no database, no broker, no device."""
-    raise typer.Exit(run(_demo(run_for=run_for, check=check, speed=speed, bays=bays, data_dir=data_dir)))
+    """A car park in which all but Baylight is simulated: needs no database, no broker, no device."""
+    from baylight.demo import Options
+    from baylight.demo import demo as play
+    from baylight.log import configure
 
-
-async def _demo(**options: Any) -> int:
-    from baylight.app import demo
-
-    return await demo(**options)
+    configure(level="warning", readable=True)
+    seconds = run_for.total_seconds() if run_for else None
+    with ExitStack() as stack:
+        where = data_dir or Path(stack.enter_context(TemporaryDirectory(prefix="baylight-demo-")))
+        where.mkdir(parents=True, exist_ok=True)
+        if data_dir is None:
+            where.chmod(0o711)  # PostgreSQL refuses to run as root: it gets an account of its own, which must pass
+        options = Options(where, seconds=seconds, check=check, bays=bays, speed=speed, http_port=http_port)
+        well = run(play(options))
+    if not well:
+        raise typer.Exit(FOUND)
 
 
 @app.command()
@@ -104,12 +122,11 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(FOUND)
 
 
-async def _examine(c: Context) -> list[Any]:
-    from baylight.app import pings
+async def _examine(c: Context) -> list[Finding]:
     from baylight.services import doctor
 
     found = await doctor.examine(c.connection, now=c.now, policy=c.by["policy"])
-    return found + await doctor.reach(pings(c.settings))
+    return found + await reach(c.settings)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How commands run: a connection, the errors' exit codes, and what is printed. Heavy imports wait until they are needed."""
+"""How commands run: a connection, the errors' exit codes, what is printed. Heavy imports wait until they are needed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from baylight.domain.state import Policy
     from baylight.settings import Settings
     from baylight.store.pool import Connection
@@ -168,14 +170,14 @@ def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: in
         typer.echo(f"there may be more: --after {cells[-1][0]}", err=True)
 
 
-def print_fields(row: object, *, as_json: bool) -> None:
+def print_fields(row: DataclassInstance, *, as_json: bool) -> None:
     """Every attribute of a dataclass that has a value, one a line."""
     from dataclasses import fields
 
     if as_json:
         print_json(row)
         return
-    shown = [(f.name.replace("_", " "), getattr(row, f.name)) for f in fields(row)]  # type: ignore[arg-type]
+    shown = [(f.name.replace("_", " "), getattr(row, f.name)) for f in fields(row)]
     for name, value in shown:
         if value is not None and value not in ([], {}):
             typer.echo(f"{name:<18} {text(value)}")

@@ -1,0 +1,3 @@
+from baylight.cli import main
+
+main()

@@ -1,0 +1,51 @@
+"""Whether the broker and the network server answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from baylight.app import Program
+    from baylight.services.doctor import Finding
+    from baylight.settings import Settings
+
+PATIENCE_S = 5.0
+EVERY_S = 0.05
+
+
+async def reach(settings: Settings) -> list[Finding]:
+    """Connects beside a running `serve`: under a client id of its own, and to a topic that nobody publishes to."""
+    from baylight.app import Program
+    from baylight.log import configure
+    from baylight.services import doctor
+
+    configure(level="error")  # what is found is told once, as a finding
+    beside = {
+        "mqtt_client_id": f"{settings.mqtt_client_id}-doctor",
+        "mqtt_topic": "baylight/doctor",
+        "mqtt_share_group": None,
+        "mqtt_session_expiry_s": 0,
+    }
+    program = Program(settings.model_copy(update=beside))
+    pings: dict[str, Callable[[], Awaitable[None]]] = {"broker": lambda: _ping_broker(program)}
+    if settings.chirpstack_api is not None:
+        pings["network server"] = program.network_server.ping
+    return await doctor.reach(pings)
+
+
+async def _ping_broker(program: Program) -> None:
+    from baylight.errors import TransientError
+
+    where = f"{program.settings.mqtt_host}:{program.settings.mqtt_port}"
+    running = asyncio.create_task(program.consumer.run())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not program.consumer.connected:
+                await asyncio.wait([running], timeout=EVERY_S)
+    except TimeoutError:
+        raise TransientError("broker_away", f"the MQTT broker {where} does not let us in") from None
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

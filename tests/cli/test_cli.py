@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from baylight.cli.main import app
+from baylight.embedded.broker import EmbeddedBroker
+from baylight.settings import Settings
+from tests.conftest import Database
+
+SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(database: Database, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command on a fresh database and checks its exit code."""
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
+
+    def call(*words: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, list(words))
+        assert result.exit_code == code, result.output
+        return result
+
+    call("db", "upgrade")
+    return call
+
+
+def data(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def garage(cli: Cli) -> Cli:
+    cli("location", "add", "Garage/Floor 1")
+    cli("sensor", "add", SENSOR.upper())
+    cli("display", "add", DISPLAY, "--type", "kuando_busylight")
+    cli("space", "add", "A-13", "--location", "Garage/Floor 1", "--sensor", SENSOR, "--display", DISPLAY)
+    return cli
+
+
+def test_a_garage_is_set_up_and_explained(garage: Cli) -> None:
+    assert data(garage("space", "list", "--json"))[0]["code"] == "A-13"
+    shown = garage("space", "show", "A-13").stdout
+    assert "Garage/Floor 1" in shown
+    assert "sensor_never_heard" in shown
+    text = garage("why", "A-13").stdout
+    assert text.startswith("A-13 (Garage/Floor 1) is UNKNOWN")
+    assert "flashing blue" in text
+    assert data(garage("why", "A-13", "--json"))["decided"] == "UNKNOWN"
+    listed = garage("location", "list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["path", "Garage", "Garage/Floor"]
+
+
+def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> None:
+    assert "MAINTENANCE" in garage("space", "maintenance", "A-13", "on").stdout
+    assert "UNKNOWN" in garage("space", "maintenance", "A-13", "off").stdout
+    assert "1 spaces" in garage("location", "maintenance", "Garage", "on").stdout
+    garage("override", "set", "OCCUPIED", "A-13", "--for", "2h", "--reason", "crane")
+    assert "crane" in garage("override", "list").stdout
+    assert data(garage("space", "show", "A-13", "--json"))["current_state"] == "OCCUPIED"
+    assert "is ended" in garage("override", "end", "A-13").stdout
+    assert "there was no override" in garage("override", "end", "A-13").stdout
+    assert data(garage("space", "show", "A-13", "--json"))["current_state"] == "MAINTENANCE"
+
+
+def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:
+    made = data(garage("reservation", "create", "A-13", "--for", "2h", "--email", "secret@example.org", "--json"))
+    refused = garage("reservation", "create", "A-13", "--for", "1h", code=2)
+    assert refused.stderr == "baylight: the space is already reserved for part of that time\n"
+    listed = garage("reservation", "list").stdout
+    assert made["id"] in listed
+    assert "secret" not in listed
+    garage("reservation", "cancel", made["id"])
+    assert data(garage("reservation", "list", "--status", "active", "--json")) == []
+
+
+def test_devices_are_swapped_disabled_and_decommissioned(garage: Cli) -> None:
+    garage("sensor", "add", "58a0cb00000000a2")
+    assert "58a0cb00000000a2" in garage("space", "assign", "A-13", "--sensor", "58A0CB00000000A2").stdout
+    garage("sensor", "lifecycle", SENSOR, "decommissioned", "--reason", "battery")
+    assert SENSOR not in garage("sensor", "list").stdout
+    assert SENSOR in garage("sensor", "list", "--all").stdout
+    garage("display", "disable", DISPLAY)
+    assert data(garage("display", "show", DISPLAY, "--json"))["enabled"] is False
+    garage("display", "enable", DISPLAY)
+    assert "sensor none" in garage("space", "unassign", "A-13", "sensor").stdout
+    garage("space", "delete", "A-13")
+    assert garage("space", "list").stderr == "none\n"
+
+
+def test_a12_display_codes_are_shown_as_people_see_them(garage: Cli) -> None:
+    assert "pink" in garage("display", "codes", DISPLAY, "MAINTENANCE=FFA5006400").stdout
+    assert "orange" in garage("display", "codes", DISPLAY, "maintenance=#ff3200").stdout
+    refused = garage("display", "codes", DISPLAY, "FREE=aa00", code=2)
+    assert refused.stderr.startswith("baylight: FREE: ")
+    garage("display", "codes", DISPLAY, "FREE", code=2)
+    assert len(data(garage("display", "codes", DISPLAY, "--json"))) == 6
+
+
+def test_keys_are_shown_once_and_revoked(cli: Cli) -> None:
+    made = cli("key", "create", "sign at the gate", "--scope", "read")
+    secret = made.stdout.strip()
+    listed = cli("key", "list").stdout
+    assert "sign at the gate" in listed
+    assert secret not in listed
+    prefix = data(cli("key", "list", "--json"))[0]["prefix"]
+    assert prefix in cli("key", "revoke", prefix).stdout
+    cli("key", "create", "x", "--scope", "all", code=2)
+
+
+def test_the_schema_is_told_and_checked(cli: Cli) -> None:
+    assert "pending" not in cli("db", "status").stdout
+    assert all(migration["applied_at"] for migration in data(cli("db", "status", "--json")))
+    cli("db", "check")
+    assert "0 device types new or changed" in cli("db", "upgrade").stdout
+    assert "kuando_busylight" in cli("device-type", "list").stdout
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(
+    garage: Cli, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAYLIGHT_MQTT_HOST", broker.host)
+    monkeypatch.setenv("BAYLIGHT_MQTT_PORT", str(broker.port))
+    result = garage("doctor", code=1)
+    assert "ok    broker: answers" in result.stdout
+    assert "LOOK  devices never heard: 2: A-13" in result.stdout
+    assert "check that the network server knows their DevEUIs" in result.stdout
+    garage("space", "delete", "A-13")
+    assert all(finding["ok"] for finding in data(garage("doctor", "--json")))
+
+
+def test_doctor_tells_of_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baylight.cli.reach.PATIENCE_S", 0.5)
+    monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "1")
+    assert "LOOK  broker: the MQTT broker 127.0.0.1:1 does not let us in" in cli("doctor", code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["space", "show", "X-9"], "there is no space 'X-9'"),
+        (["sensor", "add", "58a0"], "'58a0' is not a DevEUI: 16 hex digits are needed"),
+        (["space", "list", "--state", "GREEN"], "'GREEN' is no state"),
+        (["override", "end"], "name either a space or a location"),
+        (["space", "add", "A-1", "--location", "Cellar"], "there is no location 'Cellar'"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_2(cli: Cli, words: list[str], says: str) -> None:
+    result = cli(*words, code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"baylight: {says}")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["reservation", "create", "A-1", "--from", "2026-11-24T09:00", "--for", "1h"],
+                                   ["override", "set", "FREE", "A-1", "--for", "soon"]])  # fmt: skip
+def test_b23_a_time_without_zone_and_a_wrong_duration_are_refused(cli: Cli, words: list[str]) -> None:
+    assert "Invalid value" in cli(*words, code=2).stderr
+
+
+def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BAYLIGHT_DATABASE_URL", raising=False)
+    result = CliRunner().invoke(app, ["space", "list"])
+    assert (result.exit_code, "BAYLIGHT_DATABASE_URL" in result.stderr) == (2, True)
+
+
+def test_a_database_that_is_away_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    result = CliRunner().invoke(app, ["space", "list"])
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "cannot be reached" in result.stderr
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "many")
+    result = CliRunner().invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("baylight: BAYLIGHT_MQTT_PORT: ")
+
+
+async def test_an_empty_database_asks_for_the_upgrade(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server.database(migrated=False) as empty:
+        words = [sys.executable, "-m", "baylight", "space", "list"]
+        result = subprocess.run(  # noqa: ASYNC221  nothing else runs meanwhile
+            words, env={"BAYLIGHT_DATABASE_URL": empty.dsn, "PYTHONPATH": ":".join(sys.path)}, capture_output=True
+        )
+    assert result.returncode == 2
+    assert b"baylight db upgrade" in result.stderr
+
+
+def test_settings_tells_every_variable() -> None:
+    result = CliRunner().invoke(app, ["settings"])
+    assert result.exit_code == 0
+    for name in Settings.model_fields:
+        assert f"BAYLIGHT_{name.upper()}  (" in result.stdout
+    rows = json.loads(CliRunner().invoke(app, ["settings", "--json"]).stdout)
+    assert all(row["description"] for row in rows)
+
+
+def test_help_needs_none_of_the_heavy_parts() -> None:
+    code = (
+        "import sys, baylight.cli; print([m for m in ('asyncpg', 'fastapi', 'pydantic', 'grpc') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env={"PYTHONPATH": ":".join(sys.path)})
+    assert result.stdout.strip() == b"[]", result.stderr
