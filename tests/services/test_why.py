@@ -72,6 +72,7 @@ async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, 
     assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (SENSOR, 7, TAKEN.hex(), "OCCUPIED")
     assert e.change is not None
     assert (e.change.trigger_type, e.change.trigger_source) == ("sensor_uplink", str(sent.deduplication_id))
+    assert e.changed_by == e.uplink
     newest = e.actuations[0]
     assert (newest.actuation.new_state, newest.colour, newest.actuation.status) == ("OCCUPIED", "red", "pending")
     assert e.display is not None

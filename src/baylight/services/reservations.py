@@ -21,6 +21,7 @@ LATE = timedelta(minutes=5)
 """A reservation may begin this long ago."""
 STATUSES = ("active", "completed", "cancelled", "no_show")
 EXPIRE_BATCH = 200
+_NO_DISPLAY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,8 @@ async def expire_due(connection: Connection, now: datetime, policy: Policy) -> i
         if not due:
             return 0
         await connection.fetch(queries("reservations")["lock_spaces"], [row["space_id"] for row in due])
-        for row in due:
+        # Each decision locks a display: in the order of their ids, as everybody does.
+        for row in sorted(due, key=lambda row: (row["display_device_id"] or _NO_DISPLAY, row["id"])):
             if await connection.fetchval(queries("reservations")["close"], row["id"], "completed") is not None:
                 done += 1
                 await _redecide(connection, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"], now, policy)

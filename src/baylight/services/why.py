@@ -75,7 +75,8 @@ class Loop:
 class Explanation:
     """`decided`: what the rules say at `at`; it differs from `space.current_state` only while a change is due.
 
-    `uplink`: the one behind the sensor's word; if it has said nothing of the bay, its last one at all.
+    `uplink`: the newest in which the sensor spoke of the bay; if there is none, its last one at all. `changed_by`: the
+    one that caused `change`.
     """
 
     at: datetime
@@ -85,6 +86,7 @@ class Explanation:
     cause: Cause | None
     uplink: UplinkRow | None
     change: StateChange | None
+    changed_by: UplinkRow | None
     actuations: list[Delivery]
     display: Loop | None
 
@@ -106,6 +108,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             cause=Cause(**cause) if cause else None,
             uplink=await _evidence(connection, space),
             change=changes[0] if changes else None,
+            changed_by=await _changed_by(connection, changes[0]) if changes else None,
             actuations=await _deliveries(connection, code),
             display=await _loop(connection, space),
         )
@@ -128,6 +131,13 @@ async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
         if row is not None:
             return UplinkRow(**row)
     return None
+
+
+async def _changed_by(connection: Connection, change: StateChange) -> UplinkRow | None:
+    if change.uplink_observed_at is None:
+        return None
+    row = await connection.fetchrow(queries("why")["cause_uplink"], change.uplink_observed_at, change.trigger_source)
+    return UplinkRow(**row) if row else None
 
 
 async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
@@ -188,6 +198,8 @@ def render(explanation: Explanation) -> str:
             f"Last change: {e.change.previous_state} -> {e.change.new_state} at {_at(e.change.at, e.at)},"
             f" by {e.change.trigger_type}{source}",
         ]
+        if e.changed_by:
+            lines.append(f"  frame {e.changed_by.f_cnt}, FPort {e.changed_by.f_port}, data {e.changed_by.data}")
     lines += ["", *_render_display(e)]
     for delivery in e.actuations:
         lines += ["", *_render_delivery(delivery, e.at)]
@@ -232,15 +244,14 @@ def _render_display(e: Explanation) -> list[str]:
 def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
     actuation = delivery.actuation
     colour = f" = {delivery.colour}" if delivery.colour else ""
-    lines = [
-        f"Actuation {actuation.id}: {actuation.new_state}{colour}, {actuation.status}",
-        f"  {_at(actuation.created_at, now)}  decided ({actuation.trigger_type})",
-    ]
+    decided = f"decided {_at(actuation.created_at, now)} by {actuation.trigger_type}"
+    lines = [f"Actuation {actuation.id}: {actuation.new_state}{colour}, {actuation.status}; {decided}"]
     for step in actuation.steps:
         attempt = f"attempt {step.attempt}" if step.attempt else None
         gateway = f"gateway {step.gateway_id}" if step.gateway_id else None
         more = ", ".join(fact for fact in (attempt, gateway, step.detail) if fact)
-        lines.append(f"  {_at(step.at, now)}  {step.kind}" + (f": {more}" if more else ""))
+        after = (step.at - actuation.created_at).total_seconds()
+        lines.append(f"  {after:+9.3f} s  {step.kind}" + (f": {more}" if more else ""))
     if actuation.downlink_error:
         lines.append(f"  {actuation.downlink_error}")
     return lines

@@ -1,36 +1,52 @@
 -- name: sensors
 -- Sensors by DevEUI: one ($1), or a page after $2 of at most $4; $3 false: without the decommissioned.
+WITH chosen AS (
+    SELECT * FROM sensor_devices WHERE dev_eui = $1
+    UNION ALL
+    SELECT * FROM (
+        SELECT * FROM sensor_devices
+        WHERE $1::text IS NULL AND dev_eui > coalesce($2, '') AND ($3::boolean OR lifecycle_state <> 'decommissioned')
+        ORDER BY dev_eui
+        LIMIT $4
+    ) AS page
+)
+
 SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
     d.occupancy, d.occupancy_at, d.damaged, d.mobile, served.spaces
-FROM sensor_devices AS d
+FROM chosen AS d
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(s.code ORDER BY s.code), '{}') AS spaces
     FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL
 ) AS served
-WHERE ($1::text IS NULL OR d.dev_eui = $1) AND ($2::text IS NULL OR d.dev_eui > $2)
-    AND ($3::boolean OR d.lifecycle_state <> 'decommissioned')
-ORDER BY d.dev_eui
-LIMIT $4;
+ORDER BY d.dev_eui;
 
 -- name: displays
 -- Displays by DevEUI: one ($1), or a page after $2 of at most $4; $3 false: without the decommissioned.
+WITH chosen AS (
+    SELECT * FROM display_devices WHERE dev_eui = $1
+    UNION ALL
+    SELECT * FROM (
+        SELECT * FROM display_devices
+        WHERE $1::text IS NULL AND dev_eui > coalesce($2, '') AND ($3::boolean OR lifecycle_state <> 'decommissioned')
+        ORDER BY dev_eui
+        LIMIT $4
+    ) AS page
+)
+
 SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
     t.codec, d.display_codes, d.fport, d.confirmed_downlinks, d.shared, d.desired_state, d.desired_code, d.desired_at,
     d.reported_code, d.reported_at, d.sync_status, d.failures, served.spaces
-FROM display_devices AS d
+FROM chosen AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(s.code ORDER BY s.code), '{}') AS spaces
     FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL
 ) AS served
-WHERE ($1::text IS NULL OR d.dev_eui = $1) AND ($2::text IS NULL OR d.dev_eui > $2)
-    AND ($3::boolean OR d.lifecycle_state <> 'decommissioned')
-ORDER BY d.dev_eui
-LIMIT $4;
+ORDER BY d.dev_eui;
 
 -- name: insert_sensor
 -- Null if the DevEUI is registered.

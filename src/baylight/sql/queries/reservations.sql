@@ -1,16 +1,26 @@
 -- name: list
--- By start: one ($1), or a page of those of a space ($2), of a status ($3), that end after $4, after the key ($5, $6).
+-- By start: one ($1), or a page of at most $7 after the key ($5, $6): of space $2, in status $3, that end after $4.
+-- Two branches, so that each has its index whatever the plan knows of the parameters.
+WITH chosen AS (
+    SELECT * FROM reservations WHERE id = $1
+    UNION ALL
+    SELECT * FROM (
+        SELECT r.* FROM reservations AS r
+        WHERE $1::uuid IS NULL
+            AND ($2::text IS NULL OR r.space_id = (SELECT s.id FROM spaces AS s WHERE s.code = $2 AND s.deleted_at IS NULL))
+            AND ($3::text IS NULL OR r.status = $3)
+            AND ($4::timestamptz IS NULL OR r.end_time > $4)
+            AND (r.start_time, r.id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
+        ORDER BY r.start_time, r.id
+        LIMIT $7
+    ) AS page
+)
+
 SELECT
     r.id, r.space_id, s.code AS space, r.start_time AS start_at, r.end_time AS end_at, r.status, r.user_email,
     r.user_phone, r.metadata, r.request_id, r.created_by, r.created_at
-FROM reservations AS r INNER JOIN spaces AS s ON s.id = r.space_id
-WHERE ($1::uuid IS NULL OR r.id = $1)
-    AND ($2::text IS NULL OR (s.code = $2 AND s.deleted_at IS NULL))
-    AND ($3::text IS NULL OR r.status = $3)
-    AND ($4::timestamptz IS NULL OR r.end_time > $4)
-    AND ($5::timestamptz IS NULL OR (r.start_time, r.id) > ($5, $6::uuid))
-ORDER BY r.start_time, r.id
-LIMIT $7;
+FROM chosen AS r INNER JOIN spaces AS s ON s.id = r.space_id
+ORDER BY r.start_time, r.id;
 
 -- name: by_request
 -- The reservation that a request made before.
@@ -37,5 +47,7 @@ SELECT id FROM spaces WHERE id = ANY($1::uuid []) ORDER BY id FOR NO KEY UPDATE;
 UPDATE reservations SET status = $2 WHERE id = $1 AND status = 'active' RETURNING space_id;
 
 -- name: due
--- Live ones that have ended, the oldest first.
-SELECT id, space_id FROM reservations WHERE status = 'active' AND end_time <= $1 ORDER BY end_time, id LIMIT $2;
+-- Live ones that have ended, the oldest first, and the display that each will change.
+SELECT r.id, r.space_id, s.display_device_id
+FROM reservations AS r INNER JOIN spaces AS s ON s.id = r.space_id
+WHERE r.status = 'active' AND r.end_time <= $1 ORDER BY r.end_time, r.id LIMIT $2;

@@ -1,26 +1,34 @@
 -- name: list
--- Live spaces by code: one ($1 code), or a page after $2 of at most $6, of a subtree $3, in a state $4, of devices $5.
+-- Live spaces by code: one ($1), or a page after code $2 of at most $6: of subtree $3, in state $4, of device $5.
+-- Two branches, so that each has its index whatever the plan knows of the parameters.
+WITH chosen AS (
+    SELECT * FROM spaces WHERE code = $1 AND deleted_at IS NULL
+    UNION ALL
+    SELECT * FROM (
+        SELECT s.* FROM spaces AS s
+        WHERE $1::text IS NULL AND s.deleted_at IS NULL AND s.code > coalesce($2, '')
+            AND ($3::uuid IS NULL OR s.location_id IN (SELECT l.id FROM locations AS l WHERE l.path @> ARRAY[$3]))
+            AND ($4::text IS NULL OR s.current_state = $4)
+            AND ($5::text IS NULL OR s.sensor_deveui = $5 OR s.display_deveui = $5)
+        ORDER BY s.code
+        LIMIT $6
+    ) AS page
+)
+
 SELECT
     s.id, s.code, s.name, s.location_id, named.path AS location, s.gps_latitude, s.gps_longitude, s.metadata,
     s.current_state, s.current_state_at, s.state_reason, s.sensor_state, s.sensor_state_at,
     s.display_state, s.display_state_at, s.default_state, s.maintenance, s.recompute_at,
     s.sensor_deveui, s.display_deveui,
     d.desired_state, d.desired_code, d.reported_code, d.reported_at, d.sync_status
-FROM spaces AS s
+FROM chosen AS s
 LEFT JOIN locations AS l ON l.id = s.location_id
 LEFT JOIN display_devices AS d ON d.id = s.display_device_id
 LEFT JOIN LATERAL (
     SELECT string_agg(a.name, '/' ORDER BY part.depth) AS path
     FROM unnest(l.path) WITH ORDINALITY AS part (id, depth) INNER JOIN locations AS a ON a.id = part.id
 ) AS named ON true
-WHERE s.deleted_at IS NULL
-    AND ($1::text IS NULL OR s.code = $1)
-    AND ($2::text IS NULL OR s.code > $2)
-    AND ($3::uuid IS NULL OR l.path @> ARRAY[$3])
-    AND ($4::text IS NULL OR s.current_state = $4)
-    AND ($5::text IS NULL OR s.sensor_deveui = $5 OR s.display_deveui = $5)
-ORDER BY s.code
-LIMIT $6;
+ORDER BY s.code;
 
 -- name: insert
 -- A new space without devices.

@@ -19,6 +19,13 @@ WHERE dev_eui = $1
 ORDER BY received_at DESC
 LIMIT 1;
 
+-- name: cause_uplink
+-- The uplink that changed a state.
+SELECT
+    dev_eui, deduplication_id, observed_at, network_at, received_at, f_cnt, f_port, encode(data, 'hex') AS data, reading,
+    occupancy, outcome, error, rssi_dbm, snr_db, gateway_id
+FROM uplinks WHERE observed_at = $1 AND deduplication_id::text = $2;
+
 -- name: codec
 -- How the display of an actuation is spoken to.
 SELECT t.codec FROM actuations AS a

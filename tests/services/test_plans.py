@@ -1,0 +1,28 @@
+"""Queries that must stay quick with a million rows, even where the plan knows nothing of the parameters."""
+
+from __future__ import annotations
+
+import pytest
+
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "arguments", "wanted"),
+    [
+        ("spaces", "list", "'A-1', NULL, NULL, NULL, NULL, 1", "Index Cond: ((code)::text = $1)"),
+        ("spaces", "list", "NULL, 'A-1', NULL, NULL, NULL, 10", "Index Cond: ((code)::text > COALESCE($2, ''::text))"),
+        ("devices", "sensors", "'58a0cb00000000a1', NULL, true, 1", "Index Cond: ((dev_eui)::text = $1)"),
+        ("devices", "displays", "NULL, '2020', true, 10", "Index Cond: ((dev_eui)::text > COALESCE($2, ''::text))"),
+        ("reservations", "list", "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 1", "Index Cond: (id = $1)"),
+        ("why", "uplink", "'58a0cb00000000a1', true", "Index Cond: ((dev_eui)::text = $1)"),
+    ],
+)
+async def test_a_lookup_uses_its_index(db: Connection, group: str, name: str, arguments: str, wanted: str) -> None:
+    await db.execute("INSERT INTO spaces (code, name) SELECT 'B-' || n, n FROM generate_series(1, 5000) AS n")
+    await db.execute("ANALYZE spaces")
+    await db.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off")
+    await db.execute(f"PREPARE lookup AS {queries(group)[name]}")
+    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE lookup ({arguments})"))
+    assert wanted in plan, plan
