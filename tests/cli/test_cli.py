@@ -211,3 +211,12 @@ def test_help_needs_none_of_the_heavy_parts() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert result.stdout.strip() == b"[]", result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["db"], ["space"], ["location"], ["sensor"], ["display"], ["override"], ["reservation"], ["key"]]
+)
+def test_help_tells_every_command_in_a_whole_line(words: list[str]) -> None:
+    lines = CliRunner().invoke(app, [*words, "--help"]).stdout.partition("Commands:")[2].strip().splitlines()
+    assert len(lines) >= 3
+    assert not [line for line in lines if line.endswith("...") or not line.strip().partition("  ")[2]]

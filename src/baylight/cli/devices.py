@@ -101,7 +101,7 @@ def list_displays(after: After = None, limit: Limit = 100, everything: All = Fal
 
 @display.command("show")
 def show_display(dev_eui: Eui, as_json: Json = False) -> None:
-    """Everything about a display, with the colour that a person sees for each state."""
+    """Everything about a display, and what people see."""
     from baylight.services import devices
 
     _print_display(on_database(lambda c: devices.display(c.connection, dev_eui)), as_json=as_json)
@@ -115,7 +115,7 @@ def display_codes(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shows or changes what a display shows for states; the light follows at once."""
+    """Tells or changes what it shows; the light follows at once."""
     from baylight.services import devices
 
     codes = _codes(code or [])

@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
 app.add_typer(db, name="db")
@@ -40,7 +41,7 @@ for name, part in (
 
 @app.command()
 def serve() -> None:
-    """Runs Baylight until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Runs Baylight until it is stopped (SIGTERM, Ctrl-C)."""
     run(_serve())
 
 
@@ -66,7 +67,7 @@ def demo(
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="of the live page; 0 takes a free one")] = 0,
     data_dir: Annotated[Path | None, typer.Option(help="keep the data here; without, it is gone at the end")] = None,
 ) -> None:
-    """A car park in which all but Baylight is simulated: needs no database, no broker, no device."""
+    """A simulated car park: needs no database, broker or device."""
     from baylight.demo import Options
     from baylight.demo import demo as play
     from baylight.log import configure
@@ -86,7 +87,7 @@ def demo(
 
 @app.command()
 def settings(as_json: Json = False) -> None:
-    """Every setting: its environment variable, its default, what it does."""
+    """Every setting, its default, and what it does."""
     from pydantic_core import PydanticUndefined
 
     from baylight.settings import Settings
@@ -109,7 +110,7 @@ def settings(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Examines the data, the devices, the broker and the network server; exit code 1 if something is found."""
+    """Examines the installation; exit code 1 if it finds trouble."""
     findings = on_database(_examine)
     if as_json:
         print_json(findings)
@@ -131,7 +132,7 @@ async def _examine(c: Context) -> list[Finding]:
 
 @app.command()
 def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json: Json = False) -> None:
-    """Why the light of a space is as it is: every step, from the frame to the lamp."""
+    """Why a light is as it is: every step, from frame to lamp."""
     from baylight.services import why
 
     explanation = on_database(lambda c: why.explain(c.connection, space, c.now, c.by["policy"]))
@@ -143,7 +144,7 @@ def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json
 
 @db.command("upgrade")
 def upgrade() -> None:
-    """Makes or upgrades the schema, and brings the catalogue of device types up to date. May be repeated."""
+    """Makes or upgrades schema and catalogue. May be repeated."""
 
     async def work(c: Context) -> None:
         from baylight.services import catalogue
