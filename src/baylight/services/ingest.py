@@ -101,7 +101,7 @@ class Ingest:
         await decisions.save(connection, spaces, batch.now)
         await shadow_store.insert_failed(connection, failed)
         await shadow_store.save(connection, shadows.values())
-        await shadow_store.save_display_states(connection, heard, batch.now)
+        await shadow_store.save_display_states(connection, heard, [s.id for s in spaces], batch.now)
         await batch.write_rejected(connection)
 
     async def _ensure_partitions(self, batch: _Batch) -> None:

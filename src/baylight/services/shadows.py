@@ -128,11 +128,13 @@ async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> 
     await _insert(connection, [(None, None, a) for a in failed])
 
 
-async def save_display_states(connection: Connection, shadows: Iterable[Shadow], now: datetime) -> None:
-    """Copies what displays are known to show to their spaces, whose rows the caller has locked."""
+async def save_display_states(
+    connection: Connection, shadows: Iterable[Shadow], locked: Sequence[UUID], now: datetime
+) -> None:
+    """Copies what displays are known to show to those of their spaces whose rows the caller has locked."""
     pairs = [(s.id, s.state_shown()) for s in shadows]
     if pairs:
-        await connection.execute(queries("shadows")["update_display_states"], *_columns(pairs), now)
+        await connection.execute(queries("shadows")["update_display_states"], *_columns(pairs), now, locked)
 
 
 async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> None:

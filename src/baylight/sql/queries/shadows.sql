@@ -140,10 +140,10 @@ FROM unnest($1::text[], $2::uuid[]) AS n (queue_id, actuation_id)
 WHERE e.downlink_queue_id = n.queue_id AND e.actuation_id IS NULL;
 
 -- name: update_display_states
--- What displays are known to show, for the spaces that they serve. $1 display ids, $2 states, $3 at.
+-- What displays are known to show, for the locked spaces ($4) that they serve. $1 display ids, $2 states, $3 at.
 UPDATE spaces AS s SET display_state = n.state, display_state_at = $3
 FROM unnest($1::uuid[], $2::text[]) AS n (display_id, state)
-WHERE s.display_device_id = n.display_id AND s.deleted_at IS NULL AND s.display_state IS DISTINCT FROM n.state;
+WHERE s.id = ANY($4::uuid[]) AND s.display_device_id = n.display_id AND s.display_state IS DISTINCT FROM n.state;
 
 -- name: announce
 SELECT pg_notify('baylight_displays', '');
