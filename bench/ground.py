@@ -24,8 +24,9 @@ from baylight.store.pool import prepare
 
 TEMPLATE = "bench_template"
 _FILL = """
-INSERT INTO sensor_devices (dev_eui, device_type, occupancy, occupancy_at)
-SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', 'FREE', now() - interval '1 minute'
+INSERT INTO sensor_devices (dev_eui, device_type, dev_addr, application_id, occupancy, occupancy_at)
+SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 'FREE',
+       now() - interval '1 minute'
 FROM generate_series(1, {n}) AS n;
 INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
 SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
@@ -87,7 +88,7 @@ class Server:
         connection = await asyncpg.connect(dsn)
         await prepare(connection)
         await catalogue.sync(connection)
-        await connection.execute(_FILL.format(n=spaces))
+        await connection.execute(_FILL.format(n=spaces, application=APPLICATION))
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
 

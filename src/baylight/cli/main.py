@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,7 +63,9 @@ def demo(
     speed: Annotated[float, typer.Option(min=0.1, max=1000, help="how much faster than in life cars move")] = 20.0,
     bays: Annotated[int, typer.Option(min=1, max=5000, help="how many bays")] = 60,
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="of the live page; 0 takes a free one")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="keep the data here; without, it is gone at the end")] = None,
+    data_dir: Annotated[Path, typer.Option(help="where the data is kept; the next start goes on with it")] = Path(
+        ".baylight-demo"
+    ),
 ) -> None:
     """A simulated car park: needs no database, broker or device."""
     from baylight.demo import Options
@@ -74,13 +74,8 @@ def demo(
 
     configure(level="warning", readable=True)
     seconds = run_for.total_seconds() if run_for else None
-    with ExitStack() as stack:
-        where = data_dir or Path(stack.enter_context(TemporaryDirectory(prefix="baylight-demo-")))
-        where.mkdir(parents=True, exist_ok=True)
-        if data_dir is None:
-            where.chmod(0o711)  # PostgreSQL refuses to run as root: it gets an account of its own, which must pass
-        options = Options(where, seconds=seconds, check=check, bays=bays, speed=speed, http_port=http_port)
-        well = run(play(options))
+    options = Options(data_dir.resolve(), seconds=seconds, check=check, bays=bays, speed=speed, http_port=http_port)
+    well = run(play(options))
     if not well:
         raise typer.Exit(FOUND)
 

@@ -245,19 +245,17 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
     dirty = [space for space in spaces if not space.written]
     if dirty:
         rows = [
-            (
-                s.id,
-                s.state,
-                s.changes[-1].at if s.changes else None,
-                s.reason,
-                s.sensor_state,
-                s.recompute_at,
-                now,
-            )
+            {
+                "id": s.id,
+                "current_state": s.state,
+                "current_state_at": s.changes[-1].at if s.changes else None,
+                "state_reason": s.reason,
+                "sensor_state": s.sensor_state,
+                "recompute_at": s.recompute_at,
+            }
             for s in dirty
         ]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await connection.execute(queries("decisions")["update_spaces"], *columns)
+        await connection.execute(queries("decisions")["update_spaces"], rows, now)
     changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
     if changes:
         await connection.copy_records_to_table(

@@ -109,16 +109,31 @@ class Sensor(Radio):
         else:
             self.battery_pct = event.battery_pct
 
-    def row(self) -> tuple[object, ...]:
-        """In the order of `update_sensors`."""
-        return (
-            self.id, self.seen_at, self.heard_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v,
-            self.f_cnt, self.occupancy, self.occupancy_at,
-        )  # fmt: skip
+    def row(self) -> dict[str, object]:
+        """For `update_sensors`."""
+        return {
+            "id": self.id,
+            "seen_at": self.seen_at,
+            "heard_at": self.heard_at,
+            "rssi_dbm": self.rssi_dbm,
+            "snr_db": self.snr_db,
+            "gateway_id": self.gateway_id,
+            "battery_v": self.battery_v,
+            "f_cnt": self.f_cnt,
+            "occupancy": self.occupancy,
+            "occupancy_at": self.occupancy_at,
+        }
 
-    def facts(self) -> tuple[object, ...]:
-        """In the order of `update_sensor_facts`."""
-        return (self.id, self.dev_addr, self.application_id, self.battery_pct, self.join_at, self.damaged)
+    def facts(self) -> dict[str, object]:
+        """For `update_sensor_facts`."""
+        return {
+            "id": self.id,
+            "dev_addr": self.dev_addr,
+            "application_id": self.application_id,
+            "battery_pct": self.battery_pct,
+            "join_at": self.join_at,
+            "damaged": self.damaged,
+        }
 
 
 @dataclass(slots=True)
@@ -129,12 +144,18 @@ class DisplaySeen(Radio):
     codec: str = field(kw_only=True)
     firmware: str | None = None
 
-    def row(self) -> tuple[object, ...]:
-        """In the order of `update_heard_displays`."""
-        return (
-            self.id, self.seen_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_pct,
-            self.application_id, self.firmware,
-        )  # fmt: skip
+    def row(self) -> dict[str, object]:
+        """For `update_heard_displays`."""
+        return {
+            "id": self.id,
+            "seen_at": self.seen_at,
+            "rssi_dbm": self.rssi_dbm,
+            "snr_db": self.snr_db,
+            "gateway_id": self.gateway_id,
+            "battery_pct": self.battery_pct,
+            "application_id": self.application_id,
+            "firmware": self.firmware,
+        }
 
 
 def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:

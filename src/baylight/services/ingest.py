@@ -266,13 +266,13 @@ class _Batch:
         sql = queries("ingest")
         sensors = [s.row() for s in self.sensors.values() if s.seen_at is not None]
         if sensors:
-            await connection.execute(sql["update_sensors"], *(list(c) for c in zip(*sensors, strict=True)))
+            await connection.execute(sql["update_sensors"], sensors)
         facts = [s.facts() for s in self.sensors.values() if s.facts_changed]
         if facts:
-            await connection.execute(sql["update_sensor_facts"], *(list(c) for c in zip(*facts, strict=True)))
+            await connection.execute(sql["update_sensor_facts"], facts)
         displays = [d.row() for d in self.displays.values()]
         if displays:
-            await connection.execute(sql["update_heard_displays"], *(list(c) for c in zip(*displays, strict=True)))
+            await connection.execute(sql["update_heard_displays"], displays)
 
     async def write_rejected(self, connection: Connection) -> None:
         for message in self.rejected:

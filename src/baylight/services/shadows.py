@@ -67,35 +67,9 @@ async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
     if not changed:
         return
     sql = queries("shadows")
-    await connection.execute(
-        sql["update_displays"],
-        *_columns(
-            [
-                (
-                    s.id,
-                    s.desired_state,
-                    s.desired_code,
-                    s.desired_at,
-                    s.commanded_id,
-                    s.sync_status,
-                    s.resend_after_uplink,
-                    s.failures,
-                    s.reconcile_at,
-                )
-                for s in changed
-            ]
-        ),
-    )
-    if heard := [s for s in changed if s.told]:
-        await connection.execute(
-            sql["update_reports"],
-            *_columns(
-                [
-                    (s.id, s.reported_code, s.reported_at, s.last_join_at, s.heard_at, s.dev_addr, s.last_f_cnt)
-                    for s in heard
-                ]
-            ),
-        )
+    await connection.execute(sql["update_displays"], [_wanted(s) for s in changed])
+    if told := [_told(s) for s in changed if s.told]:
+        await connection.execute(sql["update_reports"], told)
     await _save_actuations(connection, changed)
     steps = [(s.dev_eui, step) for s in changed for step in s.steps]
     if steps:
@@ -143,29 +117,51 @@ async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> Non
     if not touched:
         return
     await connection.execute(
-        queries("shadows")["update_actuations"],
-        *_columns(
-            [
-                (
-                    a.id,
-                    a.status,
-                    a.error and a.error[:2000],
-                    a.queue_id,
-                    a.retry_count,
-                    a.next_attempt_at,
-                    a.expires_at,
-                    a.sent_at,
-                    a.transmitted_at,
-                    a.confirmed_at,
-                    a.shown_at,
-                    a.superseded_by,
-                )
-                for a in touched
-            ]
-        ),
-        touched[0].id,
-        touched[-1].id,
+        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], touched[0].id, touched[-1].id
     )
+
+
+def _wanted(shadow: Shadow) -> dict[str, object]:
+    return {
+        "id": shadow.id,
+        "desired_state": shadow.desired_state,
+        "desired_code": shadow.desired_code,
+        "desired_at": shadow.desired_at,
+        "commanded_actuation_id": shadow.commanded_id,
+        "sync_status": shadow.sync_status,
+        "resend_after_uplink": shadow.resend_after_uplink,
+        "failures": shadow.failures,
+        "reconcile_at": shadow.reconcile_at,
+    }
+
+
+def _told(shadow: Shadow) -> dict[str, object]:
+    return {
+        "id": shadow.id,
+        "reported_code": shadow.reported_code,
+        "reported_at": shadow.reported_at,
+        "last_join_at": shadow.last_join_at,
+        "heard_network_at": shadow.heard_at,
+        "dev_addr": shadow.dev_addr,
+        "last_f_cnt": shadow.last_f_cnt,
+    }
+
+
+def _delivery(actuation: Actuation) -> dict[str, object]:
+    return {
+        "id": actuation.id,
+        "status": actuation.status,
+        "error": actuation.error and actuation.error[:2000],
+        "queue_id": actuation.queue_id,
+        "retry_count": actuation.retry_count,
+        "next_attempt_at": actuation.next_attempt_at,
+        "expires_at": actuation.expires_at,
+        "sent_at": actuation.sent_at,
+        "transmitted_at": actuation.transmitted_at,
+        "confirmed_at": actuation.confirmed_at,
+        "shown_at": actuation.shown_at,
+        "superseded_by": actuation.superseded_by,
+    }
 
 
 async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui | None, Actuation]]) -> None:

@@ -68,7 +68,9 @@ async def check(target: str | Connection, *, directory: Traversable | None = Non
     pending = [m.name for m in await status(target, directory=directory) if m.applied_at is None]
     if pending:
         raise InputError(
-            "migrations_pending", f"migrations are pending: {', '.join(pending)}. Run `baylight db upgrade`", names=pending
+            "migrations_pending",
+            f"migrations are pending: {', '.join(pending)}. Run `baylight db upgrade`",
+            names=pending,
         )
 
 

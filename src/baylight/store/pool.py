@@ -46,7 +46,13 @@ async def open_pool(dsn: str, *, size: int = 10) -> Pool:
 
 
 async def prepare(connection: Connection) -> None:
-    """jsonb travels as Python values."""
+    """json and jsonb travel as Python values."""
+    await connection.set_type_codec(
+        "json",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",

@@ -61,15 +61,16 @@ FROM above AS b
 WHERE b.maintenance;
 
 -- name: update_spaces
--- Writes what was decided; columns in the order of the arrays.
+-- Writes what was decided. $1 rows, $2 now.
 UPDATE spaces AS s
 SET current_state = n.current_state,
     current_state_at = coalesce(n.current_state_at, s.current_state_at),
     state_reason = n.state_reason,
     sensor_state = n.sensor_state,
-    sensor_state_at = CASE WHEN s.sensor_state IS DISTINCT FROM n.sensor_state THEN n.at ELSE s.sensor_state_at END,
+    sensor_state_at = CASE WHEN s.sensor_state IS DISTINCT FROM n.sensor_state THEN $2 ELSE s.sensor_state_at END,
     recompute_at = n.recompute_at
-FROM unnest(
-    $1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
-) AS n (id, current_state, current_state_at, state_reason, sensor_state, recompute_at, at)
+FROM json_to_recordset($1::json) AS n (
+    id uuid, current_state text, current_state_at timestamptz, state_reason text, sensor_state text,
+    recompute_at timestamptz
+)
 WHERE s.id = n.id;

@@ -33,38 +33,39 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 
 -- name: update_sensors
--- What was heard of sensors, one row each; columns in the order of the arrays.
+-- What was heard of sensors. $1 rows, as JSON: it is quicker to write and to read than an array for each column.
 UPDATE sensor_devices AS s
 SET last_seen_at = n.seen_at, heard_network_at = n.heard_at, rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
     snr_db = coalesce(n.snr_db, s.snr_db), gateway_id = coalesce(n.gateway_id, s.gateway_id),
     battery_v = coalesce(n.battery_v, s.battery_v), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
     occupancy = n.occupancy, occupancy_at = n.occupancy_at
-FROM unnest(
-    $1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::smallint[], $5::real[], $6::text[], $7::real[],
-    $8::bigint[], $9::text[], $10::timestamptz[]
-) AS n (id, seen_at, heard_at, rssi_dbm, snr_db, gateway_id, battery_v, f_cnt, occupancy, occupancy_at)
+FROM json_to_recordset($1::json) AS n (
+    id uuid, seen_at timestamptz, heard_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text,
+    battery_v real, f_cnt bigint, occupancy text, occupancy_at timestamptz
+)
 WHERE s.id = n.id;
 
 -- name: update_sensor_facts
--- What seldom changes; columns in the order of the arrays.
+-- What seldom changes. $1 rows.
 UPDATE sensor_devices AS s
 SET dev_addr = coalesce(n.dev_addr, s.dev_addr), application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.join_at, s.last_join_at),
     damaged = n.damaged
-FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::real[], $5::timestamptz[], $6::boolean[]
-) AS n (id, dev_addr, application_id, battery_pct, join_at, damaged)
+FROM json_to_recordset($1::json) AS n (
+    id uuid, dev_addr text, application_id text, battery_pct real, join_at timestamptz, damaged boolean
+)
 WHERE s.id = n.id;
 
 -- name: update_heard_displays
--- Radio facts of displays, whose rows the caller has locked.
+-- Radio facts of displays, whose rows the caller has locked. $1 rows.
 UPDATE display_devices AS d
 SET last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
     snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id), battery_pct = coalesce(n.battery_pct, d.battery_pct),
     application_id = coalesce(n.application_id, d.application_id), firmware = coalesce(n.firmware, d.firmware)
-FROM unnest(
-    $1::uuid[], $2::timestamptz[], $3::smallint[], $4::real[], $5::text[], $6::real[], $7::text[], $8::text[]
-) AS n (id, seen_at, rssi_dbm, snr_db, gateway_id, battery_pct, application_id, firmware)
+FROM json_to_recordset($1::json) AS n (
+    id uuid, seen_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text, battery_pct real,
+    application_id text, firmware text
+)
 WHERE d.id = n.id;
 
 -- name: keep_rejected

@@ -62,32 +62,30 @@ ORDER BY id
 LIMIT $2;
 
 -- name: update_displays
--- What is wanted of displays, and how far it is; columns in the order of the arrays.
+-- What is wanted of displays, and how far it is. $1 rows.
 UPDATE display_devices AS d
 SET desired_state = n.desired_state, desired_code = n.desired_code, desired_at = n.desired_at,
     commanded_actuation_id = n.commanded_actuation_id, sync_status = n.sync_status,
     resend_after_uplink = n.resend_after_uplink, failures = n.failures, reconcile_at = n.reconcile_at
-FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[], $6::text[], $7::boolean[], $8::integer[],
-    $9::timestamptz[]
-) AS n (
-    id, desired_state, desired_code, desired_at, commanded_actuation_id, sync_status, resend_after_uplink, failures,
-    reconcile_at
+FROM json_to_recordset($1::json) AS n (
+    id uuid, desired_state text, desired_code text, desired_at timestamptz, commanded_actuation_id uuid,
+    sync_status text, resend_after_uplink boolean, failures integer, reconcile_at timestamptz
 )
 WHERE d.id = n.id;
 
 -- name: update_reports
--- What displays told; columns in the order of the arrays.
+-- What displays told. $1 rows.
 UPDATE display_devices AS d
 SET reported_code = n.reported_code, reported_at = n.reported_at, last_join_at = n.last_join_at,
     heard_network_at = n.heard_network_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt
-FROM unnest(
-    $1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[]
-) AS n (id, reported_code, reported_at, last_join_at, heard_network_at, dev_addr, last_f_cnt)
+FROM json_to_recordset($1::json) AS n (
+    id uuid, reported_code text, reported_at timestamptz, last_join_at timestamptz, heard_network_at timestamptz,
+    dev_addr text, last_f_cnt bigint
+)
 WHERE d.id = n.id;
 
 -- name: update_actuations
--- Writes delivery columns; the range of ids lets the planner leave out partitions. $13 lowest id, $14 highest.
+-- Writes delivery columns. $1 rows, $2 lowest and $3 highest id: they let the planner leave out partitions.
 UPDATE actuations AS a
 SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
     next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,
@@ -95,14 +93,12 @@ SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id,
     response_time_ms = extract(epoch FROM n.sent_at - a.created_at) * 1000,
     transmitted_at = n.transmitted_at, confirmed_at = n.confirmed_at, shown_at = n.shown_at,
     superseded_by = n.superseded_by
-FROM unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
-    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::uuid[]
-) AS n (
-    id, status, error, queue_id, retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at,
-    shown_at, superseded_by
+FROM json_to_recordset($1::json) AS n (
+    id uuid, status text, error text, queue_id text, retry_count integer, next_attempt_at timestamptz,
+    expires_at timestamptz, sent_at timestamptz, transmitted_at timestamptz, confirmed_at timestamptz,
+    shown_at timestamptz, superseded_by uuid
 )
-WHERE a.id = n.id AND a.id BETWEEN $13 AND $14;
+WHERE a.id = n.id AND a.id BETWEEN $2 AND $3;
 
 -- name: insert_steps
 -- Appends steps; a network event that is known already changes nothing, a late one finds its ended actuation.
