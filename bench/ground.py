@@ -74,6 +74,13 @@ def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
     return Uplinks(messages, state, changes)
 
 
+def arrival(n: int) -> tuple[str, str, bytes]:
+    """Sensor EUI, topic and payload of a car that comes to the n-th space."""
+    eui = sensor_eui(n)
+    payload = up_event(eui, 102, bytes.fromhex("01fb3a0000280400"), info=device_info(eui), f_cnt=n)
+    return eui, event_topic(APPLICATION, eui, "up"), payload
+
+
 class Server:
     """One PostgreSQL for a whole benchmark; each measurement gets a fresh copy of the filled database."""
 
