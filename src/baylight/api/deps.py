@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from baylight.api.problems import Refused
 from baylight.domain.state import Policy
 from baylight.ports import Clock
-from baylight.services.keys import Key, Scope
+from baylight.services.keys import Key, Scope, Verifier
 from baylight.store.pool import Connection, Pool
 
 ACQUIRE_S = 5
@@ -58,7 +58,8 @@ def _needs(scope: Scope) -> Callable[..., Awaitable[Key]]:
         text = bearer.credentials if bearer else header
         if not text:
             raise Refused(401, "key_missing", "send an API key: Authorization: Bearer bl_…")
-        key = await request.app.state.verifier.verify(text)
+        verifier: Verifier = request.app.state.verifier
+        key = await verifier.verify(text)
         if key is None:
             raise Refused(401, "key_refused", "this API key is unknown or revoked")
         request.state.key = key.prefix

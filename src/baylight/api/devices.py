@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -15,7 +15,10 @@ from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.devices import Display, Sensor
 
 router = APIRouter(tags=["devices"])
-_NEW = {200: {"description": "it was registered so already"}, 201: {"description": "registered"}}
+_NEW: dict[int | str, dict[str, Any]] = {
+    200: {"description": "it was registered so already"},
+    201: {"description": "registered"},
+}
 
 
 class NewSensor(Body):

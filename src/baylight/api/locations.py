@@ -20,7 +20,7 @@ class NewLocation(Body):
     """`path`: such as `Garage/Floor 1`; what lies above it is made, too. `timezone`: of the site."""
 
     path: Annotated[str, Field(min_length=1)]
-    kinds: list[str] = []
+    kinds: tuple[str, ...] = ()
     timezone: Annotated[str | None, Field(max_length=100)] = None
 
 

@@ -32,7 +32,7 @@ class _Present:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(key: Reading, connection: Database, given: Given) -> Response:
     present = CollectorRegistry()
-    present.register(_Present(await live.summary(connection)))  # type: ignore[arg-type]
+    present.register(_Present(await live.summary(connection)))
     return Response(generate_latest(given.registry) + generate_latest(present), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -153,5 +153,5 @@ async def actuation(connection: Connection, actuation_id: UUID) -> Actuation:
 async def _space_id(connection: Connection, code: str) -> UUID:
     found: UUID | None = await connection.fetchval(queries("history")["space_id"], code)
     if found is None:
-        raise NotFoundError("unknown_space", f"there is no space {code!r}", code=code)
+        raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
     return found

@@ -1,0 +1,180 @@
+"""The stream of changes, over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from baylight.api import events as events_route
+from baylight.api import hub
+from tests.api.conftest import Site, serving
+from tests.api.test_history import add_actuation
+from tests.factories import add_bay
+
+
+class Stream:
+    def __init__(self, response: httpx.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def next(self, *, within_s: float = 5) -> tuple[str, str, Any]:
+        """Name, id and data of the next event; comments and `retry:` are passed over."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(within_s):
+            async for line in self._lines:
+                if line and not line.startswith(":"):
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif "data" in fields:
+                    return fields["event"], fields["id"], json.loads(fields["data"])
+        raise EOFError
+
+    async def until(self, name: str, *, within_s: float = 5) -> Any:
+        async with asyncio.timeout(within_s):
+            while (event := await self.next())[0] != name:
+                pass
+        return event[2]
+
+
+@asynccontextmanager
+async def watching(address: str, key: str) -> AsyncIterator[Stream]:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"{address}/api/v1/events", headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield Stream(response)
+
+
+async def test_a_snapshot_then_each_change_within_a_second(site: Site, address: str) -> None:
+    bay = await add_bay(site.pool, "A-1")
+    async with watching(address, await site.key("read")) as stream:
+        name, _, snapshot = await stream.next()
+        assert name == "snapshot"
+        assert [space["code"] for space in snapshot["spaces"]] == ["A-1"]
+        assert snapshot["actuations"] == []
+
+        async with site.client(await site.key("write")) as client:
+            await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True})
+        state = await stream.until("state", within_s=1)
+        assert (state["code"], state["state"], state["reason"]) == ("A-1", "MAINTENANCE", "maintenance")
+
+        await site.pool.execute("UPDATE display_devices SET sync_status = 'drifted' WHERE id = $1", bay.display_id)
+        await site.pool.execute("SELECT pg_notify('baylight_displays', '')")
+        assert (await stream.until("display", within_s=1))["sync_status"] == "drifted"
+
+
+async def test_an_actuation_is_told_at_each_status(site: Site, address: str) -> None:
+    bay = await add_bay(site.pool, "A-1")
+    async with watching(address, await site.key("read")) as stream:
+        await stream.until("snapshot")
+        id_ = await add_actuation(site, bay, 0)
+        assert (await stream.until("actuation", within_s=1))["status"] == "pending"
+        await site.pool.execute("UPDATE actuations SET status = 'sending' WHERE id = $1", id_)
+        await site.pool.execute("SELECT pg_notify('baylight_displays', '')")
+        assert (await stream.until("actuation", within_s=1))["status"] == "sending"
+    async with watching(address, await site.key("read")) as stream:
+        snapshot = await stream.until("snapshot")
+        assert [(one["id"], one["status"]) for one in snapshot["actuations"]] == [(str(id_), "sending")]
+
+
+async def test_new_and_deleted_spaces_are_told(site: Site, address: str) -> None:
+    async with watching(address, await site.key("read")) as stream, site.client(await site.key("write")) as client:
+        await stream.until("snapshot")
+        await client.post("/api/v1/spaces", json={"code": "B-1"})
+        await client.put("/api/v1/spaces/B-1/maintenance", json={"on": True})
+        assert (await stream.until("state", within_s=1))["code"] == "B-1"
+        await add_bay(site.pool, "B-2")
+        await client.delete("/api/v1/spaces/B-1")
+        await client.put("/api/v1/spaces/B-2/maintenance", json={"on": True})
+        assert (await stream.until("gone", within_s=1))["code"] == "B-1"
+
+
+async def test_a_change_that_commits_late_is_not_missed(site: Site, address: str) -> None:
+    bay, other = await add_bay(site.pool, "A-1"), await add_bay(site.pool, "A-2")
+    async with watching(address, await site.key("read")) as stream, site.pool.acquire() as late:
+        await stream.until("snapshot")
+        transaction = late.transaction()
+        await transaction.start()
+        await late.execute("UPDATE spaces SET current_state = 'FREE' WHERE id = $1", bay.space_id)
+        await late.execute("SELECT pg_notify('baylight_displays', '')")
+        await site.pool.execute("UPDATE spaces SET current_state = 'OCCUPIED' WHERE id = $1", other.space_id)
+        await site.pool.execute("SELECT pg_notify('baylight_displays', '')")
+        assert (await stream.until("state"))["code"] == "A-2"
+        await transaction.commit()
+        assert (await stream.until("state"))["code"] == "A-1"
+
+
+async def test_two_watchers_are_told_the_same(site: Site, address: str) -> None:
+    await add_bay(site.pool, "A-1")
+    key = await site.key("write")
+    async with watching(address, key) as one, watching(address, key) as two, site.client(key) as client:
+        await one.until("snapshot")
+        await two.until("snapshot")
+        await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True})
+        assert await one.until("state") == await two.until("state")
+        assert site.app.state.hub.watchers == 2
+
+
+async def test_a_quiet_stream_is_kept_alive(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_route, "KEEP_ALIVE_S", 0.05)
+    headers = {"Authorization": f"Bearer {await site.key('read')}"}
+    async with (
+        asyncio.timeout(5),
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"{address}/api/v1/events", headers=headers) as response,
+    ):
+        async for line in response.aiter_lines():
+            if line.startswith(": "):
+                break
+        else:
+            pytest.fail("the stream ended")
+
+
+async def test_a_slow_watcher_is_dropped_and_the_others_are_not() -> None:
+    slow, quick = hub.Watcher(), hub.Watcher()
+    for number in range(hub.QUEUE_LENGTH):
+        assert slow.put(b"%d" % number)
+    assert not slow.put(b"too much")
+    assert quick.put(b"fine")
+    last = None
+    while not slow.queue.empty():
+        last = slow.queue.get_nowait()
+    assert last is None
+
+
+async def test_a_stream_ends_when_its_database_connection_is_lost(site: Site, address: str) -> None:
+    await add_bay(site.pool, "A-1")
+    async with watching(address, await site.key("read")) as stream:
+        await stream.until("snapshot")
+        await site.pool.close()
+        connection = await asyncpg.connect(site.dsn)
+        await connection.execute("SELECT pg_notify('baylight_displays', '')")
+        await connection.close()
+        with pytest.raises(EOFError):
+            await stream.next()
+
+
+async def test_an_open_stream_does_not_hold_up_the_shutdown(site: Site) -> None:
+    key = await site.key("read")
+    async with serving(site.app) as address:
+        opened = watching(address, key)
+        stream = await opened.__aenter__()
+        await stream.until("snapshot")
+        site.app.state.hub.close()
+        with pytest.raises(EOFError):
+            await stream.next()
+        await opened.__aexit__(None, None, None)
+
+
+async def test_a_stream_needs_a_key(address: str) -> None:
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{address}/api/v1/events")).status_code == 401

@@ -1,0 +1,171 @@
+"""Errors: RFC 9457, stable types, nothing of the inside and nobody's data."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from baylight.api.requests import MAX_BODY_BYTES
+from baylight.services import live
+from tests.api.conftest import Site
+from tests.factories import add_bay
+
+
+def told(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"urn:baylight:problem:{code}"
+    assert body["status"] == status
+    assert body["detail"]
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
+
+
+async def test_unknown_things_and_paths_are_404(client: httpx.AsyncClient) -> None:
+    told(await client.get("/api/v1/spaces/nowhere"), 404, "unknown_space")
+    told(await client.get("/api/v1/nothing"), 404, "not_found")
+    told(await client.get("/api/v1/sensors/00000000000000aa"), 404, "unknown_sensor")
+    told(await client.patch("/api/v1/summary"), 405, "method_not_allowed")
+
+
+async def test_wrong_fields_are_listed(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/v1/reservations", json={"space": 5, "start_at": "soon", "colour": "red"})
+    body = told(answer, 422, "invalid_request")
+    assert {error["field"] for error in body["errors"]} == {
+        "body.space",
+        "body.start_at",
+        "body.end_at",
+        "body.colour",
+    }
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '"x"', "null", "\x00", "{}" * 3])
+async def test_a_body_that_is_no_object_is_422(client: httpx.AsyncClient, body: str) -> None:
+    told(
+        await client.post("/api/v1/overrides", content=body, headers={"Content-Type": "application/json"}),
+        422,
+        "invalid_request",
+    )
+
+
+async def test_bad_words_of_the_domain_are_422_and_say_which_are_right(client: httpx.AsyncClient) -> None:
+    body = told(await client.get("/api/v1/spaces", params={"state": "GREEN"}), 422, "bad_state")
+    assert "OCCUPIED" in body["detail"]
+    told(await client.get("/api/v1/sensors/xyz"), 422, "bad_dev_eui")
+    told(await client.get("/api/v1/actuations", params={"status": "gone"}), 422, "bad_status")
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!", "bnVsbA", "WzEsMl0", "e30"])
+@pytest.mark.parametrize("path", ["history", "actuations", "spaces", "reservations", "uplinks/00000000000000aa"])
+async def test_a_bad_cursor_is_422(client: httpx.AsyncClient, path: str, cursor: str) -> None:
+    told(await client.get(f"/api/v1/{path}", params={"cursor": cursor}), 422, "bad_cursor")
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "501", "many"])
+async def test_limits_are_bounded(client: httpx.AsyncClient, limit: str) -> None:
+    told(await client.get("/api/v1/history", params={"limit": limit}), 422, "invalid_request")
+
+
+async def test_characters_that_cannot_be_stored_are_422(client: httpx.AsyncClient) -> None:
+    told(await client.post("/api/v1/spaces", json={"code": "A\x00"}), 422, "bad_value")
+
+
+async def test_a_large_body_is_refused(client: httpx.AsyncClient) -> None:
+    big = {"code": "A1", "metadata": {"x": "y" * MAX_BODY_BYTES}}
+    answer = await client.post("/api/v1/spaces", json=big)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_b12_a_taken_space_is_409_without_the_other_persons_data(site: Site, client: httpx.AsyncClient) -> None:
+    bay = await add_bay(site.pool, "A1")
+    start = datetime.now(UTC) + timedelta(hours=1)
+    booking = {
+        "space": bay.code,
+        "start_at": start.isoformat(),
+        "end_at": (start + timedelta(hours=1)).isoformat(),
+        "user_email": "someone@example.org",
+        "user_phone": "+4712345678",
+    }
+    assert (await client.post("/api/v1/reservations", json=booking)).status_code == 201
+    answer = await client.post("/api/v1/reservations", json=booking | {"user_email": "other@example.org"})
+    told(answer, 409, "space_taken")
+    assert "someone" not in answer.text
+    assert "+47" not in answer.text
+
+
+async def test_who_may_only_read_does_not_learn_who_parks(site: Site, client: httpx.AsyncClient) -> None:
+    bay = await add_bay(site.pool, "A1")
+    start = datetime.now(UTC) + timedelta(hours=1)
+    booking = {
+        "space": bay.code,
+        "start_at": start.isoformat(),
+        "end_at": (start + timedelta(hours=1)).isoformat(),
+        "user_email": "someone@example.org",
+    }
+    made = (await client.post("/api/v1/reservations", json=booking)).json()
+    assert made["user_email"] == "someone@example.org"
+    async with site.client(await site.key("read")) as reader:
+        for path in ("/api/v1/reservations", f"/api/v1/reservations/{made['id']}"):
+            assert "someone" not in (await reader.get(path)).text
+
+
+async def test_a_database_that_is_away_is_503_with_retry_after(site: Site, client: httpx.AsyncClient) -> None:
+    await site.pool.close()
+    answer = await client.get("/api/v1/summary")
+    told(answer, 503, "database_away")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_what_nobody_foresaw_is_500_without_internals(
+    site: Site, client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("the secret plan")
+
+    monkeypatch.setattr(live, "summary", broken)
+    answer = await client.get("/api/v1/summary")
+    told(answer, 500, "internal")
+    assert "secret plan" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+async def test_the_callers_request_id_comes_back_if_it_is_harmless(client: httpx.AsyncClient) -> None:
+    async def ask(given: str) -> str:
+        answer = await client.get("/api/v1/summary", headers={"X-Request-ID": given})
+        return answer.headers["x-request-id"]
+
+    assert await ask("trip-42") == "trip-42"
+    assert await ask("x" * 51) != "x" * 51
+    assert await ask("a b") != "a b"
+
+
+async def test_a_request_is_one_log_line_that_names_the_key_but_never_its_secret(site: Site) -> None:
+    text = await site.key("read")
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        async with site.client(text) as client:
+            await client.get("/api/v1/spaces/nowhere?x=y", headers={"X-Request-ID": "trip-42"})
+    assert text[12:] not in json.dumps(lines, default=str)
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert line["ms"] >= 0
+    assert {name: line[name] for name in ("method", "path", "status", "key", "problem", "request_id")} == {
+        "method": "GET",
+        "path": "/api/v1/spaces/nowhere",
+        "status": 404,
+        "key": text[:11],
+        "problem": "unknown_space",
+        "request_id": "trip-42",
+    }
+
+
+async def test_answers_carry_safe_headers(client: httpx.AsyncClient) -> None:
+    headers = (await client.get("/api/v1/summary")).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
