@@ -57,13 +57,15 @@ function mark(row) {
   return row.display && row.sync_status !== "in_sync" ? (MARKS[row.sync_status] ?? MARKS.unknown) : null;
 }
 
+const needsAttention = (row) => mark(row) !== null && row.sync_status !== "pending";
+
 function place(row) {
   const before = spaces.get(row.id);
   const tile = before?.tile ?? newTile(row.id);
   spaces.set(row.id, { row, tile });
   const sign = mark(row);
   const shows = row.display_state && row.display_state !== row.state ? "light: " + word(row.display_state) : null;
-  tile.className = `bay ${row.state}${sign ? " marked" : ""}`;
+  tile.className = `bay ${row.state}${needsAttention(row) ? " marked" : ""}`;
   tile.title = `${row.name} · since ${day.format(new Date(row.since))}`;
   tile.setAttribute("aria-label", [row.code, word(row.state), shows, sign?.[1]].filter(Boolean).join(", "));
   tile.replaceChildren(
@@ -124,7 +126,7 @@ function count() {
     each.set(row.location ?? "", counts);
     counts[row.state] = (counts[row.state] ?? 0) + 1;
     all[row.state] = (all[row.state] ?? 0) + 1;
-    marked += mark(row) && row.sync_status !== "pending" ? 1 : 0;
+    marked += needsAttention(row) ? 1 : 0;
   }
   for (const [location, made] of floors) {
     const counts = each.get(location);
@@ -252,12 +254,12 @@ function explanation(why) {
     ])
     : make("p", {}, space.sensor_deveui ? `${space.sensor_deveui} was never heard.` : "This space has no sensor.")));
   if (why.actuations.length) {
-    parts.push(part("Actuations", ...why.actuations.map((one) =>
+    parts.push(part("Actuations", ...why.actuations.map(({ actuation: one, colour }) =>
       make(
         "div", { class: "delivery" },
-        make("b", {}, word(one.new_state)), one.colour ? ` (${one.colour}) ` : " ",
+        make("b", {}, word(one.new_state)), colour ? ` (${colour}) ` : " ",
         make("span", { class: "status " + one.status }, one.status),
-        one.error ? make("p", { class: "problem" }, one.error) : null,
+        one.downlink_error ? make("p", { class: "problem" }, one.downlink_error) : null,
         make("ol", { class: "steps" },
           make("li", {}, when(one.created_at), `decided: ${one.trigger_type.replaceAll("_", " ")}`),
           ...one.steps.map((step) => make("li", {}, when(step.at), [step.kind, step.detail].filter(Boolean).join(": ")))),
