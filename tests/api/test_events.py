@@ -14,6 +14,7 @@ import pytest
 
 from baylight.api import events as events_route
 from baylight.api import hub
+from baylight.services import keys
 from tests.api.conftest import Site, serving
 from tests.api.test_history import add_actuation
 from tests.factories import add_bay
@@ -137,6 +138,17 @@ async def test_a_quiet_stream_is_kept_alive(site: Site, address: str, monkeypatc
                 break
         else:
             pytest.fail("the stream ended")
+
+
+async def test_the_stream_of_a_revoked_key_ends(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_route, "KEEP_ALIVE_S", 0.05)
+    text = await site.key("read")
+    async with watching(address, text) as stream:
+        await stream.until("snapshot")
+        async with site.pool.acquire() as connection:
+            await keys.revoke(connection, text[:11], actor="test")
+        with pytest.raises(EOFError):
+            await stream.next()
 
 
 async def test_a_slow_watcher_is_dropped_and_the_others_are_not() -> None:

@@ -8,7 +8,7 @@ import itertools
 import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Navigated(Exception):
+    """The page went away while its script ran."""
 
 
 class Tab:
@@ -44,7 +48,9 @@ class Tab:
         self._waiting[number] = answer = asyncio.get_running_loop().create_future()
         about = {"sessionId": self.session} if self.session else {}
         await self._socket.send(json.dumps({"id": number, "method": method, "params": params, **about}))
-        message = await asyncio.wait_for(answer, 20)
+        message = await asyncio.wait_for(answer, 30)
+        if "navigated" in message.get("error", {}).get("message", ""):
+            raise Navigated
         assert "result" in message, message
         return message["result"]
 
@@ -65,18 +71,24 @@ class Tab:
     async def until(self, expression: str, *, within_s: float = 10) -> Any:
         """The first value of a JavaScript expression that is truthy."""
         watched = f"""new Promise((done) => {{
-            const look = () => {{ const value = ({expression}); value ? done(value) : setTimeout(look, 20); }};
+            const look = () => {{
+                let value;
+                try {{ value = ({expression}); }} catch {{ /* the page is not there yet */ }}
+                value ? done(value) : setTimeout(look, 20);
+            }};
             look();
         }})"""
-        try:
-            return await asyncio.wait_for(self.js(watched), within_s)
-        except TimeoutError:
-            shown = await self.js("document.body.innerText")
-            raise AssertionError(f"never true: {expression}\nthe page shows: {shown}\n{self.complaints}") from None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    with suppress(Navigated):
+                        return await self.js(watched)
+        shown = await self.js("document.body.innerText")
+        raise AssertionError(f"never true: {expression}\nthe page shows: {shown}\n{self.complaints}")
 
-    async def screenshot(self, path: Path, *, full: bool = False) -> None:
-        told = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full)
-        path.write_bytes(base64.b64decode(told["data"]))
+    async def screenshot(self, path: Path) -> None:
+        told = await self.call("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(told["data"]))
 
 
 @asynccontextmanager
@@ -111,8 +123,8 @@ async def browser(directory: Path) -> AsyncIterator[Tab]:
         for domain in ("Page", "Network", "Runtime", "Log"):
             await tab.call(f"{domain}.enable")
         yield tab
-        reading.cancel()
         await socket.close()
+        await reading
     finally:
         process.kill()
         await process.wait()

@@ -10,6 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from baylight.api.deps import Reading
 from baylight.api.hub import Hub
+from baylight.errors import TransientError
+from baylight.services.keys import Key, Verifier
+from baylight.store.pool import AWAY
 
 KEEP_ALIVE_S = 15.0
 router = APIRouter(tags=["live"])
@@ -25,11 +28,16 @@ async def events(request: Request, key: Reading) -> StreamingResponse:
     they happen, each with the whole row. Whoever comes back gets a new snapshot, so nothing is missed; every single
     change between two connections is in the history, after the `id` that came last."""
     hub: Hub = request.app.state.hub
-    return StreamingResponse(_stream(hub), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    if hub.closed:
+        raise TransientError("stopping", "this process is stopping: try again")
+    stream = _stream(hub, request.app.state.verifier, key)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _stream(hub: Hub) -> AsyncIterator[bytes]:
+async def _stream(hub: Hub, verifier: Verifier, key: Key) -> AsyncIterator[bytes]:
     watcher = hub.join()
+    clock = asyncio.get_running_loop().time
+    verified = clock()
     try:
         yield b"retry: 2000\n\n"
         while True:
@@ -39,6 +47,12 @@ async def _stream(hub: Hub) -> AsyncIterator[bytes]:
                 event = b": still here\n\n"
             if event is None:
                 return
+            if clock() - verified >= KEEP_ALIVE_S:
+                if not await verifier.is_live(key):
+                    return
+                verified = clock()
             yield event
+    except AWAY:
+        return
     finally:
         hub.leave(watcher)

@@ -53,7 +53,7 @@ class Hub:
         self._spaces: dict[str, dict[str, Any]] = {}
         self._actuations: dict[str, dict[str, Any]] = {}
         self._horizon: str | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def watchers(self) -> int:
@@ -62,7 +62,7 @@ class Hub:
     def join(self) -> Watcher:
         """Its first event is a snapshot."""
         watcher = Watcher()
-        if self._closed:
+        if self.closed:
             watcher.end()
         else:
             self._watchers.add(watcher)
@@ -74,10 +74,11 @@ class Hub:
 
     def close(self) -> None:
         """Ends every stream, now and from now on; a server that shuts down must not wait for its watchers."""
-        self._closed = True
+        self.closed = True
         self._end_all()
 
     async def run(self) -> None:
+        self.closed = False
         listening = asyncio.create_task(self._listen())
         try:
             while True:

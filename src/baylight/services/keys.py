@@ -105,6 +105,10 @@ class Verifier:
             await self._pool.execute(queries("keys")["used"], row["id"])
         return _key(row)
 
+    async def is_live(self, key: Key) -> bool:
+        """Whether a key that was verified before has not been revoked since."""
+        return bool(await self._pool.fetchval(queries("keys")["is_live"], key.id))
+
 
 def _hash(secret: bytes, text: str) -> str:
     """BLAKE2b-256, keyed, in hex. The secret part has 256 random bits, so no slow hash is needed."""

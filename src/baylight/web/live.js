@@ -336,6 +336,7 @@ async function watch(connected) {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
+    let told = false;
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return true;
@@ -344,11 +345,11 @@ async function watch(connected) {
       const events = (rest + value).split("\n\n");
       rest = events.pop();
       events.forEach(receive);
+      told ||= events.some((event) => event.startsWith("event: snapshot"));
+      if (!told) continue;
       heardAt = new Date();
-      if (spaces.size || events.some((event) => event.startsWith("event: snapshot"))) {
-        connected();
-        connection("live", "Live");
-      }
+      connected();
+      connection("live", "Live");
     }
   } finally {
     clearTimeout(silence);

@@ -27,6 +27,10 @@ SELECT
 FROM api_keys AS k CROSS JOIN installation AS i
 WHERE k.key_prefix = $1 AND k.is_active;
 
+-- name: is_live
+-- Whether it has not been revoked.
+SELECT is_active FROM api_keys WHERE id = $1;
+
 -- name: used
 -- Kept lazily: at most once a minute for each key.
 UPDATE api_keys SET last_used_at = now()
