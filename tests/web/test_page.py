@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -72,6 +73,9 @@ async def test_a_light_that_differs_is_marked_in_words(
 async def test_a_bay_tells_why_by_keyboard(site: Site, address: str, tab: Tab, bays: dict[str, Bay]) -> None:
     async with site.client(await site.key("write")) as client:
         await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True})
+        start = datetime.now(UTC)
+        booking = {"space": "A-1", "start_at": f"{start}", "end_at": f"{start + timedelta(hours=1)}"}
+        await client.post("/api/v1/reservations", json=booking)
     await tab.open(f"{address}/#key={await site.key('read')}")
     await tab.until(f"{TILE % 'A-1'}?.classList.contains('MAINTENANCE')")
     await tab.js(f"{TILE % 'A-1'}.focus()")
@@ -81,7 +85,9 @@ async def test_a_bay_tells_why_by_keyboard(site: Site, address: str, tab: Tab, b
         )
     text = await tab.until("document.querySelector('#why[open] .rules') && document.getElementById('why').innerText")
     assert "in maintenance" in text
+    assert "reserved until" in text
     assert "was never heard" in text
+    assert not re.search(r"\d\dT\d\d:", text)
     for kind in ("keyDown", "keyUp"):
         await tab.call("Input.dispatchKeyEvent", type=kind, key="Escape", code="Escape", windowsVirtualKeyCode=27)
     await tab.until("!document.getElementById('why').open")

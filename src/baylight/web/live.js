@@ -51,6 +51,11 @@ function when(text) {
   return make("time", { datetime: text, title: day.format(at) }, (today ? clock : day).format(at));
 }
 
+/** A sentence of the API, its instants in the viewer's time. */
+function local(text) {
+  return text.split(/(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))/).map((part, place) => (place % 2 ? when(part) : part));
+}
+
 // ---- spaces
 
 function mark(row) {
@@ -224,7 +229,7 @@ function explanation(why) {
     part(
       "Rules that apply, the first wins",
       make("ol", { class: "rules" }, ...why.rules.map((rule) =>
-        make("li", {}, make("span", {}, rule.state ? chip(rule.state) : ""), make("span", {}, rule.detail)),
+        make("li", {}, make("span", {}, rule.state ? chip(rule.state) : ""), make("span", {}, ...local(rule.detail))),
       )),
     ),
   ];
