@@ -126,6 +126,8 @@ async def test_the_schema_is_openapi_3_1_and_complete(client: httpx.AsyncClient)
     schema = await _ok(await client.get("/api/v1/openapi.json"))
     assert schema["openapi"].startswith("3.1")
     assert set(schema["components"]["securitySchemes"]) == {"bearer", "header"}
+    ids = [operation["operationId"] for ways in schema["paths"].values() for operation in ways.values()]
+    assert len(set(ids)) == len(ids)
     for path, ways in schema["paths"].items():
         for method, operation in ways.items():
             assert ("security" in operation) == (not path.startswith("/health")), (method, path)

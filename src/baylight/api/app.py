@@ -51,6 +51,7 @@ def create_app(deps: Deps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=problems.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.deps = deps
     app.state.verifier = Verifier(deps.pool)

@@ -1,11 +1,23 @@
-"""Base of request bodies."""
+"""Base of request bodies, and the words of the domain in them: services check them, the schema tells them."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
+
+from baylight.domain.downlink import ActuationStatus
+from baylight.domain.state import State
 
 
 class Body(BaseModel):
     """A misspelt field is refused instead of ignored."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=2000)
+
+
+StateWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(state) for state in State]})]
+StatusWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(status) for status in ActuationStatus]})]
+DevEuiText = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{16}$", "examples": ["58a0cb0000101234"]})
+]

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, decode, page
 from baylight.services import overrides, reservations
@@ -35,7 +35,7 @@ class NewReservation(Body):
 class NewOverride(Body):
     """For a space (its code) or a location (its path), from now until `until` or until it is ended."""
 
-    state: str
+    state: StateWord
     space: str | None = None
     location: str | None = None
     until: AwareDatetime | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.services import catalogue, devices
@@ -24,7 +24,7 @@ _NEW: dict[int | str, dict[str, Any]] = {
 class NewSensor(Body):
     """Without `device_type` the DevEUI's prefix tells it. `mobile`: it may wander between spaces."""
 
-    dev_eui: str
+    dev_eui: DevEuiText
     device_type: str | None = None
     notes: str | None = None
     mobile: bool = False
@@ -34,7 +34,7 @@ class NewSensor(Body):
 class NewDisplay(Body):
     """`display_codes`: state -> hex or `#rrggbb`, over those of the type. `shared`: it may serve several spaces."""
 
-    dev_eui: str
+    dev_eui: DevEuiText
     device_type: str | None = None
     display_codes: dict[str, str] | None = None
     notes: str | None = None
@@ -76,7 +76,7 @@ async def register_sensor(change: Changing, new: NewSensor, response: Response) 
 
 
 @router.get("/sensors/{dev_eui}")
-async def show_sensor(key: Reading, connection: Database, dev_eui: str) -> Sensor:
+async def show_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) -> Sensor:
     return await devices.sensor(connection, dev_eui)
 
 
@@ -98,12 +98,12 @@ async def register_display(change: Changing, new: NewDisplay, response: Response
 
 
 @router.get("/displays/{dev_eui}")
-async def show_display(key: Reading, connection: Database, dev_eui: str) -> Display:
+async def show_display(key: Reading, connection: Database, dev_eui: DevEuiText) -> Display:
     return await devices.display(connection, dev_eui)
 
 
 @router.put("/displays/{dev_eui}/codes")
-async def set_codes(change: Changing, dev_eui: str, body: Codes) -> Display:
+async def set_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
     """The light follows at once. The answer says what a person sees for each code."""
     return await devices.set_display_codes(
         change.connection,
@@ -118,7 +118,7 @@ async def set_codes(change: Changing, dev_eui: str, body: Codes) -> Display:
 
 @router.put("/{registry}/{dev_eui}/enabled", status_code=204)
 async def set_enabled(
-    change: Changing, registry: Literal["sensors", "displays"], dev_eui: str, body: Switch
+    change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Switch
 ) -> Response:
     """A disabled sensor is not believed, a disabled display is sent nothing."""
     role: devices.Role = "sensor" if registry == "sensors" else "display"
@@ -130,7 +130,7 @@ async def set_enabled(
 
 @router.put("/{registry}/{dev_eui}/lifecycle", status_code=204)
 async def set_lifecycle(
-    change: Changing, registry: Literal["sensors", "displays"], dev_eui: str, body: Step
+    change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Step
 ) -> Response:
     role: devices.Role = "sensor" if registry == "sensors" else "display"
     await devices.set_lifecycle(change.connection, role, dev_eui, body.state, reason=body.reason, actor=change.actor)

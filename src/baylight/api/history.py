@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from baylight.api.bodies import DevEuiText, StatusWord
 from baylight.api.deps import Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, TimeAndNumber, decode, page
 from baylight.services import history, live
@@ -29,8 +30,8 @@ async def actuations(
     key: Reading,
     connection: Database,
     space: str | None = None,
-    display: str | None = None,
-    status: str | None = None,
+    display: DevEuiText | None = None,
+    status: StatusWord | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Actuation]:
@@ -55,7 +56,7 @@ async def actuation(key: Reading, connection: Database, actuation_id: UUID) -> A
 
 @router.get("/uplinks/{dev_eui}")
 async def uplinks(
-    key: Reading, connection: Database, dev_eui: str, limit: Limit = 100, cursor: Cursor = None
+    key: Reading, connection: Database, dev_eui: DevEuiText, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[UplinkRow]:
     """Of a sensor, a display or an unregistered device."""
     at = decode(cursor, TimeAndId)

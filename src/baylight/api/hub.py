@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from baylight.log import logger
@@ -92,8 +93,13 @@ class Hub:
             self.close()
 
     async def _listen(self) -> None:
-        async for _ in notifications(self._dsn, STATE_CHANNEL, DISPLAYS_CHANNEL, ACTUATIONS_CHANNEL):
-            self._wake.set()
+        while True:
+            try:
+                async for _ in notifications(self._dsn, STATE_CHANNEL, DISPLAYS_CHANNEL, ACTUATIONS_CHANNEL):
+                    self._wake.set()
+            except asyncpg.PostgresError as error:
+                _log.error("listening_failed", reason=str(error))
+                await asyncio.sleep(LOOK_ANYWAY_S)
 
     async def _round(self) -> None:
         if not self._watchers:
@@ -102,9 +108,9 @@ class Hub:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 view = await live.view(connection, self._horizon)
-        except AWAY:
+        except (asyncpg.PostgresError, *AWAY) as error:
             # A stream that stays open without news would look like a quiet car park.
-            _log.warning("database_away", watchers=len(self._watchers))
+            _log.warning("watchers_sent_away", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
             self._horizon = None
             self._end_all()
             return

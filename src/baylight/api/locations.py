@@ -51,7 +51,7 @@ async def create_location(change: Changing, new: NewLocation) -> Location:
 
 
 @router.put("/maintenance")
-async def set_maintenance(change: Changing, body: Maintenance) -> Changed:
+async def set_location_maintenance(change: Changing, body: Maintenance) -> Changed:
     """Closes or opens everything below the location."""
     changed = await locations.set_maintenance(
         change.connection, body.path, body.on, actor=change.actor, now=change.now, policy=change.policy

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, DevEuiText, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.services import spaces, why
@@ -23,9 +23,9 @@ class NewSpace(Body):
     code: Annotated[str, Field(min_length=1, max_length=20)]
     name: Annotated[str | None, Field(max_length=100)] = None
     location: str | None = None
-    sensor: str | None = None
-    display: str | None = None
-    default_state: str = "UNKNOWN"
+    sensor: DevEuiText | None = None
+    display: DevEuiText | None = None
+    default_state: StateWord = "UNKNOWN"
     latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
     longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
     metadata: dict[str, Any] | None = None
@@ -36,11 +36,11 @@ class Switch(Body):
 
 
 class StateBody(Body):
-    state: str
+    state: StateWord
 
 
 class Device(Body):
-    dev_eui: str
+    dev_eui: DevEuiText
     reason: Reason | None = None
 
 
@@ -49,8 +49,8 @@ async def list_spaces(
     key: Reading,
     connection: Database,
     location: str | None = None,
-    state: str | None = None,
-    device: str | None = None,
+    state: StateWord | None = None,
+    device: DevEuiText | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Space]:
@@ -86,7 +86,7 @@ async def explain_space(key: Reading, connection: Database, given: Given, code: 
 
 
 @router.put("/{code}/maintenance")
-async def set_maintenance(change: Changing, code: str, body: Switch) -> Space:
+async def set_space_maintenance(change: Changing, code: str, body: Switch) -> Space:
     return await spaces.set_maintenance(
         change.connection, code, body.on, actor=change.actor, now=change.now, policy=change.policy
     )
