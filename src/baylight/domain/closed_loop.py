@@ -195,10 +195,13 @@ class Shadow:
     def take(self, now: datetime) -> Actuation | None:
         """The actuation to hand to the network server now, marked as being sent; None if there is none or another
         one is outstanding. `expires_at` is unique to the microsecond for this display."""
-        if any(a.status in OUTSTANDING for a in self.waiting):
+        if problem := self._problem():
+            for hopeless in self._in(PENDING):
+                self._end(hopeless, FAILED, problem, now)
+            self._settle(now)
             return None
         due = [a for a in self._in(PENDING) if a.next_attempt_at is None or a.next_attempt_at <= now]
-        if not due or self._problem():
+        if not due or self._in(*OUTSTANDING):
             return None
         actuation = due[-1]
         actuation.move(SENDING)
@@ -220,9 +223,7 @@ class Shadow:
         actuation.queue_id, actuation.sent_at, actuation.next_attempt_at = queue_id, now, None
         self._touch(actuation)
         self.commanded_id = actuation.id
-        for older in [a for a in self.waiting if a.status in PROVEN_SENT and a.id < actuation.id]:
-            older.superseded_by = actuation.id
-            self._end(older, SUPERSEDED, None, now)
+        self._end_older(actuation, now)
         self.steps.append(Step("recovered" if recovered else "queued", now, actuation_id, queue_id=queue_id))
         self._settle(now)
 
@@ -233,11 +234,11 @@ class Shadow:
             return
         actuation.retry_count += 1
         actuation.error = error
-        newer = any(a.id > actuation.id for a in self._in(PENDING))
+        newer = self._in(PENDING)
         if permanent:
             self._fail(actuation, error, now)
         elif newer:
-            actuation.superseded_by = self._in(PENDING)[-1].id
+            actuation.superseded_by = newer[-1].id
             self._end(actuation, SUPERSEDED, error, now)
         else:
             actuation.move(PENDING)
@@ -259,6 +260,7 @@ class Shadow:
             actuation.move(TRANSMITTED)
             actuation.transmitted_at = at
             self._touch(actuation)
+            self._believe_earlier_report(actuation, at)
         self._settle(at)
         return True
 
@@ -274,6 +276,7 @@ class Shadow:
                 actuation.transmitted_at = actuation.transmitted_at or at
                 actuation.confirmed_at = at
                 self._touch(actuation)
+                self._believe_earlier_report(actuation, at)
         elif actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
             self._fail(actuation, "the device did not acknowledge it", at)
         self._settle(at)
@@ -342,7 +345,7 @@ class Shadow:
         self.told = True
         before = self.reported_code
         self.reported_code, self.reported_at = code, at
-        command = next((a for a in reversed(self.waiting) if a.status is not PENDING), None)
+        command = next(iter(self._in(*OUTSTANDING) or self._in(*PROVEN_SENT)), None)
         if command is not None and command.code is not None:
             shows = self.same(command.code, code)
             since = command.transmitted_at or command.sent_at or command.created_at
@@ -408,7 +411,7 @@ class Shadow:
         if self.desired_code is None:
             return False
         if not self.reports:
-            return not self._in(*PROVEN_SENT)
+            return not any(a.code == self.desired_code for a in self._in(*PROVEN_SENT))
         return self.reported_code is None or not self.same(self.desired_code, self.reported_code)
 
     def _in(self, *status: ActuationStatus) -> list[Actuation]:
@@ -454,7 +457,21 @@ class Shadow:
         self.failures += 1
         self.reconcile_at = now + self.policy.wait(self.failures, actuation.id)
 
+    def _end_older(self, newest: Actuation, now: datetime) -> None:
+        """What was proven sent before the newest command needs no report of its own any more."""
+        for older in [a for a in self._in(*PROVEN_SENT) if a is not newest]:
+            older.superseded_by = newest.id
+            self._end(older, SUPERSEDED, None, now)
+
+    def _believe_earlier_report(self, actuation: Actuation, at: datetime) -> None:
+        """Events overtake each other: the report may have come before the news of the transmission that it proves."""
+        if self.reported_code is None or self.reported_at is None or actuation.code is None:
+            return
+        if self.reported_at >= (actuation.transmitted_at or at) and self.same(actuation.code, self.reported_code):
+            self._shown(actuation, self.reported_at)
+
     def _shown(self, actuation: Actuation, at: datetime) -> None:
+        self._end_older(actuation, at)
         actuation.shown_at = at
         actuation.confirmed_at = actuation.confirmed_at or at
         self._end(actuation, SHOWN, None, at)
@@ -485,15 +502,13 @@ class Shadow:
     def _settle(self, now: datetime) -> None:
         """`sync_status` and `reconcile_at` as they follow from the rest."""
         sent = self._in(*PROVEN_SENT)
+        gives_up_at = next((a.expires_at + self.policy.grace for a in self._in(QUEUED) if a.expires_at), None)
         if self.desired_state is None:
-            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, None
+            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, gives_up_at
         elif self._problem():
-            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, None
+            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, gives_up_at
         elif self._in(*ON_ITS_WAY):
-            queued = self._in(QUEUED)
-            expires_at = queued[0].expires_at if queued else None
-            self.sync_status = SyncStatus.PENDING
-            self.reconcile_at = expires_at + self.policy.grace if expires_at else None
+            self.sync_status, self.reconcile_at = SyncStatus.PENDING, gives_up_at
         elif sent and self.reports:
             self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent[-1])
         elif not self._drifted():
