@@ -397,9 +397,9 @@ class Loop(RuleBasedStateMachine):
     def picture(self) -> object:
         s = self.shadow
         return (
-            s.desired_state, s.desired_code, s.desired_at, s.commanded_id, s.reported_code, s.reported_at, s.sync_status,
-            s.resend_after_uplink, s.failures, s.reconcile_at, s.last_join_at, s.heard_at, s.dev_addr, s.last_f_cnt,
-            [astuple(a) for a in s.waiting],
+            s.desired_state, s.desired_code, s.desired_at, s.commanded_id, s.reported_code, s.reported_at,
+            s.sync_status, s.resend_after_uplink, s.failures, s.reconcile_at, s.last_join_at, s.heard_at, s.dev_addr,
+            s.last_f_cnt, [astuple(a) for a in s.waiting],
         )  # fmt: skip
 
     def told(self, event: Callable[[], object]) -> None:
