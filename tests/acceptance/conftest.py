@@ -1,0 +1,192 @@
+"""A stage: database, broker, a simulated ChirpStack with cars, sensors and lights, and the real program between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from baylight.app import Program
+from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.settings import Settings
+from baylight.sim.behaviour import Behaviour
+from baylight.sim.car_park import Bay, CarPark
+from baylight.sim.chirpstack import FakeChirpStack
+from baylight.store.pool import Pool
+from tests import factories
+from tests.conftest import Database
+
+SPEED = 20.0
+DEADLINE_S = 30.0
+RED, GREEN, PURPLE, ORANGE, DARK, DIM_GREEN = (
+    bytes.fromhex(code)
+    for code in ("ff00006400", "0000ff6400", "ff00ff6400", "ff00326400", "0000000000", "000035ff00")
+)
+
+
+async def eventually(pool: Pool, sql: str, *args: object, equals: object = True) -> None:
+    """Waits until a query gives this one value."""
+    deadline = time.monotonic() + DEADLINE_S
+    while (found := await pool.fetchval(sql, *args)) != equals:
+        assert time.monotonic() < deadline, f"{found!r}, not {equals!r}, after {DEADLINE_S:.0f} s: {sql}"
+        await asyncio.sleep(0.02)
+
+
+async def until(condition: Callable[[], bool], what: str = "it did not come true") -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class Stage:
+    """`spaces`: by bay code, the id of its space."""
+
+    pool: Pool
+    dsn: str
+    broker: EmbeddedBroker | MosquittoBroker
+    fake: FakeChirpStack
+    park: CarPark
+    by_mqtt: bool = False
+    spaces: dict[str, UUID] = field(default_factory=dict)
+
+    @property
+    def bays(self) -> list[Bay]:
+        return self.park.bays
+
+    def settings(self, **more: Any) -> Settings:
+        given: dict[str, Any] = {
+            "database_url": SecretStr(self.dsn),
+            "mqtt_host": self.broker.host,
+            "mqtt_port": self.broker.port,
+            "chirpstack_api": None if self.by_mqtt else self.fake.grpc_target,
+            "chirpstack_api_key": SecretStr(self.fake.api_key),
+            "http_port": 0,
+            "downlink_ttl_s": 5,
+            "report_timeout_s": 5,
+        }
+        return Settings(**given | more)
+
+    @asynccontextmanager
+    async def program(self, *, loop: dict[str, timedelta] | None = None, **more: Any) -> AsyncIterator[Program]:
+        """A program that runs and is connected; it is stopped in order at the end. `loop`: fields of LoopPolicy."""
+        program = Program(self.settings(**more))
+        short = {"lease": timedelta(seconds=2), "backoff": timedelta(seconds=0.2), "grace": timedelta(seconds=0.5)}
+        program.loop_policy = replace(program.loop_policy, **{**short, **(loop or {})})
+        stopping = asyncio.Event()
+        running = asyncio.create_task(program.run(stopping))
+        try:
+            await until(lambda: running.done() or (program.started.is_set() and program.consumer.connected))
+            yield program
+        finally:
+            stopping.set()
+            await running
+
+    async def register(self) -> None:
+        """Every bay of the park, with its two devices."""
+        for bay in self.bays:
+            sensor = await factories.add_sensor(self.pool, device_type=bay.sensor_type, dev_eui=bay.sensor_eui)
+            display = await factories.add_display(
+                self.pool, dev_eui=bay.display_eui, application_id=self.fake.application_id
+            )
+            space = await factories.add_space(
+                self.pool, bay.code, sensor_device_id=sensor["id"], display_device_id=display["id"]
+            )
+            self.spaces[bay.code] = space["id"]
+
+    async def begin(self) -> None:
+        """Each sensor tells its bay, each light shows it and has proven it."""
+        for bay in self.bays:
+            bay.sensor.heartbeat()
+        await self.all_proven()
+
+    async def all_proven(self) -> None:
+        """Every display is in sync, nothing is on its way, and each lamp itself shows what was decided."""
+        await eventually(
+            self.pool,
+            """
+            SELECT count(*) FILTER (WHERE sync_status = 'in_sync') = $1 AND NOT EXISTS (
+                SELECT 1 FROM actuations WHERE status IN ('pending', 'sending', 'queued')
+            ) FROM display_devices
+            """,
+            len(self.bays),
+        )
+        assert await self.wrong_lights() == []
+
+    async def wrong_lights(self) -> list[str]:
+        """Bays that are taken for something else than they are, or whose lamp shows something else than decided."""
+        wrong = []
+        for bay in self.bays:
+            row = await self.pool.fetchrow(
+                """
+                SELECT s.current_state, d.display_codes ->> s.current_state AS code
+                FROM spaces AS s INNER JOIN display_devices AS d ON d.id = s.display_device_id WHERE s.id = $1
+                """,
+                self.spaces[bay.code],
+            )
+            assert row is not None
+            if row["current_state"] in ("FREE", "OCCUPIED") and (row["current_state"] == "OCCUPIED") != bay.occupied:
+                wrong.append(f"{bay.code} is taken for {row['current_state']}")
+            if bay.light.code.hex() != row["code"]:
+                wrong.append(f"{bay.code} is {row['current_state']}, its lamp shows {bay.light.code.hex()}")
+        return wrong
+
+    async def state(self, bay: Bay) -> str:
+        return str(await self.pool.fetchval("SELECT current_state FROM spaces WHERE id = $1", self.spaces[bay.code]))
+
+    async def becomes(self, bay: Bay, column: str, value: str) -> None:
+        """Waits until a column of the bay's display has this value."""
+        sql = f"SELECT {column}::text FROM display_devices WHERE dev_eui = $1"
+        await eventually(self.pool, sql, bay.display_eui, equals=value)
+
+    async def shows(self, bay: Bay, code: bytes) -> None:
+        """Waits until the lamp itself shows it."""
+        await until(lambda: bay.light.code == code, f"{bay.code} shows {bay.light.code.hex()}, not {code.hex()}")
+
+    async def statuses(self, bay: Bay) -> list[str]:
+        """Of the bay's actuations, oldest first."""
+        rows = await self.pool.fetch(
+            "SELECT status FROM actuations WHERE display_deveui = $1 ORDER BY id", bay.display_eui
+        )
+        return [row["status"] for row in rows]
+
+
+@asynccontextmanager
+async def stage_on(
+    database: Database,
+    pool: Pool,
+    broker: EmbeddedBroker | MosquittoBroker,
+    *,
+    bays: int = 2,
+    by_mqtt: bool = False,
+    speed: float = SPEED,
+    traffic: float = SPEED,
+    seed: int = 1,
+    **behaviour: Any,
+) -> AsyncIterator[Stage]:
+    """`traffic`: how much faster than in life cars come and go."""
+    fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=speed, **behaviour), seed=seed)
+    park = CarPark(fake, floors=1, bays=bays, seed=seed, speed=traffic)
+    stage = Stage(pool, database.dsn, broker, fake, park, by_mqtt)
+    await stage.register()
+    await fake.start()
+    try:
+        yield stage
+    finally:
+        await fake.stop()
+
+
+@pytest.fixture
+async def stage(database: Database, pool: Pool, broker: EmbeddedBroker) -> AsyncIterator[Stage]:
+    """Two bays, one per type of sensor; downlinks by gRPC."""
+    async with stage_on(database, pool, broker) as stage:
+        yield stage

@@ -1,0 +1,213 @@
+"""Gateways and network servers that are silent, refuse, forget to answer or are away: told honestly, and made good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from baylight.embedded.broker import EmbeddedBroker
+from baylight.sim.behaviour import GatewayMode
+from baylight.store.pool import Pool
+from tests.acceptance.conftest import GREEN, RED, Stage, eventually, stage_on, until
+from tests.conftest import Database
+
+SHORT = {"ttl": timedelta(seconds=1), "report_timeout": timedelta(seconds=1)}
+
+
+@pytest.mark.parametrize("mode", [GatewayMode.SILENT, GatewayMode.NACK])
+async def test_what_no_gateway_sends_expires_is_told_and_made_good(stage: Stage, mode: GatewayMode) -> None:
+    bay, other = stage.bays
+    async with stage.program(loop=SHORT):
+        await stage.begin()
+        stage.fake.set_gateway(mode, dev_eui=bay.display_eui)
+        await stage.park.arrive(bay.code)
+        await stage.park.arrive(other.code)
+        await stage.shows(other, RED)
+        await eventually(
+            stage.pool, "SELECT count(*) >= 2 FROM actuations WHERE status = 'expired' AND transmitted_at IS NULL"
+        )
+        assert bay.light.code == GREEN
+        await stage.becomes(bay, "sync_status", "unreachable")
+        stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+    assert "shown" not in (await stage.statuses(bay))[1:-1]
+
+
+async def test_a_gateways_refusals_are_kept_with_the_downlink_that_was_on_its_way(stage: Stage) -> None:
+    bay = stage.bays[0]
+    async with stage.program():
+        await stage.begin()
+        stage.fake.set_gateway(GatewayMode.NACK, dev_eui=bay.display_eui)
+        await stage.park.arrive(bay.code)
+        await eventually(
+            stage.pool,
+            "SELECT count(*) >= 2 FROM actuation_events WHERE kind = 'log' AND detail = 'DOWNLINK_GATEWAY: TOO_LATE' "
+            "AND actuation_id = (SELECT id FROM actuations WHERE new_state = 'OCCUPIED' AND status = 'queued')",
+        )
+        stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+    assert await stage.statuses(bay) == ["shown", "shown"]
+
+
+async def test_a_light_that_reports_is_believed_even_if_no_tx_ack_ever_comes(stage: Stage) -> None:
+    bay = stage.bays[0]
+    async with stage.program():
+        await stage.begin()
+        stage.fake.set_gateway(GatewayMode.MUTE, dev_eui=bay.display_eui)
+        await stage.park.arrive(bay.code)
+        await stage.shows(bay, RED)
+        await stage.becomes(bay, "sync_status", "in_sync")
+    row = await stage.pool.fetchrow("SELECT status, transmitted_at FROM actuations WHERE new_state = 'OCCUPIED'")
+    assert row is not None
+    assert tuple(row) == ("shown", None)
+
+
+async def test_while_the_network_server_is_away_nothing_is_lost_and_the_newest_wins(stage: Stage) -> None:
+    bay, other = stage.bays
+    async with stage.program() as program:
+        await stage.begin()
+        await stage.fake.grpc_down()
+        await stage.park.arrive(bay.code)
+        await stage.park.arrive(other.code)
+        await until(lambda: "network_server" in program.problems())
+        await stage.park.leave(bay.code)
+        await eventually(stage.pool, "SELECT current_state FROM spaces WHERE code = $1", bay.code, equals="FREE")
+        await stage.fake.grpc_up()
+        await stage.shows(other, RED)
+        await stage.all_proven()
+        assert "network_server" not in program.problems()
+    assert "superseded" in await stage.statuses(bay)
+
+
+async def test_a_slow_answer_for_one_light_holds_up_no_other_work(stage: Stage) -> None:
+    async with stage.program() as program:
+        await stage.begin()
+        stage.fake.faults.slow_s = 3.0
+        await stage.park.arrive(stage.bays[0].code)
+        await eventually(stage.pool, "SELECT count(*) = 1 FROM actuations WHERE status = 'sending'")
+        await stage.park.arrive(stage.bays[1].code)
+        await eventually(stage.pool, "SELECT count(*) = 2 FROM actuations WHERE status = 'sending'")
+        assert program.problems() == {}
+        stage.fake.faults.slow_s = 0
+        await until(lambda: all(bay.light.code == RED for bay in stage.bays))
+        await stage.all_proven()
+
+
+async def test_an_answer_that_never_comes_is_found_in_the_network_servers_queue(stage: Stage) -> None:
+    """gRPC makes an id of its own: after a lost answer only the downlink's expiry tells it."""
+    bay = stage.bays[0]
+    async with stage.program() as program:
+        program.network_server._timeout_s = 0.5  # type: ignore[union-attr]
+        await stage.begin()
+        stage.fake.set_gateway(GatewayMode.SILENT, dev_eui=bay.display_eui)  # so that it stays in the queue
+        stage.fake.faults.lose_answers = True
+        await stage.park.arrive(bay.code)
+        await eventually(stage.pool, "SELECT count(*) = 1 FROM actuations WHERE status = 'queued'")
+        stage.fake.faults.lose_answers = False
+        stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+    assert await stage.statuses(bay) == ["shown", "shown"]
+    assert Counter(eui for eui, _ in stage.fake.accepted)[bay.display_eui] == 2, "sent twice"
+
+
+async def test_an_answer_that_never_comes_is_known_by_its_tx_ack(stage: Stage) -> None:
+    """Sent before anybody looked into the queue."""
+    bay = stage.bays[0]
+    async with stage.program() as program:
+        program.network_server._timeout_s = 1.0  # type: ignore[union-attr]
+        await stage.begin()
+        bay.light.reports_wrong = GREEN  # so that no report proves it first
+        stage.fake.faults.lose_answers = True
+        await stage.park.arrive(bay.code)
+        await eventually(
+            stage.pool,
+            "SELECT count(*) = 1 FROM actuations WHERE new_state = 'OCCUPIED' AND transmitted_at IS NOT NULL",
+        )
+        stage.fake.faults.lose_answers = False
+        bay.light.reports_wrong = None
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+    assert await stage.pool.fetchval("SELECT count(*) = 0 FROM actuation_events WHERE actuation_id IS NULL")
+
+
+async def test_a_tx_ack_that_comes_before_the_answer_is_matched(stage: Stage) -> None:
+    bay = stage.bays[0]
+    async with stage.program():
+        await stage.begin()
+        stage.fake.faults.answer_after_txack = True
+        await stage.park.arrive(bay.code)
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+        await stage.park.leave(bay.code)
+        await stage.shows(bay, GREEN)
+        await stage.all_proven()
+    assert await stage.statuses(bay) == ["shown"] * 3
+    assert await stage.pool.fetchval("SELECT count(*) FROM actuation_events WHERE actuation_id IS NULL") == 0
+
+
+async def test_answers_lost_for_a_while_under_traffic_leave_nothing_stuck(
+    database: Database, pool: Pool, broker: EmbeddedBroker
+) -> None:
+    async with stage_on(database, pool, broker, bays=8, traffic=300) as stage, stage.program() as program:
+        program.network_server._timeout_s = 0.3  # type: ignore[union-attr]
+        await stage.begin()
+        cars = asyncio.create_task(stage.park.run())
+        for _ in range(3):
+            stage.fake.faults.lose_answers = True
+            await asyncio.sleep(0.7)
+            stage.fake.faults.lose_answers = False
+            await asyncio.sleep(0.5)
+        await stage.park.quiesce()
+        cars.cancel()
+        await stage.all_proven()
+
+
+async def test_a_device_that_the_api_key_may_not_use_fails_in_plain_words(stage: Stage) -> None:
+    bay = stage.bays[0]
+    stage.fake.devices[bay.display_eui].tenant = "another"
+    async with stage.program():
+        await stage.park.arrive(bay.code)
+        await eventually(
+            stage.pool,
+            "SELECT downlink_error LIKE 'ChirpStack knows no device%' FROM actuations WHERE status = 'failed' LIMIT 1",
+        )
+        await stage.becomes(bay, "sync_status", "unreachable")
+        stage.fake.devices[bay.display_eui].tenant = "ChirpStack"
+        await stage.shows(bay, RED)
+
+
+async def test_downlinks_may_go_by_mqtt_instead(database: Database, pool: Pool, broker: EmbeddedBroker) -> None:
+    async with stage_on(database, pool, broker, by_mqtt=True) as stage, stage.program():
+        await stage.begin()
+        bay = stage.bays[0]
+        await stage.park.arrive(bay.code)
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+        bay.light.power_cut()
+        await stage.park.leave(bay.code)
+        await stage.shows(bay, GREEN)
+        await stage.all_proven()
+        ids = {str(r["id"]) for r in await pool.fetch("SELECT id FROM actuations")}
+        assert {item.id for _, item in stage.fake.accepted} <= ids
+        assert not stage.fake.warnings
+
+
+async def test_by_mqtt_a_display_whose_application_is_unknown_is_sent_to_once_it_was_heard(
+    database: Database, pool: Pool, broker: EmbeddedBroker
+) -> None:
+    async with stage_on(database, pool, broker, by_mqtt=True) as stage:
+        bay = stage.bays[0]
+        await pool.execute("UPDATE display_devices SET application_id = NULL WHERE dev_eui = $1", bay.display_eui)
+        async with stage.program():
+            bay.sensor.heartbeat()
+            await eventually(
+                pool, "SELECT downlink_error LIKE 'the ChirpStack application of%' FROM actuations LIMIT 1"
+            )
+            bay.light.report()
+            await stage.shows(bay, GREEN)
