@@ -27,8 +27,7 @@ from tests.conftest import Database
 SPEED = 20.0
 DEADLINE_S = 30.0
 RED, GREEN, PURPLE, ORANGE, DARK, DIM_GREEN = (
-    bytes.fromhex(code)
-    for code in ("ff00006400", "0000ff6400", "ff00ff6400", "ff00326400", "0000000000", "000035ff00")
+    bytes.fromhex(code) for code in ("ff00006400", "0000ff6400", "ff00ff6400", "ff00326400", "0000000000", "000035ff00")
 )
 
 

@@ -138,9 +138,10 @@ async def test_a_deaf_light_is_drifted_then_unreachable_and_recovers(stage: Stag
             await stage.becomes(bay, "sync_status", status)
         assert set((await stage.statuses(bay))[1:]) <= {"failed", "pending", "sending", "queued", "transmitted"}
         assert bay.light.code == GREEN
-        assert await stage.pool.fetchval(
-            "SELECT display_state FROM spaces WHERE id = $1", stage.spaces[bay.code]
-        ) == "FREE", "what the lamp is known to show is told, not what it must show"
+        assert (
+            await stage.pool.fetchval("SELECT display_state FROM spaces WHERE id = $1", stage.spaces[bay.code])
+            == "FREE"
+        ), "what the lamp is known to show is told, not what it must show"
         bay.light.deaf = False
         await stage.shows(bay, RED)
         await stage.all_proven()

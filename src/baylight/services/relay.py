@@ -15,7 +15,7 @@ from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
-from baylight.domain.downlink import Downlink
+from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError
 from baylight.log import Trouble, logger
@@ -143,8 +143,16 @@ class Relay:
             return claimed.downlink
         try:
             return await self.network_server.enqueue(claimed.downlink)
+        except TransientError as error:
+            return await self._in_queue(claimed.downlink) or error
         except BaylightError as error:
             return error
+
+    async def _in_queue(self, downlink: Downlink) -> str | None:
+        """The queue item of a try whose answer was lost, if the network server tells that it has it."""
+        with contextlib.suppress(BaylightError):
+            return _of_expiry(await self.network_server.queue(downlink.dev_eui), downlink.expires_at)
+        return None
 
     async def _record(self, outcomes: list[tuple[_Claimed, str | BaylightError]]) -> None:
         """Writes what the network server answered, again and again until the database has it: the claim's lease
@@ -168,6 +176,9 @@ class Relay:
         accepted: dict[str, tuple[Shadow, UUID]] = {}
         for claimed, outcome in outcomes:
             shadow = shadows[claimed.display_id]
+            if isinstance(outcome, TransientError) and isinstance(claimed.downlink, Downlink):
+                expires_at = claimed.downlink.expires_at
+                outcome = await self._unmatched(connection, claimed.downlink.dev_eui, expires_at) or outcome
             if isinstance(outcome, str):
                 shadow.accepted(claimed.actuation.id, outcome, now)
                 accepted[outcome] = (shadow, claimed.actuation.id)
@@ -176,6 +187,12 @@ class Relay:
                 shadow.refused(claimed.actuation.id, outcome.message, now, permanent=permanent)
         await _match_early(connection, accepted)
         await shadow_store.save(connection, shadows.values())
+
+    async def _unmatched(self, connection: Connection, dev_eui: DevEui, expires_at: datetime) -> str | None:
+        """The queue item of a try that was sent before its answer was known: its tx_ack tells it."""
+        since = expires_at - self.policy.ttl
+        found: str | None = await connection.fetchval(queries("shadows")["unmatched_of_display"], dev_eui, since)
+        return found
 
     async def _recover_one(self, display_id: UUID, dev_eui: DevEui, actuation_id: UUID) -> None:
         try:
@@ -189,10 +206,8 @@ class Relay:
             actuation = next((a for a in shadow.waiting if a.id == actuation_id), None)
             if actuation is None or actuation.expires_at is None or not _lease_over(actuation, now):
                 return
-            sent = actuation.expires_at - self.policy.ttl
-            # The unique expiry tells our try among the others; gone from the queue, an early tx_ack tells it.
-            found = next((item.id for item in queue or [] if item.expires_at == actuation.expires_at), None)
-            found = found or await connection.fetchval(queries("shadows")["unmatched_of_display"], dev_eui, sent)
+            found = _of_expiry(queue, actuation.expires_at)
+            found = found or await self._unmatched(connection, dev_eui, actuation.expires_at)
             if found:
                 shadow.accepted(actuation_id, found, now, recovered=True)
                 await _match_early(connection, {found: (shadow, actuation_id)})
@@ -210,6 +225,11 @@ class Relay:
         else:
             self.counts["permanent"] += 1
             log.warning("a downlink was refused for good", code=outcome.code, error=outcome.message, **outcome.facts)
+
+
+def _of_expiry(queue: list[QueueItem] | None, expires_at: datetime) -> str | None:
+    """The queue item that has this unique expiry."""
+    return next((item.id for item in queue or [] if item.expires_at == expires_at), None)
 
 
 def _lease_over(actuation: Actuation, now: datetime) -> bool:
