@@ -1,4 +1,4 @@
-"""A stage: database, broker, a simulated ChirpStack with cars, sensors and lights, and the real program between them."""
+"""A stage: database, broker, a simulated ChirpStack with cars and lights, and the real program between them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from tests import factories
 from tests.conftest import Database
 
 SPEED = 20.0
-DEADLINE_S = 30.0
-RED, GREEN, PURPLE, ORANGE, DARK, DIM_GREEN = (
-    bytes.fromhex(code) for code in ("ff00006400", "0000ff6400", "ff00ff6400", "ff00326400", "0000000000", "000035ff00")
+DEADLINE_S = 20.0
+RED, GREEN, PURPLE, ORANGE, PINK, FLASHING_BLUE = (
+    bytes.fromhex(factories.BUSYLIGHT_CODES[state])
+    for state in ("OCCUPIED", "FREE", "RESERVED", "MAINTENANCE", "OUT_OF_ORDER", "UNKNOWN")
 )
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.sim.devices import Busylight
-from tests.acceptance.conftest import DIM_GREEN, GREEN, RED, Stage, eventually, until
+from baylight.sim.devices import DIM_GREEN, Busylight
+from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
 
 IMPATIENT = {"report_timeout": timedelta(seconds=1)}
 
