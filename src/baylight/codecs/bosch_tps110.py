@@ -18,12 +18,14 @@ The next status or heartbeat tells.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from baylight.codecs.frame import ANY_LENGTH, declared
 from baylight.codecs.registry import Reading
 from baylight.domain.state import Occupancy
-from baylight.errors import DeviceDataError
 
-_LENGTHS = {1: (1,), 2: (1, 2), 3: (17,)}
 _WITHOUT_OCCUPANCY = {4: "device_info", 5: "usage", 6: "debug", 7: "temperature_alarm"}
+_LENGTHS: dict[int, Collection[int]] = {1: (1,), 2: (1, 2), 3: (17,), **dict.fromkeys(_WITHOUT_OCCUPANCY, ANY_LENGTH)}
 _RESET_CAUSES = {1: "watchdog", 2: "power_on", 3: "system_request"}
 
 
@@ -33,19 +35,12 @@ class BoschTps110:
     name = "bosch_tps110"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        if not f_port or not data:
-            raise DeviceDataError("no_data", "the frame carries no data", f_port=f_port)
-        if f_port in _WITHOUT_OCCUPANCY:
-            return Reading(None, {"message": _WITHOUT_OCCUPANCY[f_port]})
-        lengths = _LENGTHS.get(f_port)
-        if lengths is None:
-            raise DeviceDataError("unknown_f_port", f"FPort {f_port} is not one of a TPS110", f_port=f_port)
-        if len(data) not in lengths:
-            needed = " or ".join(map(str, lengths))
-            raise DeviceDataError("bad_length", f"{len(data)} bytes on FPort {f_port}, {needed} needed", f_port=f_port)
-        if f_port == 3:
+        port = declared("TPS110", f_port, data, _LENGTHS)
+        if port in _WITHOUT_OCCUPANCY:
+            return Reading(None, {"message": _WITHOUT_OCCUPANCY[port]})
+        if port == 3:
             return _startup(data)
-        fields: dict[str, object] = {"message": "status" if f_port == 1 else "heartbeat"}
+        fields: dict[str, object] = {"message": "status" if port == 1 else "heartbeat"}
         if len(data) == 2:
             fields["temperature_c"] = int.from_bytes(data[1:], signed=True)
         return Reading(Occupancy.OCCUPIED if data[0] & 1 else Occupancy.FREE, fields)

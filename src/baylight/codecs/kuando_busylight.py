@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import struct
 
+from baylight.codecs.frame import declared
 from baylight.codecs.registry import Report
 from baylight.domain.display import Light
 from baylight.errors import DeviceDataError, InputError
@@ -39,6 +40,7 @@ from baylight.errors import DeviceDataError, InputError
 _F_PORT = 15
 _COMMANDS = frozenset({0x09, 0x10, 0x11, 0xAA, 0xBB})
 _WITHOUT_LIGHT = {3: "diagnostics", 6: "diagnostics", 8: "other", 10: "other", 19: "other", 20: "other"}
+_LENGTHS = {_F_PORT: (*_WITHOUT_LIGHT, 24, 25)}
 _STATUS = struct.Struct("<iiII5sBBB")
 _STEADY_ON = 0x64
 _MAX_MS = 2550
@@ -100,17 +102,12 @@ class KuandoBusylight:
         return code + b"\x01" if ask_report else code
 
     def decode_report(self, f_port: int | None, data: bytes) -> Report:
-        if not f_port or not data:
-            raise DeviceDataError("no_data", "the frame carries no data", f_port=f_port)
-        if f_port != _F_PORT:
-            raise DeviceDataError("unknown_f_port", f"FPort {f_port} is not one of a Busylight", f_port=f_port)
+        declared("Busylight", f_port, data, _LENGTHS)
         if len(data) in _WITHOUT_LIGHT:
             message = _WITHOUT_LIGHT[len(data)]
             if message == "diagnostics" and data[0] != 0x09:
                 raise DeviceDataError("bad_value", f"{len(data)} bytes, but no diagnostics (09)", f_port=f_port)
             return Report(None, {"message": message})
-        if len(data) not in (24, 25):
-            raise DeviceDataError("bad_length", f"{len(data)} bytes on FPort {f_port}, 24 or 25 needed", f_port=f_port)
         rssi, snr, received, sent, code, software, hardware, adr = _STATUS.unpack_from(data)
         fields: dict[str, object] = {
             "rssi_dbm": rssi,
