@@ -17,11 +17,10 @@ FPort 204, 16 bytes: answer to a configuration request; tells nothing about the 
 
 from __future__ import annotations
 
+from baylight.codecs.frame import declared
 from baylight.codecs.registry import Reading
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
-
-_LENGTHS = {102: 8, 204: 16}
 
 
 class BrowanTbms100:
@@ -31,25 +30,21 @@ class BrowanTbms100:
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
         """As `SensorCodec.decode`. `bad_value`: eight zero bytes, which the sensor sends without having measured."""
-        if not f_port or not data:
-            raise DeviceDataError("no_data", "the frame carries no data", f_port=f_port)
-        length = _LENGTHS.get(f_port)
-        if length is None:
-            raise DeviceDataError("unknown_f_port", f"FPort {f_port} is not one of a TBMS100", f_port=f_port)
-        if len(data) != length:
-            raise DeviceDataError(
-                "bad_length", f"{len(data)} bytes on FPort {f_port}, {length} are needed", f_port=f_port
-            )
-        if f_port == 204:
+        if declared("TBMS100", f_port, data, {102: (8,), 204: (16,)}) == 204:
             return Reading(None, {"message": "configuration"})
-        if not any(data):
-            raise DeviceDataError("bad_value", "all bytes are zero: nothing was measured", f_port=f_port)
-        fields: dict[str, object] = {
-            "battery_v": (25 + (data[1] & 0x0F)) / 10,
-            "temperature_c": (data[2] & 0x7F) - 32,
-            "minutes_since_event": int.from_bytes(data[3:5], "little"),
-            "event_count": int.from_bytes(data[5:8], "little"),
-        }
-        if data[1] >> 4:
-            fields["battery_pct"] = round((data[1] >> 4) * 100 / 15)
-        return Reading(Occupancy.OCCUPIED if data[0] & 1 else Occupancy.FREE, fields)
+        return Reading(Occupancy.OCCUPIED if data[0] & 1 else Occupancy.FREE, tabs_fields(data))
+
+
+def tabs_fields(data: bytes) -> dict[str, object]:
+    """Bytes 1 to 7, which all small TABS sensors share. Raises DeviceDataError `bad_value` for eight zero bytes."""
+    if not any(data):
+        raise DeviceDataError("bad_value", "all bytes are zero: nothing was measured")
+    fields: dict[str, object] = {
+        "battery_v": (25 + (data[1] & 0x0F)) / 10,
+        "temperature_c": (data[2] & 0x7F) - 32,
+        "minutes_since_event": int.from_bytes(data[3:5], "little"),
+        "event_count": int.from_bytes(data[5:8], "little"),
+    }
+    if data[1] >> 4:
+        fields["battery_pct"] = round((data[1] >> 4) * 100 / 15)
+    return fields
