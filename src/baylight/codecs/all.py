@@ -3,12 +3,53 @@
 from __future__ import annotations
 
 from baylight.codecs.bosch_tps110 import BoschTps110
+from baylight.codecs.browan_tbdw100 import BrowanTbdw100
 from baylight.codecs.browan_tbms100 import BrowanTbms100
+from baylight.codecs.dingtek_do200 import DingtekDo200
+from baylight.codecs.dragino_lds02 import DraginoLds02
+from baylight.codecs.elsys_ers import ElsysErs
+from baylight.codecs.fleximodo import Fleximodo
+from baylight.codecs.heltec import HeltecCounter, HeltecStatus
 from baylight.codecs.kuando_busylight import KuandoBusylight
+from baylight.codecs.libelium_smart_parking import LibeliumSmartParking
+from baylight.codecs.merryiot_ms10 import MerryiotMs10
+from baylight.codecs.milesight import MilesightEm310Udl, MilesightVs330, MilesightVs340, MilesightWs202
+from baylight.codecs.netvox_r602a import NetvoxR602a
+from baylight.codecs.netvox_r719a import NetvoxR719a
+from baylight.codecs.nwave_nps import NwaveNps310, NwaveNps405
+from baylight.codecs.one_byte_light import OneByteLight
+from baylight.codecs.pni_placepod import PniPlacepod
 from baylight.codecs.registry import DisplayDriver, SensorCodec
+from baylight.codecs.tekzitel_tekzipark import TekzitelTekzipark
 
-SENSOR_CODECS: tuple[SensorCodec, ...] = (BrowanTbms100(), BoschTps110())
-DISPLAY_DRIVERS: tuple[DisplayDriver, ...] = (KuandoBusylight(),)
+SENSOR_CODECS: tuple[SensorCodec, ...] = (
+    BoschTps110(),
+    BrowanTbdw100(),
+    BrowanTbms100(),
+    DingtekDo200(),
+    DraginoLds02(),
+    ElsysErs(),
+    Fleximodo(),
+    LibeliumSmartParking(2),
+    LibeliumSmartParking(3),
+    MerryiotMs10(),
+    MilesightEm310Udl(),
+    MilesightVs330(),
+    MilesightVs340(),
+    MilesightWs202(),
+    NetvoxR719a(),
+    NwaveNps310(),
+    NwaveNps405(),
+    PniPlacepod(),
+    TekzitelTekzipark(),
+)
+DISPLAY_DRIVERS: tuple[DisplayDriver, ...] = (
+    HeltecCounter(),
+    HeltecStatus(),
+    KuandoBusylight(),
+    NetvoxR602a(),
+    OneByteLight(),
+)
 
 _SENSOR_CODECS = {codec.name: codec for codec in SENSOR_CODECS}
 _DISPLAY_DRIVERS = {driver.name: driver for driver in DISPLAY_DRIVERS}
