@@ -18,38 +18,6 @@ def display_codes(display: DeviceType) -> dict[str, str]:
     return codes
 
 
-def test_the_catalogue_ships_these_types():
-    sensors = {code for code, device_type in TYPES.items() if device_type.category == "sensor"}
-    assert sensors == {
-        "bosch_tps110",
-        "browan_tbdw100",
-        "browan_tbms100",
-        "dingtek_do200",
-        "dragino_lds02",
-        "elsys_ers_desk",
-        "fleximodo",
-        "libelium_smart_parking_v2",
-        "libelium_smart_parking_v3",
-        "merryiot_ms10",
-        "milesight_em310_udl",
-        "milesight_vs330",
-        "milesight_vs340",
-        "milesight_ws202",
-        "netvox_r719a",
-        "nwave_nps310",
-        "nwave_nps405",
-        "pni_placepod",
-        "tekzitel_tekzipark",
-    }
-    assert TYPES.keys() - sensors == {
-        "heltec_counter",
-        "heltec_status",
-        "kuando_busylight",
-        "netvox_r602a",
-        "one_byte_light",
-    }
-
-
 def test_each_codec_serves_a_type():
     used = {device_type.codec for device_type in TYPES.values()}
     assert used == {codec.name for codec in (*SENSOR_CODECS, *DISPLAY_DRIVERS)}
@@ -132,13 +100,9 @@ def test_b14_each_state_has_a_code_of_its_own_unless_the_display_counts(display:
 
 def test_b14_a_display_lacks_the_codes_of_states_that_it_cannot_show():
     missing = {display.code: set(State) - display_codes(display).keys() for display in DISPLAYS}
-    assert missing == {
-        "heltec_counter": set(),
-        "heltec_status": {"MAINTENANCE", "OUT_OF_ORDER"},
-        "kuando_busylight": set(),
-        "netvox_r602a": set(State),  # a siren must not sound because somebody registered it
-        "one_byte_light": set(),
-    }
+    assert missing["heltec_status"] == {"MAINTENANCE", "OUT_OF_ORDER"}
+    assert missing["netvox_r602a"] == set(State)  # a siren must not sound because somebody registered it
+    assert not missing["kuando_busylight"] | missing["one_byte_light"] | missing["heltec_counter"]
 
 
 def test_a12_maintenance_is_orange_and_unknown_is_not_green():
