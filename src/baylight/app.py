@@ -34,6 +34,7 @@ from baylight.settings import Settings
 from baylight.store import migrate
 from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, notifications
 from baylight.store.pool import AWAY, Pool, open_pool
+from baylight.web import page
 
 log = logger("app")
 
@@ -146,6 +147,7 @@ class Program:
         registry = CollectorRegistry()
         registry.register(_Counts(self))
         api = create_app(Deps(pool, self.dsn, self.clock, self.policy, registry, self.problems))
+        api.include_router(page.router())
         listener = _listen(self.settings)
         self.http_port = listener.getsockname()[1]
         server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
@@ -182,6 +184,7 @@ class Program:
 
     async def _handle(self, messages: list[Received]) -> None:
         await self.ingest.take([_read(message) for message in messages])
+        self.relay.wake()  # sooner than the notification, which is for the other processes
 
     async def _reject(self, message: Received, error: Exception) -> None:
         """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""

@@ -214,10 +214,9 @@ class _Batch:
         if euis:
             sql = queries("ingest")
             self.sensors = {r["dev_eui"]: Sensor.of(r) for r in await connection.fetch(sql["lock_sensors"], euis)}
-            self.displays = {
-                r["dev_eui"]: DisplaySeen(id=r["id"], codec=r["codec"])
-                for r in await connection.fetch(sql["find_displays"], euis)
-            }
+            if others := [eui for eui in euis if eui not in self.sensors]:
+                found = await connection.fetch(sql["find_displays"], others)
+                self.displays = {r["dev_eui"]: DisplaySeen(id=r["id"], codec=r["codec"]) for r in found}
         for event in self.events:
             sensor = self.sensors.get(event.dev_eui)
             if sensor is not None and isinstance(event, Join | DeviceStatus):

@@ -73,12 +73,11 @@ class Reconcile:
         sql = queries("shadows")
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_reconcile"], now, MOST)]
-            free = [row["id"] for row in await connection.fetch(sql["claim_displays"], due)] if due else []
-            shadows = await shadow_store.load(connection, free, self.loop_policy)
+            shadows = await shadow_store.load(connection, due, self.loop_policy, free_only=True)
             for shadow in shadows.values():
                 shadow.due(now)
             await shadow_store.save(connection, shadows.values())
-        return len(free)
+        return len(shadows)
 
     async def reservations(self) -> int:
         """Ends reservations whose time is over."""

@@ -129,8 +129,7 @@ class Relay:
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_send"], now, CLAIM)]
-            free = [row["id"] for row in await connection.fetch(sql["claim_displays"], due)] if due else []
-            shadows = await shadow_store.load(connection, free, self.policy)
+            shadows = await shadow_store.load(connection, due, self.policy, free_only=True)
             claimed = []
             for shadow in shadows.values():
                 if actuation := shadow.take(now):

@@ -38,9 +38,15 @@ _ACTUATION_COLUMNS = [
 
 
 async def load(
-    connection: Connection, ids: Iterable[UUID], policy: LoopPolicy, serves: Mapping[UUID, UUID] | None = None
+    connection: Connection,
+    ids: Iterable[UUID],
+    policy: LoopPolicy,
+    serves: Mapping[UUID, UUID] | None = None,
+    *,
+    free_only: bool = False,
 ) -> dict[UUID, Shadow]:
-    """Shadows by display id, their rows locked in id order; unknown ids are left out.
+    """Shadows by display id, their rows locked in id order; unknown ids are left out, and with `free_only` those that
+    somebody else holds.
 
     `serves`: the spaces of displays (by display id) as far as the caller has them locked.
     """
@@ -48,8 +54,9 @@ async def load(
     if not wanted:
         return {}
     sql = queries("shadows")
-    rows = await connection.fetch(sql["lock_displays"], wanted)
+    rows = await connection.fetch(sql["lock_displays"] + (" SKIP LOCKED" if free_only else ""), wanted)
     shadows = {row["id"]: _shadow(row, policy) for row in rows}
+    wanted = list(shadows)
     for row in await connection.fetch(sql["waiting_actuations"], wanted):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
     serves = dict(serves or {})
@@ -94,7 +101,6 @@ async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
                 ]
             ),
         )
-    await connection.execute(sql["announce"])
 
 
 async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:

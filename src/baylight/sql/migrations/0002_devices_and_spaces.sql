@@ -344,3 +344,15 @@ FOR EACH ROW EXECUTE FUNCTION devices_record_lifecycle('display');
 CREATE TRIGGER display_devices_lifecycle_updated AFTER UPDATE OF lifecycle_state ON display_devices
 FOR EACH ROW WHEN (OLD.lifecycle_state IS DISTINCT FROM NEW.lifecycle_state)
 EXECUTE FUNCTION devices_record_lifecycle('display');
+
+-- Whoever watches is told that what a display must show, was sent or reports has changed.
+CREATE FUNCTION display_devices_notify() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog
+AS $$
+BEGIN
+    PERFORM pg_notify('baylight_displays', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER display_devices_announced AFTER UPDATE OF sync_status, enabled, display_codes ON display_devices
+FOR EACH STATEMENT EXECUTE FUNCTION display_devices_notify();

@@ -50,10 +50,6 @@ SELECT min(coalesce(next_attempt_at, created_at)) AS at FROM actuations WHERE st
 -- Displays that the closed loop must look at. $1 now, $2 most.
 SELECT id FROM display_devices WHERE reconcile_at <= $1 ORDER BY reconcile_at LIMIT $2;
 
--- name: claim_displays
--- Of given displays those that nobody else holds, locked. $1 ids.
-SELECT id FROM display_devices WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
-
 -- name: lost_senders
 -- Actuations whose sender never told the outcome. $1 now, $2 most.
 SELECT id, display_device_id, display_deveui, expires_at FROM actuations
@@ -140,6 +136,3 @@ WHERE e.downlink_queue_id = n.queue_id AND e.actuation_id IS NULL;
 UPDATE spaces AS s SET display_state = n.state, display_state_at = $3
 FROM unnest($1::uuid[], $2::text[]) AS n (display_id, state)
 WHERE s.id = ANY($4::uuid[]) AND s.display_device_id = n.display_id AND s.display_state IS DISTINCT FROM n.state;
-
--- name: announce
-SELECT pg_notify('baylight_displays', '');
