@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -60,9 +59,9 @@ async def test_a_page_reads_little_more_than_its_rows(pool: Pool, filled: Any, n
         "actuations_of_space": [filled.space_id, at, None if first else LAST, None, LIMIT],
         "actuations": [None if first else LAST, None, None, LIMIT],
     }
-    text = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries('history')[name]}", *arguments[name])
+    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries('history')[name]}", *arguments[name])
     table = name.removesuffix("_of_space")
-    scans = [node for node in _nodes(json.loads(text)[0]["Plan"]) if node.get("Relation Name", "").startswith(table)]
+    scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name", "").startswith(table)]
     read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
     assert scans
     assert read <= 2 * LIMIT + 10, [(node["Node Type"], node.get("Index Name"), node["Actual Rows"]) for node in scans]

@@ -129,7 +129,7 @@ class Relay:
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_send"], now, CLAIM)]
-            shadows = await shadow_store.load(connection, due, self.policy, free_only=True)
+            shadows = await shadow_store.load(connection, due, self.policy, free_only=True, to_send=True)
             claimed = []
             for shadow in shadows.values():
                 if actuation := shadow.take(now):
@@ -171,7 +171,7 @@ class Relay:
         self, connection: Connection, outcomes: list[tuple[_Claimed, str | BaylightError]]
     ) -> None:
         now = self.clock.now()
-        shadows = await shadow_store.load(connection, [c.display_id for c, _ in outcomes], self.policy)
+        shadows = await shadow_store.load(connection, [c.display_id for c, _ in outcomes], self.policy, to_send=True)
         accepted: dict[str, tuple[Shadow, UUID]] = {}
         for claimed, outcome in outcomes:
             shadow = shadows[claimed.display_id]

@@ -44,11 +44,13 @@ async def load(
     serves: Mapping[UUID, UUID] | None = None,
     *,
     free_only: bool = False,
+    to_send: bool = False,
 ) -> dict[UUID, Shadow]:
     """Shadows by display id, their rows locked in id order; unknown ids are left out, and with `free_only` those that
     somebody else holds.
 
-    `serves`: the spaces of displays (by display id) as far as the caller has them locked.
+    `serves`: the spaces of displays (by display id) as far as the caller has them locked. `to_send`: nothing new will
+    be decided, their spaces are not looked up.
     """
     wanted = sorted(set(ids))
     if not wanted:
@@ -60,7 +62,7 @@ async def load(
     for row in await connection.fetch(sql["waiting_actuations"], wanted):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
     serves = dict(serves or {})
-    if missing := [id for id in wanted if id not in serves]:
+    if not to_send and (missing := [id for id in wanted if id not in serves]):
         rows = await connection.fetch(sql["space_of_displays"], missing)
         serves |= {row["display_device_id"]: row["space_id"] for row in rows}
     for shadow in shadows.values():
