@@ -32,6 +32,10 @@ _COMMON = (
     | {bytes((0xFF, kind)): size for kind, size in (_DEVICE | _ANSWERS).items()}
     | {bytes((0xFE, kind)): size for kind, size in _ANSWERS.items()}
 )
+_VS330 = _COMMON | {b"\x02\x82": 2, b"\x03\x8e": 1, b"\x04\x8e": 1}
+_VS340 = _COMMON | {b"\x03\x00": 1}
+_WS202 = _COMMON | {b"\x03\x00": 1, b"\x04\x00": 1}
+_EM310_UDL = _COMMON | {b"\x03\x82": 2, b"\x04\x00": 1}
 _MEANING = {0: Occupancy.FREE, 1: Occupancy.OCCUPIED}
 
 
@@ -41,7 +45,7 @@ class MilesightVs330:
     name = "milesight_vs330"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        values, fields = _read("VS330", f_port, data, {b"\x02\x82": 2, b"\x03\x8e": 1, b"\x04\x8e": 1})
+        values, fields = _read("VS330", f_port, data, _VS330)
         if distance := values.get(b"\x02\x82"):
             fields["distance_mm"] = int.from_bytes(distance, "little")
         if values.get(b"\x04\x8e") == b"\x00":
@@ -55,7 +59,7 @@ class MilesightVs340:
     name = "milesight_vs340"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        values, fields = _read("VS340", f_port, data, {b"\x03\x00": 1})
+        values, fields = _read("VS340", f_port, data, _VS340)
         return Reading(_told(values, b"\x03\x00"), fields)
 
 
@@ -65,7 +69,7 @@ class MilesightWs202:
     name = "milesight_ws202"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        values, fields = _read("WS202", f_port, data, {b"\x03\x00": 1, b"\x04\x00": 1})
+        values, fields = _read("WS202", f_port, data, _WS202)
         if light := values.get(b"\x04\x00"):
             fields["bright"] = bool(light[0])
         return Reading(_told(values, b"\x03\x00"), fields)
@@ -86,7 +90,7 @@ class MilesightEm310Udl:
         self.free_above_mm = free_above_mm
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        values, fields = _read("EM310-UDL", f_port, data, {b"\x03\x82": 2, b"\x04\x00": 1})
+        values, fields = _read("EM310-UDL", f_port, data, _EM310_UDL)
         measured = values.get(b"\x03\x82")
         distance_mm = int.from_bytes(measured, "little") if measured else None
         if distance_mm is not None:
@@ -104,11 +108,11 @@ class MilesightEm310Udl:
 
 
 def _read(
-    model: str, f_port: int | None, data: bytes, own: dict[bytes, int]
+    model: str, f_port: int | None, data: bytes, sizes: dict[bytes, int]
 ) -> tuple[dict[bytes, bytes], dict[str, object]]:
     """Values by channel and type, and the fields of every Milesight sensor."""
     declared(model, f_port, data, _LENGTHS)
-    values, unread = fields_of(model, data, _COMMON | own, 2)
+    values, unread = fields_of(model, data, sizes, 2)
     fields: dict[str, object] = {}
     if _BATTERY in values:
         fields["battery_pct"] = values[_BATTERY][0]
