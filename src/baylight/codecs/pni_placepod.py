@@ -10,7 +10,7 @@ FPort 2, fields of channel, type and value, big-endian, in any order and number:
 | 37 66 | 1 | the same: keep-alive |
 | 02 67 | 2 | temperature in 0.1 °C, signed |
 | 03 02 | 2 | battery in 0.01 V |
-| 21 00, 37 00 | 1 | count of vehicles (sensors that count), at a change and as keep-alive |
+| 21 00, 37 00 | 1 | count of vehicles (sensors that count), at a change and as keep-alive; 80: rebooted, recalibrated |
 | 01 01, 1C 01, 3F 01 | 1 | answers: recalibrated, deactivated, rebooted |
 | others | 1 | the maker's own (05 00, 06 00 are common): skipped |
 
@@ -52,7 +52,7 @@ class PniPlacepod:
             elif key in _ANSWERS:
                 fields[_ANSWERS[key]] = value[0]
             elif key in _COUNTS:
-                fields["vehicle_count"] = value[0]
+                fields["rebooted" if value[0] & 0x80 else "vehicle_count"] = value[0]
             elif key == _TEMPERATURE:
                 fields["temperature_c"] = int.from_bytes(value, signed=True) / 10
             elif key == _BATTERY:
