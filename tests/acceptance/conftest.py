@@ -110,17 +110,21 @@ class Stage:
         await self.all_proven()
 
     async def all_proven(self) -> None:
-        """Every display is in sync, nothing is on its way, and each lamp itself shows what was decided."""
-        await eventually(
-            self.pool,
-            """
-            SELECT count(*) FILTER (WHERE sync_status = 'in_sync') = $1 AND NOT EXISTS (
-                SELECT 1 FROM actuations WHERE status IN ('pending', 'sending', 'queued')
-            ) FROM display_devices
-            """,
-            len(self.bays),
-        )
-        assert await self.wrong_lights() == []
+        """Waits until every display is in sync, nothing is on its way, and each lamp itself shows what is so."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            open_ends = await self.pool.fetch(
+                """
+                SELECT dev_eui, sync_status FROM display_devices WHERE sync_status <> 'in_sync'
+                UNION ALL
+                SELECT display_deveui, status FROM actuations WHERE status IN ('pending', 'sending', 'queued')
+                """
+            )
+            wrong = await self.wrong_lights() + [f"{row['dev_eui']} is {row['sync_status']}" for row in open_ends]
+            if not wrong:
+                return
+            assert time.monotonic() < deadline, wrong
+            await asyncio.sleep(0.05)
 
     async def wrong_lights(self) -> list[str]:
         """Bays that are taken for something else than they are, or whose lamp shows something else than decided."""

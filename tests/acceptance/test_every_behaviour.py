@@ -1,0 +1,106 @@
+"""All of ChirpStack's behaviours at once, on top of it duplicates, disorder and bad luck: at the end all is right."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from baylight.demo import Options, demo
+from baylight.embedded.broker import EmbeddedBroker
+from baylight.sim.behaviour import GatewayMode
+from baylight.store.pool import Pool
+from tests.acceptance.conftest import stage_on, until
+from tests.acceptance.test_processes import all_told, nothing_was_done_twice
+from tests.conftest import Database
+
+SWITCHES = (
+    "unordered_events", "emit_fields", "server_made_grpc_ids", "one_downlink_at_a_time", "txack_after_gateway_ok",
+    "silent_gateway_resends", "gateway_nack_without_id", "expiry_and_size_logs", "ack_timeout_nack", "flush_on_join",
+    "first_uplink_rule", "fcnt_reuse_after_flush", "foreign_device_unauthenticated", "txack_without_application_tags",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("by_mqtt", [False, True], ids=["gRPC", "MQTT"])
+async def test_whatever_happens_on_the_way_the_end_is_right(
+    database: Database, pool: Pool, broker: EmbeddedBroker, seed: int, by_mqtt: bool
+) -> None:
+    async with stage_on(
+        database, pool, broker, bays=8, by_mqtt=by_mqtt, traffic=600, seed=seed, duplicates=0.3, reorder_s=2.0
+    ) as stage:
+        async with stage.program():
+            await stage.begin()
+            cars = asyncio.create_task(stage.park.run())
+            for number, bay in enumerate(stage.bays):
+                await until(lambda number=number: len(stage.park.changes) > 15 * (number + 1))  # type: ignore[misc]
+                bay.light.power_cut()
+                stage.fake.set_gateway(list(GatewayMode)[number % 4], dev_eui=bay.display_eui)
+                stage.bays[number - 3].light.report()
+            for bay in stage.bays:
+                stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
+            await stage.park.quiesce()
+            cars.cancel()
+            await all_told(stage)
+            await stage.all_proven()
+            await nothing_was_done_twice(pool)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+async def test_it_depends_on_none_of_chirpstacks_habits(
+    database: Database, pool: Pool, broker: EmbeddedBroker, switch: str
+) -> None:
+    async with stage_on(database, pool, broker, bays=4, traffic=600, duplicates=0.2, **{switch: False}) as stage:
+        async with stage.program():
+            await stage.begin()
+            cars = asyncio.create_task(stage.park.run())
+            await until(lambda: len(stage.park.changes) > 30)
+            stage.bays[0].light.power_cut()
+            await stage.park.quiesce()
+            cars.cancel()
+            await all_told(stage)
+            await stage.all_proven()
+
+
+async def test_events_that_are_lost_on_the_way_leave_no_light_wrong_for_long(
+    database: Database, pool: Pool, broker: EmbeddedBroker
+) -> None:
+    """QoS 0, or a restart of ChirpStack. A sensor's next heartbeat and the next decision make it good."""
+    async with stage_on(database, pool, broker, bays=6, traffic=600, loss=0.2, seed=3) as stage:
+        async with stage.program():
+            await stage.begin()
+            cars = asyncio.create_task(stage.park.run())
+            await until(lambda: len(stage.park.changes) > 60)
+            await stage.park.quiesce()
+            cars.cancel()
+            for _ in range(6):
+                for bay in stage.bays:
+                    bay.sensor.heartbeat()
+            await stage.all_proven()
+
+
+async def test_confirmed_downlinks_come_to_an_end_too(database: Database, pool: Pool, broker: EmbeddedBroker) -> None:
+    async with stage_on(database, pool, broker, bays=2, class_c_timeout_s=10.0) as stage:
+        await pool.execute("UPDATE display_devices SET confirmed_downlinks = true")
+        async with stage.program():
+            await stage.begin()
+            bay = stage.bays[0]
+            bay.light.deaf = True
+            stage.fake.devices[bay.display_eui].last_f_cnt = 1 << 20  # its radio hears nothing either
+            await stage.park.arrive(bay.code)
+            await until(lambda: stage.fake.published["ack"] > 2)
+            bay.light.deaf = False
+            bay.light.power_cut()
+            await stage.all_proven()
+    assert await pool.fetchval(
+        "SELECT count(*) > 0 FROM actuations WHERE downlink_error = 'the device did not acknowledge it'"
+    )
+
+
+@pytest.mark.slow
+async def test_the_demo_runs_and_finds_every_light_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = await demo(Options(data_dir=tmp_path / "data", seconds=4, check=True, bays=12, speed=40))
+    told = capsys.readouterr().out
+    assert right, told
+    assert "Every light shows what it must, and no uplink is lost." in told

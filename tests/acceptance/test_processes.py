@@ -1,0 +1,268 @@
+"""What the platform does to the program: several processes, a database or a broker that goes away, orders to end."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.store import migrate
+from baylight.store.pool import Pool, open_pool
+from tests.acceptance.child import Child
+from tests.acceptance.conftest import RED, Stage, eventually, stage_on, until
+from tests.conftest import Database
+
+UPLINKS = "SELECT count(*) FROM uplinks WHERE outcome <> 'unknown_device'"
+
+
+async def all_told(stage: Stage) -> None:
+    """Every uplink that was sent is stored, once."""
+    await stage.fake.settled()
+    await eventually(stage.pool, UPLINKS, equals=stage.park.sent.distinct)
+
+
+NOT_ONCE = {
+    "a change without its one actuation": """
+        SELECT count(*) FROM state_changes AS c
+        WHERE (SELECT count(*) FROM actuations AS a WHERE a.space_id = c.space_id AND a.created_at = c."timestamp"
+               AND a.new_state = c.new_state) <> 1
+        """,
+    "a break in the chain of states": """
+        SELECT count(*) FROM (
+            SELECT previous_state, lag(new_state) OVER (PARTITION BY space_id ORDER BY id) AS before FROM state_changes
+        ) AS chain WHERE before <> previous_state
+        """,
+    "one try made twice": """
+        SELECT count(*) FROM (
+            SELECT 1 FROM actuation_events WHERE kind = 'sending' GROUP BY actuation_id, attempt HAVING count(*) > 1
+        ) AS twice
+        """,
+    "two outstanding": """
+        SELECT count(*) FROM (
+            SELECT 1 FROM actuations WHERE status IN ('sending', 'queued')
+            GROUP BY display_device_id HAVING count(*) > 1
+        ) AS two
+        """,
+    "an older command handed over after a newer one": """
+        SELECT count(*) FROM (
+            SELECT sent_at, lag(sent_at) OVER (PARTITION BY display_device_id ORDER BY created_at, id) AS before
+            FROM actuations WHERE sent_at IS NOT NULL
+        ) AS sent WHERE before > sent_at
+        """,
+}
+
+
+async def nothing_was_done_twice(pool: Pool) -> None:
+    """Each change has one actuation, no command was sent by two, none overtook a newer one."""
+    assert [what for what, sql in NOT_ONCE.items() if await pool.fetchval(sql)] == []
+
+
+async def test_two_processes_side_by_side_do_nothing_twice(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker
+) -> None:
+    async with (
+        stage_on(database, pool, mosquitto, bays=12, traffic=600, duplicates=0.3) as stage,
+        AsyncExitStack() as both,
+    ):
+        programs = [
+            await both.enter_async_context(stage.program(mqtt_client_id=f"b{n}", mqtt_share_group="baylight"))
+            for n in (1, 2)
+        ]
+        await stage.begin()
+        cars = asyncio.create_task(stage.park.run())
+        await until(lambda: len(stage.park.changes) > 150)
+        await stage.park.quiesce()
+        cars.cancel()
+        await all_told(stage)
+        await stage.all_proven()
+        await nothing_was_done_twice(pool)
+        shares = [program.ingest.counts["uplink", "state_changed"] for program in programs]
+        assert min(shares) > 20, f"one of them did all the work: {shares}"
+        sent = sum(program.relay.counts["accepted"] for program in programs)
+        assert sent == len(stage.fake.accepted)
+
+
+async def test_a_rolling_restart_under_traffic_loses_nothing(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker
+) -> None:
+    """The broker keeps the share of the one that restarts."""
+    shared = {"mqtt_share_group": "baylight"}
+    async with (
+        stage_on(database, pool, mosquitto, bays=6, traffic=600) as stage,
+        stage.program(mqtt_client_id="b1", **shared),
+    ):
+        async with stage.program(mqtt_client_id="b2", **shared):
+            await stage.begin()
+            cars = asyncio.create_task(stage.park.run())
+            await until(lambda: len(stage.park.changes) > 30)
+        await until(lambda: len(stage.park.changes) > 60)
+        async with stage.program(mqtt_client_id="b2", **shared):
+            await stage.park.quiesce()
+            cars.cancel()
+            await all_told(stage)
+            await stage.all_proven()
+            await nothing_was_done_twice(pool)
+
+
+def a_place() -> Path:
+    """Not below pytest's own directory: that is closed to PostgreSQL's account if root runs us."""
+    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
+    directory.chmod(0o711)
+    return directory
+
+
+@pytest.fixture
+async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
+    """A server that the test may stop: the others share theirs."""
+    postgres = EmbeddedPostgres(a_place())
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        await postgres.stop()
+        postgres.delete()
+
+
+async def test_b5_a_database_that_restarts_is_waited_for_and_loses_nothing(
+    own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
+) -> None:
+    dsn = own_postgres.dsn()
+    await migrate.upgrade(dsn)
+    pool = await open_pool(dsn, size=2)
+    async with stage_on(Database(dsn), pool, mosquitto, bays=6, traffic=600) as stage:
+        with capture_logs() as logs:
+            async with stage.program() as program:
+                await stage.begin()
+                cars = asyncio.create_task(stage.park.run())
+                await until(lambda: len(stage.park.changes) > 20)
+                await own_postgres.stop()
+                await until(lambda: "database" in program.problems())
+                await until(lambda: len(stage.park.changes) > 40)
+                await own_postgres.start()
+                await until(lambda: program.problems() == {})
+                await until(lambda: len(stage.park.changes) > 60)
+                await stage.park.quiesce()
+                cars.cancel()
+                await all_told(stage)
+                await stage.all_proven()
+                await nothing_was_done_twice(pool)
+    told = [line for line in logs if "the database is in trouble" in line["event"]]
+    assert 1 <= len(told) <= 2, "told once by each part that needs it"
+    pool.terminate()
+
+
+async def test_b5_what_was_not_stored_is_not_acknowledged(
+    own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
+) -> None:
+    """A car comes while the database is away, then the program ends: the next one hears of the car."""
+    dsn = own_postgres.dsn()
+    await migrate.upgrade(dsn)
+    pool = await open_pool(dsn, size=2)
+    async with stage_on(Database(dsn), pool, mosquitto) as stage:
+        bay = stage.bays[0]
+        async with stage.program() as program:
+            await stage.begin()
+            await own_postgres.stop()
+            await stage.park.arrive(bay.code)
+            await stage.fake.settled()
+            await until(lambda: "database" in program.problems())
+        await own_postgres.start()
+        async with stage.program():
+            await stage.shows(bay, RED)
+            await all_told(stage)
+            await stage.all_proven()
+    pool.terminate()
+
+
+async def test_a_program_that_starts_before_its_database_waits_for_it(
+    own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
+) -> None:
+    dsn = own_postgres.dsn()
+    await migrate.upgrade(dsn)
+    pool = await open_pool(dsn, size=2)
+    async with stage_on(Database(dsn), pool, mosquitto) as stage:
+        await own_postgres.stop()
+        entering = stage.program()
+        began = asyncio.create_task(entering.__aenter__())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(began), 1.5)
+        await own_postgres.start()
+        await began
+        await stage.begin()
+        await entering.__aexit__(None, None, None)
+    pool.terminate()
+
+
+async def test_a_broker_that_is_killed_is_waited_for_told_once_and_loses_no_car(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker
+) -> None:
+    async with stage_on(database, pool, mosquitto, bays=6) as stage:
+        with capture_logs() as logs:
+            async with stage.program() as program:
+                await stage.begin()
+                for bay in stage.bays[:3]:
+                    await stage.park.arrive(bay.code)
+                await stage.all_proven()
+                mosquitto.kill()
+                await until(lambda: "broker" in program.problems())
+                for bay in stage.bays[3:]:
+                    await stage.park.arrive(bay.code)  # the simulated ChirpStack keeps them, as the real one does
+                mosquitto.start()
+                await until(lambda: program.problems() == {})
+                for bay in stage.bays[3:]:
+                    await stage.shows(bay, RED)
+                await all_told(stage)
+                await stage.all_proven()
+    events = [line["event"] for line in logs]
+    assert (events.count("broker_away"), events.count("broker_back")) == (1, 1)
+
+
+async def test_cars_that_come_while_no_program_runs_are_heard_of_at_the_next_start(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker
+) -> None:
+    async with stage_on(database, pool, mosquitto) as stage:
+        async with stage.program():
+            await stage.begin()
+        for bay in stage.bays:
+            await stage.park.arrive(bay.code)
+        await stage.fake.settled()
+        async with stage.program():
+            for bay in stage.bays:
+                await stage.shows(bay, RED)
+            await all_told(stage)
+            await stage.all_proven()
+
+
+async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
+    database: Database, pool: Pool, broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    async with stage_on(database, pool, broker, bays=6, traffic=600) as stage:
+        children = [Child(stage.settings(), tmp_path / "log") for _ in range(2)]
+        try:
+            children[0].go()
+            await eventually(pool, "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'baylight' "
+                                   "AND query LIKE 'LISTEN%'")  # fmt: skip
+            for bay in stage.bays:
+                bay.sensor.heartbeat()
+            cars = asyncio.create_task(stage.park.run())
+            await until(lambda: len(stage.park.changes) > 40)
+            code = await asyncio.to_thread(children[0].terminate)
+            assert code == 0
+            assert await pool.fetchval("SELECT count(*) FROM actuations WHERE status = 'sending'") == 0
+            children[1].go()
+            await stage.park.quiesce()
+            cars.cancel()
+            await eventually(pool, "SELECT count(*) = 6 FROM display_devices WHERE sync_status = 'in_sync'")
+            await stage.all_proven()
+            await all_told(stage)
+        finally:
+            for child in children:
+                child.kill()
+    assert "Traceback" not in await asyncio.to_thread((tmp_path / "log").read_text)
