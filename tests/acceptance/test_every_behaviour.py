@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,57 +28,62 @@ SWITCHES = (
 async def test_whatever_happens_on_the_way_the_end_is_right(
     database: Database, pool: Pool, broker: EmbeddedBroker, seed: int, by_mqtt: bool
 ) -> None:
-    async with stage_on(
-        database, pool, broker, bays=8, by_mqtt=by_mqtt, traffic=600, seed=seed, duplicates=0.3, reorder_s=2.0
-    ) as stage:
-        async with stage.program():
-            await stage.begin()
-            cars = asyncio.create_task(stage.park.run())
-            for number, bay in enumerate(stage.bays):
-                await until(lambda number=number: len(stage.park.changes) > 15 * (number + 1))  # type: ignore[misc]
-                bay.light.power_cut()
-                stage.fake.set_gateway(list(GatewayMode)[number % 4], dev_eui=bay.display_eui)
-                stage.bays[number - 3].light.report()
-            for bay in stage.bays:
-                stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
-            await stage.park.quiesce()
-            cars.cancel()
-            await all_told(stage)
-            await stage.all_proven()
-            await nothing_was_done_twice(pool)
+    async with (
+        stage_on(
+            database, pool, broker, bays=8, by_mqtt=by_mqtt, traffic=600, seed=seed, duplicates=0.3, reorder_s=2.0
+        ) as stage,
+        stage.program(),
+    ):
+        await stage.begin()
+        cars = asyncio.create_task(stage.park.run())
+        for number, bay in enumerate(stage.bays):
+            await until(lambda number=number: len(stage.park.changes) > 15 * (number + 1))  # type: ignore[misc]
+            bay.light.power_cut()
+            stage.fake.set_gateway(list(GatewayMode)[number % 4], dev_eui=bay.display_eui)
+            stage.bays[number - 3].light.report()
+        for bay in stage.bays:
+            stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
+        await stage.park.quiesce()
+        cars.cancel()
+        await all_told(stage)
+        await stage.all_proven()
+        await nothing_was_done_twice(pool)
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
 async def test_it_depends_on_none_of_chirpstacks_habits(
     database: Database, pool: Pool, broker: EmbeddedBroker, switch: str
 ) -> None:
-    async with stage_on(database, pool, broker, bays=4, traffic=600, duplicates=0.2, **{switch: False}) as stage:
-        async with stage.program():
-            await stage.begin()
-            cars = asyncio.create_task(stage.park.run())
-            await until(lambda: len(stage.park.changes) > 30)
-            stage.bays[0].light.power_cut()
-            await stage.park.quiesce()
-            cars.cancel()
-            await all_told(stage)
-            await stage.all_proven()
+    async with (
+        stage_on(database, pool, broker, bays=4, traffic=600, duplicates=0.2, **{switch: False}) as stage,
+        stage.program(),
+    ):
+        await stage.begin()
+        cars = asyncio.create_task(stage.park.run())
+        await until(lambda: len(stage.park.changes) > 15)
+        stage.bays[0].light.power_cut()
+        await stage.park.quiesce()
+        cars.cancel()
+        await all_told(stage)
+        await stage.all_proven()
 
 
 async def test_events_that_are_lost_on_the_way_leave_no_light_wrong_for_long(
     database: Database, pool: Pool, broker: EmbeddedBroker
 ) -> None:
     """QoS 0, or a restart of ChirpStack. A sensor's next heartbeat and the next decision make it good."""
-    async with stage_on(database, pool, broker, bays=6, traffic=600, loss=0.2, seed=3) as stage:
-        async with stage.program():
-            await stage.begin()
-            cars = asyncio.create_task(stage.park.run())
-            await until(lambda: len(stage.park.changes) > 60)
-            await stage.park.quiesce()
-            cars.cancel()
-            for _ in range(6):
-                for bay in stage.bays:
-                    bay.sensor.heartbeat()
-            await stage.all_proven()
+    async with (
+        stage_on(database, pool, broker, bays=6, traffic=600, loss=0.2, seed=3) as stage,
+        stage.program(loop={"report_timeout": timedelta(seconds=2)}),
+    ):
+        cars = asyncio.create_task(stage.park.run())
+        await until(lambda: len(stage.park.changes) > 60)
+        await stage.park.quiesce()
+        cars.cancel()
+        for _ in range(8):
+            for bay in stage.bays:
+                bay.sensor.heartbeat()
+        await stage.all_proven()
 
 
 async def test_confirmed_downlinks_come_to_an_end_too(database: Database, pool: Pool, broker: EmbeddedBroker) -> None:

@@ -1,0 +1,68 @@
+"""The program is killed again and again while cars come and go: nothing is lost, nothing done twice, no light wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from baylight.embedded.broker import MosquittoBroker
+from baylight.store.pool import Pool
+from tests.acceptance.child import Child
+from tests.acceptance.conftest import Stage, eventually, stage_on
+from tests.acceptance.test_processes import all_told, nothing_was_done_twice
+from tests.conftest import Database
+
+KILLS = 50
+SHORTEST_S, LONGEST_S = 0.2, 1.5
+SUBSCRIBED = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'baylight' AND query LIKE 'LISTEN%'"
+
+
+async def killed_again_and_again(stage: Stage, output: Path, chance: random.Random) -> Child:
+    """The last child, which lives on. The next one always stands by, its imports done."""
+    running, standing_by = Child(stage.settings(), output), Child(stage.settings(), output)
+    running.go()
+    await eventually(stage.pool, SUBSCRIBED)
+    for bay in stage.bays:
+        bay.sensor.heartbeat()
+    try:
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(SHORTEST_S, LONGEST_S))
+            await asyncio.to_thread(running.kill)
+            standing_by.go()
+            running, standing_by = standing_by, Child(stage.settings(), output)
+        return running
+    except BaseException:
+        running.kill()
+        raise
+    finally:
+        standing_by.kill()
+
+
+@pytest.mark.slow
+async def test_a_program_that_is_killed_fifty_times_loses_nothing_and_shows_no_wrong_light(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker, tmp_path: Path
+) -> None:
+    output = tmp_path / "log"
+    async with stage_on(database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7) as stage:
+        cars = asyncio.create_task(stage.park.run())
+        last = await killed_again_and_again(stage, output, random.Random(7))
+        try:
+            await stage.park.quiesce()
+            cars.cancel()
+            await all_told(stage)
+            await stage.all_proven()
+        finally:
+            last.kill()
+        assert len(stage.park.changes) > 500
+        await nothing_was_done_twice(pool)
+        assert await pool.fetchval("SELECT count(*) FROM uplinks") == await pool.fetchval(
+            "SELECT count(DISTINCT deduplication_id) FROM uplinks"
+        ), "an uplink was counted twice"
+        assert await pool.fetchval("SELECT count(*) > 0 FROM actuation_events WHERE kind IN ('recovered', 'retry')"), (
+            "no kill fell between a claim and its outcome: it proves less than it should"
+        )
+        assert await pool.fetchval("SELECT count(*) FROM rejected_messages") == 0
+    assert "Traceback" not in await asyncio.to_thread(output.read_text)
