@@ -8,14 +8,15 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 
+from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.embedded.postgres import EmbeddedPostgres
 from baylight.services import catalogue
 from baylight.sim.events import APPLICATION, device_info, event_topic, up_event
@@ -23,6 +24,7 @@ from baylight.store import migrate
 from baylight.store.pool import prepare
 
 TEMPLATE = "bench_template"
+Broker = EmbeddedBroker | MosquittoBroker
 _FILL = """
 INSERT INTO sensor_devices (dev_eui, device_type, dev_addr, application_id, occupancy, occupancy_at)
 SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 'FREE',
@@ -131,6 +133,20 @@ async def server(spaces: int) -> AsyncIterator[Server]:
     finally:
         await postgres.stop()
         postgres.delete()
+
+
+@contextmanager
+def broker() -> Iterator[Broker]:
+    """Mosquitto where it is installed, as sites have it; else the embedded one, which hands out 200 at a time."""
+    if find_mosquitto() is None:
+        running: Broker = EmbeddedBroker()
+    else:
+        running = MosquittoBroker(Path(tempfile.mkdtemp(prefix="bl-bench-broker-")))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
 
 
 async def check(dsn: str, sent: Uplinks) -> None:

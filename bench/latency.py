@@ -24,7 +24,6 @@ from gmqtt import Client
 from baylight.app import SystemClock
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui, uuid7
-from baylight.embedded.broker import EmbeddedBroker
 from baylight.lns.chirpstack_commands import ChirpStackGrpc
 from baylight.protocol import chirpstack_pb2 as pb
 from bench import ground
@@ -63,13 +62,13 @@ class NetworkServer:
         return pb.EnqueueDeviceQueueItemResponse(id=str(uuid7(SystemClock().now())))
 
 
-async def publisher(broker: EmbeddedBroker, name: str) -> Client:
+async def publisher(broker: ground.Broker, name: str) -> Client:
     client = Client(name)
     await client.connect(broker.host, broker.port)
     return client
 
 
-async def measure(dsn: str, broker: EmbeddedBroker, server: NetworkServer, count: int) -> list[float]:
+async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count: int) -> list[float]:
     """Seconds from publishing to the enqueue call, of `count` uplinks that each change another space."""
     client = await publisher(broker, "bench-publisher")
     environment = os.environ | {
@@ -114,7 +113,7 @@ async def _warm_up(client: Client, server: NetworkServer) -> None:
     server.taken.clear()
 
 
-async def floor(dsn: str, broker: EmbeddedBroker, server: NetworkServer, count: int) -> list[float]:
+async def floor(dsn: str, broker: ground.Broker, server: NetworkServer, count: int) -> list[float]:
     client, hearer = await publisher(broker, "bench-floor"), Client("bench-hearer")
     heard: asyncio.Queue[float] = asyncio.Queue()
     hearer.on_message = lambda *_: heard.put_nowait(time.perf_counter()) or 0
@@ -147,16 +146,15 @@ def display(sensor: str) -> str:
 
 
 async def run(count: int) -> tuple[list[float], list[float]]:
-    broker, server = EmbeddedBroker(), NetworkServer()
-    broker.start()
+    server = NetworkServer()
     await server.start()
     try:
-        async with ground.server(SPACES) as database, database.copy() as dsn:
-            bottom = await floor(dsn, broker, server, min(count, 500))
-            return await measure(dsn, broker, server, count), bottom
+        with ground.broker() as broker:
+            async with ground.server(SPACES) as database, database.copy() as dsn:
+                bottom = await floor(dsn, broker, server, min(count, 500))
+                return await measure(dsn, broker, server, count), bottom
     finally:
         await server.stop()
-        broker.stop()
 
 
 def main() -> None:

@@ -9,9 +9,16 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from baylight.store.pool import Pool
+import asyncpg
+
+from baylight.store.pool import Pool, prepare
 
 TASKS = 10
+
+
+async def open_pool(dsn: str) -> Pool:
+    """asyncpg's pool as it comes."""
+    return await asyncpg.create_pool(dsn, min_size=TASKS, max_size=TASKS, init=prepare)
 
 
 async def take_uplink(pool: Pool, payload: bytes) -> None:

@@ -9,9 +9,9 @@ from uuid import UUID
 from baylight.domain.ids import DevEui
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Uplink:
-    """A data uplink.
+    """A data uplink. (A value; not frozen, because very many are made.)
 
     `observed_at`: the event's own time, equal in every redelivery; it may run minutes ahead (a gateway without GPS).
     `network_at`: the network server's clock at arrival (ChirpStack `nsTime`), None if it tells none; order and age

@@ -1,4 +1,8 @@
-"""States, and the decision: what a space's light must show, and why. Pure: `now` is an argument."""
+"""States, and the decision: what a space's light must show, and why. Pure: `now` is an argument.
+
+SensorView, Inputs, Considered and Decision are values that nobody changes; they are made for each uplink, and frozen
+ones take three times as long to make.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +66,7 @@ class Booking:
     end_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SensorView:
     """What is known of the sensor of a space.
 
@@ -77,7 +81,7 @@ class SensorView:
     damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inputs:
     """Everything that the decision for one space rests on."""
 
@@ -100,7 +104,7 @@ class Policy:
     reserved_hides_occupied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Considered:
     """A rule that was looked at: what it would have shown (None: it did not apply), and its fact in short."""
 
@@ -109,7 +113,7 @@ class Considered:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """`cause`: id of the override or reservation that won. `next_change_at`: when time alone could change it."""
 

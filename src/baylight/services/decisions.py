@@ -36,7 +36,7 @@ _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_
 _OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """One row of `state_changes`."""
 

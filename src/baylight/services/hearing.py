@@ -184,9 +184,11 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
             arrival.outcome = "device_disabled"
         return False
     arrival.reading, arrival.occupancy = reading.fields, reading.occupancy
-    battery_v = reading.fields.get("battery_v")
+    battery_v, battery_pct = reading.fields.get("battery_v"), reading.fields.get("battery_pct")
     if isinstance(battery_v, int | float):
         sensor.battery_v = float(battery_v)
+    if isinstance(battery_pct, int | float):
+        sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
     if not sensor.usable:
         arrival.outcome = "device_disabled"
         return False

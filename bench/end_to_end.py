@@ -1,0 +1,109 @@
+"""From MQTT publish (QoS 1) to committed and acknowledged: publisher, broker and database on the same cores."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import uuid
+
+from gmqtt import Client
+
+from baylight.app import SystemClock
+from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.state import Policy
+from baylight.lns.chirpstack_events import parse
+from baylight.lns.mqtt import MqttConsumer, Received
+from baylight.services.ingest import Ingest
+from baylight.store.pool import open_pool
+from bench import ground, proposal
+
+TOPIC = "application/+/device/+/event/+"
+
+
+async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int, spaces: int) -> float:
+    """Seconds from the first publish to the last commit."""
+    pool = await open_pool(dsn)
+    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+    done = asyncio.Event()
+    taken = 0
+
+    async def handle(messages: list[Received]) -> None:
+        nonlocal taken
+        await ingest.take([parse(message.topic, message.payload) for message in messages])
+        taken += len(messages)
+        if taken >= len(sent.messages):
+            done.set()
+
+    async def reject(message: Received, error: Exception) -> None:
+        raise error
+
+    consumer = MqttConsumer(
+        host=broker.host,
+        port=broker.port,
+        client_id=f"bench-{uuid.uuid4().hex}",
+        topic=TOPIC,
+        handle=handle,
+        reject=reject,
+        session_expiry_s=60,
+    )
+    running = asyncio.create_task(consumer.run())
+    while not consumer.connected:  # noqa: ASYNC110 (it has no event to wait for)
+        await asyncio.sleep(0.05)
+    process, began = await _publisher(broker, len(sent.messages), spaces, seed)
+    await done.wait()
+    took = time.time() - began
+    await process.wait()
+    await consumer.stop()
+    await running
+    await pool.close()
+    return took
+
+
+async def proposed(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int, spaces: int) -> float:
+    """The proposal's code behind a subscriber, proposal.TASKS uplinks at a time."""
+    pool = await proposal.open_pool(dsn)
+    done = asyncio.Event()
+    lanes: list[asyncio.Queue[bytes]] = [asyncio.Queue() for _ in range(proposal.TASKS)]
+    taken = 0
+
+    async def work(lane: asyncio.Queue[bytes]) -> None:
+        nonlocal taken
+        while True:
+            await proposal.take_uplink(pool, await lane.get())
+            taken += 1
+            if taken >= len(sent.messages):
+                done.set()
+
+    def heard(_: Client, topic: str, payload: bytes, *__: object) -> int:
+        lanes[hash(topic) % len(lanes)].put_nowait(payload)
+        return 0
+
+    client = Client(f"bench-{uuid.uuid4().hex}")
+    client.on_message = heard
+    subscribed = asyncio.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    await client.connect(broker.host, broker.port)
+    client.subscribe(TOPIC, qos=1)
+    await subscribed.wait()
+    workers = [asyncio.create_task(work(lane)) for lane in lanes]
+    process, began = await _publisher(broker, len(sent.messages), spaces, seed)
+    await done.wait()
+    took = time.time() - began
+    await process.wait()
+    for worker in workers:
+        worker.cancel()
+    await client.disconnect()
+    await pool.close()
+    return took
+
+
+async def _publisher(
+    broker: ground.Broker, count: int, spaces: int, seed: int
+) -> tuple[asyncio.subprocess.Process, float]:
+    numbers = [str(n) for n in (broker.port, count, spaces, seed)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.publisher", broker.host, *numbers, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    return process, float(await process.stdout.readline())
