@@ -70,7 +70,9 @@ async def demo(options: Options) -> bool:
         if stopping.is_set():
             return True
         _say(f"\n  Live page:  http://127.0.0.1:{garage.program.http_port}/#key={garage.key}")
-        _say(f"  API key:    {garage.key}\n")
+        _say(f"  API key:    {garage.key}")
+        _say(f"  Database:   {garage.dsn}")
+        _say(f"  Ask it:     BAYLIGHT_DATABASE_URL='{garage.dsn}' baylight why {garage.park.bays[0].code}\n")
         _say("Cars come and go." + ("" if options.seconds else " Ctrl-C ends it."))
         cars = asyncio.create_task(garage.park.run())
         try:
@@ -146,6 +148,7 @@ async def _running(
             await asyncio.sleep(0.05)
         fake.power_on()
         for bay in park.bays:
+            bay.light.power_cut()  # plugged in: it joins, and is dim green until it is told better
             bay.sensor.heartbeat()  # as an installer wakes each sensor to see that it is heard
         yield program, running
     finally:
@@ -224,7 +227,9 @@ async def _report(garage: _Garage) -> bool:
     _say("  actuations         " + ", ".join(f"{r['n']} {r['status']}" for r in statuses))
     _say(f"  displays in sync   {row['in_sync']} of {row['displays']}")
     if times:
-        _say(f"  car to light       median {statistics.median(times):.2f} s, longest {max(times):.2f} s")
+        _say(
+            f"  car to light       median {statistics.median(times):.2f} s, longest {max(times):.2f} s (sped up radio)"
+        )
     for line in wrong:
         _say(f"  WRONG LIGHT        {line}")
     _say("Every light shows what it must, and no uplink is lost." if done else "NOT as it must be.")
