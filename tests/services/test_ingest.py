@@ -257,3 +257,13 @@ async def test_events_about_downlinks_of_strangers_change_nothing(pool: Pool, in
         ])  # fmt: skip
     assert await pool.fetchval("SELECT count(*) FROM actuations") == 0
     assert await pool.fetchval("SELECT count(*) FROM actuation_events WHERE actuation_id IS NULL") == 4
+
+
+async def test_a_partition_that_retention_dropped_is_made_again(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    old = T0 - timedelta(days=300)
+    await ingest.take([uplink(bay.sensor_eui, old, network_at=clock.now())])
+    await pool.execute("DROP TABLE uplinks_y2025m05")
+    await ingest.take([uplink(bay.sensor_eui, old, network_at=clock.tick(1))])
+    assert await pool.fetchval("SELECT count(*) FROM uplinks_y2025m05") == 1
+    assert await pool.fetchval("SELECT count(*) FROM uplinks_default") == 0

@@ -31,6 +31,7 @@ Message = Event | Ignored | Rejected
 
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=2)
 """How far an event's own time may lie in the past and in the future; gateways without GPS run minutes ahead (B19)."""
+REMEMBERED = timedelta(days=20)
 KEPT_PAYLOAD = 4096
 HALVED_FROM = 100
 GATEWAY_EVERY = timedelta(minutes=1)
@@ -68,9 +69,13 @@ class Ingest:
             await self._ensure_partitions(batch)
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._store(connection, batch)
-        except (*RETRY, asyncpg.UniqueViolationError) as error:
-            # A copy of an uplink that another process stored at the same moment: the next try finds it.
+        except RETRY as error:
             raise TransientError("batch_not_stored", f"the batch could not be stored: {error}") from error
+        except asyncpg.UniqueViolationError as error:
+            if not str(error.table_name).startswith("uplinks"):
+                raise
+            # A copy of an uplink that another process stored at the same moment: the next try finds it.
+            raise TransientError("uplink_stored_meanwhile", str(error), retry_after_s=0.01) from error
         self.counts.update(batch.counts)
         log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
         await self._see_gateways(batch)
@@ -108,7 +113,8 @@ class Ingest:
         months = {(a.observed_at.year, a.observed_at.month): a.observed_at for a in batch.arrivals}
         for month in months.keys() - self._months:
             await self._pool.execute(queries("ingest")["ensure_partition"], "uplinks", months[month])
-            self._months.add(month)
+            if batch.now - months[month] < REMEMBERED:  # an older one may be dropped by retention
+                self._months.add(month)
 
     async def _see_gateways(self, batch: _Batch) -> None:
         """Outside the batch's transaction: rows that every batch would wait for, and that nothing depends on."""
