@@ -1,13 +1,13 @@
-"""`baylight serve` in a process of its own, with short times; it begins when a line comes on standard input, so that
-its imports are over by then."""
+"""`baylight serve` in a process of its own, with short times. It says when its imports are done, and begins when it is
+told to."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,6 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from baylight import app, log
-from baylight.embedded.account import ends_with_parent
 from baylight.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,21 +30,28 @@ class Child:
             for name, value in settings.model_dump().items()
             if value is not None
         }
+        self.output = output
         with output.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.acceptance.child"],
                 cwd=ROOT,
                 env=_environment(shown),
                 stdin=subprocess.PIPE,
-                stdout=file,
+                stdout=subprocess.PIPE,
                 stderr=file,
-                preexec_fn=ends_with_parent(signal.SIGKILL),
             )
 
     def go(self) -> None:
+        """Blocks until its imports are done; what it does from then on is run."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"
         self.process.stdin.write(b"go\n")
         self.process.stdin.flush()
+
+    def connected(self) -> bool:
+        """Whether it, or one before it with the same output, has subscribed at the broker."""
+        return b"broker_connected" in self.output.read_bytes()
 
     def kill(self) -> None:
         """SIGKILL. Idempotent."""
@@ -58,14 +64,21 @@ class Child:
         return self.end()
 
     def end(self) -> int:
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        return self.process.wait(30)
+        code = self.process.wait(30)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BAYLIGHT_")}
     return kept | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONWARNINGS": "ignore"} | dict(more)
+
+
+def end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 def main() -> None:
@@ -77,7 +90,9 @@ def main() -> None:
     app.loop_policy_of = impatient
     settings = Settings()
     log.configure(level=settings.log_level)
+    print("ready", flush=True)
     if sys.stdin.readline():
+        threading.Thread(target=end_with_parent, daemon=True).start()
         asyncio.run(app.serve(settings))
 
 

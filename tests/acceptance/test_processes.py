@@ -253,9 +253,8 @@ async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
     async with stage_on(database, pool, broker, bays=6, traffic=600) as stage:
         children = [Child(stage.settings(), tmp_path / "log") for _ in range(2)]
         try:
-            children[0].go()
-            await eventually(pool, "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'baylight' "
-                                   "AND query LIKE 'LISTEN%'")  # fmt: skip
+            await asyncio.to_thread(children[0].go)
+            await until(children[0].connected)
             for bay in stage.bays:
                 bay.sensor.heartbeat()
             cars = asyncio.create_task(stage.park.run())
@@ -263,7 +262,7 @@ async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
             code = await asyncio.to_thread(children[0].terminate)
             assert code == 0
             assert await pool.fetchval("SELECT count(*) FROM actuations WHERE status = 'sending'") == 0
-            children[1].go()
+            await asyncio.to_thread(children[1].go)
             await stage.park.quiesce()
             cars.cancel()
             await eventually(pool, "SELECT count(*) = 6 FROM display_devices WHERE sync_status = 'in_sync'")
