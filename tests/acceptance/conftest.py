@@ -175,14 +175,16 @@ async def stage_on(
     speed: float = SPEED,
     traffic: float = SPEED,
     seed: int = 1,
+    power_on: bool = True,
     **behaviour: Any,
 ) -> AsyncIterator[Stage]:
-    """`traffic`: how much faster than in life cars come and go."""
+    """`traffic`: how much faster than in life cars come and go. `power_on` False: the devices wait for
+    `fake.power_on()`, for a broker keeps nothing for a client that it never saw."""
     fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=speed, **behaviour), seed=seed)
     park = CarPark(fake, floors=1, bays=bays, seed=seed, speed=traffic)
     stage = Stage(pool, database.dsn, broker, fake, park, by_mqtt)
     await stage.register()
-    await fake.start()
+    await fake.start(power_on=power_on)
     try:
         yield stage
     finally:

@@ -24,7 +24,8 @@ async def killed_again_and_again(stage: Stage, output: Path, chance: random.Rand
     running, standing_by = Child(stage.settings(), output), Child(stage.settings(), output)
     try:
         await asyncio.to_thread(running.go)
-        await until(running.connected)  # a broker keeps nothing for a client that it never saw
+        await until(running.connected)
+        stage.fake.power_on()
         for bay in stage.bays:
             bay.sensor.heartbeat()
         cars = asyncio.create_task(stage.park.run())
@@ -48,7 +49,9 @@ async def test_a_program_that_is_killed_fifty_times_loses_nothing_and_shows_no_w
     database: Database, pool: Pool, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
     output = tmp_path / "log"
-    async with stage_on(database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7) as stage:
+    async with stage_on(
+        database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7, power_on=False
+    ) as stage:
         last = await killed_again_and_again(stage, output, random.Random(7))
         try:
             await all_told(stage)
