@@ -1,0 +1,133 @@
+"""The parts of the reference that follow from the code. `python -m tests.docs.generated` writes them anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+from fastapi import routing
+from fastapi.dependencies.models import Dependant
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from baylight.api import deps
+from baylight.api.app import create_app
+from baylight.cli import app as command_line
+from baylight.domain.downlink import TRANSITIONS
+from baylight.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def settings() -> str:
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "none" if field.default is None else f"`{str(field.default).lower()}`"
+        rows.append(f"| `BAYLIGHT_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command as its words, without `baylight`; groups left out."""
+
+    def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
+        if hasattr(command, "commands"):
+            for name, part in command.commands.items():
+                yield from below((*words, name), part)
+        else:
+            yield words
+
+    return list(below((), typer.main.get_command(command_line)))
+
+
+def cli() -> str:
+    parts = []
+    for words in commands():
+        told = CliRunner().invoke(command_line, [*words, "--help"], prog_name="baylight", terminal_width=100)
+        text = "\n".join(line for line in told.output.splitlines() if "--help" not in line).strip()
+        parts.append(f"## baylight {' '.join(words)}\n\n```text\n{text.removesuffix('Options:').strip()}\n```")
+    return "\n\n".join(parts)
+
+
+def routes() -> str:
+    app = create_app(deps.Deps(cast(Any, None), "", cast(Any, None), cast(Any, None), CollectorRegistry(), dict))
+    scopes = {deps.read: "read", deps.write: "write", deps.admin: "admin"}
+    rows = ["| | path | scope | what it does |", "|---|---|---|---|"]
+    # Later versions of FastAPI keep an included router as one route of its own.
+    for place in getattr(routing, "iter_route_contexts", iter)(app.routes):
+        route: routing.APIRoute = getattr(place, "route", place)
+        needed = [scopes[call] for call in _calls(route.dependant) if call in scopes]
+        text = " ".join((route.description or route.name.replace("_", " ")).split())
+        for method in sorted(place.methods):
+            rows.append(f"| {method} | `{place.path}` | {needed[0] if needed else 'none'} | {text} |")
+    return "\n".join(rows)
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for part in dependant.dependencies:
+        yield part.call
+        yield from _calls(part)
+
+
+def problems() -> str:
+    """Codes of the errors in the code that answer a request, with the status that they have."""
+    found: dict[str, str] = {}
+    statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
+    source = ROOT / "src" / "baylight"
+    files = [*(source / "services").glob("*.py"), *(source / "store").glob("*.py"), *(source / "api").glob("*.py")]
+    files += [*(source / "domain").glob("*.py"), *(source / "codecs").glob("*.py")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        for error, code in re.findall(r'\b(InputError|NotFoundError|ConflictError)\(\s*"([a-z0-9_]+)"', text):
+            found[code] = statuses[error]
+        for status, code in re.findall(r'\bRefused\(\s*(\d{3}), "([a-z0-9_]+)"', text):
+            found[code] = status
+        for status, code in re.findall(r'\bproblem\(\s*request, (\d{3}), "([a-z0-9_]+)"', text):
+            found[code] = status
+        for status, code in re.findall(r'\bproblem\(\s*request,\s*(\d{3}),\s*"([a-z0-9_]+)"', text):
+            found[code] = status
+    rows = ["| code | status |", "|---|---|"]
+    return "\n".join(rows + [f"| `{code}` | {status} |" for code, status in sorted(found.items())])
+
+
+def transitions() -> str:
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> pending", "    [*] --> failed"]
+    lines += [f"    {old} --> {new}" for old, news in TRANSITIONS.items() for new in sorted(news)]
+    lines += [f"    {old} --> [*]" for old, news in TRANSITIONS.items() if not news]
+    return "\n".join([*lines, "```"])
+
+
+BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "settings": (REFERENCE / "settings.md", settings),
+    "cli": (REFERENCE / "cli.md", cli),
+    "routes": (REFERENCE / "api.md", routes),
+    "problems": (REFERENCE / "api.md", problems),
+    "transitions": (REFERENCE / "states-and-statuses.md", transitions),
+}
+"""By name: the page, and what it must hold between `<!-- begin name -->` and `<!-- end name -->`."""
+
+
+def _between(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
+
+
+def on_page(name: str) -> str:
+    page, _ = BLOCKS[name]
+    found = _between(name).search(page.read_text(encoding="utf-8"))
+    assert found is not None, f"{page} has no block {name}"
+    return found[0].removeprefix(found[1]).removesuffix(found[2])
+
+
+def write() -> None:
+    for name, (page, made) in BLOCKS.items():
+        text = page.read_text(encoding="utf-8")
+        new = made()
+        page.write_text(_between(name).sub(lambda m, new=new: m[1] + new + m[2], text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
