@@ -18,6 +18,7 @@ from baylight.api.app import create_app
 from baylight.cli import app as command_line
 from baylight.domain.downlink import TRANSITIONS
 from baylight.settings import Settings
+from baylight.store import translate
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -74,22 +75,20 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
 
 
 def problems() -> str:
-    """Codes of the errors in the code that answer a request, with the status that they have."""
+    """Codes of the errors that can answer a request, with their status."""
     found: dict[str, str] = {}
     statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
     source = ROOT / "src" / "baylight"
-    files = [*(source / "services").glob("*.py"), *(source / "store").glob("*.py"), *(source / "api").glob("*.py")]
-    files += [*(source / "domain").glob("*.py"), *(source / "codecs").glob("*.py")]
-    for path in files:
+    for path in (path for part in ("services", "api", "domain", "codecs") for path in (source / part).glob("*.py")):
         text = path.read_text(encoding="utf-8")
         for error, code in re.findall(r'\b(InputError|NotFoundError|ConflictError)\(\s*"([a-z0-9_]+)"', text):
             found[code] = statuses[error]
         for status, code in re.findall(r'\bRefused\(\s*(\d{3}), "([a-z0-9_]+)"', text):
             found[code] = status
-        for status, code in re.findall(r'\bproblem\(\s*request, (\d{3}), "([a-z0-9_]+)"', text):
-            found[code] = status
         for status, code in re.findall(r'\bproblem\(\s*request,\s*(\d{3}),\s*"([a-z0-9_]+)"', text):
             found[code] = status
+    found |= dict.fromkeys((code for code, _ in translate._CONFLICTS.values()), "409")
+    found |= dict.fromkeys((code for code, _ in translate._INPUTS.values()), "422")
     rows = ["| code | status |", "|---|---|"]
     return "\n".join(rows + [f"| `{code}` | {status} |" for code, status in sorted(found.items())])
 
@@ -112,21 +111,21 @@ BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
 
 
 def _between(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(<!-- begin {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
+    return re.compile(rf"(?<=<!-- begin {name} -->\n).*?(?=<!-- end {name} -->)", re.DOTALL)
 
 
 def on_page(name: str) -> str:
     page, _ = BLOCKS[name]
     found = _between(name).search(page.read_text(encoding="utf-8"))
     assert found is not None, f"{page} has no block {name}"
-    return found[0].removeprefix(found[1]).removesuffix(found[2])
+    return found[0].rstrip("\n")
 
 
 def write() -> None:
     for name, (page, made) in BLOCKS.items():
         text = page.read_text(encoding="utf-8")
-        new = made()
-        page.write_text(_between(name).sub(lambda m, new=new: m[1] + new + m[2], text), encoding="utf-8")
+        new = _between(name).sub((made() + "\n").replace("\\", r"\\"), text)
+        page.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
