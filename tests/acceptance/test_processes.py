@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.embedded.broker import MosquittoBroker
 from baylight.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
