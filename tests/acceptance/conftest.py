@@ -58,6 +58,7 @@ class Stage:
     park: CarPark
     by_mqtt: bool = False
     spaces: dict[str, UUID] = field(default_factory=dict)
+    powered: bool = False
 
     @property
     def bays(self) -> list[Bay]:
@@ -86,10 +87,18 @@ class Stage:
         running = asyncio.create_task(program.run(stopping))
         try:
             await until(lambda: running.done() or (program.started.is_set() and program.consumer.connected))
+            self.power_on()
             yield program
         finally:
             stopping.set()
             await running
+
+    def power_on(self) -> None:
+        """The devices begin to speak: not before a program listens, for a broker keeps nothing for a client that it
+        never saw. Idempotent."""
+        if not self.powered:
+            self.powered = True
+            self.fake.power_on()
 
     async def register(self) -> None:
         """Every bay of the park, with its two devices."""
@@ -175,16 +184,14 @@ async def stage_on(
     speed: float = SPEED,
     traffic: float = SPEED,
     seed: int = 1,
-    power_on: bool = True,
     **behaviour: Any,
 ) -> AsyncIterator[Stage]:
-    """`traffic`: how much faster than in life cars come and go. `power_on` False: the devices wait for
-    `fake.power_on()`, for a broker keeps nothing for a client that it never saw."""
+    """`traffic`: how much faster than in life cars come and go."""
     fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=speed, **behaviour), seed=seed)
     park = CarPark(fake, floors=1, bays=bays, seed=seed, speed=traffic)
     stage = Stage(pool, database.dsn, broker, fake, park, by_mqtt)
     await stage.register()
-    await fake.start(power_on=power_on)
+    await fake.start(power_on=False)
     try:
         yield stage
     finally:

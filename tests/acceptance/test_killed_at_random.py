@@ -25,7 +25,7 @@ async def killed_again_and_again(stage: Stage, output: Path, chance: random.Rand
     try:
         await asyncio.to_thread(running.go)
         await until(running.connected)
-        stage.fake.power_on()
+        stage.power_on()
         for bay in stage.bays:
             bay.sensor.heartbeat()
         cars = asyncio.create_task(stage.park.run())
@@ -49,9 +49,7 @@ async def test_a_program_that_is_killed_fifty_times_loses_nothing_and_shows_no_w
     database: Database, pool: Pool, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
     output = tmp_path / "log"
-    async with stage_on(
-        database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7, power_on=False
-    ) as stage:
+    async with stage_on(database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7) as stage:
         last = await killed_again_and_again(stage, output, random.Random(7))
         try:
             await all_told(stage)

@@ -250,12 +250,12 @@ async def test_cars_that_come_while_no_program_runs_are_heard_of_at_the_next_sta
 async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
     database: Database, pool: Pool, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
-    async with stage_on(database, pool, mosquitto, bays=6, traffic=600, power_on=False) as stage:
+    async with stage_on(database, pool, mosquitto, bays=6, traffic=600) as stage:
         children = [Child(stage.settings(), tmp_path / "log") for _ in range(2)]
         try:
             await asyncio.to_thread(children[0].go)
             await until(children[0].connected)
-            stage.fake.power_on()
+            stage.power_on()
             for bay in stage.bays:
                 bay.sensor.heartbeat()
             cars = asyncio.create_task(stage.park.run())
