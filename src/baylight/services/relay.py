@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from baylight.codecs.all import display_driver
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
 from baylight.domain.downlink import Downlink, QueueItem
@@ -92,7 +94,8 @@ class Relay:
     async def _claim_or_wait(self) -> list[_Claimed]:
         try:
             claimed = await self._claim()
-        except RETRY as error:
+        except (*RETRY, asyncpg.InternalClientError) as error:
+            # The last: asyncpg stumbles now and then over a connection that ends at that very moment.
             self._database.begin(str(error))
             await asyncio.sleep(IDLE_S)
             return []
@@ -101,7 +104,7 @@ class Relay:
 
     async def _recovery(self) -> None:
         while True:
-            with contextlib.suppress(*RETRY):
+            with contextlib.suppress(*RETRY, asyncpg.InternalClientError):
                 await self.recover()
             await asyncio.sleep(self.policy.lease.total_seconds() / 6)
 
@@ -161,7 +164,7 @@ class Relay:
                 async with self.pool.acquire() as connection, connection.transaction():
                     await self._write_outcomes(connection, outcomes)
                 break
-            except RETRY as error:
+            except (*RETRY, asyncpg.InternalClientError) as error:
                 self._database.begin(str(error))
                 await asyncio.sleep(IDLE_S)
         for _, outcome in outcomes:
