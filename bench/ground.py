@@ -26,8 +26,10 @@ from baylight.store.pool import prepare
 TEMPLATE = "bench_template"
 Broker = EmbeddedBroker | MosquittoBroker
 _FILL = """
-INSERT INTO sensor_devices (dev_eui, device_type, dev_addr, application_id, occupancy, occupancy_at)
-SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 'FREE',
+INSERT INTO sensor_devices (
+    dev_eui, device_type, dev_addr, application_id, battery_pct, occupancy, occupancy_at
+)
+SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 'FREE',
        now() - interval '1 minute'
 FROM generate_series(1, {n}) AS n;
 INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)

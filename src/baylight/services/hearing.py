@@ -96,6 +96,7 @@ class Sensor(Radio):
             heard_at=row["heard_network_at"],
             dev_addr=row["dev_addr"],
             application_id=row["application_id"],
+            battery_pct=row["battery_pct"],
         )
 
     def view(self) -> SensorView:
@@ -106,7 +107,7 @@ class Sensor(Radio):
         self.facts_changed = True
         if isinstance(event, Join):
             self.join_at = event.observed_at
-        else:
+        elif event.battery_pct is not None:
             self.battery_pct = event.battery_pct
 
     def row(self) -> dict[str, object]:
@@ -187,7 +188,7 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     battery_v, battery_pct = reading.fields.get("battery_v"), reading.fields.get("battery_pct")
     if isinstance(battery_v, int | float):
         sensor.battery_v = float(battery_v)
-    if isinstance(battery_pct, int | float):
+    if isinstance(battery_pct, int | float) and sensor.battery_pct != battery_pct:
         sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
     if not sensor.usable:
         arrival.outcome = "device_disabled"

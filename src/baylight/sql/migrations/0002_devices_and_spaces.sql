@@ -29,7 +29,9 @@ CREATE TABLE sensor_devices (
     occupancy varchar(20),
     occupancy_at timestamptz,
     damaged boolean NOT NULL DEFAULT false,
-    CONSTRAINT sensor_devices_dev_eui CHECK (dev_eui ~ '^[0-9a-f]{16}$'),
+    CONSTRAINT sensor_devices_dev_eui CHECK (
+        length(dev_eui) = 16 AND translate(dev_eui, '0123456789abcdef', '') = ''
+    ),
     CONSTRAINT sensor_devices_lifecycle CHECK (
         lifecycle_state IN ('orphan', 'registered', 'installed', 'testing', 'active', 'maintenance', 'decommissioned')
     ),
@@ -79,7 +81,9 @@ CREATE TABLE display_devices (
     resend_after_uplink boolean NOT NULL DEFAULT false,
     failures integer NOT NULL DEFAULT 0,
     reconcile_at timestamptz,
-    CONSTRAINT display_devices_dev_eui CHECK (dev_eui ~ '^[0-9a-f]{16}$'),
+    CONSTRAINT display_devices_dev_eui CHECK (
+        length(dev_eui) = 16 AND translate(dev_eui, '0123456789abcdef', '') = ''
+    ),
     CONSTRAINT display_devices_lifecycle CHECK (
         lifecycle_state IN ('orphan', 'registered', 'installed', 'testing', 'active', 'maintenance', 'decommissioned')
     ),

@@ -122,7 +122,7 @@ CREATE TABLE actuations (
         OR (status = 'failed' AND downlink_error IS NOT NULL)
     ),
     -- LoRaWAN: 242 bytes is the longest application payload of any region.
-    CONSTRAINT actuations_display_code CHECK (display_code ~ '^([0-9a-f]{2}){1,242}$'),
+    CONSTRAINT actuations_display_code CHECK (display_code ~ '^([0-9a-f]{2})+$' AND length(display_code) <= 484),
     CONSTRAINT actuations_fport CHECK (fport BETWEEN 1 AND 223),
     CONSTRAINT actuations_sent CHECK (downlink_sent = (sent_at IS NOT NULL)),
     CONSTRAINT actuations_error_length CHECK (length(downlink_error) <= 2000)

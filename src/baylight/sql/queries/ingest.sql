@@ -1,7 +1,8 @@
 -- name: lock_sensors
 -- Sensors that events name, locked in id order. $1 dev_euis.
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.damaged,
-       s.heard_network_at, s.dev_addr, s.application_id, s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
+       s.heard_network_at, s.dev_addr, s.application_id, s.battery_pct,
+       s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
