@@ -32,7 +32,7 @@ from baylight.services.reconcile import Reconcile
 from baylight.services.relay import Relay
 from baylight.settings import Settings
 from baylight.store import migrate
-from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, notifications
+from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
 from baylight.store.pool import AWAY, Pool, open_pool
 from baylight.web import page
 
@@ -179,12 +179,13 @@ class Program:
         log.info("stopped")
 
     async def _wake_relay(self) -> None:
-        async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL):
+        """Told by whoever decides: the API, the loop of time, other processes."""
+        async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
     async def _handle(self, messages: list[Received]) -> None:
         await self.ingest.take([_read(message) for message in messages])
-        self.relay.wake()  # sooner than the notification, which is for the other processes
+        self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
 
     async def _reject(self, message: Received, error: Exception) -> None:
         """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""

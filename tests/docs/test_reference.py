@@ -41,7 +41,7 @@ def test_the_trigger_types_are_those_of_the_code() -> None:
 
 async def test_the_outcomes_are_those_of_the_table(pool: Pool) -> None:
     check = await pool.fetchval("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'uplinks_outcome'")
-    told = set(_first_column("Outcomes of uplinks")) | {"duplicate_reading"}
+    told = set(_first_column("Outcomes of uplinks"))
     assert told == set(re.findall(r"'(\w+)'", check))
 
 

@@ -339,6 +339,25 @@ def test_a_display_that_fell_silent_is_unreachable_until_it_is_heard() -> None:
     assert shadow.sync_status is SyncStatus.IN_SYNC
 
 
+def test_a_sign_of_life_shortens_a_long_back_off() -> None:
+    shadow, now = make(), T0
+    want(shadow, State.OCCUPIED, now)
+    for _ in range(8):
+        send(shadow, now)
+        now += TTL + GRACE + seconds(1)
+        shadow.due(now)
+        now = max(now, shadow.reconcile_at or now)
+        shadow.due(now)
+    actuation = send(shadow, now)
+    now += TTL + GRACE + seconds(1)
+    shadow.due(now)
+    assert (actuation.status, shadow.sync_status) == (S.EXPIRED, SyncStatus.UNREACHABLE)
+    assert shadow.reconcile_at is not None
+    assert shadow.reconcile_at > now + 10 * POLICY.backoff
+    shadow.heard(f_cnt=1, dev_addr=None, at=now, now=now)
+    assert shadow.reconcile_at == now + POLICY.backoff
+
+
 def test_an_expiry_is_unique_for_each_try() -> None:
     shadow = make()
     want(shadow, State.OCCUPIED, T0)

@@ -339,6 +339,9 @@ class Shadow:
         if self.resend_after_uplink:
             self._recover(now)
         self._settle(now)
+        if self.sync_status is SyncStatus.UNREACHABLE and self.reconcile_at is not None:
+            # A sign of life: no reason to wait out a back-off that grew while nothing was heard.
+            self.reconcile_at = min(self.reconcile_at, now + self.policy.backoff)
 
     def report(self, code: str, at: datetime, now: datetime) -> None:
         """The display told what it shows; older reports than the newest are to be left out by the caller."""

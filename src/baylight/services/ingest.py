@@ -69,7 +69,7 @@ class Ingest:
             await self._ensure_partitions(batch)
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._store(connection, batch)
-        except (*RETRY, asyncpg.InternalClientError) as error:
+        except RETRY as error:
             raise TransientError("batch_not_stored", f"the batch could not be stored: {error}") from error
         except asyncpg.UniqueViolationError as error:
             if not str(error.table_name).startswith("uplinks"):
@@ -123,7 +123,7 @@ class Ingest:
         if due:
             try:
                 await self._pool.execute(queries("ingest")["see_gateways"], sorted(due), batch.now)
-            except (*RETRY, asyncpg.InternalClientError) as error:
+            except RETRY as error:
                 log.debug("gateways not noted", error=str(error))
                 return
             self._gateways.update(dict.fromkeys(due, batch.now))

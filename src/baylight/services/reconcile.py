@@ -50,7 +50,7 @@ class Reconcile:
             while await part() >= MOST:
                 pass
             self.trouble.end()
-        except (*RETRY, asyncpg.InternalClientError) as error:
+        except RETRY as error:
             self.trouble.begin(str(error) or type(error).__name__)
             await asyncio.sleep(1)
         except asyncpg.PostgresError as error:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 
 from baylight.codecs.all import display_driver
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
@@ -94,8 +93,7 @@ class Relay:
     async def _claim_or_wait(self) -> list[_Claimed]:
         try:
             claimed = await self._claim()
-        except (*RETRY, asyncpg.InternalClientError) as error:
-            # The last: asyncpg stumbles now and then over a connection that ends at that very moment.
+        except RETRY as error:
             self._database.begin(str(error))
             await asyncio.sleep(IDLE_S)
             return []
@@ -104,7 +102,7 @@ class Relay:
 
     async def _recovery(self) -> None:
         while True:
-            with contextlib.suppress(*RETRY, asyncpg.InternalClientError):
+            with contextlib.suppress(*RETRY):
                 await self.recover()
             await asyncio.sleep(self.policy.lease.total_seconds() / 6)
 
@@ -164,7 +162,7 @@ class Relay:
                 async with self.pool.acquire() as connection, connection.transaction():
                     await self._write_outcomes(connection, outcomes)
                 break
-            except (*RETRY, asyncpg.InternalClientError) as error:
+            except RETRY as error:
                 self._database.begin(str(error))
                 await asyncio.sleep(IDLE_S)
         for _, outcome in outcomes:

@@ -18,12 +18,21 @@ else:
     Connection = Any
     Pool = Any
 
-SESSION = {"application_name": "baylight", "timezone": "UTC", "search_path": "public", "jit": "off"}
+SESSION = {
+    "application_name": "baylight",
+    "timezone": "UTC",
+    "search_path": "public",
+    "jit": "off",
+    # Batches look up rows by key. The planner, which does not know how few they are, would read whole tables at the
+    # default, which is the price of a rotating disk.
+    "random_page_cost": "1.1",
+}
 
 AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection ended while asyncpg was at work on it
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.TooManyConnectionsError,

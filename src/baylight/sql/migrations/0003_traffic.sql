@@ -18,7 +18,7 @@ CREATE TABLE uplinks (
     CONSTRAINT uplinks_pkey PRIMARY KEY (observed_at, deduplication_id),
     CONSTRAINT uplinks_outcome CHECK (
         outcome IN (
-            'state_changed', 'unchanged', 'stale', 'duplicate_reading', 'unassigned', 'unknown_device',
+            'state_changed', 'unchanged', 'stale', 'unassigned', 'unknown_device',
             'device_disabled', 'not_decodable', 'not_occupancy', 'display_report'
         )
     ),
@@ -138,6 +138,7 @@ CREATE INDEX idx_actuations_errors ON actuations (downlink_sent, left(downlink_e
 WHERE downlink_error IS NOT NULL;
 CREATE INDEX actuations_waiting ON actuations (display_device_id, id)
 WHERE status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged');
+CREATE INDEX actuations_pending ON actuations (next_attempt_at) WHERE status = 'pending';
 CREATE INDEX actuations_queue_item ON actuations (downlink_queue_id) WHERE downlink_queue_id IS NOT NULL;
 CREATE TABLE actuations_default PARTITION OF actuations DEFAULT;
 

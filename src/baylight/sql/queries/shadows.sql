@@ -30,21 +30,16 @@ WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
 ORDER BY display_device_id, code;
 
 -- name: displays_to_send
--- Displays with a due actuation and none outstanding. $1 now, $2 most.
-SELECT a.display_device_id AS id, min(a.id::text) AS oldest
+-- Displays with a due actuation and none outstanding, longest waiting first. $1 now, $2 most.
+SELECT a.display_device_id AS id
 FROM actuations AS a
-WHERE a.status = 'pending' AND coalesce(a.next_attempt_at <= $1, true)
+WHERE a.status = 'pending' AND a.next_attempt_at <= $1
   AND NOT EXISTS (
       SELECT 1 FROM actuations AS o
       WHERE o.display_device_id = a.display_device_id AND o.status IN ('sending', 'queued')
   )
-GROUP BY a.display_device_id
-ORDER BY oldest
+ORDER BY a.next_attempt_at
 LIMIT $2;
-
--- name: next_attempt
--- When the next pending actuation falls due.
-SELECT min(coalesce(next_attempt_at, created_at)) AS at FROM actuations WHERE status = 'pending';
 
 -- name: displays_to_reconcile
 -- Displays that the closed loop must look at. $1 now, $2 most.
