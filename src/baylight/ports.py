@@ -1,12 +1,15 @@
-"""Where something leaves the process: network server and clock. One to four methods each."""
+"""Where something leaves the process: network server, clock, engine of JavaScript codecs. One to four methods each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from baylight.codecs.ts013 import Answer, Call
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
+from baylight.errors import DeviceDataError
 
 
 class Clock(Protocol):
@@ -34,4 +37,13 @@ class NetworkServer(Protocol):
 
     async def ping(self) -> None:
         """Raises TransientError or PermanentError (bad address, bad key) in plain words."""
+        ...
+
+
+class CodecEngine(Protocol):
+    """Runs JavaScript codecs, away from this process."""
+
+    async def run(self, calls: Sequence[Call]) -> list[Answer | DeviceDataError]:
+        """One outcome for each call, in order. What a codec does wrong (throws, loops, allocates, answers nonsense)
+        is the outcome of its own call: DeviceDataError `codec_failed` or `codec_timeout`."""
         ...

@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from baylight.codecs.all import display_driver, sensor_codec
+from baylight.codecs.registry import Reading
+from baylight.codecs.ts013 import Decoded
 from baylight.domain.closed_loop import GAVE_UP, Shadow, Step
 from baylight.domain.events import Ack, DeviceStatus, Event, Join, Log, TxAck, Uplink
 from baylight.domain.state import Occupancy, SensorView
@@ -18,7 +20,8 @@ from baylight.errors import DeviceDataError
 
 @dataclass(slots=True)
 class Arrival:
-    """A new uplink on its way into the table. `outcome` as in the column."""
+    """A new uplink on its way into the table. `outcome` as in the column. `decoded`: what the codec `decoded_by` made
+    of it before the transaction, if that is a JavaScript one."""
 
     uplink: Uplink
     observed_at: datetime
@@ -27,6 +30,8 @@ class Arrival:
     occupancy: Occupancy | None = None
     reading: Mapping[str, object] | None = None
     error: str | None = None
+    decoded: Decoded | DeviceDataError | None = None
+    decoded_by: str | None = None
 
     COLUMNS = (
         "dev_eui", "deduplication_id", "observed_at", "received_at", "network_at", "f_cnt", "f_port", "data",
@@ -173,11 +178,8 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
         if (sensor.dev_addr, sensor.application_id) != (uplink.dev_addr, uplink.application_id):
             sensor.dev_addr, sensor.application_id = uplink.dev_addr, uplink.application_id
             sensor.facts_changed = True
-    codec = sensor_codec(sensor.codec)
     try:
-        if codec is None:
-            raise DeviceDataError("no_codec", f"there is no codec {sensor.codec}")
-        reading = codec.decode(uplink.f_port, uplink.data)
+        reading = _read(sensor, arrival)
     except DeviceDataError as error:
         arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
         arrival.error = f"{error.code}: {error.message}"
@@ -205,6 +207,21 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
     arrival.outcome = "unchanged" if assigned else "unassigned"
     return assigned
+
+
+def _read(sensor: Sensor, arrival: Arrival) -> Reading:
+    """Raises DeviceDataError."""
+    decoded = arrival.decoded
+    if isinstance(decoded, DeviceDataError):
+        raise decoded
+    if decoded is not None:
+        age = arrival.at - sensor.occupancy_at if sensor.occupancy_at else None
+        believed = age is not None and age < sensor.deadline and not sensor.damaged
+        return decoded.reading(sensor.occupancy if believed else None, age.total_seconds() if age else None)
+    codec = sensor_codec(sensor.codec)
+    if codec is None:
+        raise DeviceDataError("no_codec", f"there is no codec {sensor.codec}")
+    return codec.decode(arrival.uplink.f_port, arrival.uplink.data)
 
 
 def hear_display(shadow: Shadow, seen: DisplaySeen, event: Event, arrival: Arrival | None, now: datetime) -> None:

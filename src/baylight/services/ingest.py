@@ -12,15 +12,17 @@ from uuid import UUID
 
 import asyncpg
 
+from baylight.codecs.ts013 import PREFIX
 from baylight.domain.closed_loop import LoopPolicy, Shadow
 from baylight.domain.downlink import TriggerType
 from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Rejected, Uplink
 from baylight.domain.state import Policy, SensorView
 from baylight.errors import TransientError
 from baylight.log import logger
-from baylight.ports import Clock
+from baylight.ports import Clock, CodecEngine
 from baylight.services import decisions
 from baylight.services import shadows as shadow_store
+from baylight.services.codecs import Decoders
 from baylight.services.hearing import Arrival, DisplaySeen, Sensor, hear_display, hear_sensor
 from baylight.store.pool import RETRY, Connection, Pool
 from baylight.store.queries import queries
@@ -34,6 +36,7 @@ OLDEST, NEWEST = timedelta(days=400), timedelta(days=2)
 REMEMBERED = timedelta(days=20)
 KEPT_PAYLOAD = 4096
 HALVED_FROM = 100
+DECODE_TRIES = 5
 GATEWAY_EVERY = timedelta(minutes=1)
 
 
@@ -43,8 +46,13 @@ class Ingest:
     `counts`: what became of messages since the start, by (kind, outcome), both of bounded vocabularies.
     """
 
-    def __init__(self, pool: Pool, clock: Clock, policy: Policy, loop_policy: LoopPolicy) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, policy: Policy, loop_policy: LoopPolicy, engine: CodecEngine | None = None
+    ) -> None:
+        """`engine`: without one, JavaScript codecs are unknown codecs."""
         self._pool = pool
+        self._decoders = Decoders(pool, engine) if engine else None
+        self._scripted: dict[str, str | None] = {}
         self._clock = clock
         self._policy = policy
         self._loop_policy = loop_policy
@@ -67,8 +75,7 @@ class Ingest:
     async def _take_lane(self, batch: _Batch) -> None:
         try:
             await self._ensure_partitions(batch)
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._store(connection, batch)
+            await self._store_decoded(batch)
         except RETRY as error:
             raise TransientError("batch_not_stored", f"the batch could not be stored: {error}") from error
         except asyncpg.UniqueViolationError as error:
@@ -80,9 +87,36 @@ class Ingest:
         log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
         await self._see_gateways(batch)
 
+    async def _store_decoded(self, batch: _Batch) -> None:
+        """JavaScript codecs run before the transaction, for the sensors that are known to need one. Where the
+        transaction finds that a sensor's codec is another than was thought, it has to begin anew."""
+        for _ in range(DECODE_TRIES):
+            await self._decode(batch)
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    return await self._store(connection, batch)
+            except _OtherCodecError as error:
+                self._scripted.update(error.codecs)
+        raise TransientError("batch_not_stored", "the codecs of sensors change again and again")
+
+    async def _decode(self, batch: _Batch) -> None:
+        todo = []
+        for arrival in batch.arrivals:
+            codec = self._scripted.get(arrival.uplink.dev_eui)
+            if codec != arrival.decoded_by:
+                arrival.decoded, arrival.decoded_by = None, codec
+                if codec:
+                    todo.append(arrival)
+        if todo and self._decoders:
+            uplinks = [(a.decoded_by or "", a.uplink.f_port, a.uplink.data, a.received_at) for a in todo]
+            for arrival, result in zip(todo, await self._decoders.decode(uplinks), strict=True):
+                arrival.decoded = result
+
     async def _store(self, connection: Connection, batch: _Batch) -> None:
         policy = self._policy
         await batch.load_devices(connection)
+        if self._decoders:
+            batch.check_codecs()
         await batch.leave_out_known(connection)
         spaces = await batch.load_spaces(connection)
         await decisions.load_inputs(connection, spaces, batch.now, batch.views())
@@ -166,6 +200,14 @@ def _hear_displays(batch: _Batch, shadows: dict[UUID, Shadow]) -> list[Shadow]:
     return list(heard.values())
 
 
+class _OtherCodecError(Exception):
+    """`codecs`: sensors' EUIs -> the JavaScript codecs that must decode their uplinks, None: a built-in one does."""
+
+    def __init__(self, codecs: dict[str, str | None]) -> None:
+        super().__init__(codecs)
+        self.codecs = codecs
+
+
 class _Batch:
     """A batch on its way: what came, which devices it speaks of, what became of it."""
 
@@ -227,6 +269,17 @@ class _Batch:
             sensor = self.sensors.get(event.dev_eui)
             if sensor is not None and isinstance(event, Join | DeviceStatus):
                 sensor.note(event)
+
+    def check_codecs(self) -> None:
+        """Raises _OtherCodecError unless the uplinks of sensors with a JavaScript codec, and no others, went by it."""
+        others: dict[str, str | None] = {}
+        for arrival in self.arrivals:
+            if sensor := self.sensors.get(arrival.uplink.dev_eui):
+                codec = sensor.codec if sensor.codec.startswith(PREFIX) else None
+                if codec != arrival.decoded_by:
+                    others[arrival.uplink.dev_eui] = codec
+        if others:
+            raise _OtherCodecError(others)
 
     async def leave_out_known(self, connection: Connection) -> None:
         if not self.arrivals:

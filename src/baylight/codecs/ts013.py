@@ -1,0 +1,174 @@
+"""JavaScript payload codecs: what is asked of one, and what it answers. `ports.CodecEngine` runs them.
+
+Source: LoRa Alliance TS013-1.0.0, payload codec API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from baylight.codecs.registry import Reading
+from baylight.codecs.ts013_mapping import OccupancyMapping
+from baylight.domain.state import Occupancy
+from baylight.errors import DeviceDataError
+
+PREFIX = "js:"
+"""`js:<name>` in place of a built-in codec's name."""
+MOST_MESSAGES, LONGEST_MESSAGE = 10, 300
+DEEPEST = 20
+
+_ESCAPE = re.compile(r"\\(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
+_REPLACEMENT = "\\ufffd"
+
+
+class Function(StrEnum):
+    """Of the codec, by its name in the standard."""
+
+    DECODE_UPLINK = "decodeUplink"
+    ENCODE_DOWNLINK = "encodeDownlink"
+    DECODE_DOWNLINK = "decodeDownlink"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A codec's text. `id` names it for ever: an engine may keep what it compiled."""
+
+    id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`input` is JSON text: the codec's argument, `recvTime` as ISO 8601."""
+
+    script: Script
+    function: Function
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`data` is JSON-ready and fit for jsonb. `bytes` and `f_port`: of an encoder."""
+
+    data: object
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    bytes: bytes | None = None
+    f_port: int | None = None
+
+
+def decode_call(script: Script, f_port: int | None, data: bytes, received_at: datetime) -> Call:
+    """Raises DeviceDataError `no_data` for a frame without data: no codec is asked what it means."""
+    if not f_port or not data:
+        raise DeviceDataError("no_data", "the frame carries no data", f_port=f_port)
+    text = f'{{"bytes":{list(data)},"fPort":{f_port},"recvTime":"{received_at.isoformat()}"}}'
+    return Call(script, Function.DECODE_UPLINK, text)
+
+
+def answer(text: str) -> Answer:
+    """From the JSON text that an engine gives back. Raises DeviceDataError `codec_failed` for nonsense."""
+    try:
+        found = json.loads(_storable(text))
+    except (ValueError, RecursionError):
+        raise DeviceDataError("codec_failed", "the codec answers with what is no JSON") from None
+    if not isinstance(found, dict):
+        raise DeviceDataError("codec_failed", "the codec does not answer with an object")
+    if text.count("[") + text.count("{") > DEEPEST and _deeper(found, DEEPEST):
+        raise DeviceDataError("codec_failed", f"the codec's answer is nested deeper than {DEEPEST}")
+    return Answer(
+        found.get("data"),
+        _messages(found.get("errors")),
+        _messages(found.get("warnings")),
+        _bytes(found.get("bytes")),
+        _f_port(found.get("fPort")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An uplink's answer on its way to a reading, which may depend on what the sensor said before."""
+
+    answer: Answer
+    mapping: OccupancyMapping | None
+    f_port: int
+
+    def reading(self, previous: Occupancy | None = None, age_s: float | None = None) -> Reading:
+        """`previous`: the sensor's last occupancy if it is still believed, `age_s` seconds old.
+
+        Raises DeviceDataError `codec_error` if the codec reports errors that its mapping does not wave through.
+        """
+        errors, mapping = self.answer.errors, self.mapping
+        if errors and (mapping is None or mapping.ignore_on_errors):
+            raise DeviceDataError("codec_error", "; ".join(errors))
+        data = self.answer.data
+        fields: dict[str, object] = {}
+        if isinstance(data, dict):
+            fields = dict(data)
+        elif data is not None:
+            fields = {"data": data}
+        if self.answer.warnings:
+            fields["warnings"] = list(self.answer.warnings)
+        if mapping is None:
+            return Reading(None, fields)
+        battery_v = mapping.battery_v(data)
+        if battery_v is None:
+            fields.pop("battery_v", None)  # a name that means volts to us; what the codec means by it is not known
+        else:
+            fields["battery_v"] = battery_v
+        return Reading(mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s), fields)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores neither NUL nor half a surrogate pair; codecs make both of padded or damaged text."""
+    if "\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda m: _REPLACEMENT if len(m[1]) == 5 else m[0], text)
+
+
+def _deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return levels == 0 or any(_deeper(v, levels - 1) for v in (value.values() if isinstance(value, dict) else value))
+
+
+def _messages(value: object) -> tuple[str, ...]:
+    """A list of strings in the standard; single strings and objects are met in the field."""
+    if not value:
+        return ()
+    items: Sequence[object] = value if isinstance(value, list) else [value]
+    texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
+    return tuple(text[:LONGEST_MESSAGE] for text in texts[:MOST_MESSAGES])
+
+
+def _bytes(value: object) -> bytes | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(type(b) is int and 0 <= b <= 255 for b in value):
+        return bytes(value)
+    raise DeviceDataError("codec_failed", "the codec's bytes are not a list of numbers 0 to 255")
+
+
+def _f_port(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is int and 1 <= value <= 223:
+        return value
+    raise DeviceDataError("codec_failed", "the codec's fPort is not a number 1 to 223")
+
+
+def same(expected: object, found: object) -> bool:
+    """Equality of JSON values: true is not 1, numbers may differ by rounding, a missing key is not null."""
+    if isinstance(expected, bool) or isinstance(found, bool):
+        return expected is found
+    if isinstance(expected, int | float) and isinstance(found, int | float):
+        return abs(expected - found) <= 1e-9 * max(1.0, abs(expected), abs(found))
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        return expected.keys() == found.keys() and all(same(expected[key], found[key]) for key in expected)
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(expected) == len(found) and all(map(same, expected, found))
+    return expected == found

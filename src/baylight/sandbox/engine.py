@@ -1,0 +1,79 @@
+"""QuickJS, one context per codec. Runs in the worker process alone."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from importlib.resources import files
+
+import quickjs
+
+MEMORY, STACK = 16 << 20, 512 << 10
+TIME_S = 0.1
+"""Of one call; CPU time of the process."""
+MOST_CONTEXTS = 8
+
+_CHANGES_BUILTINS = re.compile(
+    r"\bprototype\b|__proto__|\bsetPrototypeOf\b|\bdefineProperty|\bdefineProperties\b|\bObject\s*\.\s*assign\b"
+    r"|\b(?:Object|Array|String|Number|Boolean|BigInt|Symbol|Function|Date|Math|JSON|RegExp|Map|Set|Promise|Reflect"
+    r"|Buffer|console|\w*Error|\w+Array)\s*(?:\.\s*\w+|\[[^\]]*\])\s*=[^=]"
+    r"|\.\s*(?:constructor|toString|toLocaleString|valueOf|hasOwnProperty|name|message)\s*=[^=]"
+)
+"""Texts that may write to builtins or to what they inherit from them: in a frozen context that would do nothing."""
+_PRELUDE = (files("baylight.sandbox") / "prelude.js").read_text("utf-8")
+
+
+class Engine:
+    """Calls of one codec see nothing of each other: its text runs anew for each, in a context whose builtins are
+    frozen and whose globals are put back; a codec that changes builtins gets a new context for each call."""
+
+    def __init__(self) -> None:
+        self._contexts: OrderedDict[str, quickjs.Object] = OrderedDict()
+
+    def call(self, script_id: str, source: str, function: str, text: str) -> tuple[str, str]:
+        """("answer", JSON text), ("failed" or "timeout", what went wrong)."""
+        begun = self._contexts.get(script_id)
+        kind, said = self._call(script_id, source, function, text, begun)
+        if begun is not None and kind == "failed" and said.startswith("out of memory"):
+            kind, said = self._call(script_id, source, function, text, None)  # what calls before it left was too much
+        return kind, said
+
+    def _call(
+        self, script_id: str, source: str, function: str, text: str, begun: quickjs.Object | None
+    ) -> tuple[str, str]:
+        try:
+            found = begun or _begin(source)
+            said: str = found(function, text)
+        except quickjs.JSException as error:
+            self._contexts.pop(script_id, None)
+            return _failure(str(error))
+        except UnicodeDecodeError:
+            self._contexts.pop(script_id, None)
+            return "failed", "it throws text that is no Unicode"
+        if said[1] == ".":
+            self._keep(script_id, found)
+        else:
+            self._contexts.pop(script_id, None)
+        return ("answer" if said[0] == "=" else "failed"), said[2:]
+
+    def _keep(self, script_id: str, found: quickjs.Object) -> None:
+        self._contexts[script_id] = found
+        self._contexts.move_to_end(script_id)
+        if len(self._contexts) > MOST_CONTEXTS:
+            self._contexts.popitem(last=False)
+
+
+def _begin(source: str) -> quickjs.Object:
+    context = quickjs.Context()
+    context.set_memory_limit(MEMORY)
+    context.set_max_stack_size(STACK)
+    context.set_time_limit(TIME_S)
+    return context.eval(_PRELUDE)(source, not _CHANGES_BUILTINS.search(source))
+
+
+def _failure(message: str) -> tuple[str, str]:
+    lines = message.splitlines()
+    first = lines[0].removeprefix("InternalError: ") if lines else "it throws what has no text"
+    if first == "interrupted":
+        return "timeout", f"it runs longer than {TIME_S * 1000:.0f} ms"
+    return "failed", first[:300]

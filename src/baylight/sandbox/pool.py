@@ -1,0 +1,223 @@
+"""Worker processes that run codecs: a codec that loops, allocates or kills its worker costs its own calls, no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from baylight.codecs.ts013 import Answer, Call, answer
+from baylight.errors import DeviceDataError
+from baylight.log import Trouble, logger
+from baylight.sandbox.worker import SLOW_S, frame
+
+log = logger("sandbox")
+
+ALLOWANCE_S, REFILL = 1.0, 0.1
+"""Slow calls of a codec may take this much time at once, and this share of the time in the long run."""
+START_S, SILENCE_S = 30.0, 2.0
+"""How long a worker may take to begin, and to say anything (the engine's own limit is far below)."""
+LOST_TWICE = 2
+
+Outcome = Answer | DeviceDataError
+
+
+class Sandbox:
+    """A `ports.CodecEngine`. Workers start with the first call; `close` ends them."""
+
+    def __init__(self, *, workers: int = 2) -> None:
+        self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
+        self._workers = [_Worker() for _ in range(workers)]
+        for worker in self._workers:
+            self._idle.put_nowait(worker)
+        self._allowances: dict[str, _Allowance] = {}
+        self.trouble = Trouble(log, "the JavaScript engine")
+
+    async def run(self, calls: Sequence[Call]) -> list[Outcome]:
+        """One outcome for each call, in order; what a codec does wrong is its call's DeviceDataError `codec_failed`
+        or `codec_timeout`. Any number at once: they wait for a worker."""
+        if not calls:
+            return []
+        worker = await self._idle.get()
+        try:
+            return await self._run(worker, calls)
+        except BaseException:
+            worker.kill()  # cancelled half-way: what it would still say belongs to nobody
+            raise
+        finally:
+            self._idle.put_nowait(worker)
+
+    async def close(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+            await worker.ended()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers that run."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    async def _run(self, worker: _Worker, calls: Sequence[Call]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        losses = 0
+        while len(outcomes) < len(calls):
+            rest = calls[len(outcomes) :]
+            try:
+                await worker.start()
+            except (OSError, EOFError, TimeoutError) as error:
+                why = f"no worker process could be started: {error or type(error).__name__}"
+                self.trouble.begin(why)
+                return outcomes + [DeviceDataError("codec_failed", why) for _ in rest]
+            self.trouble.end()
+            before = len(outcomes)
+            try:
+                await self._take(worker, rest, outcomes)
+            except (EOFError, OSError) as error:
+                worker.kill()
+                losses = losses + 1 if len(outcomes) == before else 1
+                stuck = calls[len(outcomes)].script
+                log.warning("a worker ended", script=stuck.id, error=str(error))
+                if losses == LOST_TWICE:  # the first time it may have been anyone's fault
+                    self._allowance(stuck.id).spend(SILENCE_S)
+                    outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))
+                    losses = 0
+            except TimeoutError:
+                worker.kill()
+                stuck = calls[len(outcomes)].script
+                self._allowance(stuck.id).spend(SILENCE_S)
+                log.warning("a worker did not answer", script=stuck.id)
+                outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
+        return outcomes
+
+    async def _take(self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
+        scripts = {c.script.id: (c.script.source, self._allowance(c.script.id).left()) for c in calls}
+        worker.send(frame({"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}))
+        for call in calls:
+            kind, text, seconds = await worker.next()
+            if seconds > SLOW_S:
+                self._allowance(call.script.id).spend(seconds)
+            outcomes.append(_outcome(kind, text))
+
+    def _allowance(self, script_id: str) -> _Allowance:
+        if len(self._allowances) > 1000:
+            self._allowances.clear()
+        return self._allowances.setdefault(script_id, _Allowance())
+
+
+def _outcome(kind: str, text: str) -> Outcome:
+    if kind == "answer":
+        try:
+            return answer(text)
+        except DeviceDataError as error:
+            return error
+    if kind == "timeout":
+        return DeviceDataError("codec_timeout", text)
+    if kind == "suspended":
+        return DeviceDataError("codec_timeout", "the codec is suspended for a while: too many of its calls were slow")
+    return DeviceDataError("codec_failed", text.replace("\0", "\ufffd"))
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """Seconds that a codec's slow calls may still take."""
+
+    seconds: float = ALLOWANCE_S
+    at: float | None = None
+
+    def left(self) -> float:
+        now = asyncio.get_running_loop().time()
+        if self.at is not None:
+            self.seconds = min(ALLOWANCE_S, self.seconds + (now - self.at) * REFILL)
+        self.at = now
+        return self.seconds
+
+    def spend(self, seconds: float) -> None:
+        self.seconds = self.left() - seconds
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._frames: list[bytes] = []
+        self._rest = b""
+        self._decoder = msgspec.msgpack.Decoder(tuple[str, str, float])
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Does nothing if it runs. Raises OSError, EOFError or TimeoutError."""
+        if self._process is not None and self._process.returncode is None:
+            return
+        self.kill()
+        # Our own environment holds secrets that are none of a codec's business.
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
+        if "SYSTEMROOT" in os.environ:
+            environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "baylight.sandbox.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        self._frames, self._rest = [], b""
+        try:
+            await self._read(START_S)
+        except BaseException:
+            self.kill()
+            raise
+        self._frames.pop()
+
+    def send(self, batch: bytes) -> None:
+        """Without waiting until it is taken: the worker may itself wait for us to read."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(batch)
+
+    async def next(self) -> tuple[str, str, float]:
+        """The next outcome. Raises EOFError if the worker ended, TimeoutError if it says nothing."""
+        if not self._frames:
+            await self._read(SILENCE_S)
+        return self._decoder.decode(self._frames.pop())
+
+    def kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            self._process, self._killed = None, self._process
+
+    async def ended(self) -> None:
+        if self._killed is not None:
+            await self._killed.wait()
+
+    _killed: asyncio.subprocess.Process | None = None
+
+    async def _read(self, patience_s: float) -> None:
+        """At least one frame; the oldest last in `_frames`."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        found: list[bytes] = []
+        async with asyncio.timeout(patience_s):
+            while not found:
+                part = await self._process.stdout.read(1 << 16)
+                if not part:
+                    raise EOFError("the worker process ended")
+                self._rest += part
+                at = 0
+                while len(self._rest) >= at + 4:
+                    end = at + 4 + int.from_bytes(self._rest[at : at + 4], "big")
+                    if len(self._rest) < end:
+                        break
+                    found.append(self._rest[at + 4 : end])
+                    at = end
+                self._rest = self._rest[at:]
+        self._frames = found[::-1]

@@ -1,0 +1,51 @@
+-- name: lock_name
+-- Versions of a codec are numbered one after the other. $1 name.
+SELECT pg_advisory_xact_lock(hashtext('payload_codecs'), hashtext($1));
+
+-- name: insert
+-- The next version. $1 name, $2 source, $3 mapping, $4 examples, $5 notes, $6 actor.
+INSERT INTO payload_codecs (name, version, source, mapping, examples, notes, created_by)
+SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6 FROM payload_codecs WHERE name = $1
+RETURNING version;
+
+-- name: list
+-- All, or those of a name ($1), newest first, without their text.
+SELECT name, version, active, activated_at, created_by, created_at, notes, length(source) AS source_length,
+    jsonb_array_length(examples) AS examples, mapping IS NOT NULL AS tells_occupancy
+FROM payload_codecs
+WHERE $1::text IS NULL OR name = $1
+ORDER BY name, version DESC;
+
+-- name: find
+-- $1 name, $2 version; without one the active, else the newest.
+SELECT id, name, version, source, mapping, examples, notes, active, activated_at, created_by, created_at
+FROM payload_codecs
+WHERE name = $1 AND ($2::integer IS NULL OR version = $2)
+ORDER BY active DESC, version DESC
+LIMIT 1;
+
+-- name: newest
+-- $1 name.
+SELECT version, source, mapping, examples FROM payload_codecs WHERE name = $1 ORDER BY version DESC LIMIT 1;
+
+-- name: active
+-- The active versions of $1 names; the text of those only whose ids are not among $2.
+SELECT id, name, CASE WHEN id <> ALL($2::uuid[]) THEN source END AS source, mapping
+FROM payload_codecs
+WHERE active AND name = ANY($1::text[]);
+
+-- name: deactivate
+-- $1 name; the version that was active.
+UPDATE payload_codecs SET active = false WHERE name = $1 AND active RETURNING version;
+
+-- name: activate
+-- $1 name, $2 version, $3 now.
+UPDATE payload_codecs SET active = true, activated_at = $3 WHERE name = $1 AND version = $2;
+
+-- name: users
+-- Device types and, apart from them, sensors that decode by $1 (`js:<name>`).
+SELECT code AS what FROM device_types WHERE codec = $1 AND enabled
+UNION ALL
+SELECT dev_eui FROM sensor_devices WHERE payload_decoder = $1 AND enabled AND lifecycle_state <> 'decommissioned'
+ORDER BY what
+LIMIT 20;
