@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +56,7 @@ async def test_warnings_and_errors_come_through(sandbox: Sandbox) -> None:
         "if (typeof module !== 'undefined') { module.exports.decodeUplink = (i) => ({ data: 11 }); }",
         "function Decoder(bytes, port) { return bytes[0] + port; }",
         "var decodeUplink = function (i) { console.log('x', i); return { data: 11 }; };",
-        "function decodeUplink(i) { return { data: with_it(i) }; } function with_it(i) { with (i) { return fPort + 1; } }",
+        "function decodeUplink(i) { with (i) { return { data: fPort + 1 }; } }",
         "const decodeUplink = ({ bytes, fPort }) => ({ data: bytes[0] + fPort }); // no end of line",
         "<!-- old comment\nfunction decodeUplink(i) { return { data: 11 }; }",
     ],
@@ -117,7 +119,7 @@ async def test_what_is_no_json_value_becomes_one(sandbox: Sandbox) -> None:
         "globalThis.count = (globalThis.count || 0) + 1; return { data: count };",
         "seen++; return { data: seen };",
         "Array.prototype.count = (Array.prototype.count || 0) + 1; return { data: [].count };",
-        "var p = Object.getPrototypeOf({}); p['co' + 'unt'] = (p['co' + 'unt'] || 0) + 1; return { data: p.count || 1 };",
+        "var p = Object.getPrototypeOf({}); p['n' + ''] = (p['n' + ''] || 0) + 1; return { data: p.n || 1 };",
         "var was = parseInt; parseInt = function () { return 2; }; return { data: was === parseInt ? 1 : +was('1') };",
         "console.n = (console.n || 0) + 1; return { data: console.n };",
         "Math.n = (Math.n || 0) + 1; return { data: Math.n };",
@@ -137,18 +139,15 @@ async def test_a_codec_has_no_way_out(sandbox: Sandbox) -> None:
     assert await data(sandbox, body) == []
 
 
-async def test_a_worker_knows_no_secret_and_may_open_no_file(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_knows_no_secret_and_may_open_no_file(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", "postgresql://secret")
     await sandbox.run([call(GOOD.source)])
     (pid,) = sandbox.pids
-    if not os.path.isdir(f"/proc/{pid}"):
+    facts = Path(f"/proc/{pid}")
+    if sys.platform != "linux":
         pytest.skip("there is no /proc here")
-    with open(f"/proc/{pid}/environ", "rb") as environment:
-        assert b"secret" not in environment.read()
-    with open(f"/proc/{pid}/limits") as limits:
-        found = {line[:25].strip(): line[25:].split()[0] for line in limits}
+    assert b"secret" not in (facts / "environ").read_bytes()
+    found = {line[:25].strip(): line[25:].split()[0] for line in (facts / "limits").read_text().splitlines()}
     assert found["Max address space"] == str(512 << 20)
     assert found["Max file size"] == "0"
 

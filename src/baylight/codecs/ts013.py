@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from baylight.codecs.registry import Reading
-from baylight.codecs.ts013_mapping import OccupancyMapping
+from baylight.codecs.ts013_mapping import OccupancyMapping, number
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
@@ -21,6 +21,7 @@ PREFIX = "js:"
 """`js:<name>` in place of a built-in codec's name."""
 MOST_MESSAGES, LONGEST_MESSAGE = 10, 300
 DEEPEST = 20
+MOST_VOLTS = 100
 
 _ESCAPE = re.compile(r"\\(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 _REPLACEMENT = "\\ufffd"
@@ -113,13 +114,14 @@ class Decoded:
             fields = {"data": data}
         if self.answer.warnings:
             fields["warnings"] = list(self.answer.warnings)
+        volts = next(mapping.battery.values(data), None) if mapping and mapping.battery else fields.get("battery_v")
+        battery_v = number(volts)
+        if battery_v is not None and 0 <= battery_v < MOST_VOLTS:
+            fields["battery_v"] = battery_v
+        else:
+            fields.pop("battery_v", None)  # the name means volts; millivolts or percent are not
         if mapping is None:
             return Reading(None, fields)
-        battery_v = mapping.battery_v(data)
-        if battery_v is None:
-            fields.pop("battery_v", None)  # a name that means volts to us; what the codec means by it is not known
-        else:
-            fields["battery_v"] = battery_v
         return Reading(mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s), fields)
 
 

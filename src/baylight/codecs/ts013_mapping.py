@@ -142,12 +142,6 @@ class OccupancyMapping:
             return None if age_s is not None and age_s < self.motion_timeout_s else found
         return found
 
-    def battery_v(self, data: object) -> float | None:
-        if self.battery is None:
-            return None
-        volts = next(map(number, self.battery.values(data)), None)
-        return volts if volts is not None and 0 <= volts < 100 else None
-
     def _by_values(self, data: object) -> Occupancy | None:
         """Of several values one OCCUPIED suffices, and all must say FREE."""
         found = [normal(value) for value in self.where.values(data)]

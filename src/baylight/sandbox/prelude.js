@@ -211,7 +211,7 @@
     if (error === null) return "out of memory"; // so short of it that no error could be made
     try {
       const text = error !== null && typeof error === "object" && "message" in error ? error.message : error;
-      return `${text}`.slice(0, 300);
+      return `${text}`.slice(0, 300).replace(/[\0\ud800-\udfff]/gu, "\ufffd");
     } catch {
       return "it throws what has no text";
     }

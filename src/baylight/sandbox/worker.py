@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from baylight.sandbox.engine import Engine
+if TYPE_CHECKING:
+    from baylight.sandbox.engine import Engine
 
 ADDRESS_SPACE = 512 << 20
 
@@ -29,6 +30,8 @@ def frame(value: object) -> bytes:
 
 
 def main() -> None:
+    from baylight.sandbox.engine import Engine  # here alone: the main process never loads the engine
+
     limit()
     engine = Engine()
     given = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
