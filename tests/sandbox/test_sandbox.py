@@ -41,6 +41,12 @@ async def test_a_codec_gets_bytes_port_and_a_real_date(sandbox: Sandbox) -> None
     assert await data(sandbox, body) == [[1, 2], 10, True, AT.timestamp() * 1000]
 
 
+async def test_a_long_answer_comes_through(sandbox: Sandbox) -> None:
+    body = "var text = ''; for (var n = 0; n < 3000; n++) text += n + ' '; return { data: [text, text.length] };"
+    text = "".join(f"{n} " for n in range(3000))
+    assert await data(sandbox, body) == [text, len(text)]
+
+
 async def test_warnings_and_errors_come_through(sandbox: Sandbox) -> None:
     source = "function decodeUplink() { return { data: {}, errors: ['low'], warnings: 'odd' }; }"
     (outcome,) = await sandbox.run([call(source)])
@@ -169,6 +175,8 @@ FAILURES = {
     "returns itself": ("var a = {}; a.a = a; return { data: a }", "codec_failed", "circular"),
     "returns a well": ("var a = []; for (var i = 0; i < 1e5; i++) a = [a]; return { data: a }", "codec_failed", ""),
     "returns depth": ("var a = []; for (var i = 0; i < 50; i++) a = [a]; return { data: a }", "codec_failed", "deeper"),
+    "throws what is no text": ("throw Symbol('x')", "codec_failed", "no text"),
+    "throws much": ("throw 'long '.repeat(1e5)", "codec_failed", "long long"),
     "returns much": ("return { data: 'x'.repeat(100000) }", "codec_failed", "more than 32768"),
     "returns a getter": ("return { get data() { throw new Error('gotcha'); } }", "codec_failed", "gotcha"),
     "returns a loop": ("return { data: { toJSON() { for (;;); } } }", "codec_timeout", "100 ms"),

@@ -47,9 +47,9 @@ class Engine:
         except quickjs.JSException as error:
             self._contexts.pop(script_id, None)
             return _failure(str(error))
-        except UnicodeDecodeError:
+        except Exception as error:  # of the binding: whatever it cannot make a Python value of
             self._contexts.pop(script_id, None)
-            return "failed", "it throws text that is no Unicode"
+            return "failed", f"{type(error).__name__}: {error}"[:300]
         if said[1] == ".":
             self._keep(script_id, found)
         else:

@@ -4,8 +4,9 @@
   "use strict";
 
   const { parse, stringify } = JSON;
-  const { ownKeys, getPrototypeOf, getOwnPropertyDescriptor, deleteProperty } = Reflect;
+  const { apply, ownKeys, getPrototypeOf, getOwnPropertyDescriptor, deleteProperty } = Reflect;
   const { freeze, is } = Object;
+  const { join } = Array.prototype;
   const CompiledFunction = Function;
   const MOST = 32768;
 
@@ -228,7 +229,8 @@
     }
     define("module", undefined);
     define("exports", undefined);
-    return said[0] + (names !== undefined && !spent && isClean() ? "." : "x") + said[1];
+    // Joined, not added: sums of long texts are ropes, which the binding does not know.
+    return apply(join, [said[0], names !== undefined && !spent && isClean() ? "." : "x", said[1]], [""]);
   }
 
   return function begin(source, frozen) {
