@@ -26,6 +26,7 @@ from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.chirpstack_events import parse
 from baylight.lns.mqtt import Handle, MqttConsumer, Received, Reject
 from baylight.log import Trouble, logger
+from baylight.sandbox.pool import Sandbox
 from baylight.services import catalogue
 from baylight.services.ingest import Ingest, Message
 from baylight.services.reconcile import Reconcile
@@ -94,6 +95,7 @@ class Program:
         self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
         self.consumer = _consumer(settings, self._handle, self._reject)
         self.network_server = network_server(settings, self.consumer)
+        self.sandbox = Sandbox()
         self.ingest: Ingest
         self.relay: Relay
         self.reconcile: Reconcile
@@ -110,6 +112,7 @@ class Program:
         finally:
             if isinstance(self.network_server, ChirpStackGrpc):
                 await self.network_server.close()
+            await self.sandbox.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), DRAIN_S)
             pool.terminate()
@@ -132,7 +135,7 @@ class Program:
         return None
 
     def _build(self, pool: Pool) -> None:
-        self.ingest = Ingest(pool, self.clock, self.policy, self.loop_policy)
+        self.ingest = Ingest(pool, self.clock, self.policy, self.loop_policy, self.sandbox)
         self.relay = Relay(pool, self.network_server, self.clock, self.loop_policy)
         self.reconcile = Reconcile(
             pool,
@@ -146,7 +149,7 @@ class Program:
     async def _run_parts(self, pool: Pool, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
         registry.register(_Counts(self))
-        api = create_app(Deps(pool, self.dsn, self.clock, self.policy, registry, self.problems))
+        api = create_app(Deps(pool, self.dsn, self.clock, self.policy, registry, self.problems, self.sandbox))
         api.include_router(page.router())
         listener = _listen(self.settings)
         self.http_port = listener.getsockname()[1]
@@ -201,6 +204,8 @@ class Program:
             found["broker"] = f"not connected to {self.settings.mqtt_host}:{self.settings.mqtt_port}"
         if self.relay.trouble.reason:
             found["network_server"] = self.relay.trouble.reason
+        if self.sandbox.trouble.reason:
+            found["codecs"] = self.sandbox.trouble.reason
         return found
 
 

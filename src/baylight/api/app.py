@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from baylight.api import (
     bookings,
+    codecs,
     devices,
     events,
     health,
@@ -59,7 +60,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    for part in (spaces, devices, history, bookings, locations, keys, events):
+    for part in (spaces, devices, history, bookings, locations, keys, events, codecs):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])

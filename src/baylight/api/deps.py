@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from baylight.api.problems import Refused
 from baylight.domain.state import Policy
-from baylight.ports import Clock
+from baylight.ports import Clock, CodecEngine
 from baylight.services.keys import Key, Scope, Verifier
 from baylight.store.pool import Connection, Pool
 
@@ -30,6 +30,7 @@ class Deps:
     policy: Policy
     registry: CollectorRegistry
     problems: Callable[[], dict[str, str]]
+    codec_engine: CodecEngine | None = None
 
 
 def deps(request: Request) -> Deps:

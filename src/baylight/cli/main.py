@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baylight.cli import devices, places, plans
+from baylight.cli import codecs, devices, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
 
@@ -30,6 +30,7 @@ for name, part in (
     ("sensor", devices.sensor),
     ("display", devices.display),
     ("device-type", devices.device_type),
+    ("codec", codecs.codec),
     ("override", plans.override),
     ("reservation", plans.reservation),
     ("key", plans.key),

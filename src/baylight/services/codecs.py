@@ -105,6 +105,8 @@ async def add(
     if mapping is not None:
         OccupancyMapping.parse(mapping)
     parse_examples(examples)
+    if b"\\u0000" in msgspec.json.encode((mapping, examples, notes)):
+        raise InputError("bad_examples", "mapping, examples and notes are texts without NUL", name=name)
     content = (source, None if mapping is None else dict(mapping), [dict(example) for example in examples])
     sql = queries("codecs")
     async with audit.change(connection, actor):
@@ -131,7 +133,7 @@ async def get(connection: Connection, name: str, version: int | None = None) -> 
     return Version(**row)
 
 
-async def test(engine: CodecEngine, version: Version) -> list[ExampleResult]:
+async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleResult]:
     """Runs a version's own examples."""
     mapping = None if version.mapping is None else OccupancyMapping.parse(version.mapping)
     examples = parse_examples(version.examples)
@@ -147,7 +149,7 @@ async def activate(
     Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`.
     """
     found = await get(connection, name, version)
-    results = await test(engine, found)
+    results = await run_examples(engine, found)
     if not results:
         raise InputError("no_examples", f"{name} version {version} has no examples that could prove it", name=name)
     if failed := [r for r in results if not r.passed]:

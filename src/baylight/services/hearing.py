@@ -217,7 +217,7 @@ def _read(sensor: Sensor, arrival: Arrival) -> Reading:
     if decoded is not None:
         age = arrival.at - sensor.occupancy_at if sensor.occupancy_at else None
         believed = age is not None and age < sensor.deadline and not sensor.damaged
-        return decoded.reading(sensor.occupancy if believed else None, age.total_seconds() if age else None)
+        return decoded.reading(sensor.occupancy if believed else None, age.total_seconds() if age is not None else None)
     codec = sensor_codec(sensor.codec)
     if codec is None:
         raise DeviceDataError("no_codec", f"there is no codec {sensor.codec}")

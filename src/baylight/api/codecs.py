@@ -1,0 +1,118 @@
+"""JavaScript payload codecs: add a version, prove it by its examples, make it the one that decodes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from baylight.api.bodies import Body
+from baylight.api.deps import Administering, Database, Given, Reading
+from baylight.api.problems import Refused
+from baylight.ports import CodecEngine
+from baylight.services import codecs
+from baylight.services.codecs import LONGEST_SOURCE, ExampleResult, Outcome, Summary, Version
+
+router = APIRouter(prefix="/codecs", tags=["codecs"])
+
+
+class NewVersion(Body):
+    """`mapping`: which decoded fields mean OCCUPIED and FREE; without one the codec tells no occupancy. `examples`: as
+    in `examples.json` of LoRa Alliance TS013; an uplink's `occupancy` says what the mapping must make of it."""
+
+    source: Annotated[str, Field(min_length=1, max_length=LONGEST_SOURCE)]
+    mapping: dict[str, Any] | None = None
+    examples: list[dict[str, Any]] = Field([])
+    notes: str | None = None
+
+
+class Frame(Body):
+    f_port: Annotated[int, Field(ge=1, le=255)]
+    data: Annotated[str, Field(min_length=2, max_length=500, pattern="^([0-9a-fA-F]{2})+$", description="hex")]
+
+
+class Command(Body):
+    """`data`: what the codec's `encodeDownlink` takes."""
+
+    data: dict[str, Any]
+
+
+class Rest(Body):
+    """`force`: even if devices decode by it."""
+
+    force: bool = False
+
+
+def _engine(given: Given) -> CodecEngine:
+    if given.codec_engine is None:
+        raise Refused(503, "no_engine", "this process runs no JavaScript codecs")
+    return given.codec_engine
+
+
+Engine = Annotated[CodecEngine, Depends(_engine)]
+
+
+@router.get("")
+async def list_codecs(key: Reading, connection: Database, name: str | None = None) -> list[Summary]:
+    """All versions, or those of one codec, newest first."""
+    return await codecs.versions(connection, name)
+
+
+@router.post("/{name}", status_code=201)
+async def add_codec(key: Administering, connection: Database, name: str, new: NewVersion) -> Version:
+    """The next version, not active yet; the newest one if it is the same."""
+    return await codecs.add(
+        connection,
+        name,
+        new.source,
+        mapping=new.mapping,
+        examples=new.examples,
+        notes=new.notes,
+        actor=str(key.id),
+    )
+
+
+@router.get("/{name}")
+async def show_codec(key: Reading, connection: Database, name: str, version: int | None = None) -> Version:
+    """The active version if none is named, else the newest."""
+    return await codecs.get(connection, name, version)
+
+
+@router.post("/{name}/{version}/test")
+async def prove_codec(
+    key: Administering, connection: Database, engine: Engine, name: str, version: int
+) -> list[ExampleResult]:
+    """Runs the version's own examples."""
+    return await codecs.run_examples(engine, await codecs.get(connection, name, version))
+
+
+@router.post("/{name}/{version}/decode")
+async def decode_frame(
+    key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int, frame: Frame
+) -> Outcome:
+    """What an uplink would mean; nothing is stored."""
+    found = await codecs.get(connection, name, version)
+    return await codecs.decode(engine, found, frame.f_port, bytes.fromhex(frame.data), given.clock.now())
+
+
+@router.post("/{name}/{version}/encode")
+async def encode_command(
+    key: Administering, connection: Database, engine: Engine, name: str, version: int, command: Command
+) -> Outcome:
+    """The downlink's bytes; nothing is sent."""
+    return await codecs.encode(engine, await codecs.get(connection, name, version), command.data)
+
+
+@router.post("/{name}/{version}/activate")
+async def activate_codec(
+    key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int
+) -> list[ExampleResult]:
+    """From the next uplink on, if all its examples pass. Idempotent."""
+    return await codecs.activate(connection, engine, name, version, actor=str(key.id), now=given.clock.now())
+
+
+@router.post("/{name}/deactivate", status_code=204)
+async def deactivate_codec(key: Administering, connection: Database, name: str, rest: Rest) -> None:
+    """Uplinks that need it are stored without a reading. Idempotent."""
+    await codecs.deactivate(connection, name, actor=str(key.id), force=rest.force)

@@ -1,0 +1,181 @@
+"""`baylight codec …`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from baylight.cli.run import FOUND, Context, Json, on_database, print_fields, print_json, print_rows
+
+if TYPE_CHECKING:
+    from baylight.ports import CodecEngine
+    from baylight.services.codecs import ExampleResult, Outcome, Version
+
+codec = typer.Typer(help="JavaScript payload codecs.", no_args_is_help=True)
+
+T = TypeVar("T")
+Name = Annotated[str, typer.Argument(help="of the codec; a device type names it as js:NAME")]
+Number = Annotated[int | None, typer.Option("--version", help="without: the active one, else the newest")]
+File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a JSON file")]
+
+
+@codec.command("add")
+def add_codec(
+    name: Name,
+    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the JavaScript file")],
+    mapping: File = None,
+    examples: File = None,
+    notes: Annotated[str | None, typer.Option(help="where it is from, what changed")] = None,
+    as_json: Json = False,
+) -> None:
+    """Stores a version; it decodes nothing before it is activated. May be repeated."""
+    from baylight.services import codecs
+
+    text, rules, proofs = source.read_text("utf-8"), _read(mapping, {}), _read(examples, [])
+
+    async def work(c: Context) -> Version:
+        return await codecs.add(
+            c.connection, name, text, mapping=rules or None, examples=proofs, notes=notes, actor=c.actor
+        )
+
+    _print_version(on_database(work), as_json=as_json)
+
+
+@codec.command("list")
+def list_codecs(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+    """All versions, newest first."""
+    from baylight.services import codecs
+
+    rows = on_database(lambda c: codecs.versions(c.connection, name))
+    print_rows(rows, "name version active examples tells_occupancy activated_at created_by notes", as_json=as_json)
+
+
+@codec.command("show")
+def show_codec(
+    name: Name,
+    version: Number = None,
+    source: Annotated[bool, typer.Option("--source", help="the JavaScript alone")] = False,
+    as_json: Json = False,
+) -> None:
+    """A version and its mapping."""
+    from baylight.services import codecs
+
+    found = on_database(lambda c: codecs.get(c.connection, name, version))
+    if source:
+        typer.echo(found.source)
+    else:
+        _print_version(found, as_json=as_json)
+
+
+@codec.command("test")
+def prove_codec(name: Name, version: Number = None, as_json: Json = False) -> None:
+    """Runs the examples; exit code 1 if one fails."""
+    from baylight.services import codecs
+
+    async def work(c: Context, engine: CodecEngine) -> list[ExampleResult]:
+        return await codecs.run_examples(engine, await codecs.get(c.connection, name, version))
+
+    results = _on_engine(work)
+    _print_results(results, as_json=as_json)
+    if not all(result.passed for result in results):
+        raise typer.Exit(FOUND)
+
+
+@codec.command("activate")
+def activate_codec(name: Name, version: Annotated[int, typer.Argument()], as_json: Json = False) -> None:
+    """Decodes by this version from the next uplink on, if its examples pass."""
+    from baylight.services import codecs
+
+    results = _on_engine(
+        lambda c, engine: codecs.activate(c.connection, engine, name, version, actor=c.actor, now=c.now)
+    )
+    _print_results(results, as_json=as_json)
+    if not as_json:
+        typer.echo(f"version {version} of {name} is active")
+
+
+@codec.command("deactivate")
+def deactivate_codec(
+    name: Name, force: Annotated[bool, typer.Option("--force", help="even if devices decode by it")] = False
+) -> None:
+    """Uplinks that need it are stored without a reading."""
+    from baylight.services import codecs
+
+    on_database(lambda c: codecs.deactivate(c.connection, name, actor=c.actor, force=force))
+    typer.echo(f"no version of {name} is active")
+
+
+@codec.command("decode")
+def decode_frame(
+    name: Name,
+    f_port: Annotated[int, typer.Argument(min=1, max=255)],
+    data: Annotated[str, typer.Argument(metavar="HEX")],
+    version: Number = None,
+    as_json: Json = False,
+) -> None:
+    """What an uplink would mean; nothing is stored."""
+    from baylight.services import codecs
+
+    try:
+        sent = bytes.fromhex(data)
+    except ValueError:
+        raise typer.BadParameter(f"{data!r} is not hex") from None
+
+    async def work(c: Context, engine: CodecEngine) -> Outcome:
+        return await codecs.decode(engine, await codecs.get(c.connection, name, version), f_port, sent, c.now)
+
+    print_fields(_on_engine(work), as_json=as_json)
+
+
+def _on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
+    from baylight.log import configure
+    from baylight.sandbox.pool import Sandbox
+
+    configure(level="error")  # what a codec does wrong is told once, as its result
+
+    async def run(c: Context) -> T:
+        sandbox = Sandbox(workers=1)
+        try:
+            return await work(c, sandbox)
+        finally:
+            await sandbox.close()
+
+    return on_database(run)
+
+
+def _read(path: Path | None, nothing: Any) -> Any:
+    import json
+
+    if path is None:
+        return nothing
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path}: {error}") from None
+    if not isinstance(found, type(nothing)):
+        raise typer.BadParameter(f"{path} does not hold a JSON {'list' if isinstance(nothing, list) else 'object'}")
+    return found
+
+
+def _print_version(found: Version, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(f"{found.name} version {found.version}, {'active' if found.active else 'not active'}")
+    typer.echo(f"by {found.created_by}, {len(found.examples)} examples{f', {found.notes}' if found.notes else ''}")
+    for key, value in (found.mapping or {}).items():
+        typer.echo(f"  {key:<18} {value}")
+
+
+def _print_results(results: list[ExampleResult], *, as_json: bool) -> None:
+    if as_json:
+        print_json(results)
+        return
+    for result in results:
+        says = f" ({result.occupancy})" if result.occupancy else ""
+        typer.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{says}")
+        if result.problem:
+            typer.echo(f"      {result.problem}")

@@ -1,0 +1,64 @@
+"""`baylight codec …` on a fresh database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from baylight.cli.main import app
+from tests.conftest import Database
+
+SOURCE = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }"
+
+
+@pytest.fixture
+def files(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
+    (tmp_path / "eye.js").write_text(SOURCE)
+    (tmp_path / "mapping.json").write_text('{"field": "taken", "occupied": [1], "free": [0]}')
+    example = {"description": "a car", "input": {"bytes": "01"}, "output": {"data": {"taken": 1}}}
+    (tmp_path / "examples.json").write_text(json.dumps([example]))
+    return tmp_path
+
+
+def cli(*words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["codec", *map(str, words)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def add(files: Path, *, code: int = 0) -> Result:
+    rules, proofs = files / "mapping.json", files / "examples.json"
+    return cli("add", "eye", files / "eye.js", "--mapping", rules, "--examples", proofs, code=code)
+
+
+def test_a_codec_is_added_proven_activated_and_tried_out(files: Path) -> None:
+    assert "eye version 1, not active" in add(files).stdout
+    assert "ok    a car (OCCUPIED)" in cli("test", "eye").stdout
+    assert "version 1 of eye is active" in cli("activate", "eye", 1).stdout
+    assert json.loads(cli("list", "--json").stdout)[0]["active"] is True
+    assert cli("show", "eye", "--source").stdout.strip() == SOURCE
+    assert "FREE" in cli("decode", "eye", 1, "00").stdout
+    assert "no version of eye is active" in cli("deactivate", "eye").stdout
+
+
+def test_a_codec_that_fails_its_examples_is_told_and_stays_inactive(files: Path) -> None:
+    (files / "eye.js").write_text("function decodeUplink(i) { for (;;); }")
+    add(files)
+    assert "it runs longer than 100 ms" in cli("test", "eye", code=1).stdout
+    assert "1 of 1 examples" in cli("activate", "eye", 1, code=2).output
+    assert "not active" in cli("show", "eye").stdout
+
+
+def test_bad_files_are_told(files: Path) -> None:
+    (files / "mapping.json").write_text("{")
+    assert "mapping.json" in add(files, code=2).output
+    (files / "mapping.json").write_text("[]")
+    assert "JSON object" in add(files, code=2).output
+    (files / "mapping.json").write_text('{"field": "taken"}')
+    assert "mapping:" in add(files, code=2).output
+    cli("show", "eye", code=2)
+    assert "not hex" in cli("decode", "eye", 1, "0g", code=2).output
