@@ -41,7 +41,11 @@ async def test_a_codec_is_added_proven_and_put_to_work(client: httpx.AsyncClient
     assert [(c["name"], c["version"]) for c in (await client.get("/api/v1/codecs")).json()] == [("bay_eye", 1)]
     decoded = (await client.post(f"{EYE}/1/decode", json={"f_port": 1, "data": "00"})).json()
     assert (decoded["data"], decoded["occupancy"]) == ({"taken": 0}, "FREE")
-    assert (await client.post(f"{EYE}/deactivate", json={})).status_code == 204
+    kind = {"code": "acme_eye", "manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
+    assert (await client.post(f"{EYE}/types", json=kind)).json()["codec"] == "js:bay_eye"
+    assert (await client.post(f"{EYE}/types", json=kind)).status_code == 409
+    assert (await client.post(f"{EYE}/deactivate", json={})).status_code == 409
+    assert (await client.post(f"{EYE}/deactivate", json={"force": True})).status_code == 204
     assert (await client.get(EYE)).json()["active"] is False
 
 

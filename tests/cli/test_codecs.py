@@ -53,6 +53,13 @@ def test_a_codec_that_fails_its_examples_is_told_and_stays_inactive(files: Path)
     assert "not active" in cli("show", "eye").stdout
 
 
+def test_a_device_type_is_made_of_a_codec(files: Path) -> None:
+    add(files)
+    made = ("add-type", "eye", "acme_eye", "--manufacturer", "Acme", "--model", "Bay Eye", "--every", "6h")
+    assert "js:eye" in cli(*made).stdout
+    assert "exists already" in cli(*made, code=2).output
+
+
 def test_bad_files_are_told(files: Path) -> None:
     (files / "mapping.json").write_text("{")
     assert "mapping.json" in add(files, code=2).output

@@ -20,6 +20,7 @@ from baylight.domain.state import Occupancy, Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.sandbox.pool import Sandbox
 from baylight.services import codecs
+from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 from tests import factories
@@ -88,12 +89,9 @@ async def add(
     return await codecs.add(db, "bay_eye", source, mapping=mapping, **given | more)
 
 
-async def add_type(db: Connection, codec: str = "js:bay_eye") -> None:
-    await db.execute(
-        "INSERT INTO device_types (code, category, manufacturer, model, codec, uplink_interval_s) "
-        "VALUES ('bay_eye', 'sensor', 'Acme', 'Bay Eye', $1, 3600)",
-        codec,
-    )
+async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
+    given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600, "actor": "ann"}
+    return await codecs.add_type(db, name, "acme_bay_eye", **given | more)
 
 
 @pytest.fixture
@@ -102,7 +100,7 @@ async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     await add(db)
     await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
     await add_type(db)
-    return await factories.add_bay(pool, "A-01", sensor_type="bay_eye")
+    return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
 
 
 def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
@@ -251,9 +249,39 @@ async def test_a_version_without_examples_is_not_proven(db: Connection, engine: 
 async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:
     with pytest.raises(ConflictError, match="bay_eye") as raised:
         await codecs.deactivate(db, "bay_eye", actor="ann")
-    assert raised.value.facts["used_by"] == ["bay_eye"]
+    assert raised.value.facts["used_by"] == ["acme_bay_eye"]
     await codecs.deactivate(db, "bay_eye", actor="ann", force=True)
     assert not (await codecs.get(db, "bay_eye")).active
+
+
+async def test_a_type_of_the_operator_s_own_decodes_by_the_codec(db: Connection) -> None:
+    await add(db)
+    made = await add_type(db, dev_eui_prefixes=["ACE0"])
+    assert (made.codec, made.shipped, made.dev_eui_prefixes) == ("js:bay_eye", False, ["ace0"])
+    with pytest.raises(ConflictError, match="exists already"):
+        await add_type(db)
+    with pytest.raises(NotFoundError):
+        await add_type(db, "other")
+    log = await db.fetchrow("SELECT * FROM audit_log WHERE object_type = 'device_type'")
+    assert log is not None
+    assert (log["object_id"], log["after"]) == ("acme_bay_eye", {"codec": "js:bay_eye"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"manufacturer": ""},
+        {"model": "x" * 101},
+        {"uplink_interval_s": 0},
+        {"silent_after_intervals": 0},
+        {"dev_eui_prefixes": ["58:a0"]},
+    ],
+)
+async def test_a_type_with_a_mistake_is_refused(db: Connection, change: dict[str, Any]) -> None:
+    await add(db)
+    with pytest.raises(InputError) as raised:
+        await add_type(db, **change)
+    assert raised.value.code == "bad_device_type"
 
 
 async def test_bytes_and_commands_can_be_tried_out(db: Connection, engine: Sandbox) -> None:

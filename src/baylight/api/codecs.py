@@ -12,6 +12,7 @@ from baylight.api.deps import Administering, Database, Given, Reading
 from baylight.api.problems import Refused
 from baylight.ports import CodecEngine
 from baylight.services import codecs
+from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.codecs import LONGEST_SOURCE, ExampleResult, Outcome, Summary, Version
 
 router = APIRouter(prefix="/codecs", tags=["codecs"])
@@ -25,6 +26,18 @@ class NewVersion(Body):
     mapping: dict[str, Any] | None = None
     examples: list[dict[str, Any]] = Field([])
     notes: str | None = None
+
+
+class NewType(Body):
+    """`uplink_interval_s`: the longest pause between two uplinks; after `silent_after_intervals` of them the bay is
+    UNKNOWN."""
+
+    code: str
+    manufacturer: str
+    model: str
+    uplink_interval_s: int
+    silent_after_intervals: int = 3
+    dev_eui_prefixes: list[str] = Field([])
 
 
 class Frame(Body):
@@ -77,6 +90,12 @@ async def add_codec(key: Administering, connection: Database, name: str, new: Ne
 async def show_codec(key: Reading, connection: Database, name: str, version: int | None = None) -> Version:
     """The active version if none is named, else the newest."""
     return await codecs.get(connection, name, version)
+
+
+@router.post("/{name}/types", status_code=201)
+async def add_type(key: Administering, connection: Database, name: str, new: NewType) -> DeviceTypeRow:
+    """A sensor type whose devices decode by the codec."""
+    return await codecs.add_type(connection, name, **new.model_dump(), actor=str(key.id))
 
 
 @router.post("/{name}/{version}/test")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from baylight.cli.run import FOUND, Context, Json, on_database, print_fields, print_json, print_rows
+from baylight.cli.run import FOUND, Context, Json, duration, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from baylight.ports import CodecEngine
@@ -106,6 +107,38 @@ def deactivate_codec(
 
     on_database(lambda c: codecs.deactivate(c.connection, name, actor=c.actor, force=force))
     typer.echo(f"no version of {name} is active")
+
+
+@codec.command("add-type")
+def add_type(
+    name: Name,
+    code: Annotated[str, typer.Argument(help="of the new device type, e.g. acme_bay_eye")],
+    manufacturer: Annotated[str, typer.Option()],
+    model: Annotated[str, typer.Option()],
+    every: Annotated[
+        timedelta, typer.Option(parser=duration, metavar="TIME", help="longest pause between two uplinks")
+    ],
+    silent_after: Annotated[int, typer.Option(help="after so many such pauses the bay is UNKNOWN")] = 3,
+    prefix: Annotated[list[str] | None, typer.Option(help="of its DevEUIs, by which it is recognised")] = None,
+    as_json: Json = False,
+) -> None:
+    """Makes a sensor type whose devices decode by the codec."""
+    from baylight.services import codecs
+
+    made = on_database(
+        lambda c: codecs.add_type(
+            c.connection,
+            name,
+            code,
+            manufacturer=manufacturer,
+            model=model,
+            uplink_interval_s=round(every.total_seconds()),
+            silent_after_intervals=silent_after,
+            dev_eui_prefixes=prefix or (),
+            actor=c.actor,
+        )
+    )
+    print_fields(made, as_json=as_json)
 
 
 @codec.command("decode")

@@ -17,12 +17,15 @@ from baylight.codecs.ts013_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, DeviceDataError, InputError, NotFoundError
 from baylight.ports import CodecEngine
-from baylight.services import audit
+from baylight.services import audit, catalogue
+from baylight.services.catalogue import DeviceTypeRow
 from baylight.store.pool import Connection, Pool
 from baylight.store.queries import queries
 
 LONGEST_SOURCE = 256 * 1024
 _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
+_TYPE = re.compile(r"[a-z0-9_]{1,50}\Z")
+_PREFIX = re.compile(r"[0-9a-f]{2,16}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,39 @@ async def deactivate(connection: Connection, name: str, *, actor: str, force: bo
         before = await connection.fetchval(sql["deactivate"], name)
         if before is not None:
             await audit.record(connection, actor, "codec.deactivate", "codec", name, before={"version": before})
+
+
+async def add_type(
+    connection: Connection,
+    name: str,
+    code: str,
+    *,
+    manufacturer: str,
+    model: str,
+    uplink_interval_s: int,
+    silent_after_intervals: int = 3,
+    dev_eui_prefixes: Sequence[str] = (),
+    actor: str,
+) -> DeviceTypeRow:
+    """A sensor type of the operator's own, whose devices decode by the codec's active version.
+
+    A sensor of it is believed for `uplink_interval_s` x `silent_after_intervals` after its last reading.
+    Raises NotFoundError `unknown_codec`; InputError `bad_device_type`; ConflictError `type_exists`.
+    """
+    prefixes = [prefix.lower() for prefix in dev_eui_prefixes]
+    if not _TYPE.match(code) or not 0 < len(manufacturer) <= 100 or not 0 < len(model) <= 100:
+        raise InputError("bad_device_type", "a type has a code of a-z, 0-9 and _ (50 at most), a maker and a model")
+    if not 0 < uplink_interval_s <= 30 * 86400 or not 0 < silent_after_intervals <= 1000:
+        raise InputError("bad_device_type", "a type sends at least once in 30 days")
+    if not all(_PREFIX.match(prefix) for prefix in prefixes):
+        raise InputError("bad_device_type", "a prefix of DevEUIs is 2 to 16 hex digits")
+    async with audit.change(connection, actor):
+        await get(connection, name)
+        given = (code, manufacturer, model, PREFIX + name, prefixes, uplink_interval_s, silent_after_intervals)
+        if await connection.fetchval(queries("codecs")["add_type"], *given) is None:
+            raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
+        await audit.record(connection, actor, "device_type.add", "device_type", code, after={"codec": PREFIX + name})
+        return await catalogue.get(connection, code)
 
 
 async def decode(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:

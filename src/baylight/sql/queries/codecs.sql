@@ -49,3 +49,13 @@ UNION ALL
 SELECT dev_eui FROM sensor_devices WHERE payload_decoder = $1 AND enabled AND lifecycle_state <> 'decommissioned'
 ORDER BY what
 LIMIT 20;
+
+-- name: add_type
+-- A sensor type of the operator's own. $1 code, $2 manufacturer, $3 model, $4 codec, $5 DevEUI prefixes,
+-- $6 uplink interval, $7 intervals of silence.
+INSERT INTO device_types (
+    code, category, manufacturer, model, codec, dev_eui_prefixes, uplink_interval_s, silent_after_intervals
+)
+VALUES ($1, 'sensor', $2, $3, $4, $5, $6, $7)
+ON CONFLICT (code) DO NOTHING
+RETURNING code;
