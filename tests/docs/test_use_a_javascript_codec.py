@@ -1,0 +1,55 @@
+"""Follows docs/how-to/use-a-javascript-codec.md on a fresh database."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from baylight.cli.main import app
+from baylight.codecs.ts013_mapping import OccupancyMapping
+from tests.conftest import Database
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/how-to/use-a-javascript-codec.md").read_text("utf-8")
+FILES = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
+
+
+def test_who_follows_the_page_has_a_sensor_that_decodes(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
+    monkeypatch.chdir(tmp_path)
+    assert [name for name, _ in FILES] == ["bay_eye.js", "mapping.json", "examples.json"]
+    for name, text in FILES:
+        (tmp_path / name).write_text(text, "utf-8")
+    said = {}
+    for line in COMMANDS:
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+        said[line] = result.stdout
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert said["baylight codec test bay_eye"] == shown
+    assert "OCCUPIED" in said["baylight codec decode bay_eye 4 01b4"]
+
+
+def test_the_table_has_every_key_of_a_mapping() -> None:
+    told = {
+        key
+        for line in PAGE.split("| key | meaning |")[1].split("\n\n")[0].splitlines()[2:]
+        for key in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    known = OccupancyMapping.parse.__doc__ or ""
+    assert told <= set(re.findall(r"`(\w+)`", known))
+    assert set(re.findall(r"`(\w+)`", known)) - {"occupied_below", "free_above", "occupied_above", "free_below",
+                                                 "bad_mapping"} == told  # fmt: skip
+
+
+def test_the_mapping_of_the_page_is_one() -> None:
+    OccupancyMapping.parse(json.loads(dict(FILES)["mapping.json"]))
