@@ -227,6 +227,21 @@ async def test_b5_a_codec_that_always_loops_cannot_stall_the_others(sandbox: San
     assert "suspended" in messages[-1]
 
 
+async def test_a_call_that_even_the_engine_cannot_stop_costs_its_worker(sandbox: Sandbox) -> None:
+    stuck = call("function decodeUplink() { Array.prototype.sort.call({ length: 2 ** 32 }); }", id="stuck")
+    good = decode_call(GOOD, 10, b"\x01", AT)
+    await sandbox.run([good])
+    (pid,) = sandbox.pids
+    first, failed, second, suspended = await sandbox.run([good, stuck, good, stuck])
+    assert first == second == Answer({"sum": 11})
+    assert isinstance(failed, DeviceDataError)
+    assert isinstance(suspended, DeviceDataError)
+    assert failed.code == suspended.code == "codec_timeout"
+    assert "2 s" in failed.message
+    assert "suspended" in suspended.message
+    assert sandbox.pids != [pid]
+
+
 async def test_a_worker_killed_in_the_middle_of_a_call_loses_no_call(sandbox: Sandbox) -> None:
     slow = "function decodeUplink(i) { var t = Date.now(); while (Date.now() - t < 50); return { data: i.bytes[0] }; }"
     running = asyncio.create_task(sandbox.run([call(slow, data=bytes([n])) for n in range(1, 9)]))

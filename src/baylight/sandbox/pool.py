@@ -77,6 +77,12 @@ class Sandbox:
             before = len(outcomes)
             try:
                 await self._take(worker, rest, outcomes)
+            except TimeoutError:
+                worker.kill()
+                stuck = calls[len(outcomes)].script
+                self._allowance(stuck.id).spend(SILENCE_S)
+                log.warning("a worker did not answer", script=stuck.id)
+                outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
             except (EOFError, OSError) as error:
                 worker.kill()
                 losses = losses + 1 if len(outcomes) == before else 1
@@ -86,12 +92,6 @@ class Sandbox:
                     self._allowance(stuck.id).spend(SILENCE_S)
                     outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))
                     losses = 0
-            except TimeoutError:
-                worker.kill()
-                stuck = calls[len(outcomes)].script
-                self._allowance(stuck.id).spend(SILENCE_S)
-                log.warning("a worker did not answer", script=stuck.id)
-                outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
         return outcomes
 
     async def _take(self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
