@@ -22,6 +22,8 @@ ALLOWANCE_S, REFILL = 1.0, 0.1
 """Slow calls of a codec may take this much time at once, and this share of the time in the long run."""
 START_S, SILENCE_S = 30.0, 2.0
 """How long a worker may take to begin, and to say anything (the engine's own limit is far below)."""
+WORKER_S = 30.0
+"""What a codec pays from its allowance for a worker: it is suspended for minutes."""
 LOST_TWICE = 2
 
 Outcome = Answer | DeviceDataError
@@ -80,7 +82,7 @@ class Sandbox:
             except TimeoutError:
                 worker.kill()
                 stuck = calls[len(outcomes)].script
-                self._allowance(stuck.id).spend(SILENCE_S)
+                self._allowance(stuck.id).spend(WORKER_S)
                 log.warning("a worker did not answer", script=stuck.id)
                 outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
             except (EOFError, OSError) as error:
@@ -89,7 +91,7 @@ class Sandbox:
                 stuck = calls[len(outcomes)].script
                 log.warning("a worker ended", script=stuck.id, error=str(error))
                 if losses == LOST_TWICE:  # the first time it may have been anyone's fault
-                    self._allowance(stuck.id).spend(SILENCE_S)
+                    self._allowance(stuck.id).spend(WORKER_S)
                     outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))
                     losses = 0
         return outcomes
