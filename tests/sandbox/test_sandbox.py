@@ -217,14 +217,12 @@ async def test_a_script_that_is_none_is_told(sandbox: Sandbox, source: str, word
 
 async def test_b5_a_codec_that_always_loops_cannot_stall_the_others(sandbox: Sandbox) -> None:
     bad, good = call("function decodeUplink() { for (;;); }", id="bad"), decode_call(GOOD, 10, b"\x01", AT)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     outcomes = await sandbox.run([bad, good] * 300)
-    assert loop.time() - began < 15  # 300 times its time limit would be 30 s of computing
     assert outcomes[1::2] == [Answer({"sum": 11})] * 300
     messages = [outcome.message for outcome in outcomes[::2] if isinstance(outcome, DeviceDataError)]
     assert len(messages) == 300
-    assert "suspended" in messages[-1]
+    assert sum("100 ms" in message for message in messages) < 60
+    assert sum("suspended" in message for message in messages) > 240
 
 
 async def test_a_call_that_even_the_engine_cannot_stop_costs_its_worker(sandbox: Sandbox) -> None:
@@ -244,16 +242,21 @@ async def test_a_call_that_even_the_engine_cannot_stop_costs_its_worker(sandbox:
 
 async def test_a_worker_killed_in_the_middle_of_a_call_loses_no_call(sandbox: Sandbox) -> None:
     slow = "function decodeUplink(i) { var t = Date.now(); while (Date.now() - t < 50); return { data: i.bytes[0] }; }"
-    running = asyncio.create_task(sandbox.run([call(slow, data=bytes([n])) for n in range(1, 9)]))
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + 30
-    while not sandbox.pids and loop.time() < deadline:
-        await asyncio.wait([running], timeout=0.01)
-    await asyncio.wait([running], timeout=0.3)
+    await sandbox.run([decode_call(GOOD, 10, b"\x01", AT)])
     (first,) = sandbox.pids
+    running = asyncio.create_task(sandbox.run([call(slow, data=bytes([n])) for n in range(1, 16)]))
+    await asyncio.wait([running], timeout=0.1)
     os.kill(first, signal.SIGKILL)
-    assert await running == [Answer(n) for n in range(1, 9)]
+    assert await running == [Answer(n) for n in range(1, 16)]
     assert sandbox.pids != [first]
+
+
+async def test_a_worker_killed_while_it_begins_is_followed_by_another(sandbox: Sandbox) -> None:
+    running = asyncio.create_task(sandbox.run([decode_call(GOOD, 10, b"\x01", AT)]))
+    while not sandbox.pids:
+        await asyncio.wait([running], timeout=0.001)
+    os.kill(sandbox.pids[0], signal.SIGKILL)
+    assert await running == [Answer({"sum": 11})]
 
 
 async def test_a_cancelled_run_leaves_a_sandbox_that_works(sandbox: Sandbox) -> None:

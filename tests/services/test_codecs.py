@@ -361,10 +361,10 @@ async def test_b5_a_bad_codec_costs_its_own_uplinks_alone(
     at = clock.tick(600)
     events = [uplink(bay.sensor_eui, at - timedelta(seconds=n), b"\xee\x00") for n in range(120)]
     events += [uplink(other.sensor_eui, at, bytes.fromhex("01fb3a0000280400"), 102)]
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     await ingest.take(events)
-    assert loop.time() - began < 8  # 120 times its time limit would be 12 s of computing
+    errors = [str(row["error"]) for row in await db.fetch("SELECT error FROM uplinks")]
+    assert sum("100 ms" in error for error in errors) < 60
+    assert sum("suspended" in error for error in errors) > 60
     assert ingest.counts["uplink", "not_decodable"] == 120
     assert await state(db, other) == "OCCUPIED"
 

@@ -157,6 +157,12 @@ class _Worker:
         """Does nothing if it runs. Raises OSError, EOFError or TimeoutError."""
         if self._process is not None and self._process.returncode is None:
             return
+        try:
+            await self._begin()
+        except EOFError:  # killed while it began: that says nothing against another one
+            await self._begin()
+
+    async def _begin(self) -> None:
         self.kill()
         # Our own environment holds secrets that are none of a codec's business.
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
