@@ -20,8 +20,9 @@ TRANSMITTED, ACKNOWLEDGED, SHOWN = ActuationStatus.TRANSMITTED, ActuationStatus.
 FAILED, EXPIRED, SUPERSEDED = ActuationStatus.FAILED, ActuationStatus.EXPIRED, ActuationStatus.SUPERSEDED
 ON_ITS_WAY = frozenset({PENDING, SENDING, QUEUED})
 PROVEN_SENT = frozenset({TRANSMITTED, ACKNOWLEDGED})
-GAVE_UP = {"EXPIRED": EXPIRED, "DOWNLINK_PAYLOAD_SIZE": FAILED, "F_CNT_DOWN": FAILED}
-"""Log codes (ChirpStack LogCode) that tell the end of a downlink, and the status that it ends in."""
+GAVE_UP = {"EXPIRED": EXPIRED, "DOWNLINK_PAYLOAD_SIZE": FAILED, "F_CNT_DOWN": FAILED, "DOWNLINK_FAILED": FAILED}
+"""Log codes that tell the end of a downlink, and the status that it ends in: ChirpStack's LogCode; DOWNLINK_FAILED is
+The Things Stack's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Shadow:
     same: Callable[[str, str], bool] = _identical
     """Whether a person sees the same light for both codes."""
     application_id: str | None = None
+    network_server: str = "chirpstack"
     space_id: UUID | None = None
     desired_state: State | None = None
     desired_code: str | None = None

@@ -16,7 +16,8 @@ class Downlink:
     """One command for a device. `id` is ours (the actuation's); the network server may answer with another.
 
     `f_port` 1-223; `data` 1-242 bytes; `expires_at` is unique to the microsecond for each try, so that a try whose
-    answer was lost can be found again in the network server's queue.
+    answer was lost can be found again in the network server's queue. `network_server` and `application_id` as in
+    `Uplink`.
     """
 
     id: UUID
@@ -26,6 +27,7 @@ class Downlink:
     confirmed: bool
     expires_at: datetime
     application_id: str | None = None
+    network_server: str = "chirpstack"
 
 
 @dataclass(frozen=True, slots=True)

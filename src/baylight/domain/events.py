@@ -16,7 +16,9 @@ class Uplink:
     `observed_at`: the event's own time, equal in every redelivery; it may run minutes ahead (a gateway without GPS).
     `network_at`: the network server's clock at arrival (ChirpStack `nsTime`), None if it tells none; order and age
     are taken from it, never from `observed_at`. `f_cnt` is the full 32-bit counter. `data` is decrypted; empty for
-    MAC-only frames (`f_port` 0 or None). Radio facts are those of the strongest gateway.
+    MAC-only frames (`f_port` 0 or None). Radio facts are those of the strongest gateway. `network_server` is the one
+    that told it, `application_id` where it keeps the device: ChirpStack's application id, or The Things Stack's
+    `<application>/<device id>`.
     """
 
     dev_eui: DevEui
@@ -35,6 +37,7 @@ class Uplink:
     device_name: str | None = None
     profile_name: str | None = None
     application_id: str | None = None
+    network_server: str = "chirpstack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Join:
     observed_at: datetime
     dev_addr: str | None
     application_id: str | None = None
+    network_server: str = "chirpstack"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,350 @@
+"""The Things Stack v3's application messages (JSON, by MQTT or webhook) in neutral form.
+
+What a message says stands in its body alone: its MQTT topic and its webhook path may be set by the operator. The JSON
+is protobuf's: an empty field (0, false, "") is left out. Source: The Things Stack's api/messages.proto.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+import msgspec
+
+from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
+from baylight.domain.ids import DevEui
+from baylight.errors import DeviceDataError
+
+NETWORK_SERVER = "tts"
+OURS = "baylight:"
+"""Begins the correlation id of a downlink of ours, which is its queue item id: `baylight:<DevEUI>:<id>:<try>`."""
+LONGEST_PAYLOAD = 256 * 1024
+LONGEST_DATA = 4096
+LONGEST_TEXT = 500
+_YEARS = range(2010, 2100)
+_UINT32 = 2**32 - 1
+_NAMESPACE = UUID("0d5d0f8e-6c0b-5b0e-8f43-1b0a3d1c2f55")
+_EUI64 = re.compile(r"[0-9a-f]{16}\Z")
+_DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
+
+
+class _Wire(msgspec.Struct, gc=False):
+    pass
+
+
+class _ApplicationIds(_Wire):
+    application_id: str | None = None
+
+
+class _DeviceIds(_Wire):
+    device_id: str | None = None
+    application_ids: _ApplicationIds | None = None
+    dev_eui: str | None = None
+    dev_addr: str | None = None
+
+
+class _GatewayIds(_Wire):
+    eui: str | None = None
+
+
+class _PacketBroker(_Wire):
+    forwarder_gateway_eui: str | None = None
+
+
+class _RxMetadata(_Wire):
+    gateway_ids: _GatewayIds | None = None
+    packet_broker: _PacketBroker | None = None
+    rssi: float | None = None
+    snr: float | None = None
+
+
+class _VersionIds(_Wire):
+    brand_id: str | None = None
+    model_id: str | None = None
+
+
+class _Uplink(_Wire):
+    session_key_id: str | None = None
+    f_port: int | None = None
+    f_cnt: int | None = None
+    frm_payload: str | None = None
+    confirmed: bool | None = None
+    rx_metadata: list[_RxMetadata | None] | None = None
+    received_at: str | None = None
+    version_ids: _VersionIds | None = None
+    app_s_key: dict[str, object] | None = None
+
+
+class _JoinAccept(_Wire):
+    session_key_id: str | None = None
+    received_at: str | None = None
+
+
+class _Downlink(_Wire):
+    f_cnt: int | None = None
+    correlation_ids: list[str] | None = None
+
+
+class _Error(_Wire):
+    namespace: str | None = None
+    name: str | None = None
+    message_format: str | None = None
+
+
+class _Failed(_Wire):
+    downlink: _Downlink | None = None
+    error: _Error | None = None
+
+
+class _Message(_Wire):
+    """One of the last fields says what it is."""
+
+    end_device_ids: _DeviceIds | None = None
+    correlation_ids: list[str] | None = None
+    received_at: str | None = None
+    simulated: bool | None = None
+    uplink_message: _Uplink | None = None
+    join_accept: _JoinAccept | None = None
+    downlink_sent: _Downlink | None = None
+    downlink_ack: _Downlink | None = None
+    downlink_nack: _Downlink | None = None
+    downlink_failed: _Failed | None = None
+    downlink_queued: object = None
+    downlink_queue_invalidated: object = None
+    uplink_normalized: object = None
+    location_solved: object = None
+    service_data: object = None
+
+
+_DECODER = msgspec.json.Decoder(_Message, strict=False)
+_OF_NO_USE = {
+    "downlink_queued": "downlink_queued",
+    "downlink_queue_invalidated": "downlink_queue_invalidated",
+    "uplink_normalized": "normalized",
+    "location_solved": "location",
+    "service_data": "service_data",
+}
+
+
+def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
+    """Raises DeviceDataError: `too_large`, `bad_json`, `bad_event` (a
+    value of the wrong type or range), `bad_dev_eui`, `bad_time`, `encrypted_payload`.
+
+    Ignored: what a person simulates in the console (it must move no light), and downlinks that are not ours.
+    """
+    if topic_or_path.endswith(("/down/push", "/down/replace")):
+        return Ignored("command")
+    message = _decode(payload)
+    for kind, build in _BUILDERS.items():
+        if getattr(message, kind) is not None:
+            return Ignored("simulated") if message.simulated else build(message)
+    for kind, reason in _OF_NO_USE.items():
+        if getattr(message, kind) is not None:
+            return Ignored(reason)
+    return Ignored("unknown_event")
+
+
+def _decode(payload: bytes) -> _Message:
+    if len(payload) > LONGEST_PAYLOAD:
+        raise DeviceDataError("too_large", f"the message has {len(payload)} bytes, more than {LONGEST_PAYLOAD}")
+    try:
+        return _DECODER.decode(payload)
+    except msgspec.ValidationError as error:
+        raise DeviceDataError("bad_event", _clean(str(error), LONGEST_TEXT)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        detail = _clean(str(error), LONGEST_TEXT)
+        raise DeviceDataError("bad_json", f"not JSON ({detail}); choose the format JSON there") from None
+
+
+def _uplink(message: _Message) -> Uplink:
+    body = message.uplink_message
+    assert body is not None
+    dev_eui = _dev_eui(message)
+    if body.app_s_key:
+        raise DeviceDataError(
+            "encrypted_payload", "the payload is encrypted: link the application with payload crypto", dev_eui=dev_eui
+        )
+    at = _instant(body.received_at) or _time(message)
+    ids = message.end_device_ids or _DeviceIds()
+    f_cnt, f_port = _number(body.f_cnt, _UINT32, "f_cnt"), _number(body.f_port, 255, "f_port")
+    data = _data(body.frm_payload or "")
+    strongest = max((rx for rx in body.rx_metadata or () if rx is not None), key=_strength, default=_RxMetadata())
+    rssi = strongest.rssi if strongest.rssi is not None and abs(strongest.rssi) < 2**15 else None
+    snr = 0.0 if strongest.snr is None else strongest.snr
+    return Uplink(
+        dev_eui=dev_eui,
+        deduplication_id=_id(dev_eui, "up", body.session_key_id, at, f_cnt, f_port, data.hex()),
+        observed_at=at,
+        network_at=at,
+        dev_addr=_hex(ids.dev_addr, _DEV_ADDR),
+        f_cnt=f_cnt,
+        f_port=f_port,
+        data=data,
+        confirmed=bool(body.confirmed),
+        rssi_dbm=None if rssi is None else round(rssi),
+        snr_db=None if rssi is None or abs(snr) > 1e6 else snr,
+        gateway_id=_gateway_id(strongest),
+        device_name=_text(ids.device_id),
+        profile_name=_profile(body.version_ids),
+        application_id=_address(ids),
+        network_server=NETWORK_SERVER,
+    )
+
+
+def _join(message: _Message) -> Join:
+    body = message.join_accept
+    assert body is not None
+    dev_eui = _dev_eui(message)
+    at = _instant(body.received_at) or _time(message)
+    ids = message.end_device_ids or _DeviceIds()
+    return Join(
+        dev_eui=dev_eui,
+        deduplication_id=_id(dev_eui, "join", body.session_key_id, at),
+        observed_at=at,
+        dev_addr=_hex(ids.dev_addr, _DEV_ADDR),
+        application_id=_address(ids),
+        network_server=NETWORK_SERVER,
+    )
+
+
+def _sent(message: _Message) -> TxAck | Ignored:
+    body = message.downlink_sent or _Downlink()
+    queue_item_id = _ours(message, body)
+    if queue_item_id is None:
+        return Ignored("foreign_downlink")
+    f_cnt = _number(body.f_cnt, _UINT32, "f_cnt")
+    return TxAck(_dev_eui(message, queue_item_id), queue_item_id, None, f_cnt, None, _time(message))
+
+
+def _ack(message: _Message) -> Ack | Ignored:
+    body = message.downlink_ack or message.downlink_nack or _Downlink()
+    queue_item_id = _ours(message, body)
+    if queue_item_id is None:
+        return Ignored("foreign_downlink")
+    f_cnt = _number(body.f_cnt, _UINT32, "f_cnt")
+    return Ack(_dev_eui(message, queue_item_id), queue_item_id, message.downlink_ack is not None, f_cnt, _time(message))
+
+
+def _failed(message: _Message) -> Log | Ignored:
+    body = message.downlink_failed or _Failed()
+    queue_item_id = _ours(message, body.downlink or _Downlink())
+    if queue_item_id is None:
+        return Ignored("foreign_downlink")
+    error = body.error or _Error()
+    name = _clean(error.name or "unknown", 100)
+    return Log(
+        dev_eui=_dev_eui(message, queue_item_id),
+        level="ERROR",
+        code="DOWNLINK_PAYLOAD_SIZE" if name == "application_downlink_too_long" else "DOWNLINK_FAILED",
+        description=_clean(f"{name}: {error.message_format or ''}", LONGEST_TEXT),
+        queue_item_id=queue_item_id,
+        observed_at=_time(message),
+        context={"namespace": _clean(error.namespace or "", 100), "name": name},
+    )
+
+
+_BUILDERS: dict[str, Callable[[_Message], Event | Ignored]] = {
+    "uplink_message": _uplink,
+    "join_accept": _join,
+    "downlink_sent": _sent,
+    "downlink_ack": _ack,
+    "downlink_nack": _ack,
+    "downlink_failed": _failed,
+}
+
+
+def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: object) -> UUID:
+    """The same for the copies of one message that MQTT and webhooks bring: by device, session, time of receipt and
+    frame. Not by correlation ids: components on the way add theirs."""
+    return uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat(), *map(str, frame)]))
+
+
+def _ours(message: _Message, downlink: _Downlink) -> str | None:
+    for text in (*(downlink.correlation_ids or ()), *(message.correlation_ids or ())):
+        if text.startswith(OURS) and len(text) <= 100:
+            return _clean(text, 100)
+    return None
+
+
+def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
+    """Some news of downlinks come without it: then by our own correlation id."""
+    ids = message.end_device_ids or _DeviceIds()
+    text = (ids.dev_eui or queue_item_id.removeprefix(OURS).partition(":")[0]).lower()
+    if not _EUI64.match(text):
+        raise DeviceDataError("bad_dev_eui", f"end_device_ids.dev_eui {_clean(text, 40)!r} is not 16 hex digits")
+    return DevEui(text)
+
+
+def _address(ids: _DeviceIds) -> str | None:
+    """`<application>/<device id>`: downlinks go there."""
+    application = ids.application_ids and ids.application_ids.application_id
+    return _text(f"{application}/{ids.device_id}") if application and ids.device_id else None
+
+
+def _gateway_id(rx: _RxMetadata) -> str | None:
+    own = rx.gateway_ids and rx.gateway_ids.eui
+    return _hex(own or (rx.packet_broker and rx.packet_broker.forwarder_gateway_eui), _EUI64)
+
+
+def _strength(rx: _RxMetadata) -> tuple[float, float]:
+    """Without an RSSI it is no radio's: last."""
+    return (-1e9 if rx.rssi is None else rx.rssi), rx.snr or 0.0
+
+
+def _profile(version: _VersionIds | None) -> str | None:
+    return _text(f"{version.brand_id or ''} {version.model_id or ''}".strip()) if version else None
+
+
+def _data(text: str) -> bytes:
+    if len(text) > LONGEST_DATA * 4 // 3 + 4:
+        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError as error:
+        raise DeviceDataError("bad_event", f"frm_payload is not base64: {error}") from None
+
+
+def _time(message: _Message) -> datetime:
+    at = _instant(message.received_at)
+    if at is None:
+        text = _clean(message.received_at or "", 40)
+        raise DeviceDataError("bad_time", f"received_at {text!r} is not an RFC 3339 time of our days")
+    return at
+
+
+def _instant(text: str | None) -> datetime | None:
+    """None if absent, unreadable, without offset, or of an absurd year. Digits beyond microseconds are cut off."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None or at.year not in _YEARS:
+        return None
+    return at.astimezone(UTC)
+
+
+def _number(value: int | None, most: int, name: str) -> int:
+    if value is None:
+        return 0
+    if not 0 <= value <= most:
+        raise DeviceDataError("bad_event", f"{name} is out of range")
+    return value
+
+
+def _hex(text: str | None, form: re.Pattern[str]) -> str | None:
+    lower = (text or "").lower()
+    return lower if form.match(lower) else None
+
+
+def _text(text: str | None) -> str | None:
+    return _clean(text, 200) or None if text else None
+
+
+def _clean(text: str, longest: int) -> str:
+    """PostgreSQL's text cannot hold NUL."""
+    return text[:longest].replace("\0", "")
