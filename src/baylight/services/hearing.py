@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -36,6 +37,7 @@ class Arrival:
     COLUMNS = (
         "dev_eui", "deduplication_id", "observed_at", "received_at", "network_at", "f_cnt", "f_port", "data",
         "reading", "occupancy", "rssi_dbm", "snr_db", "gateway_id", "outcome", "error",
+        "network_server",
     )  # fmt: skip
 
     @property
@@ -50,23 +52,46 @@ class Arrival:
         return (
             u.dev_eui, u.deduplication_id, self.observed_at, self.received_at, u.network_at, u.f_cnt, u.f_port,
             u.data, self.reading, self.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, self.outcome, self.error,
+            u.network_server,
         )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Radio:
-    """Radio facts of the newest uplink; None where it told nothing new."""
+    """Radio facts of the newest uplink; None where it told nothing new. `network_server`, `application_id`: where
+    downlinks for it go. `dev_addr`, `f_cnt`: of its newest frame."""
+
+    network_server: str = field(kw_only=True)
+    application_id: str | None = field(kw_only=True)
+    dev_addr: str | None = field(kw_only=True)
+    f_cnt: int | None = field(kw_only=True)
 
     seen_at: datetime | None = None
     rssi_dbm: int | None = None
     snr_db: float | None = None
     gateway_id: str | None = None
     battery_pct: float | None = None
-    application_id: str | None = None
 
     def hear(self, uplink: Uplink, received_at: datetime) -> None:
         self.seen_at = received_at
         self.rssi_dbm, self.snr_db, self.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
+
+    def reached(self, event: Uplink | Join) -> bool:
+        """Downlinks go through the network server that it joined through, else the first that heard it. True if that
+        changes something."""
+        if not event.application_id or not (
+            isinstance(event, Join) or self.application_id is None or event.network_server == self.network_server
+        ):
+            return False
+        before = (self.network_server, self.application_id)
+        self.network_server, self.application_id = event.network_server, event.application_id
+        return before != (self.network_server, self.application_id)
+
+    def went_beyond(self, uplink: Uplink) -> bool:
+        """Whether it sent this or a later frame of the same session already: then this one may be a copy."""
+        if self.f_cnt is None or uplink.f_cnt is None:
+            return False
+        return uplink.dev_addr == self.dev_addr and uplink.f_cnt <= self.f_cnt
 
 
 @dataclass(slots=True)
@@ -82,8 +107,6 @@ class Sensor(Radio):
     damaged: bool = field(kw_only=True)
     heard_at: datetime | None = field(kw_only=True)
     battery_v: float | None = None
-    dev_addr: str | None = None
-    f_cnt: int | None = None
     join_at: datetime | None = None
     facts_changed: bool = False
 
@@ -99,9 +122,8 @@ class Sensor(Radio):
             occupancy_at=row["occupancy_at"],
             damaged=row["damaged"],
             heard_at=row["heard_network_at"],
-            dev_addr=row["dev_addr"],
-            application_id=row["application_id"],
             battery_pct=row["battery_pct"],
+            **_session(row),
         )
 
     def view(self) -> SensorView:
@@ -112,6 +134,7 @@ class Sensor(Radio):
         self.facts_changed = True
         if isinstance(event, Join):
             self.join_at = event.observed_at
+            self.reached(event)
         elif event.battery_pct is not None:
             self.battery_pct = event.battery_pct
 
@@ -139,6 +162,7 @@ class Sensor(Radio):
             "battery_pct": self.battery_pct,
             "join_at": self.join_at,
             "damaged": self.damaged,
+            "network_server": self.network_server,
         }
 
 
@@ -149,6 +173,11 @@ class DisplaySeen(Radio):
     id: UUID = field(kw_only=True)
     codec: str = field(kw_only=True)
     firmware: str | None = None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> DisplaySeen:
+        """From a row of `find_displays`."""
+        return cls(id=row["id"], codec=row["codec"], **_session(row))
 
     def row(self) -> dict[str, object]:
         """For `update_heard_displays`."""
@@ -161,7 +190,17 @@ class DisplaySeen(Radio):
             "battery_pct": self.battery_pct,
             "application_id": self.application_id,
             "firmware": self.firmware,
+            "network_server": self.network_server,
         }
+
+
+def _session(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "network_server": row["network_server"],
+        "application_id": row["application_id"],
+        "dev_addr": row["dev_addr"],
+        "f_cnt": row["last_f_cnt"],
+    }
 
 
 def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
@@ -175,8 +214,8 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     if sensor.heard_at is None or at >= sensor.heard_at:
         sensor.heard_at = at
         sensor.f_cnt = uplink.f_cnt
-        if (sensor.dev_addr, sensor.application_id) != (uplink.dev_addr, uplink.application_id):
-            sensor.dev_addr, sensor.application_id = uplink.dev_addr, uplink.application_id
+        if sensor.reached(uplink) or sensor.dev_addr != uplink.dev_addr:
+            sensor.dev_addr = uplink.dev_addr
             sensor.facts_changed = True
     try:
         reading = _read(sensor, arrival)
@@ -230,6 +269,7 @@ def hear_display(shadow: Shadow, seen: DisplaySeen, event: Event, arrival: Arriv
         assert arrival is not None
         _hear_report(shadow, seen, arrival)
     elif isinstance(event, Join):
+        seen.reached(event)
         shadow.joined(event.observed_at, now)
     elif isinstance(event, TxAck):
         at = min(event.observed_at, now)
@@ -252,7 +292,7 @@ def hear_display(shadow: Shadow, seen: DisplaySeen, event: Event, arrival: Arriv
 def _hear_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> None:
     uplink, at = arrival.uplink, arrival.at
     seen.hear(uplink, arrival.received_at)
-    seen.application_id = uplink.application_id or seen.application_id
+    seen.reached(uplink)
     if shadow.heard_at is None or at >= shadow.heard_at:
         shadow.heard(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
     driver = display_driver(seen.codec)

@@ -20,7 +20,7 @@ from baylight.domain.state import Policy, SensorView
 from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
-from baylight.services import decisions
+from baylight.services import decisions, orphans
 from baylight.services import shadows as shadow_store
 from baylight.services.codecs import Decoders
 from baylight.services.hearing import Arrival, DisplaySeen, Sensor, hear_display, hear_sensor
@@ -34,6 +34,8 @@ Message = Event | Ignored | Rejected
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=2)
 """How far an event's own time may lie in the past and in the future; gateways without GPS run minutes ahead (B19)."""
 REMEMBERED = timedelta(days=20)
+SAME_FRAME = timedelta(minutes=1)
+"""How far apart two network servers may say that they heard the same frame: clocks, and a device that repeats it."""
 KEPT_PAYLOAD = 4096
 HALVED_FROM = 100
 DECODE_TRIES = 5
@@ -118,6 +120,7 @@ class Ingest:
         if self._decoders:
             batch.check_codecs()
         await batch.leave_out_known(connection)
+        await batch.leave_out_copies(connection)
         spaces = await batch.load_spaces(connection)
         await decisions.load_inputs(connection, spaces, batch.now, batch.views())
         serving: dict[UUID, list[decisions.Space]] = {}
@@ -264,7 +267,7 @@ class _Batch:
             self.sensors = {r["dev_eui"]: Sensor.of(r) for r in await connection.fetch(sql["lock_sensors"], euis)}
             if others := [eui for eui in euis if eui not in self.sensors]:
                 found = await connection.fetch(sql["find_displays"], others)
-                self.displays = {r["dev_eui"]: DisplaySeen(id=r["id"], codec=r["codec"]) for r in found}
+                self.displays = {r["dev_eui"]: DisplaySeen.of(r) for r in found}
         for event in self.events:
             sensor = self.sensors.get(event.dev_eui)
             if sensor is not None and isinstance(event, Join | DeviceStatus):
@@ -292,6 +295,37 @@ class _Batch:
             self.counts["uplink", "redelivered"] += len(known)
             self.arrivals = [a for a in self.arrivals if (a.observed_at, a.uplink.deduplication_id) not in known]
 
+    async def leave_out_copies(self, connection: Connection) -> None:
+        """A frame that two network servers heard counts once: same device, session, counter and data, at the same
+        time. The table is asked only of frames whose counter did not go on, which are few."""
+        frames: dict[object, Arrival] = {}
+        asked: list[Arrival] = []
+        copies: set[int] = set()
+        for arrival in self.arrivals:
+            u = arrival.uplink
+            first = frames.setdefault((u.dev_eui, u.dev_addr, u.f_cnt, u.f_port, u.data), arrival)
+            device = self.sensors.get(u.dev_eui) or self.displays.get(u.dev_eui)
+            if first.uplink.network_server != u.network_server and arrival.at - first.at <= SAME_FRAME:
+                copies.add(id(arrival))
+            elif device is not None and device.went_beyond(u):
+                asked.append(arrival)
+        if asked:
+            frame = [(a.uplink.dev_eui, a.uplink.f_cnt, a.uplink.f_port, a.uplink.data) for a in asked]
+            times = [a.at for a in asked]
+            found = await connection.fetch(
+                queries("ingest")["known_copies"],
+                *(list(c) for c in zip(*frame, strict=True)),
+                [a.uplink.network_server for a in asked],
+                times,
+                SAME_FRAME,
+                min(times) - NEWEST,
+                max(times) + NEWEST,
+            )
+            copies |= {id(asked[row["place"] - 1]) for row in found}
+        if copies:
+            self.counts["uplink", "redelivered"] += len(copies)
+            self.arrivals = [a for a in self.arrivals if id(a) not in copies]
+
     async def load_spaces(self, connection: Connection) -> list[decisions.Space]:
         rows = await connection.fetch(
             queries("decisions")["lock_spaces_of_devices"],
@@ -317,8 +351,9 @@ class _Batch:
         if known:
             await connection.copy_records_to_table("uplinks", columns=Arrival.COLUMNS, records=[a.row() for a in known])
         if len(known) < len(self.arrivals):
-            strangers = [a.row() for a in self.arrivals if a.outcome == "unknown_device"]
-            await connection.executemany(queries("ingest")["insert_strangers"], strangers)
+            strangers = [a for a in self.arrivals if a.outcome == "unknown_device"]
+            kept = [a.row() for a in await orphans.hear(connection, strangers, self.now)]
+            await connection.executemany(queries("ingest")["insert_strangers"], kept)
 
     async def write_devices(self, connection: Connection) -> None:
         sql = queries("ingest")

@@ -255,6 +255,7 @@ def _downlink(shadow: Shadow, actuation: Actuation) -> Downlink | BaylightError:
         confirmed=actuation.confirmed,
         expires_at=actuation.expires_at,
         application_id=shadow.application_id,
+        network_server=shadow.network_server,
     )
 
 

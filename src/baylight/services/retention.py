@@ -9,6 +9,8 @@ from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
 REJECTED_KEPT = timedelta(days=90)
+ORPHANS_KEPT = timedelta(days=30)
+"""After its last word; its uplinks go with it."""
 BATCH = 10_000
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 """Who waits for the lock of a partitioned table makes all who come after wait: better to try in the next hour."""
@@ -39,6 +41,7 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
             dropped += [row["name"] for row in await connection.fetch(sql["drop_partitions"], table, now, months)]
     pruned = await _prune(connection, sql["prune_events"], now, actuation_months)
     pruned += await _prune(connection, sql["prune_rejected"], now - REJECTED_KEPT)
+    pruned += await _prune(connection, sql["prune_orphans"], now - ORPHANS_KEPT)
     return Kept(made, dropped, pruned)
 
 

@@ -212,6 +212,7 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         dev_eui=DevEui(row["dev_eui"]),
         codec=row["codec"],
         application_id=row["application_id"],
+        network_server=row["network_server"],
         codes=row["display_codes"],
         f_port=row["fport"],
         policy=policy,

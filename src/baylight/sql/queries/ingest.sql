@@ -1,7 +1,7 @@
 -- name: lock_sensors
 -- Sensors that events name, locked in id order. $1 dev_euis.
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.damaged,
-       s.heard_network_at, s.dev_addr, s.application_id, s.battery_pct,
+       s.heard_network_at, s.dev_addr, s.last_f_cnt, s.network_server, s.application_id, s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
 FROM sensor_devices AS s
@@ -12,7 +12,8 @@ FOR NO KEY UPDATE OF s;
 
 -- name: find_displays
 -- Displays that events name; not locked yet. $1 dev_euis.
-SELECT d.id, d.dev_eui, t.codec FROM display_devices AS d
+SELECT d.id, d.dev_eui, t.codec, d.dev_addr, d.last_f_cnt, d.network_server, d.application_id
+FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.dev_eui = ANY($1::text[]);
 
@@ -24,13 +25,27 @@ INNER JOIN unnest($1::timestamptz[], $2::uuid[]) AS n (observed_at, deduplicatio
     ON u.observed_at = n.observed_at AND u.deduplication_id = n.deduplication_id
 WHERE u.observed_at BETWEEN $3 AND $4;
 
+-- name: known_copies
+-- Which frames another network server brought already, by their place in the arrays: dev_euis, counters, FPorts, data,
+-- network servers, times. $7 how far two servers' clocks may lie apart, $8 and $9 bounds of observed_at.
+SELECT n.place
+FROM unnest($1::text[], $2::bigint[], $3::smallint[], $4::bytea[], $5::text[], $6::timestamptz[])
+    WITH ORDINALITY AS n (dev_eui, f_cnt, f_port, data, network_server, at, place)
+WHERE EXISTS (
+    SELECT FROM uplinks AS u
+    WHERE u.dev_eui = n.dev_eui AND u.received_at >= n.at - $7::interval AND u.observed_at BETWEEN $8 AND $9
+        AND u.network_server <> n.network_server AND u.f_cnt = n.f_cnt AND u.f_port IS NOT DISTINCT FROM n.f_port
+        AND u.data = n.data
+        AND least(u.network_at, u.received_at) BETWEEN n.at - $7::interval AND n.at + $7::interval
+);
+
 -- name: insert_strangers
 -- Uplinks of devices that nobody registered: no row to lock, so a copy may come in at the same moment.
 INSERT INTO uplinks (
     dev_eui, deduplication_id, observed_at, received_at, network_at, f_cnt, f_port, data, reading, occupancy,
-    rssi_dbm, snr_db, gateway_id, outcome, error
+    rssi_dbm, snr_db, gateway_id, outcome, error, network_server
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 
 -- name: update_sensors
@@ -51,9 +66,10 @@ WHERE s.id = n.id;
 UPDATE sensor_devices AS s
 SET dev_addr = coalesce(n.dev_addr, s.dev_addr), application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.join_at, s.last_join_at),
-    damaged = n.damaged
+    damaged = n.damaged, network_server = n.network_server
 FROM json_to_recordset($1::json) AS n (
-    id uuid, dev_addr text, application_id text, battery_pct real, join_at timestamptz, damaged boolean
+    id uuid, dev_addr text, application_id text, battery_pct real, join_at timestamptz, damaged boolean,
+    network_server text
 )
 WHERE s.id = n.id;
 
@@ -62,10 +78,11 @@ WHERE s.id = n.id;
 UPDATE display_devices AS d
 SET last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
     snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id), battery_pct = coalesce(n.battery_pct, d.battery_pct),
-    application_id = coalesce(n.application_id, d.application_id), firmware = coalesce(n.firmware, d.firmware)
+    application_id = coalesce(n.application_id, d.application_id), firmware = coalesce(n.firmware, d.firmware),
+    network_server = n.network_server
 FROM json_to_recordset($1::json) AS n (
     id uuid, seen_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text, battery_pct real,
-    application_id text, firmware text
+    application_id text, firmware text, network_server text
 )
 WHERE d.id = n.id;
 

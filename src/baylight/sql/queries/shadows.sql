@@ -1,6 +1,6 @@
 -- name: lock_displays
 -- Displays with all that the closed loop needs of them, locked in id order. $1 ids.
-SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id,
+SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id, d.network_server,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
        d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at, d.heard_network_at,

@@ -1,0 +1,207 @@
+"""Devices that are heard but not registered: an inbox to claim them from, or to ignore them in.
+
+They never drive a space, and never fill a table: one row each, a few uplinks an hour, and so many devices at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from baylight.codecs.all import display_driver, sensor_codec
+from baylight.domain.ids import DevEui, parse_dev_eui
+from baylight.errors import DeviceDataError, InputError, NotFoundError
+from baylight.services import audit, catalogue, devices
+from baylight.services.catalogue import DeviceTypeRow
+from baylight.services.hearing import Arrival
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+KEPT_PER_HOUR = 12
+"""Uplinks of one unknown device that are stored in an hour; all are counted."""
+MOST = 10_000
+"""Unknown devices that are noted; the next ones show in the metrics alone, until others expire or are registered."""
+_WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A type that it may be of. `because`: `dev_eui` (the type's prefix), `profile` (the network server's name for
+    its profile), `payload` (the type's codec reads all its frames)."""
+
+    device_type: str
+    category: str
+    because: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Radio facts, `f_port` and `data` (hex) are those of its newest uplinks. `guesses`: the likeliest first."""
+
+    dev_eui: str
+    uplinks: int
+    first_at: datetime
+    last_at: datetime
+    network_server: str
+    application_id: str | None
+    device_name: str | None
+    profile_name: str | None
+    dev_addr: str | None
+    gateway_id: str | None
+    rssi_dbm: int | None
+    snr_db: float | None
+    f_port: int | None
+    data: str | None
+    ignored: bool
+    guesses: list[Guess]
+
+
+async def hear(connection: Connection, strangers: Iterable[Arrival], now: datetime) -> list[Arrival]:
+    """Notes the devices; returns the uplinks to store: the first few of each device and hour, none of an ignored one.
+
+    `strangers`: in the order of their time.
+    """
+    by_device: dict[DevEui, list[Arrival]] = {}
+    for arrival in strangers:
+        by_device.setdefault(arrival.uplink.dev_eui, []).append(arrival)
+    rows = await connection.fetch(
+        queries("orphans")["hear"],
+        *(list(column) for column in zip(*(_row(eui, by_device[eui]) for eui in sorted(by_device)), strict=True)),
+        now.replace(minute=0, second=0, microsecond=0),
+        MOST,
+    )
+    kept: list[Arrival] = []
+    for row in rows:
+        heard = by_device[row["dev_eui"]]
+        before = row["uplinks_in_hour"] - len(heard)
+        kept += [] if row["ignored"] else heard[: max(0, KEPT_PER_HOUR - before)]
+    return kept
+
+
+def _row(dev_eui: DevEui, heard: Sequence[Arrival]) -> tuple[object, ...]:
+    """In the order of `hear`."""
+    newest = heard[-1].uplink
+    told = next((a.uplink for a in reversed(heard) if a.uplink.data), None)
+    return (
+        dev_eui, len(heard), heard[0].received_at, heard[-1].received_at, newest.network_server, newest.application_id,
+        newest.device_name, newest.profile_name, newest.dev_addr, newest.gateway_id, newest.rssi_dbm, newest.snr_db,
+        told and told.f_port, told and told.data,
+    )  # fmt: skip
+
+
+async def page(
+    connection: Connection, *, after: str | None = None, limit: int = devices.PAGE, ignored: bool = False
+) -> list[Orphan]:
+    """By DevEUI, beginning after one; `limit` 1-1000."""
+    limit = devices.page_size(limit)
+    rows = await connection.fetch(queries("orphans")["list"], None, after, ignored, limit)
+    kinds = await _kinds(connection)
+    return [_orphan(row, kinds) for row in rows]
+
+
+async def show(connection: Connection, dev_eui: str) -> Orphan:
+    """Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
+    rows = await connection.fetch(queries("orphans")["list"], parse_dev_eui(dev_eui), None, None, 1)
+    if not rows:
+        raise NotFoundError("unknown_orphan", f"no unregistered device {dev_eui} was heard", dev_eui=dev_eui)
+    return _orphan(rows[0], await _kinds(connection))
+
+
+async def claim(
+    connection: Connection, dev_eui: str, *, actor: str, device_type: str | None = None, notes: str | None = None
+) -> devices.Sensor | devices.Display:
+    """Registers it as what its type is: the named one, else the guess that stands out. It begins with its next uplink.
+
+    Raises as `show` and `devices.register_sensor`; InputError `type_not_told`.
+    """
+    async with audit.change(connection, actor):
+        orphan = await _locked(connection, dev_eui)
+        kind = await catalogue.get(connection, device_type or _likeliest(orphan))
+        if kind.category == "sensor":
+            await devices.register_sensor(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
+        else:
+            await devices.register_display(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
+        await connection.execute(queries("orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
+        await connection.execute(queries("orphans")["delete"], orphan.dev_eui)
+        await audit.record(
+            connection, actor, "orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code}
+        )
+    if kind.category == "sensor":
+        return await devices.sensor(connection, orphan.dev_eui)
+    return await devices.display(connection, orphan.dev_eui)
+
+
+async def set_ignored(connection: Connection, dev_eui: str, on: bool, *, actor: str) -> Orphan:
+    """An ignored one is counted and no more. Idempotent. Raises as `show`."""
+    async with audit.change(connection, actor):
+        orphan = await _locked(connection, dev_eui)
+        if orphan.ignored != on:
+            await connection.execute(queries("orphans")["set_ignored"], orphan.dev_eui, on)
+            action = "orphan.ignore" if on else "orphan.notice"
+            await audit.record(connection, actor, action, "orphan", orphan.dev_eui)
+    return await show(connection, orphan.dev_eui)
+
+
+async def _locked(connection: Connection, dev_eui: str) -> Orphan:
+    await connection.fetch(queries("orphans")["lock"], parse_dev_eui(dev_eui))
+    return await show(connection, dev_eui)
+
+
+def _likeliest(orphan: Orphan) -> str:
+    best = [guess for guess in orphan.guesses if _weight(guess) == _weight(orphan.guesses[0])]
+    if len(best) == 1:
+        return best[0].device_type
+    which = f": perhaps one of {', '.join(guess.device_type for guess in best)}" if best else ""
+    raise InputError("type_not_told", f"name the device type of {orphan.dev_eui}{which}", dev_eui=orphan.dev_eui)
+
+
+async def _kinds(connection: Connection) -> list[DeviceTypeRow]:
+    return [kind for kind in await catalogue.types(connection) if kind.enabled]
+
+
+def _orphan(row: asyncpg.Record, kinds: Iterable[DeviceTypeRow]) -> Orphan:
+    facts = dict(row)
+    frames = set(zip(facts.pop("f_ports"), facts.pop("datas"), strict=True))
+    if row["data"]:
+        frames.add((row["f_port"], bytes.fromhex(row["data"])))
+    names = set(re.findall(r"[a-z0-9]+", f"{row['profile_name'] or ''} {row['device_name'] or ''}".lower()))
+    guesses = (Guess(kind.code, kind.category, _reasons(kind, row["dev_eui"], names, frames)) for kind in kinds)
+    likely = sorted((guess for guess in guesses if guess.because), key=lambda g: (-_weight(g), g.device_type))
+    return Orphan(**facts, guesses=likely)
+
+
+def _reasons(kind: DeviceTypeRow, dev_eui: str, names: set[str], frames: Iterable[tuple[int, bytes]]) -> list[str]:
+    maker, *model = kind.code.split("_")
+    found = {
+        "dev_eui": any(dev_eui.startswith(prefix.lower()) for prefix in kind.dev_eui_prefixes),
+        "profile": names.issuperset(model or [maker]),
+        "payload": _reads(kind, frames),
+    }
+    return [reason for reason, holds in found.items() if holds]
+
+
+def _weight(guess: Guess) -> int:
+    return sum(_WEIGHTS[reason] for reason in guess.because)
+
+
+def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int, bytes]]) -> bool:
+    """Whether the type's codec reads every frame that says anything, and there is one."""
+    codec, driver = sensor_codec(kind.codec), display_driver(kind.codec)
+    read = 0
+    for f_port, data in frames:
+        try:
+            if kind.category == "sensor" and codec:
+                codec.decode(f_port, data)
+            elif kind.category == "display" and driver:
+                driver.decode_report(f_port, data)
+            else:
+                return False
+            read += 1
+        except DeviceDataError as error:
+            if error.code != "no_data":
+                return False
+    return read > 0
