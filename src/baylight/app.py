@@ -8,8 +8,9 @@ import gc
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -17,15 +18,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
-from baylight.api.deps import Deps
+from baylight.api.deps import Deps, Inbound
 from baylight.domain.closed_loop import LoopPolicy
-from baylight.domain.events import Rejected
+from baylight.domain.events import Event, Ignored, Rejected
 from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
+from baylight.lns import chirpstack_events, tts_events
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
-from baylight.lns.chirpstack_events import parse
 from baylight.lns.mqtt import Handle, MqttConsumer, Received, Reject
+from baylight.lns.router import Router
+from baylight.lns.tts_commands import TtsMqtt
 from baylight.log import Trouble, logger
+from baylight.ports import NetworkServer
 from baylight.sandbox.pool import Sandbox
 from baylight.services import catalogue
 from baylight.services.ingest import Ingest, Message
@@ -38,6 +42,7 @@ from baylight.store.pool import AWAY, Pool, open_pool
 from baylight.web import page
 
 log = logger("app")
+Parse = Callable[[str, bytes], Event | Ignored]
 
 DRAIN_S = 10
 WAIT_S = 1.0
@@ -93,8 +98,10 @@ class Program:
         self.http_port = 0
         self.clock = SystemClock()
         self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
-        self.consumer = _consumer(settings, self._handle, self._reject)
-        self.network_server = network_server(settings, self.consumer)
+        self.consumer = _consumer(settings, self._takes(chirpstack_events.parse), self._reject)
+        self.tts_consumer = _tts_consumer(settings, self._takes(tts_events.parse), self._reject)
+        self.chirpstack = network_server(settings, self.consumer)
+        self.network_server = Router(self._network_servers())
         self.sandbox = Sandbox()
         self.ingest: Ingest
         self.relay: Relay
@@ -110,8 +117,8 @@ class Program:
             self._build(pool)
             await self._run_parts(pool, stopping)
         finally:
-            if isinstance(self.network_server, ChirpStackGrpc):
-                await self.network_server.close()
+            if isinstance(self.chirpstack, ChirpStackGrpc):
+                await self.chirpstack.close()
             await self.sandbox.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), DRAIN_S)
@@ -149,13 +156,24 @@ class Program:
     async def _run_parts(self, pool: Pool, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
         registry.register(_Counts(self))
-        api = create_app(Deps(pool, self.dsn, self.clock, self.policy, registry, self.problems, self.sandbox))
+        api = create_app(
+            Deps(
+                pool,
+                self.dsn,
+                self.clock,
+                self.policy,
+                registry,
+                self.problems,
+                codec_engine=self.sandbox,
+                inbound=self._inbound(),
+            )
+        )
         api.include_router(page.router())
         listener = _listen(self.settings)
         self.http_port = listener.getsockname()[1]
         server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
         parts: dict[str, asyncio.Task[Any]] = {
-            "ingest": asyncio.create_task(self.consumer.run()),
+            **{name: asyncio.create_task(consumer.run()) for name, consumer in self._consumers().items()},
             "relay": asyncio.create_task(self.relay.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
@@ -169,7 +187,8 @@ class Program:
         log.info("stopping")
         # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.consumer.stop(), DRAIN_S)
+            stops = [consumer.stop() for consumer in self._consumers().values()]
+            await asyncio.wait_for(asyncio.gather(*stops), DRAIN_S)
         self.relay.stop()
         api.state.hub.close()
         server.should_exit = True
@@ -186,9 +205,52 @@ class Program:
         async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
-    async def _handle(self, messages: list[Received]) -> None:
-        await self.ingest.take([_read(message) for message in messages])
-        self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
+    def _consumers(self) -> dict[str, MqttConsumer]:
+        """Those that are set up, by what they connect to."""
+        consumers = {"broker": self.consumer} if self.settings.mqtt_host else {}
+        return consumers | ({"the_things_stack": self.tts_consumer} if self.tts_consumer else {})
+
+    def _network_servers(self) -> dict[str, NetworkServer]:
+        servers: dict[str, NetworkServer] = {}
+        if self.settings.mqtt_host or self.settings.chirpstack_api:
+            servers["chirpstack"] = self.chirpstack
+        if self.tts_consumer:
+            # Its MQTT server knows QoS 0 alone.
+            servers[tts_events.NETWORK_SERVER] = TtsMqtt(
+                partial(self.tts_consumer.publish, qos=0), self.settings.tts_mqtt_user
+            )
+        return servers
+
+    def _inbound(self) -> dict[str, Inbound]:
+        settings, inbound = self.settings, {}
+        if settings.chirpstack_http_secret:
+            secret = settings.chirpstack_http_secret.get_secret_value()
+            inbound["chirpstack"] = Inbound(secret, self._takes_http(chirpstack_events.parse_http))
+        if settings.tts_webhook_secret:
+            inbound["tts"] = Inbound(settings.tts_webhook_secret.get_secret_value(), self._takes_http(tts_events.parse))
+        return inbound
+
+    def _takes(self, parse: Parse) -> Handle:
+        async def take(messages: list[Received]) -> None:
+            await self.ingest.take([_read(parse, message) for message in messages])
+            self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
+
+        return take
+
+    def _takes_http(self, parse: Parse) -> Callable[[str, bytes], Awaitable[None]]:
+        handle = self._takes(parse)
+
+        async def take(event: str, payload: bytes) -> None:
+            message = Received(event, payload)
+            try:
+                await handle([message])
+            except TransientError:
+                raise
+            except Exception as error:
+                log.error("handler_failed", event_type=event, error=repr(error), exc_info=True)
+                await self._reject(message, error)
+
+        return take
 
     async def _reject(self, message: Received, error: Exception) -> None:
         """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""
@@ -200,8 +262,9 @@ class Program:
         found = {}
         if self.reconcile.trouble.reason:
             found["database"] = self.reconcile.trouble.reason
-        if not self.consumer.connected:
-            found["broker"] = f"not connected to {self.settings.mqtt_host}:{self.settings.mqtt_port}"
+        for name, consumer in self._consumers().items():
+            if not consumer.connected:
+                found[name] = f"not connected to {consumer.host}:{consumer.port}"
         if self.relay.trouble.reason:
             found["network_server"] = self.relay.trouble.reason
         if self.sandbox.trouble.reason:
@@ -237,7 +300,9 @@ class _Counts:
             downlinks.add_metric([answer], count)
         yield downlinks
         yield GaugeMetricFamily(
-            "baylight_messages_waiting", "Messages received and not yet begun with", self._program.consumer.waiting
+            "baylight_messages_waiting",
+            "Messages received and not yet begun with",
+            sum(consumer.waiting for consumer in self._program._consumers().values()),
         )
 
 
@@ -269,6 +334,31 @@ def _consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsume
     )
 
 
+def _tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer | None:
+    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`."""
+    if settings.tts_mqtt_host is None:
+        return None
+    if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
+        raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
+    try:
+        tls = ssl.create_default_context(cafile=settings.tts_mqtt_ca) if settings.tts_mqtt_tls else None
+    except (OSError, ssl.SSLError) as error:
+        raise InputError("bad_tls_files", f"BAYLIGHT_TTS_MQTT_CA: {error}") from error
+    return MqttConsumer(
+        host=settings.tts_mqtt_host,
+        port=settings.tts_mqtt_port,
+        client_id=f"{settings.mqtt_client_id}-tts",
+        topic=f"v3/{settings.tts_mqtt_user}/devices/#",
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        user=settings.tts_mqtt_user,
+        password=settings.tts_mqtt_key.get_secret_value(),
+        tls=tls,
+        version=4,
+    )
+
+
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     """Raises InputError `bad_tls_files`."""
     if not settings.mqtt_tls:
@@ -293,7 +383,7 @@ def _listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def _read(message: Received) -> Message:
+def _read(parse: Parse, message: Received) -> Message:
     try:
         return parse(message.topic, message.payload)
     except DeviceDataError as error:

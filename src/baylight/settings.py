@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(10, ge=2, le=100, description="most connections of one process")
 
-    mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that the network server publishes to")
+    mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that ChirpStack publishes to; empty: there is none")
     mqtt_port: int = Field(1883, ge=1, le=65535, description="its port (8883 with TLS)")
     mqtt_user: str | None = Field(None, description="user name at the broker")
     mqtt_password: SecretStr | None = Field(None, description="password at the broker")
@@ -43,6 +43,32 @@ class Settings(BaseSettings):
     )
     chirpstack_api_key: SecretStr | None = Field(None, description="API key made in ChirpStack's web interface")
     chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
+
+    tts_mqtt_host: str | None = Field(
+        None, description="The Things Stack's MQTT server, e.g. eu1.cloud.thethings.network; unset: no such server"
+    )
+    tts_mqtt_port: int = Field(8883, ge=1, le=65535, description="its port (1883 without TLS)")
+    tts_mqtt_user: str = Field(
+        "", description="the application there, e.g. garage@ttn; its uplinks are taken, downlinks go to it"
+    )
+    tts_mqtt_key: SecretStr | None = Field(
+        None, description="API key of that application, with the rights to read its traffic and to write downlinks"
+    )
+    tts_mqtt_tls: bool = Field(True, description="connect with TLS")
+    tts_mqtt_ca: Path | None = Field(None, description="CA certificates (PEM) to trust instead of the system's")
+
+    chirpstack_http_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="takes events of ChirpStack's HTTP integration at /inbound/chirpstack, which must send this in the "
+        "header X-Baylight-Secret; events may come by MQTT, too: each counts once",
+    )
+    tts_webhook_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="takes The Things Stack's webhooks (JSON) at /inbound/tts, with this in X-Baylight-Secret; they bring "
+        "what its MQTT loses while nobody listens",
+    )
 
     http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes a free one")

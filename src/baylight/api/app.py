@@ -16,9 +16,11 @@ from baylight.api import (
     events,
     health,
     history,
+    inbound,
     keys,
     locations,
     metrics,
+    orphans,
     problems,
     spaces,
 )
@@ -60,7 +62,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    for part in (spaces, devices, history, bookings, locations, keys, events, codecs):
+    for part in (spaces, devices, history, bookings, orphans, locations, keys, events, codecs):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])
@@ -69,5 +71,6 @@ def create_app(deps: Deps) -> FastAPI:
 
     app.include_router(api)
     app.include_router(metrics.router)
+    app.include_router(inbound.router)
     app.include_router(health.router)
     return app

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -21,8 +21,18 @@ ACQUIRE_S = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Inbound:
+    """A network server that delivers by HTTP. `take(event, body)` returns after the commit; `event` is what the
+    query says. `take` raises TransientError if it cannot be stored now."""
+
+    secret: str
+    take: Callable[[str, bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Deps:
-    """`problems()`: part -> plain words of what keeps it from working; empty when ready."""
+    """`problems()`: part -> plain words of what keeps it from working; empty when ready. `inbound`: by the last part
+    of its path."""
 
     pool: Pool
     dsn: str
@@ -31,6 +41,7 @@ class Deps:
     registry: CollectorRegistry
     problems: Callable[[], dict[str, str]]
     codec_engine: CodecEngine | None = None
+    inbound: Mapping[str, Inbound] = field(default_factory=dict)
 
 
 def deps(request: Request) -> Deps:

@@ -1,4 +1,4 @@
-"""ChirpStack v4's integration events (JSON over MQTT) in neutral form.
+"""ChirpStack v4's integration events (JSON, by MQTT or HTTP) in neutral form.
 
 The JSON is protobuf's: a missing key, null and the type's zero mean the same; numbers may come as 1.0 or "1".
 Source: ChirpStack's api/proto/integration/integration.proto and gw/gw.proto.
@@ -87,11 +87,20 @@ def parse(topic: str, payload: bytes) -> Event | Ignored:
     levels = topic.rsplit("/", 4)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
         raise DeviceDataError("bad_topic", f"{_shown(topic)} is not …/device/<DevEUI>/event/<event>")
-    build = _BUILDERS.get(levels[-1])
+    return _parse(levels[-1], payload, levels[-3])
+
+
+def parse_http(kind: str, payload: bytes) -> Event | Ignored:
+    """As `parse`, for ChirpStack's HTTP integration: `kind` is the query's `event`."""
+    return _parse(kind, payload, None)
+
+
+def _parse(kind: str, payload: bytes, in_topic: str | None) -> Event | Ignored:
+    build = _BUILDERS.get(kind)
     if build is None:
-        return Ignored("location" if levels[-1] == "location" else "unknown_event")
+        return Ignored("location" if kind == "location" else "unknown_event")
     event = _decode(payload)
-    return build(event, event.device_info or _DeviceInfo(), _dev_eui(event, levels[-3]))
+    return build(event, event.device_info or _DeviceInfo(), _dev_eui(event, in_topic))
 
 
 def _decode(payload: bytes) -> _Event:
@@ -203,11 +212,11 @@ _BUILDERS: dict[str, Callable[[_Event, _DeviceInfo, DevEui], Event]] = {
 }
 
 
-def _dev_eui(event: _Event, in_topic: str) -> DevEui:
+def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
     text = ((event.device_info and event.device_info.dev_eui) or "").lower()
     if not _EUI64.match(text):
         raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {_shown(text)} is not 16 hex digits")
-    if in_topic.lower() != text:
+    if in_topic is not None and in_topic.lower() != text:
         raise DeviceDataError("bad_dev_eui", f"the topic speaks of {_shown(in_topic)}, the event of {text}")
     return DevEui(text)
 

@@ -1,4 +1,4 @@
-"""Messages of an MQTT 5 broker in batches, acknowledged only after their handler is done with them."""
+"""Messages of an MQTT broker in batches, acknowledged only after their handler is done with them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class MqttConsumer:
     connection the broker sends everything unacknowledged again.
 
     `session_expiry_s`: how long the broker keeps messages while we are away. `workers`: batches handled at a time.
+    `version`: of MQTT, 5 or 4 (3.1.1, which has neither session expiry nor shared subscriptions).
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class MqttConsumer:
         tls: ssl.SSLContext | None = None,
         max_batch: int = 1000,
         workers: int = 1,
+        version: int = 5,
     ) -> None:
         self.host, self.port, self.tls = host, port, tls
         self.client_id, self.user, self.password = client_id, user, password
         self.topic = f"$share/{share_group}/{topic}" if share_group else topic
         self.session_expiry_s = session_expiry_s
         self.max_batch = max_batch
+        self.version = version
         self._handle, self._reject, self._workers = handle, reject, workers
         self._batches: deque[_Batch] = deque()
         self._wake = asyncio.Event()
@@ -285,14 +288,21 @@ class _Connection:
                 first: list[asyncio.Future[Any]] = [opening, self.lost]
                 await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 if not opening.done():
-                    raise ConnectionError(f"{self.lost.result()} before it answered: is it MQTT 5, and TLS as set?")
+                    is_it = "MQTT 5" if self._consumer.version == 5 else "MQTT 3.1.1"
+                    raise ConnectionError(f"{self.lost.result()} before it answered: is it {is_it}, and TLS as set?")
                 opening.result()
             finally:
                 opening.cancel()
 
     async def _open(self) -> None:
         consumer = self._consumer
-        await self._client.connect(consumer.host, consumer.port, ssl=consumer.tls or False, keepalive=KEEPALIVE_S)
+        await self._client.connect(
+            consumer.host,
+            consumer.port,
+            ssl=consumer.tls or False,
+            keepalive=KEEPALIVE_S,
+            version=consumer.version,
+        )
         await self._subscribed
 
     async def close(self) -> None:
@@ -321,7 +331,8 @@ class _Connection:
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
         self._consumer.resume()
         # Subscribing anew is harmless where the session knows it; retained messages are nobody's events.
-        client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=2))
+        retained = 2 if self._consumer.version == 5 else 0  # 3.1.1 has no such option
+        client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=retained))
 
     def _on_subscribe(self, client: Client, mid: int, granted: tuple[int, ...], properties: dict[str, Any]) -> None:
         if self._subscribed.done():
@@ -353,7 +364,8 @@ class _Connection:
         if not self._qos0_told:
             self._qos0_told = True
             _log.warning(
-                "qos0_messages", hint="the network server publishes with QoS 0, and may lose events: set qos=1"
+                "qos0_messages",
+                hint="the network server publishes with QoS 0, and may lose events: set qos=1, or use webhooks",
             )
         if lost and not self._overflow_told:
             self._overflow_told = True

@@ -285,8 +285,9 @@ def _address(ids: _DeviceIds) -> str | None:
 
 
 def _gateway_id(rx: _RxMetadata) -> str | None:
-    own = rx.gateway_ids and rx.gateway_ids.eui
-    return _hex(own or (rx.packet_broker and rx.packet_broker.forwarder_gateway_eui), _EUI64)
+    own = rx.gateway_ids.eui if rx.gateway_ids else None
+    forwarded = rx.packet_broker.forwarder_gateway_eui if rx.packet_broker else None
+    return _hex(own or forwarded, _EUI64)
 
 
 def _strength(rx: _RxMetadata) -> tuple[float, float]:

@@ -1,0 +1,54 @@
+"""Devices that are heard but not registered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from baylight.api.bodies import Body
+from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.pages import Page, decode, page
+from baylight.services import orphans
+from baylight.services.devices import Display, Sensor
+from baylight.services.orphans import Orphan
+
+router = APIRouter(prefix="/orphans", tags=["devices"])
+
+
+class Claim(Body):
+    """Without `device_type` the guess that stands out is taken."""
+
+    device_type: str | None = None
+    notes: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class Switch(Body):
+    on: bool
+
+
+@router.get("")
+async def list_orphans(
+    key: Reading, connection: Database, ignored: bool = False, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Orphan]:
+    """By DevEUI, with what each may be: the likeliest first."""
+    rows = await orphans.page(connection, after=decode(cursor, str), limit=limit + 1, ignored=ignored)
+    return page(rows, limit, lambda row: row.dev_eui)
+
+
+@router.get("/{dev_eui}")
+async def show_orphan(key: Reading, connection: Database, dev_eui: str) -> Orphan:
+    return await orphans.show(connection, dev_eui)
+
+
+@router.post("/{dev_eui}/claim", status_code=201)
+async def claim_orphan(change: Changing, dev_eui: str, body: Claim) -> Sensor | Display:
+    """Registers it as what its type is. It serves a space when it is assigned to one."""
+    return await orphans.claim(change.connection, dev_eui, actor=change.actor, **body.model_dump())
+
+
+@router.put("/{dev_eui}/ignored")
+async def set_ignored(change: Changing, dev_eui: str, body: Switch) -> Orphan:
+    """An ignored device is counted and no more."""
+    return await orphans.set_ignored(change.connection, dev_eui, body.on, actor=change.actor)

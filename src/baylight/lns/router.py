@@ -1,0 +1,46 @@
+"""Several network servers behind one port: each downlink goes to the one that its device is reached through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.ids import DevEui
+from baylight.errors import PermanentError
+from baylight.ports import NetworkServer
+
+
+class Router:
+    """Port NetworkServer. `servers`: by `network_server` of a device."""
+
+    def __init__(self, servers: Mapping[str, NetworkServer]) -> None:
+        self._servers = servers
+
+    async def enqueue(self, downlink: Downlink) -> str:
+        server = self._servers.get(downlink.network_server)
+        if server is None:
+            raise PermanentError(
+                "network_server_not_set",
+                f"display {downlink.dev_eui} is reached through {downlink.network_server}, which is not set up: "
+                f"set BAYLIGHT_{downlink.network_server.upper()}_…, or move the device",
+                dev_eui=downlink.dev_eui,
+            )
+        return await server.enqueue(downlink)
+
+    async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
+        """What any of them holds for the device; one that does not know it holds nothing."""
+        found: list[QueueItem] | None = None
+        for server in self._servers.values():
+            try:
+                items = await server.queue(dev_eui)
+            except PermanentError as error:
+                if error.code not in ("device_not_known", "downlink_refused"):
+                    raise
+                continue
+            if items is not None:
+                found = (found or []) + items
+        return found
+
+    async def ping(self) -> None:
+        for server in self._servers.values():
+            await server.ping()
