@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     tts_webhook_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="takes The Things Stack's webhooks (JSON) at /inbound/tts, with this in X-Baylight-Secret; they bring "
-        "what its MQTT loses while nobody listens",
+        description="takes The Things Stack's webhooks (JSON) at /inbound/tts, with this in X-Baylight-Secret; they "
+        "bring what its MQTT loses while nobody listens",
     )
 
     http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")

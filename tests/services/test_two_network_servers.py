@@ -195,6 +195,7 @@ class Server:
 async def test_a_downlink_says_which_server_and_where_there(pool: Pool, ingest: Ingest) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await ingest.take([uplink(bay.display_eui, 1, b"", "tts", f_port=0), uplink(bay.sensor_eui, 7, OCCUPIED, "tts")])
-    server = Server()
-    assert await Relay(pool, server, Clock(), LoopPolicy()).send_due() == 1
+    server, later = Server(), Clock()
+    later.at += timedelta(seconds=1)
+    assert await Relay(pool, server, later, LoopPolicy()).send_due() == 1
     assert [(d.network_server, d.application_id) for d in server.taken] == [("tts", "garage/bay-017")]

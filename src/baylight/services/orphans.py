@@ -31,7 +31,7 @@ _WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
 @dataclass(frozen=True, slots=True)
 class Guess:
     """A type that it may be of. `because`: `dev_eui` (the type's prefix), `profile` (the network server's name for
-    its profile), `payload` (the type's codec reads all its frames)."""
+    its profile), `payload` (the type's codec reads its frames)."""
 
     device_type: str
     category: str
@@ -85,10 +85,11 @@ async def hear(connection: Connection, strangers: Iterable[Arrival], now: dateti
 def _row(dev_eui: DevEui, heard: Sequence[Arrival]) -> tuple[object, ...]:
     """In the order of `hear`."""
     newest = heard[-1].uplink
+    profile = next((a.uplink.profile_name for a in reversed(heard) if a.uplink.profile_name), None)
     told = next((a.uplink for a in reversed(heard) if a.uplink.data), None)
     return (
         dev_eui, len(heard), heard[0].received_at, heard[-1].received_at, newest.network_server, newest.application_id,
-        newest.device_name, newest.profile_name, newest.dev_addr, newest.gateway_id, newest.rssi_dbm, newest.snr_db,
+        newest.device_name, profile, newest.dev_addr, newest.gateway_id, newest.rssi_dbm, newest.snr_db,
         told and told.f_port, told and told.data,
     )  # fmt: skip
 
@@ -189,19 +190,18 @@ def _weight(guess: Guess) -> int:
 
 
 def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int, bytes]]) -> bool:
-    """Whether the type's codec reads every frame that says anything, and there is one."""
+    """Whether the type's codec refuses no frame that says anything, and reads in one what the device is for."""
     codec, driver = sensor_codec(kind.codec), display_driver(kind.codec)
-    read = 0
+    told = False
     for f_port, data in frames:
         try:
             if kind.category == "sensor" and codec:
-                codec.decode(f_port, data)
+                told |= codec.decode(f_port, data).occupancy is not None
             elif kind.category == "display" and driver:
-                driver.decode_report(f_port, data)
+                told |= driver.decode_report(f_port, data).code is not None
             else:
                 return False
-            read += 1
         except DeviceDataError as error:
             if error.code != "no_data":
                 return False
-    return read > 0
+    return told
