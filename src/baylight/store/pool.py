@@ -37,6 +37,7 @@ AWAY = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.TooManyConnectionsError,
     asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.InternalClientError,  # "cannot switch to state": the server said goodbye just before a command
 )
 """What asyncpg raises while the database is away, restarting or full: the same work may succeed later."""
 
