@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baylight.cli import codecs, devices, places, plans
+from baylight.cli import codecs, devices, orphans, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
 
@@ -31,6 +31,7 @@ for name, part in (
     ("display", devices.display),
     ("device-type", devices.device_type),
     ("codec", codecs.codec),
+    ("orphan", orphans.app),
     ("override", plans.override),
     ("reservation", plans.reservation),
     ("key", plans.key),

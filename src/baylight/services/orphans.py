@@ -59,6 +59,12 @@ class Orphan:
     ignored: bool
     guesses: list[Guess]
 
+    @property
+    def likely(self) -> str | None:
+        """The device type that stands out among the guesses."""
+        best = [guess for guess in self.guesses if _weight(guess) == _weight(self.guesses[0])]
+        return best[0].device_type if len(best) == 1 else None
+
 
 async def hear(connection: Connection, strangers: Iterable[Arrival], now: datetime) -> list[Arrival]:
     """Notes the devices; returns the uplinks to store: the first few of each device and hour, none of an ignored one.
@@ -121,7 +127,13 @@ async def claim(
     """
     async with audit.change(connection, actor):
         orphan = await _locked(connection, dev_eui)
-        kind = await catalogue.get(connection, device_type or _likeliest(orphan))
+        code = device_type or orphan.likely
+        if code is None:
+            which = ", ".join(guess.device_type for guess in orphan.guesses) or "nothing that is known"
+            raise InputError(
+                "type_not_told", f"name the device type of {orphan.dev_eui}: it looks like {which}", dev_eui=dev_eui
+            )
+        kind = await catalogue.get(connection, code)
         if kind.category == "sensor":
             await devices.register_sensor(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
         else:
@@ -150,14 +162,6 @@ async def set_ignored(connection: Connection, dev_eui: str, on: bool, *, actor: 
 async def _locked(connection: Connection, dev_eui: str) -> Orphan:
     await connection.fetch(queries("orphans")["lock"], parse_dev_eui(dev_eui))
     return await show(connection, dev_eui)
-
-
-def _likeliest(orphan: Orphan) -> str:
-    best = [guess for guess in orphan.guesses if _weight(guess) == _weight(orphan.guesses[0])]
-    if len(best) == 1:
-        return best[0].device_type
-    which = f": perhaps one of {', '.join(guess.device_type for guess in best)}" if best else ""
-    raise InputError("type_not_told", f"name the device type of {orphan.dev_eui}{which}", dev_eui=orphan.dev_eui)
 
 
 async def _kinds(connection: Connection) -> list[DeviceTypeRow]:
