@@ -16,7 +16,7 @@ ANSWER_S = 4.0
 router = APIRouter(prefix="/inbound", tags=["inbound"])
 
 
-@router.post("/{network_server}", status_code=204)
+@router.post("/{network_server}", status_code=204, include_in_schema=False)
 async def take(
     request: Request,
     given: Given,
