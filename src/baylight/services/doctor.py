@@ -74,7 +74,7 @@ _CHECKS = (
     _Check("silent sensors", "silent", "none", "check battery and radio of these sensors"),
     _Check(
         "unregistered devices", "unknown_devices", "none heard in the last day",
-        "register them with `baylight sensor add` or `baylight display add`", timed=True,
+        "see `baylight orphan list`; then `baylight orphan claim` or `ignore`", timed=True,
     ),
     _Check(
         "rejected messages", "rejected", "none in the last day",

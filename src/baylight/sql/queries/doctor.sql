@@ -131,11 +131,12 @@ FROM spaces AS s
 WHERE s.deleted_at IS NULL AND s.state_reason IN ('sensor_silent', 'sensor_damaged') ORDER BY s.code;
 
 -- name: unknown_devices
--- DevEUIs heard in the last day that nobody registered.
-SELECT dev_eui || ' (' || count(*) || ' uplinks)' AS who FROM uplinks
-WHERE outcome = 'unknown_device' AND received_at > $1::timestamptz - interval '1 day'
-    AND observed_at > $1::timestamptz - interval '2 days'
-GROUP BY dev_eui ORDER BY count(*) DESC, dev_eui;
+-- DevEUIs heard in the last day that are neither registered nor ignored.
+SELECT o.dev_eui || ' (' || o.uplinks || ' uplinks)' AS who FROM orphans AS o
+WHERE NOT o.ignored AND o.last_at > $1::timestamptz - interval '1 day'
+    AND NOT EXISTS (SELECT FROM sensor_devices AS s WHERE s.dev_eui = o.dev_eui)
+    AND NOT EXISTS (SELECT FROM display_devices AS d WHERE d.dev_eui = o.dev_eui)
+ORDER BY o.uplinks DESC, o.dev_eui;
 
 -- name: rejected
 -- Messages of the last day that could not be read.
