@@ -175,6 +175,14 @@ async def test_a_device_is_reached_through_the_server_that_heard_it_first_until_
         assert await way(pool, dev_eui, table) == ("chirpstack", APPLICATIONS["chirpstack"])
 
 
+async def test_an_application_that_was_told_at_registration_gives_way_to_the_first_that_hears(
+    pool: Pool, ingest: Ingest
+) -> None:
+    display = await factories.add_display(pool, application_id=APPLICATIONS["chirpstack"])
+    await ingest.take([uplink(display["dev_eui"], 3, b"", "tts", f_port=0)])
+    assert await way(pool, display["dev_eui"]) == ("tts", APPLICATIONS["tts"])
+
+
 class Server:
     """A network server that takes everything."""
 

@@ -79,8 +79,9 @@ class Radio:
     def reached(self, event: Uplink | Join) -> bool:
         """Downlinks go through the network server that it joined through, else the first that heard it. True if that
         changes something."""
+        never_heard = self.application_id is None or self.f_cnt is None
         if not event.application_id or not (
-            isinstance(event, Join) or self.application_id is None or event.network_server == self.network_server
+            isinstance(event, Join) or never_heard or event.network_server == self.network_server
         ):
             return False
         before = (self.network_server, self.application_id)
@@ -213,10 +214,10 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
     sensor.hear(uplink, arrival.received_at)
     if sensor.heard_at is None or at >= sensor.heard_at:
         sensor.heard_at = at
-        sensor.f_cnt = uplink.f_cnt
         if sensor.reached(uplink) or sensor.dev_addr != uplink.dev_addr:
             sensor.dev_addr = uplink.dev_addr
             sensor.facts_changed = True
+        sensor.f_cnt = uplink.f_cnt
     try:
         reading = _read(sensor, arrival)
     except DeviceDataError as error:

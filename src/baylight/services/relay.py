@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-
 from baylight.codecs.all import display_driver
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
 from baylight.domain.downlink import Downlink, QueueItem
