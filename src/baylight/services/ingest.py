@@ -319,7 +319,6 @@ class _Batch:
                 times,
                 SAME_FRAME,
                 min(times) - NEWEST,
-                max(times) + NEWEST,
             )
             copies |= {id(asked[row["place"] - 1]) for row in found}
         if copies:

@@ -11,7 +11,7 @@ from baylight.store.queries import queries
 REJECTED_KEPT = timedelta(days=90)
 ORPHANS_KEPT = timedelta(days=30)
 """After its last word; its uplinks go with it."""
-BATCH = 10_000
+BATCH, FEW = 10_000, 100
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 """Who waits for the lock of a partitioned table makes all who come after wait: better to try in the next hour."""
 
@@ -41,8 +41,20 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
             dropped += [row["name"] for row in await connection.fetch(sql["drop_partitions"], table, now, months)]
     pruned = await _prune(connection, sql["prune_events"], now, actuation_months)
     pruned += await _prune(connection, sql["prune_rejected"], now - REJECTED_KEPT)
-    pruned += await _prune(connection, sql["prune_orphans"], now - ORPHANS_KEPT)
+    pruned += await _prune_orphans(connection, now - ORPHANS_KEPT)
     return Kept(made, dropped, pruned)
+
+
+async def _prune_orphans(connection: Connection, before: datetime) -> int:
+    """Few at a time, so that the planner finds what they sent by the index of devices."""
+    sql, total = queries("retention"), 0
+    while True:
+        async with connection.transaction():
+            gone = await connection.fetch(sql["prune_orphans"], before, FEW)
+            await connection.execute(sql["forget_strangers"], [row["dev_eui"] for row in gone if row["expired"]])
+        total += len(gone)
+        if len(gone) < FEW:
+            return total
 
 
 async def _prune(connection: Connection, statement: str, *arguments: object) -> int:

@@ -27,17 +27,19 @@ WHERE u.observed_at BETWEEN $3 AND $4;
 
 -- name: known_copies
 -- Which frames another network server brought already, by their place in the arrays: dev_euis, counters, FPorts, data,
--- network servers, times. $7 how far two servers' clocks may lie apart, $8 and $9 bounds of observed_at.
+-- network servers, times. $7 how far two servers' clocks may lie apart, $8 lower bound of observed_at: with an upper
+-- one, too, or EXISTS, the planner would read days of uplinks instead of the device's index.
 SELECT n.place
 FROM unnest($1::text[], $2::bigint[], $3::smallint[], $4::bytea[], $5::text[], $6::timestamptz[])
     WITH ORDINALITY AS n (dev_eui, f_cnt, f_port, data, network_server, at, place)
-WHERE EXISTS (
+CROSS JOIN LATERAL (
     SELECT FROM uplinks AS u
-    WHERE u.dev_eui = n.dev_eui AND u.received_at >= n.at - $7::interval AND u.observed_at BETWEEN $8 AND $9
+    WHERE u.dev_eui = n.dev_eui AND u.received_at >= n.at - $7::interval AND u.observed_at >= $8
         AND u.network_server <> n.network_server AND u.f_cnt = n.f_cnt AND u.f_port IS NOT DISTINCT FROM n.f_port
         AND u.data = n.data
         AND least(u.network_at, u.received_at) BETWEEN n.at - $7::interval AND n.at + $7::interval
-);
+    LIMIT 1
+) AS u;
 
 -- name: insert_strangers
 -- Uplinks of devices that nobody registered: no row to lock, so a copy may come in at the same moment.

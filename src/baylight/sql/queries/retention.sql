@@ -21,18 +21,15 @@ DELETE FROM rejected_messages WHERE digest IN (
 );
 
 -- name: prune_orphans
--- At most $2 unknown devices that were last heard before $1, or are registered by now. Of the former, what they sent.
-WITH gone AS (
-    DELETE FROM orphans WHERE dev_eui IN (
-        SELECT o.dev_eui FROM orphans AS o
-        WHERE o.last_at < $1 OR EXISTS (SELECT FROM sensor_devices AS s WHERE s.dev_eui = o.dev_eui)
-            OR EXISTS (SELECT FROM display_devices AS d WHERE d.dev_eui = o.dev_eui)
-        ORDER BY o.last_at
-        LIMIT $2
-    )
-    RETURNING dev_eui, last_at
-), forgotten AS (
-    DELETE FROM uplinks AS u USING gone
-    WHERE u.dev_eui = gone.dev_eui AND u.outcome = 'unknown_device' AND gone.last_at < $1
+-- At most $2 unknown devices that were last heard before $1, or are registered by now. `expired`: the former.
+DELETE FROM orphans WHERE dev_eui IN (
+    SELECT o.dev_eui FROM orphans AS o
+    WHERE o.last_at < $1 OR EXISTS (SELECT FROM sensor_devices AS s WHERE s.dev_eui = o.dev_eui)
+        OR EXISTS (SELECT FROM display_devices AS d WHERE d.dev_eui = o.dev_eui)
+    LIMIT $2
 )
-SELECT dev_eui FROM gone;
+RETURNING dev_eui, last_at < $1 AS expired;
+
+-- name: forget_strangers
+-- What unknown devices sent. $1 dev_euis.
+DELETE FROM uplinks WHERE dev_eui = ANY($1::text[]) AND outcome = 'unknown_device';
