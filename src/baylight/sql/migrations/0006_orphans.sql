@@ -17,7 +17,9 @@ CREATE TABLE orphans (
     f_port smallint,
     data bytea,
     ignored boolean NOT NULL DEFAULT false,
-    CONSTRAINT orphans_dev_eui CHECK (dev_eui ~ '^[0-9a-f]{16}$')
+    CONSTRAINT orphans_dev_eui CHECK (
+        length(dev_eui) = 16 AND translate(dev_eui, '0123456789abcdef', '') = ''
+    )
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE orphans IS 'inbox: one row per unknown device, whatever it sends; the rest is that of its newest uplink';
 COMMENT ON COLUMN orphans.uplinks IS 'all that came, also those that were not stored';
