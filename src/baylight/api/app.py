@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from baylight.api import (
     bookings,
     codecs,
+    bulk,
     devices,
     events,
     health,
@@ -62,7 +63,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    for part in (spaces, devices, history, bookings, orphans, locations, keys, events, codecs):
+    for part in (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])

@@ -16,6 +16,9 @@ from baylight.api.problems import problem
 from baylight.log import logger
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_IMPORT_BYTES = 256 * 1024 * 1024
+IMPORTS = "/api/v1/import/"
+"""Its bodies are files, which go to disk while they are read."""
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -76,13 +79,14 @@ class Requests:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = 0
+        most = MAX_IMPORT_BYTES if scope["path"].startswith(IMPORTS) else MAX_BODY_BYTES
 
         async def bounded() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY_BYTES:
-                raise HTTPException(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+            if taken > most:
+                raise HTTPException(413, f"a body has at most {most} bytes")
             return message
 
         await self.app(scope, bounded, send)

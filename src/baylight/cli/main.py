@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baylight.cli import codecs, devices, orphans, places, plans
+from baylight.cli import bulk, codecs, devices, orphans, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
 
@@ -37,6 +37,10 @@ for name, part in (
     ("key", plans.key),
 ):
     app.add_typer(part, name=name)
+app.command("import")(bulk.import_file)
+app.command("export")(bulk.export_file)
+app.command("import-chirpstack")(bulk.import_chirpstack)
+app.command("import-tts")(bulk.import_tts)
 
 
 @app.command()

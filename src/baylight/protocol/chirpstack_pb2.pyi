@@ -100,3 +100,75 @@ class GetDeviceQueueItemsResponse(_message.Message):
     def __init__(
         self, total_count: _Optional[int] = ..., result: _Optional[_Iterable[_Union[DeviceQueueItem, _Mapping]]] = ...
     ) -> None: ...
+
+class ApplicationListItem(_message.Message):
+    __slots__ = ("id", "name")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ListApplicationsRequest(_message.Message):
+    __slots__ = ("limit", "offset", "tenant_id")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    offset: int
+    tenant_id: str
+    def __init__(
+        self, limit: _Optional[int] = ..., offset: _Optional[int] = ..., tenant_id: _Optional[str] = ...
+    ) -> None: ...
+
+class ListApplicationsResponse(_message.Message):
+    __slots__ = ("total_count", "result")
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    total_count: int
+    result: _containers.RepeatedCompositeFieldContainer[ApplicationListItem]
+    def __init__(
+        self,
+        total_count: _Optional[int] = ...,
+        result: _Optional[_Iterable[_Union[ApplicationListItem, _Mapping]]] = ...,
+    ) -> None: ...
+
+class DeviceListItem(_message.Message):
+    __slots__ = ("dev_eui", "name", "description", "device_profile_name")
+    DEV_EUI_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_PROFILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    dev_eui: str
+    name: str
+    description: str
+    device_profile_name: str
+    def __init__(
+        self,
+        dev_eui: _Optional[str] = ...,
+        name: _Optional[str] = ...,
+        description: _Optional[str] = ...,
+        device_profile_name: _Optional[str] = ...,
+    ) -> None: ...
+
+class ListDevicesRequest(_message.Message):
+    __slots__ = ("limit", "offset", "application_id")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    offset: int
+    application_id: str
+    def __init__(
+        self, limit: _Optional[int] = ..., offset: _Optional[int] = ..., application_id: _Optional[str] = ...
+    ) -> None: ...
+
+class ListDevicesResponse(_message.Message):
+    __slots__ = ("total_count", "result")
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    total_count: int
+    result: _containers.RepeatedCompositeFieldContainer[DeviceListItem]
+    def __init__(
+        self, total_count: _Optional[int] = ..., result: _Optional[_Iterable[_Union[DeviceListItem, _Mapping]]] = ...
+    ) -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import IO, Any
 from uuid import UUID
 
 from baylight.domain.downlink import TriggerType
@@ -21,7 +21,9 @@ from baylight.store.queries import queries
 
 SHOWN = 100
 """Errors that a report tells one by one; the others are counted."""
-_CHUNK = 2000
+_CHUNK = 1000
+_DECIDED_AT_ONCE = 500
+"""Small enough for what else runs in this process: uplinks wait for as long as one such batch is computed."""
 _TIMEOUT_S = 3600
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how many are done, and of how many (None: not known)."""
@@ -82,7 +84,7 @@ async def export(connection: Connection, kind: str) -> AsyncIterator[bytes]:
 async def import_csv(
     connection: Connection,
     kind: str,
-    source: BinaryIO,
+    source: IO[bytes],
     *,
     actor: str,
     now: datetime,
@@ -198,7 +200,7 @@ async def _apply(
         await _run(connection, sheet, "touch_spaces")
     total = await connection.fetchval("SELECT count(*) FROM bulk_touched")
     done, after = 0, None
-    while page := await connection.fetch(_sql(sheet, "touched"), after, _CHUNK, timeout=_TIMEOUT_S):
+    while page := await connection.fetch(_sql(sheet, "touched"), after, _DECIDED_AT_ONCE, timeout=_TIMEOUT_S):
         ids: list[UUID] = [row["id"] for row in page]
         released = [row["released"] for row in page if row["released"]]
         await decisions.redecide(

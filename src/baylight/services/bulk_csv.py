@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 from baylight.errors import InputError
 from baylight.services.bulk_sheets import CLEAR, Column, Sheet, unquote, write, write_codes
@@ -28,7 +28,7 @@ Parsed = tuple[list[object], list[str]]
 """Values in the order of the sheet's columns, and the names of the columns whose cells were empty."""
 
 
-def read(sheet: Sheet, source: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
     """Row number and cells of each row that is not empty. Raises InputError `bad_csv`, `not_utf8`, `wrong_kind`,
     `wrong_version`, `bad_header`, and for a row of wrong length `bad_row`."""
     rows = csv.reader(_lines(source), strict=True)
@@ -46,7 +46,7 @@ def read(sheet: Sheet, source: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]
         raise InputError("bad_csv", f"line {rows.line_num}: {error}", line=rows.line_num) from error
 
 
-def _lines(source: BinaryIO) -> Iterator[str]:
+def _lines(source: IO[bytes]) -> Iterator[str]:
     number = 0
     while line := source.readline(_LINE_BYTES):
         number += 1

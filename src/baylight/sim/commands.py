@@ -1,4 +1,4 @@
-"""ChirpStack's two doors for downlinks: MQTT `command/down` and the gRPC DeviceService."""
+"""ChirpStack's two doors for downlinks: MQTT `command/down` and the gRPC DeviceService, which also lists devices."""
 
 from __future__ import annotations
 
@@ -99,16 +99,12 @@ class DeviceService:
             "Enqueue": (self._enqueue, pb.EnqueueDeviceQueueItemRequest),
             "FlushQueue": (self._flush, pb.FlushDeviceQueueRequest),
             "GetQueue": (self._get, pb.GetDeviceQueueItemsRequest),
+            "List": (self._list, pb.ListDevicesRequest),
         }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                call,
-                request_deserializer=request.FromString,
-                response_serializer=lambda answer: answer.SerializeToString(),
-            )
-            for name, (call, request) in calls.items()
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("api.DeviceService", handlers),))
+        applications = {"List": (self._applications, pb.ListApplicationsRequest)}
+        self._server.add_generic_rpc_handlers(
+            (_handlers("api.DeviceService", calls), _handlers("api.ApplicationService", applications))
+        )
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
@@ -165,25 +161,56 @@ class DeviceService:
         ]
         return pb.GetDeviceQueueItemsResponse(total_count=len(result), result=result)
 
+    async def _list(self, request: pb.ListDevicesRequest, context: Context) -> pb.ListDevicesResponse:
+        """By name, as ChirpStack orders them; without a limit only the count. A foreign application is refused."""
+        admin = await self._key(context)
+        found = [d for d in self._queues.devices.values() if d.application_id == request.application_id]
+        if not admin and (not found or found[0].tenant != "ChirpStack"):
+            await self._refuse(context, admin=False)
+        found.sort(key=lambda device: (str(device.info["deviceName"]), device.dev_eui))
+        result = [
+            pb.DeviceListItem(
+                dev_eui=device.dev_eui,
+                name=str(device.info["deviceName"]),
+                device_profile_name=str(device.info["deviceProfileName"]),
+            )
+            for device in found[request.offset : request.offset + request.limit]
+        ]
+        return pb.ListDevicesResponse(total_count=len(found), result=result)
+
+    async def _applications(self, request: pb.ListApplicationsRequest, context: Context) -> pb.ListApplicationsResponse:
+        await self._key(context)
+        devices = [d for d in self._queues.devices.values() if d.info["tenantId"] == request.tenant_id]
+        found = sorted({(str(d.info["applicationName"]), d.application_id) for d in devices})
+        result = [
+            pb.ApplicationListItem(id=id, name=name)
+            for name, id in found[request.offset : request.offset + request.limit]
+        ]
+        return pb.ListApplicationsResponse(total_count=len(found), result=result)
+
     async def _answer(self) -> None:
         if self._queues.faults.lose_answers:
             await asyncio.Event().wait()  # until the client's deadline, or until the server is stopped
 
     async def _device(self, dev_eui: str, context: Context) -> Device:
         """Checks the key, then the device. A tenant's key cannot tell "foreign" from "absent" (no text either)."""
+        admin = await self._key(context)
+        if not _is_eui(dev_eui):
+            await context.abort(grpc.StatusCode.INTERNAL, "Odd number of digits")
+        device = self._queues.devices.get(dev_eui.lower())
+        if device is None or (device.tenant != "ChirpStack" and not admin):
+            await self._refuse(context, admin=admin)
+        return device
+
+    async def _key(self, context: Context) -> bool:
+        """Whether the key is an administrator's; refuses a wrong one."""
         if self._queues.faults.slow_s:
             await asyncio.sleep(self._queues.faults.slow_s)
         metadata = dict(cast("list[tuple[str, str]]", context.invocation_metadata() or ()))
         key = metadata.get("authorization", "")
         if key not in (f"Bearer {self._queues.api_key}", f"Bearer {self._queues.admin_key}"):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "invalid token")
-        if not _is_eui(dev_eui):
-            await context.abort(grpc.StatusCode.INTERNAL, "Odd number of digits")
-        device = self._queues.devices.get(dev_eui.lower())
-        admin = key == f"Bearer {self._queues.admin_key}"
-        if device is None or (device.tenant != "ChirpStack" and not admin):
-            await self._refuse(context, admin=admin)
-        return device
+        return key == f"Bearer {self._queues.admin_key}"
 
     async def _refuse(self, context: Context, *, admin: bool) -> NoReturn:
         if admin:
@@ -191,6 +218,18 @@ class DeviceService:
         if self._queues.behaviour.foreign_device_unauthenticated:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "")
         await context.abort(grpc.StatusCode.NOT_FOUND, "Object does not exist")
+
+
+def _handlers(service: str, calls: Mapping[str, tuple[Any, Any]]) -> grpc.GenericRpcHandler[Any, Any]:
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            call,
+            request_deserializer=request.FromString,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+        for name, (call, request) in calls.items()
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)
 
 
 def _is_eui(text: str) -> bool:

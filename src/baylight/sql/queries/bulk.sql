@@ -537,3 +537,9 @@ INSERT INTO audit_log (actor, action, object_type, object_id, before, after)
 SELECT $1, n.object_kind || CASE n.action WHEN 'add' THEN '.create' ELSE '.change' END, n.object_kind, {object_id}, n.before,
        to_jsonb(n) - '{line,kept,id,ref,before,action,object_kind}'::text []
 FROM (SELECT n.*, {object_type} AS object_kind FROM {table} AS n WHERE n.action IS NOT NULL ORDER BY n.line) AS n;
+
+-- name: registered
+-- Which devices of a list are registered, and as what; as a display if as both.
+SELECT dev_eui, 'sensor' AS role FROM sensor_devices WHERE dev_eui = ANY ($1::text [])
+UNION ALL
+SELECT dev_eui, 'display' FROM display_devices WHERE dev_eui = ANY ($1::text []);

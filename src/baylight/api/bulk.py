@@ -1,0 +1,72 @@
+"""Bulk import and export as CSV."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from baylight.api.deps import ACQUIRE_S, Given, Reading, Writing
+from baylight.services import bulk
+from baylight.services.bulk import Report
+
+router = APIRouter(tags=["bulk"])
+_IN_MEMORY_BYTES = 1024 * 1024
+
+
+class Kind(StrEnum):
+    LOCATIONS = "locations"
+    SPACES = "spaces"
+    DEVICE_TYPES = "device-types"
+    DEVICES = "devices"
+    ASSIGNMENTS = "assignments"
+
+
+_CSV: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
+
+
+@router.post(
+    "/import/{kind}",
+    responses={422: {"model": Report, "description": "rows are wrong: nothing was changed"}},
+    openapi_extra={"requestBody": _CSV | {"required": True}},
+)
+async def import_csv(
+    key: Writing, given: Given, request: Request, response: Response, kind: Kind, dry_run: bool = False
+) -> Report:
+    """The body is the CSV file. All rows or none; may be repeated. 422 with a report if rows are wrong."""
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+        async for part in request.stream():  # read before a connection is taken: a caller may be slow
+            file.write(part)
+        file.seek(0)
+        async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+            report = await bulk.import_csv(
+                connection,
+                kind,
+                file,
+                actor=str(key.id),
+                now=given.clock.now(),
+                policy=given.policy,
+                dry_run=dry_run,
+            )
+    response.status_code = 422 if report.errors else 200
+    return report
+
+
+@router.get("/export/{kind}", response_class=Response, responses={200: _CSV})
+async def export_csv(key: Reading, given: Given, kind: Kind) -> StreamingResponse:
+    """Everything of a kind, of one moment, in the form that the import reads."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+            async for part in bulk.export(connection, kind):
+                yield part
+
+    return StreamingResponse(
+        parts(),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{kind}.csv"'},
+    )

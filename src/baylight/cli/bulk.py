@@ -1,0 +1,218 @@
+"""`baylight import`, `baylight export`, `baylight import-chirpstack`, `baylight import-tts`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from baylight.cli.run import INPUT, Context, Json, on_database, print_json
+
+if TYPE_CHECKING:
+    from baylight.services.bulk import Report
+    from baylight.services.bulk_lists import Listed
+
+
+class Kind(StrEnum):
+    """What a file holds."""
+
+    LOCATIONS = "locations"
+    SPACES = "spaces"
+    DEVICE_TYPES = "device-types"
+    DEVICES = "devices"
+    ASSIGNMENTS = "assignments"
+
+
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="- reads standard input")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="PROFILE=TYPE", help="device type of a profile or model; '-' leaves it out"),
+]
+OnlyKnown = Annotated[bool, typer.Option("--only-known", help="leave out devices whose type nothing tells")]
+
+
+def import_file(
+    file: File,
+    kind: Annotated[Kind, typer.Option(help="what the file holds")],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Imports a CSV file: all of it, or nothing. May be repeated."""
+
+    async def work(c: Context) -> Report:
+        from baylight.services import bulk
+
+        with _opened(file) as source, _progress() as progress:
+            return await bulk.import_csv(c.connection, kind, source, dry_run=dry_run, progress=progress, **c.by)
+
+    _tell(on_database(work), as_json=as_json)
+
+
+def export_file(
+    kind: Annotated[Kind, typer.Argument(help="what to write")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
+) -> None:
+    """Writes everything of a kind as CSV, in the form that `import` reads."""
+
+    async def work(c: Context) -> None:
+        from baylight.services import bulk
+
+        with _written(output) as target:
+            async for part in bulk.export(c.connection, kind):
+                target.write(part)
+
+    on_database(work)
+
+
+def import_chirpstack(
+    application: Annotated[list[str] | None, typer.Option(help="id of an application; may be repeated")] = None,
+    tenant: Annotated[str | None, typer.Option(help="id of a tenant: all its applications")] = None,
+    types: Map = None,
+    only_known: OnlyKnown = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Registers the devices that ChirpStack knows (BAYLIGHT_CHIRPSTACK_API, …_API_KEY)."""
+    if not application and not tenant:
+        raise typer.BadParameter("name --application or --tenant")
+
+    def listed(c: Context) -> AsyncIterator[Listed]:
+        from baylight.errors import InputError
+        from baylight.lns import chirpstack_devices
+
+        settings = c.settings
+        if settings.chirpstack_api is None or settings.chirpstack_api_key is None:
+            raise InputError("no_chirpstack", "set BAYLIGHT_CHIRPSTACK_API and BAYLIGHT_CHIRPSTACK_API_KEY")
+        return chirpstack_devices.devices(
+            settings.chirpstack_api,
+            settings.chirpstack_api_key.get_secret_value(),
+            applications=application or (),
+            tenant=tenant,
+            tls=settings.chirpstack_api_tls,
+        )
+
+    _import_list(listed, "chirpstack", types, only_known, dry_run, as_json)
+
+
+def import_tts(
+    file: File, types: Map = None, only_known: OnlyKnown = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Registers the devices of a The Things Stack export (CSV or JSON)."""
+
+    async def read() -> AsyncIterator[Listed]:
+        from baylight.services.bulk_lists import read_tts
+
+        with _opened(file) as source:
+            for device in read_tts(source):
+                yield device
+
+    _import_list(lambda c: read(), "tts", types, only_known, dry_run, as_json)
+
+
+def _import_list(
+    listed: Callable[[Context], AsyncIterator[Listed]],
+    network_server: str,
+    types: list[str] | None,
+    only_known: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    mapped = {}
+    for pair in types or []:
+        profile, equals, code = pair.rpartition("=")
+        if not equals or not code:
+            raise typer.BadParameter(f"{pair!r} is not PROFILE=TYPE, e.g. 'Parking sensor=browan_tbms100'")
+        mapped[profile] = code
+
+    async def work(c: Context) -> Report:
+        from baylight.services import bulk, bulk_lists
+
+        taken = await bulk_lists.take(
+            c.connection, listed(c), network_server=network_server, types=mapped, only_known=only_known
+        )
+        for profile, count in sorted(taken.left_out.items()):
+            typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
+        with _progress() as progress:
+            return await bulk.import_rows(
+                c.connection, "devices", taken.rows(), dry_run=dry_run, progress=progress, **c.by
+            )
+
+    _tell(on_database(work), as_json=as_json)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with _openable(Path(file)), Path(file).open("rb") as source:
+        yield source
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[IO[bytes]]:
+    """The file appears once it is complete."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    beside = path.with_name(path.name + ".part")
+    with _openable(path):
+        with beside.open("wb") as target:
+            yield target
+        beside.replace(path)
+
+
+@contextmanager
+def _openable(path: Path) -> Iterator[None]:
+    from baylight.errors import InputError
+
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise InputError("bad_file", f"{path}: {error.strerror}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A bar on standard error, if a person sits before it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def show(stage: str, done: int, of: int | None) -> None:
+        bar = f" [{'#' * (30 * done // of):<30}] {100 * done // of} %" if of else ""
+        sys.stderr.write(f"\r\x1b[K{stage}{f' {done:,}' if done else ''}{bar}")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\x1b[K")
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+    else:
+        for error in report.first:
+            typer.echo(f"row {error.row}{f', {error.column}' if error.column else ''}: {error.message} ({error.code})")
+        if report.errors:
+            counts = ", ".join(f"{times} {code}" for code, times in sorted(report.by_code.items()))
+            typer.echo(f"nothing was changed: {report.errors} errors in {report.rows} rows ({counts})")
+        else:
+            would = "" if report.applied else " (dry run: nothing was changed)"
+            typer.echo(
+                f"{report.rows} {report.kind}: {report.added} added, {report.changed} changed, "
+                f"{report.unchanged} unchanged{would}"
+            )
+    if report.errors:
+        raise typer.Exit(INPUT)

@@ -1,0 +1,70 @@
+"""The devices that ChirpStack v4 knows, by its gRPC API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+
+from baylight.errors import InputError, TransientError
+from baylight.protocol import chirpstack_pb2 as pb
+from baylight.services.bulk_lists import Listed
+
+_PAGE = 500
+_TIMEOUT_S = 30.0
+_WRONG = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.INTERNAL,
+)
+
+
+async def devices(
+    target: str, api_key: str, *, applications: Sequence[str] = (), tenant: str | None = None, tls: bool = False
+) -> AsyncIterator[Listed]:
+    """Devices of applications (ids), or of all applications of a tenant. `target`: host:port.
+
+    Raises InputError `chirpstack_refuses`, TransientError `chirpstack_away`.
+    """
+    channel = (
+        grpc.aio.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.aio.insecure_channel(target)
+    )
+    metadata = (("authorization", f"Bearer {api_key}"),)
+
+    async def pages(service: str, answer: Any, request: Any) -> AsyncIterator[Any]:
+        method = channel.unary_unary(
+            f"/api.{service}/List",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )
+        request.limit = _PAGE
+        while True:
+            page = await method(request, timeout=_TIMEOUT_S, metadata=metadata)
+            for item in page.result:
+                yield item
+            request.offset += len(page.result)
+            if not page.result or request.offset >= page.total_count:
+                return
+
+    try:
+        ids = list(applications)
+        if tenant:
+            asked = pb.ListApplicationsRequest(tenant_id=tenant)
+            ids += [item.id async for item in pages("ApplicationService", pb.ListApplicationsResponse, asked)]
+        for application_id in dict.fromkeys(ids):
+            wanted = pb.ListDevicesRequest(application_id=application_id)
+            async for item in pages("DeviceService", pb.ListDevicesResponse, wanted):
+                yield Listed(item.dev_eui, item.name, item.device_profile_name, application_id)
+    except grpc.aio.AioRpcError as error:
+        text = (error.details() or "").replace("\0", "")[:300] or error.code().name
+        if error.code() in _WRONG:
+            raise InputError(
+                "chirpstack_refuses", f"ChirpStack at {target} refuses it: {text}; check key, tenant and application"
+            ) from error
+        raise TransientError("chirpstack_away", f"ChirpStack at {target} does not answer: {text}") from error
+    finally:
+        await channel.close(None)
