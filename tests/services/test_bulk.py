@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baylight.errors import InputError
-from baylight.services import bulk, devices, locations, spaces
+from baylight.services import bulk, bulk_csv, devices, locations, spaces
 from baylight.services.bulk import Report
 from baylight.services.bulk_sheets import SHEETS, unquote, write
 from baylight.store.pool import Connection, Pool
@@ -252,6 +253,61 @@ async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> No
     ]
 
 
+async def test_a_type_that_its_devices_could_not_use_is_refused(db: Connection) -> None:
+    report = await load(
+        db,
+        "device-types",
+        "one,sensor,Own,One,kuando_busylight,,600,,,,",
+        'two,display,Own,Two,kuando_busylight,,600,,"{""f_port"": 0}",,',
+        'three,display,Own,Three,kuando_busylight,,600,,"{""display_codes"": {""FREE"": ""00""}}",,',
+        'four,display,Own,Four,kuando_busylight,,600,,"{""display_codes"": [1]}",,',
+        'five,display,Own,Five,kuando_busylight,,600,,"[1]",,',
+        'six,display,Own,Six,kuando_busylight,,600,,"{""display_codes"": {""FREE"": ""#00ff00""}}",,',
+    )
+    assert told(report) == [
+        (3, "codec", "unknown_codec"),
+        (4, "default_config", "bad_config"),
+        (5, "default_config", "bad_display_code"),
+        (6, "default_config", "bad_config"),
+        (7, "default_config", "bad_json"),
+        (8, "default_config", "bad_display_code"),
+    ]
+
+
+async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
+    class Endless(io.RawIOBase):
+        """A file that is made while it is read; `ahead`: the most rows read since progress was told last."""
+
+        def __init__(self, rows: int) -> None:
+            self.left, self.read_rows, self.told, self.ahead = rows, 0, 0, 0
+            self.start = iter(sheet("spaces").splitlines(keepends=True))
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            if head := next(self.start, b""):
+                return head
+            if not self.left:
+                return b""
+            self.left -= 1
+            self.read_rows += 1
+            self.ahead = max(self.ahead, self.read_rows - self.told)
+            return b"A-%d,,,,,,,\r\n" % self.left
+
+    file = Endless(5000)
+    stages: list[str] = []
+
+    def progress(stage: str, done: int, of: int | None) -> None:
+        stages.append(stage)
+        if stage == "reading":
+            file.told = done
+
+    report = await bulk.import_csv(db, "spaces", file, progress=progress, **BY)  # type: ignore[arg-type]
+    assert report.added == 5000
+    assert file.ahead <= 1000
+    assert list(dict.fromkeys(stages)) == ["reading", "checking", "writing", "deciding"]
+    parts = [part async for part in bulk.export(db, "spaces")]
+    assert max(len(part.splitlines()) for part in parts) <= 1000
+
+
 async def test_locations_need_what_lies_above_and_keep_their_kind(garage: Connection) -> None:
     report = await load(
         garage, "locations", "Nord/Floor 1,floor,,,", "Garage,building,,,", "Garage/Deck,,,,", "Sued/A/B/C/D/E,room,,,"
@@ -330,3 +386,12 @@ def test_text_that_looks_like_a_formula_comes_back_as_it_was(text: str) -> None:
 
 def test_an_apostrophe_of_a_name_is_no_quote() -> None:
     assert unquote("'s-Hertogenbosch") == "'s-Hertogenbosch"
+
+
+@given(st.text(max_size=100).filter(lambda text: text.strip() and "\x00" not in text))
+def test_any_text_comes_back_through_a_file(text: str) -> None:
+    spaces_sheet = SHEETS["spaces"]
+    record = ["A-1", text, "+1/=2", Decimal("-1.50000000"), Decimal(0), "FREE", True, {"a": text}]
+    file = io.BytesIO(bulk_csv.head(spaces_sheet) + bulk_csv.rows(spaces_sheet, [record]))
+    ((row, cells),) = bulk_csv.read(spaces_sheet, file)
+    assert bulk_csv.parse(spaces_sheet, row, cells) == ((record, []), [])

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import IO, Any
 from uuid import UUID
 
+from baylight.codecs.all import display_driver, sensor_codec
 from baylight.domain.downlink import TriggerType
 from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
@@ -157,6 +158,8 @@ async def _check(connection: Connection, sheet: Sheet, report: Report) -> None:
     if sheet.kind == "devices":
         await _check_codes(connection, sheet)
     await _run(connection, sheet, "compare")
+    if sheet.kind == "device-types":
+        await _check_types(connection, sheet)
     steps = [(before, after) for before, afters in LIFECYCLE.items() for after in afters]
     args = ([step[0] for step in steps], [step[1] for step in steps]) if sheet.kind == "devices" else ()
     await connection.execute(_sql(sheet, f"check_{sheet.group}"), *args, timeout=_TIMEOUT_S)
@@ -182,6 +185,35 @@ async def _check_codes(connection: Connection, sheet: Sheet) -> None:
             else:
                 if codes != row["codes"]:
                     await connection.execute(_sql(sheet, "set_codes"), row["lines"], codes)
+
+
+async def _check_types(connection: Connection, sheet: Sheet) -> None:
+    cursor = await connection.cursor(_sql(sheet, "changed_types"), timeout=_TIMEOUT_S)
+    while found := await cursor.fetch(_CHUNK, timeout=_TIMEOUT_S):
+        for row in found:
+            for column, code, message in _wrong_type(row["category"], row["codec"], row["default_config"]):
+                await connection.execute(_sql(sheet, "add_error"), row["line"], column, code, message)
+
+
+def _wrong_type(category: str, codec: str, config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if (sensor_codec if category == "sensor" else display_driver)(codec) is None:
+        yield "codec", "unknown_codec", f"there is no codec {codec!r} for a {category}"
+    elif category == "display":
+        f_port, confirmed, codes = (
+            config.get("f_port", 1),
+            config.get("confirmed_downlinks", False),
+            config.get("display_codes", {}),
+        )
+        if type(f_port) is not int or not 1 <= f_port <= 223 or type(confirmed) is not bool:
+            yield "default_config", "bad_config", "f_port is 1 to 223, confirmed_downlinks true or false"
+        if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes.values()):
+            yield "default_config", "bad_config", "display_codes is an object: state to hex"
+            return
+        try:
+            if check_codes(codec, codes) != codes:
+                yield "default_config", "bad_display_code", "display_codes of a type are lower-case hex, no colours"
+        except InputError as error:
+            yield "default_config", "bad_display_code", error.message
 
 
 async def _apply(

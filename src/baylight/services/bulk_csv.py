@@ -102,7 +102,7 @@ def parse(sheet: Sheet, row: int, cells: dict[str, str]) -> tuple[Parsed, list[R
                     raise InputError("missing", "this cell must not be empty")
                 kept.append(column.name)
             elif not (cell == CLEAR and column.clearable):
-                value = _value(column, cell)
+                value = _value(column, cells[column.name] if column.exact else cell)
         except InputError as error:
             errors.append(RowError(row, column.name, error.code, error.message))
         values.append(value)

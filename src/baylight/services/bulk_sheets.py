@@ -27,12 +27,14 @@ _DEGREES = Decimal("1e-8")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`parse` raises InputError. `required`: no empty cell. `clearable`: `-` empties it."""
+    """`parse` raises InputError. `required`: no empty cell. `clearable`: `-` empties it. `exact`: blanks around it
+    belong to it."""
 
     name: str
     parse: Callable[[str], object]
     required: bool = False
     clearable: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ SHEETS: Mapping[str, Sheet] = MappingProxyType(
                 1,
                 (
                     Column("code", _CODE, required=True),
-                    Column("name", _text(100)),
+                    Column("name", _text(100), exact=True),
                     Column("location", _path, clearable=True),
                     Column("latitude", _degrees(90), clearable=True),
                     Column("longitude", _degrees(180), clearable=True),
@@ -237,8 +239,8 @@ SHEETS: Mapping[str, Sheet] = MappingProxyType(
                         "code", _matching("[a-z0-9_]{1,50}", "a code of a-z, 0-9 and _ (at most 50)"), required=True
                     ),
                     Column("category", _word("sensor", "display")),
-                    Column("manufacturer", _text(100)),
-                    Column("model", _text(100)),
+                    Column("manufacturer", _text(100), exact=True),
+                    Column("model", _text(100), exact=True),
                     Column("codec", _codec),
                     Column("dev_eui_prefixes", _prefixes, clearable=True),
                     Column("uplink_interval_s", _integer(1, 100_000_000)),
@@ -263,8 +265,8 @@ SHEETS: Mapping[str, Sheet] = MappingProxyType(
                     Column("confirmed_downlinks", _yes),
                     Column("display_codes", _codes),
                     Column("network_server", _matching("[a-z0-9_-]{1,50}", "the name of a network server")),
-                    Column("application_id", _text(100), clearable=True),
-                    Column("notes", _text(2000), clearable=True),
+                    Column("application_id", _text(100), clearable=True, exact=True),
+                    Column("notes", _text(2000), clearable=True, exact=True),
                 ),
                 ("role", "dev_eui"),
             ),

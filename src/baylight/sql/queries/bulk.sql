@@ -169,6 +169,15 @@ UPDATE bulk_devices SET display_codes = $2 WHERE line = ANY ($1::integer []);
 -- Codes that their display does not understand.
 INSERT INTO bulk_errors SELECT unnest($1::integer []), 'display_codes', 'bad_display_code', $2;
 
+-- name: changed_types
+-- Types that a file adds or changes.
+SELECT line, category, codec, default_config FROM bulk_device_types
+WHERE action IS NOT NULL AND category IS NOT NULL AND codec IS NOT NULL;
+
+-- name: add_error
+-- One.
+INSERT INTO bulk_errors VALUES ($1, $2, $3, $4);
+
 -- name: check_locations
 -- Everything wrong that one row alone does not tell.
 UPDATE bulk_locations AS n SET ref = above.id
