@@ -1,0 +1,40 @@
+"""The pages on CSV say what is there."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from baylight.services import bulk, catalogue
+from baylight.services.bulk_sheets import SHEETS
+from baylight.store.pool import Pool
+from tests.services.conftest import BY
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("kind", SHEETS)
+def test_every_column_is_told_with_its_rules(kind: str) -> None:
+    text = (DOCS / "reference" / "csv.md").read_text(encoding="utf-8")
+    section = text.split(f"\n### {kind}\n")[1].split("\n##")[0]
+    header, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    place = [cell.strip() for cell in header.split("|")].index("`-`")
+    told = {}
+    for row in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)]
+        for name in cells[1].split(", "):
+            told[name.strip("*")] = (name.startswith("**"), cells[place] == "yes")
+    sheet = SHEETS[kind]
+    assert told == {column.name: (column.name in sheet.key, column.clearable) for column in sheet.columns}
+
+
+async def test_the_shortest_file_of_devices_is_imported(pool: Pool) -> None:
+    text = (DOCS / "how-to" / "import-and-export.md").read_text(encoding="utf-8")
+    (file,) = re.findall(r"```\n(# baylight devices v1\n.*?)```", text, re.DOTALL)
+    async with pool.acquire() as connection:
+        await catalogue.sync(connection)
+        report = await bulk.import_csv(connection, "devices", io.BytesIO(file.encode()), **BY)
+    assert (report.added, report.first) == (2, [])
