@@ -43,7 +43,7 @@ def import_file(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Imports a CSV file: all of it, or nothing. May be repeated."""
+    """Imports a CSV file: all of it, or nothing."""
 
     async def work(c: Context) -> Report:
         from baylight.services import bulk
@@ -58,7 +58,7 @@ def export_file(
     kind: Annotated[Kind, typer.Argument(help="what to write")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
 ) -> None:
-    """Writes everything of a kind as CSV, in the form that `import` reads."""
+    """Everything of a kind as CSV."""
 
     async def work(c: Context) -> None:
         from baylight.services import bulk
@@ -78,7 +78,7 @@ def import_chirpstack(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Registers the devices that ChirpStack knows (BAYLIGHT_CHIRPSTACK_API, …_API_KEY)."""
+    """Registers the devices that ChirpStack knows."""
     if not application and not tenant:
         raise typer.BadParameter("name --application or --tenant")
 
@@ -103,7 +103,7 @@ def import_chirpstack(
 def import_tts(
     file: File, types: Map = None, only_known: OnlyKnown = False, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Registers the devices of a The Things Stack export (CSV or JSON)."""
+    """Registers devices that The Things Stack exported."""
 
     async def read() -> AsyncIterator[Listed]:
         from baylight.services.bulk_lists import read_tts
