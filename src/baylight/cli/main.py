@@ -73,7 +73,7 @@ def demo(
         ".baylight-demo"
     ),
 ) -> None:
-    """A simulated car park: needs no database, broker or device."""
+    """A simulated car park; needs nothing else."""
     from baylight.demo import Options
     from baylight.demo import demo as play
     from baylight.log import configure
@@ -111,7 +111,7 @@ def settings(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Examines the installation; exit code 1 if it finds trouble."""
+    """Examines everything; exit code 1 for trouble."""
     findings = on_database(_examine)
     if as_json:
         print_json(findings)
