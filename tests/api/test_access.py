@@ -30,7 +30,7 @@ def _filled(path: str) -> str:
 
 
 def scope_of(method: str, path: str) -> str:
-    if path.startswith(ADMIN):
+    if path.startswith(ADMIN) or (path.startswith("/api/v1/codecs") and method != "GET"):
         return "admin"
     return "read" if method == "GET" else "write"
 

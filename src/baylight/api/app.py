@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from baylight.api import (
     bookings,
-    codecs,
     bulk,
+    codecs,
     devices,
     events,
     health,
