@@ -30,7 +30,8 @@ def _filled(path: str) -> str:
 
 
 def scope_of(method: str, path: str) -> str:
-    if path.startswith(ADMIN) or (path.startswith("/api/v1/codecs") and method != "GET"):
+    changes_codecs = path.startswith("/api/v1/codecs") and method != "GET"
+    if path.startswith(ADMIN) or path.endswith("/commands") or changes_codecs:
         return "admin"
     return "read" if method == "GET" else "write"
 

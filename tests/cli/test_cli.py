@@ -121,7 +121,7 @@ def test_the_schema_is_told_and_checked(cli: Cli) -> None:
     assert all(migration["applied_at"] for migration in data(cli("db", "status", "--json")))
     cli("db", "check")
     assert "0 device types new or changed" in cli("db", "upgrade").stdout
-    assert "kuando_busylight" in cli("device-type", "list").stdout
+    assert "kuando_busylight" in cli("type", "list").stdout
 
 
 def test_doctor_finds_what_is_wrong_and_says_what_to_do(
@@ -214,7 +214,8 @@ def test_help_needs_none_of_the_heavy_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["db"], ["space"], ["location"], ["sensor"], ["display"], ["override"], ["reservation"], ["key"]]
+    "words",
+    [[], ["db"], ["space"], ["location"], ["device"], ["sensor"], ["display"], ["override"], ["reservation"], ["key"]],
 )
 def test_help_tells_every_command_in_a_whole_line(words: list[str]) -> None:
     lines = CliRunner().invoke(app, [*words, "--help"]).stdout.partition("Commands:")[2].strip().splitlines()

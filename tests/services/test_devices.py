@@ -4,11 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.domain.display import Light
+from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import devices, spaces
-from baylight.services.colours import colour_name
-from baylight.services.devices import LIFECYCLE
 from baylight.store.pool import Connection
 
 from .conftest import BY, NOW
@@ -129,7 +127,9 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
 async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str) -> None:
     await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
     for after in sorted(LIFECYCLE):
-        await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
+        async with db.transaction():
+            await db.execute("SET LOCAL session_replication_role = replica")  # any state, whatever the trigger says
+            await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
             await devices.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
             assert (await devices.display(db, DISPLAY)).lifecycle_state == after
@@ -155,24 +155,3 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
         await devices.sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
         await devices.set_enabled(db, "display", DISPLAY, False, **BY)
-
-
-@pytest.mark.parametrize(
-    ("light", "name"),
-    [
-        (Light(0, 255, 0), "green"),
-        (Light(0, 53, 0), "dim green"),
-        (Light(255, 0, 0), "red"),
-        (Light(255, 50, 0), "orange"),
-        (Light(255, 165, 0), "yellow"),
-        (Light(255, 255, 0), "yellow"),
-        (Light(255, 0, 165), "pink"),
-        (Light(0, 0, 255, 1000, 1000), "flashing blue"),
-        (Light(255, 0, 255), "purple"),
-        (Light(0, 255, 255), "cyan"),
-        (Light(255, 255, 255), "white"),
-        (Light(0, 0, 0), "off"),
-    ],
-)
-def test_colours_are_named_as_people_name_them(light: Light, name: str) -> None:
-    assert colour_name(light) == name

@@ -10,9 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from baylight.api import (
+    assignments,
     bookings,
     bulk,
     codecs,
+    commissioning,
     devices,
     events,
     health,
@@ -63,7 +65,8 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    for part in (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs):
+    parts = (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs)
+    for part in (assignments, commissioning, *parts):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])

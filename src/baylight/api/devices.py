@@ -32,13 +32,15 @@ class NewSensor(Body):
 
 
 class NewDisplay(Body):
-    """`display_codes`: state -> hex or `#rrggbb`, over those of the type. `shared`: it may serve several spaces."""
+    """`display_codes`: state -> hex or a light (`orange`, `#ff9900`, `red, flashing 500/500`), over those of the type.
+    `shared`: it may serve several spaces, of whose states `shared_rule` makes one."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
     display_codes: dict[str, str] | None = None
     notes: str | None = None
     shared: bool = False
+    shared_rule: Literal["any_free", "all_free", "count", "worst_state"] = "worst_state"
     application_id: str | None = None
 
 

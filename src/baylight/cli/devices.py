@@ -1,4 +1,4 @@
-"""`baylight sensor …`, `baylight display …`, `baylight device-type …`."""
+"""`baylight sensor …`, `baylight display …`, `baylight type …`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ display = typer.Typer(help="Devices that show.", no_args_is_help=True)
 device_type = typer.Typer(help="The catalogue of device types.", no_args_is_help=True)
 
 Eui = Annotated[str, typer.Argument(help="DevEUI: 16 hex digits in any notation")]
-Type = Annotated[str | None, typer.Option("--type", help="device type, see `baylight device-type list`")]
+Type = Annotated[str | None, typer.Option("--type", help="device type, see `baylight type list`")]
 Notes = Annotated[str | None, typer.Option(help="anything worth remembering")]
 After = Annotated[str | None, typer.Option(help="begin after this DevEUI")]
 Limit = Annotated[int, typer.Option(help="at most")]
@@ -69,7 +69,8 @@ def add_display(
     dev_eui: Eui,
     kind: Type = None,
     code: Annotated[
-        list[str] | None, typer.Option(metavar="STATE=CODE", help="hex or #rrggbb, instead of the type's")
+        list[str] | None,
+        typer.Option(metavar="STATE=CODE", help="hex or a light (orange, #ff9900)"),
     ] = None,
     notes: Notes = None,
     shared: Annotated[bool, typer.Option("--shared", help="it may serve several spaces")] = False,
@@ -78,7 +79,7 @@ def add_display(
     """Registers a display. May be repeated."""
     from baylight.services import devices
 
-    codes = _codes(code or [])
+    codes = parse_codes(code or [])
 
     async def work(c: Context) -> Display:
         found, _ = await devices.register_display(
@@ -86,7 +87,7 @@ def add_display(
         )
         return found
 
-    _print_display(on_database(work), as_json=as_json)
+    print_display(on_database(work), as_json=as_json)
 
 
 @display.command("list")
@@ -104,21 +105,22 @@ def show_display(dev_eui: Eui, as_json: Json = False) -> None:
     """Everything about a display, and what people see."""
     from baylight.services import devices
 
-    _print_display(on_database(lambda c: devices.display(c.connection, dev_eui)), as_json=as_json)
+    print_display(on_database(lambda c: devices.display(c.connection, dev_eui)), as_json=as_json)
 
 
 @display.command("codes")
 def display_codes(
     dev_eui: Eui,
     code: Annotated[
-        list[str] | None, typer.Argument(metavar="STATE=CODE...", help="hex, or a colour as #rrggbb; without: show")
+        list[str] | None,
+        typer.Argument(metavar="STATE=CODE...", help="hex or a light (orange); without: show"),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Tells or changes what it shows; the light follows at once."""
     from baylight.services import devices
 
-    codes = _codes(code or [])
+    codes = parse_codes(code or [])
 
     async def work(c: Context) -> Display:
         if not codes:
@@ -191,7 +193,7 @@ def _set_lifecycle(role: Role, dev_eui: str, state: str, reason: str | None) -> 
     typer.echo(f"{role} {dev_eui} is {state}")
 
 
-def _codes(given: list[str]) -> dict[str, str]:
+def parse_codes(given: list[str]) -> dict[str, str]:
     codes = {}
     for pair in given:
         state, equals, code = pair.partition("=")
@@ -201,16 +203,18 @@ def _codes(given: list[str]) -> dict[str, str]:
     return codes
 
 
-def _print_display(found: Display, *, as_json: bool) -> None:
+def print_display(found: Display, *, as_json: bool) -> None:
     from dataclasses import replace
 
     if as_json:
         print_fields(found, as_json=True)
         return
-    print_fields(replace(found, lights={}, display_codes={}), as_json=False)
+    print_fields(replace(found, lights={}, display_codes={}, warnings=[]), as_json=False)
     _print_lights(found)
 
 
 def _print_lights(found: Display) -> None:
     for state, light in found.lights.items():
         typer.echo(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or 'not a code of this display'}")
+    for warning in found.warnings:
+        typer.echo(f"look: {warning}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baylight.cli import bulk, codecs, devices, orphans, places, plans
+from baylight.cli import assignments, bulk, codecs, commissioning, devices, orphans, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
 
@@ -29,7 +29,8 @@ for name, part in (
     ("location", places.location),
     ("sensor", devices.sensor),
     ("display", devices.display),
-    ("device-type", devices.device_type),
+    ("device", assignments.device),
+    ("type", devices.device_type),
     ("codec", codecs.codec),
     ("orphan", orphans.app),
     ("override", plans.override),
@@ -41,6 +42,7 @@ app.command("import")(bulk.import_file)
 app.command("export")(bulk.export_file)
 app.command("import-chirpstack")(bulk.import_chirpstack)
 app.command("import-tts")(bulk.import_tts)
+assignments.device.registered_commands += commissioning.device.registered_commands
 
 
 @app.command()

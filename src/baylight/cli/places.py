@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from baylight.cli.assignments import COLUMNS, AsOf, show_then
 from baylight.cli.run import Json, on_database, print_fields, print_rows
 
 space = typer.Typer(help="Places that can be taken.", no_args_is_help=True)
@@ -77,11 +78,27 @@ def list_spaces(
 
 
 @space.command("show")
-def show_space(code: Code, as_json: Json = False) -> None:
-    """Everything about a space."""
+def show_space(code: Code, as_of: AsOf = None, as_json: Json = False) -> None:
+    """Everything about a space; or what it was at a moment."""
     from baylight.services import spaces
 
+    if as_of is not None:
+        show_then(code, as_of, as_json=as_json)
+        return
     print_fields(on_database(lambda c: spaces.show(c.connection, code)), as_json=as_json)
+
+
+@space.command("history")
+def space_history(
+    code: Code,
+    everything: Annotated[bool, typer.Option("--all", help="what corrections replaced too")] = False,
+    as_json: Json = False,
+) -> None:
+    """Which devices served a space, and when."""
+    from baylight.services import assignments
+
+    rows = on_database(lambda c: assignments.history(c.connection, space=code, superseded=everything))
+    print_rows(rows, COLUMNS + (" superseded_at" if everything else ""), as_json=as_json)
 
 
 @space.command("assign")

@@ -52,6 +52,9 @@ class HeltecCounter:
             raise InputError("bad_light", f"a counter shows numbers, 0 for red and 1 for green, but not {name(light)}")
         return b"1" if name(light) == "green" else b"0"
 
+    def count(self, number: int) -> bytes:
+        return str(min(number, 9999)).encode()
+
     def check(self, code: bytes) -> None:
         if not (1 <= len(code) <= 4 and code.isdigit()):
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from baylight.domain.display import Light
 from baylight.domain.state import Occupancy
@@ -74,4 +74,13 @@ class DisplayDriver(Protocol):
 
     def shows(self, desired: bytes, reported: bytes) -> bool:
         """Whether a person sees the same light for both codes."""
+        ...
+
+
+@runtime_checkable
+class CountingDriver(DisplayDriver, Protocol):
+    """Of a display that shows numbers."""
+
+    def count(self, number: int) -> bytes:
+        """Code for a number of free spaces; the largest that the display can write for one that it cannot."""
         ...

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from baylight.domain.assignment import SharedRule, combine, count_free
 from baylight.domain.downlink import OUTSTANDING, TRANSITIONS, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui, uuid7
 from baylight.domain.state import State
@@ -39,6 +40,8 @@ class LoopPolicy:
     backoff: timedelta = timedelta(seconds=5)
     backoff_most: timedelta = timedelta(minutes=15)
     unreachable_after: int = 3
+    test_shown_for: timedelta = timedelta(seconds=10)
+    """How long the light of a test stays before the desired one comes back."""
 
     def wait(self, failures: int, seed: UUID | None) -> timedelta:
         """Exponential back-off with up to a quarter of jitter; the same `seed` gives the same wait."""
@@ -122,6 +125,11 @@ class Shadow:
     application_id: str | None = None
     network_server: str = "chirpstack"
     space_id: UUID | None = None
+    members: dict[UUID, State] = field(default_factory=dict)
+    """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
+    rule: SharedRule = SharedRule.WORST_STATE
+    digits: Callable[[int], str] | None = None
+    """Its code for a number of free spaces, if it counts."""
     desired_state: State | None = None
     desired_code: str | None = None
     desired_at: datetime | None = None
@@ -146,6 +154,16 @@ class Shadow:
 
     # Decisions -------------------------------------------------------------------------------------------------
 
+    def wants(self, space_id: UUID, state: State) -> tuple[State, str | None]:
+        """What it must show now that the space is in `state`, and the code for it: if it is shared, what its rule
+        makes of all its spaces."""
+        if self.members:
+            self.members[space_id] = state
+            state = combine(self.members.values(), self.rule)
+            if self.rule is SharedRule.COUNT and self.digits is not None:
+                return state, self.digits(count_free(self.members.values()))
+        return state, self.codes.get(state)
+
     def desire(
         self,
         space_id: UUID,
@@ -155,9 +173,11 @@ class Shadow:
         trigger: TriggerType,
         source: str | None,
         now: datetime,
+        code: str | None = None,
     ) -> Actuation:
-        """The display must show `state` from now on; whatever still waited to be sent is superseded."""
-        code = self.codes.get(state)
+        """The display must show `state` from now on, by `code` or its own for the state; whatever still waited to be
+        sent is superseded."""
+        code = code or self.codes.get(state)
         actuation = Actuation(
             id=uuid7(now),
             space_id=space_id,
@@ -180,6 +200,35 @@ class Shadow:
             actuation.next_attempt_at = now
             self.waiting.append(actuation)
             self.resend_after_uplink = False
+        self.created.append(actuation)
+        self._settle(now)
+        return actuation
+
+    def command(
+        self, space_id: UUID, code: str, *, trigger: TriggerType, source: str | None, now: datetime, f_port: int | None
+    ) -> Actuation:
+        """Sends something that is not desired, once: the light of a test, or a command of an operator. What must be
+        shown stays as it is, and comes back afterwards."""
+        actuation = Actuation(
+            id=uuid7(now),
+            space_id=space_id,
+            trigger_type=trigger,
+            trigger_source=source,
+            previous_state=self.desired_state,
+            new_state=self.desired_state or State.UNKNOWN,
+            code=code,
+            f_port=f_port or self.f_port,
+            confirmed=self.confirmed,
+            created_at=now,
+            next_attempt_at=now,
+        )
+        if problem := self._problem():
+            actuation.status, actuation.error, actuation.next_attempt_at = FAILED, problem, None
+        elif self._in(PENDING):
+            actuation.status, actuation.next_attempt_at = FAILED, None
+            actuation.error = "a decision waits to be sent to this display: try again"
+        else:
+            self.waiting.append(actuation)
         self.created.append(actuation)
         self._settle(now)
         return actuation
@@ -262,7 +311,7 @@ class Shadow:
             actuation.move(TRANSMITTED)
             actuation.transmitted_at = at
             self._touch(actuation)
-            self._believe_earlier_report(actuation, at)
+            self._after_transmission(actuation, at)
         self._settle(at)
         return True
 
@@ -278,7 +327,7 @@ class Shadow:
                 actuation.transmitted_at = actuation.transmitted_at or at
                 actuation.confirmed_at = at
                 self._touch(actuation)
-                self._believe_earlier_report(actuation, at)
+                self._after_transmission(actuation, at)
         elif actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
             self._fail(actuation, "the device did not acknowledge it", at)
         self._settle(at)
@@ -351,7 +400,9 @@ class Shadow:
         before = self.reported_code
         self.reported_code, self.reported_at = code, at
         command = next(iter(self._in(*OUTSTANDING) or self._in(*PROVEN_SENT)), None)
-        if command is not None and command.code is not None:
+        if command is not None and command.trigger_type is TriggerType.DEVICE_COMMAND:
+            pass  # its bytes are no light to compare with
+        elif command is not None and command.code is not None:
             shows = self.same(command.code, code)
             since = command.transmitted_at or command.sent_at or command.created_at
             after = at >= since - self.policy.settle
@@ -468,6 +519,19 @@ class Shadow:
             older.superseded_by = newest.id
             self._end(older, SUPERSEDED, None, now)
 
+    def _after_transmission(self, actuation: Actuation, at: datetime) -> None:
+        if actuation.trigger_type is TriggerType.DEVICE_COMMAND:
+            # Nobody knows what it did to the light.
+            self._end(actuation, SUPERSEDED, "sent; what must be shown is sent again", at)
+            self.reported_code, self.told = None, True
+            self.space_id = self.space_id or actuation.space_id
+            self._resend(TriggerType.RECONCILIATION, at)
+            actuation.superseded_by = self.waiting[-1].id if self.waiting else None
+        elif actuation.trigger_type is TriggerType.DEVICE_TEST and not self.reports:
+            self.reconcile_at = at + self.policy.test_shown_for
+        else:
+            self._believe_earlier_report(actuation, at)
+
     def _believe_earlier_report(self, actuation: Actuation, at: datetime) -> None:
         """Events overtake each other: the report may have come before the news of the transmission that it proves."""
         if self.reported_code is None or self.reported_at is None or actuation.code is None:
@@ -481,6 +545,8 @@ class Shadow:
         actuation.confirmed_at = actuation.confirmed_at or at
         self._end(actuation, SHOWN, None, at)
         self.steps.append(Step("reported", at, actuation.id, actuation.code))
+        if actuation.trigger_type is TriggerType.DEVICE_TEST:
+            self.reconcile_at = at + self.policy.test_shown_for
 
     def _session_lost(self, at: datetime, now: datetime) -> None:
         for actuation in [a for a in self.waiting if a.status is not PENDING and not (a.sent_at and a.sent_at > at)]:
@@ -497,7 +563,13 @@ class Shadow:
     def _resend(self, trigger: TriggerType, now: datetime) -> None:
         if self.desired_state is not None and self.space_id is not None and self._problem() is None:
             self.desire(
-                self.space_id, self.desired_state, previous=self.desired_state, trigger=trigger, source=None, now=now
+                self.space_id,
+                self.desired_state,
+                previous=self.desired_state,
+                trigger=trigger,
+                source=None,
+                now=now,
+                code=self.desired_code,
             )
 
     def _report_by(self, actuation: Actuation) -> datetime:

@@ -99,6 +99,8 @@ class TriggerType(StrEnum):
     MAINTENANCE = "maintenance"
     SENSOR_SILENT = "sensor_silent"
     ASSIGNMENT = "assignment"
+    DEVICE_TEST = "device_test"
+    DEVICE_COMMAND = "device_command"
 
 
 class SyncStatus(StrEnum):

@@ -11,12 +11,13 @@ from uuid import UUID
 
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.domain.downlink import TriggerType
+from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
 from baylight.services import audit, bulk_csv, decisions
 from baylight.services.bulk_csv import RowError
 from baylight.services.bulk_sheets import SHEETS, Sheet
-from baylight.services.devices import LIFECYCLE, check_codes
+from baylight.services.devices import check_codes
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 

@@ -13,9 +13,9 @@ import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.domain.ids import parse_dev_eui
+from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import State
 from baylight.errors import InputError
-from baylight.services.devices import LIFECYCLE
 from baylight.services.locations import KINDS
 
 CLEAR = "-"

@@ -130,17 +130,23 @@ async def redecide(
     changed = sum(space.evaluate(policy, now, trigger, source) for space in spaces)
     displays = {space.display_id for space in spaces if space.display_id}
     shadows = await shadow_store.load(connection, displays | set(released), LoopPolicy())
+    failed = actuate(spaces, shadows)
+    wanted = {s.display_id: (s.id, s.state) for s in spaces if s.display_id}
     for display_id in set(released) - displays:
         if shadow := shadows.get(display_id):
-            shadow.release(now)
-    failed = actuate(spaces, shadows)
-    for space in spaces:
-        shadow = shadows.get(space.display_id) if space.display_id else None
-        wanted = (space.state, shadow.codes.get(space.state)) if shadow else None
-        if shadow and (shadow.desired_state, shadow.desired_code) != wanted:
+            if shadow.members:  # it was shared, and still serves others
+                wanted[display_id] = next(iter(shadow.members.items()))
+            else:
+                shadow.release(now)
+    for display_id, (space_id, space_state) in wanted.items():
+        if (shadow := shadows.get(display_id)) is None:
+            continue
+        state, code = shadow.wants(space_id, space_state)
+        if (shadow.desired_state, shadow.desired_code) != (state, code):
             cause = trigger or TriggerType.SYSTEM_CLEANUP
-            shadow.desire(space.id, space.state, previous=shadow.desired_state, trigger=cause, source=source, now=now)
-        elif shadow:
+            before = shadow.desired_state
+            shadow.desire(space_id, state, previous=before, trigger=cause, source=source, now=now, code=code)
+        else:
             shadow.due(now)  # it may have been enabled again, or given the code that it lacked
     await save(connection, spaces, now)
     await shadow_store.insert_failed(connection, failed)
@@ -150,22 +156,26 @@ async def redecide(
 
 def actuate(spaces: Iterable[Space], shadows: Mapping[UUID, Shadow]) -> list[Actuation]:
     """Gives each change to the display of its space, in the order of time. Returns failed actuations for the spaces
-    that have no display."""
+    that have no display. A shared display is told only of what changes the one state that its rule makes of all."""
     failed = []
-    for space in spaces:
+    changes = [(change, space) for space in spaces for change in space.changes]
+    for change, space in sorted(changes, key=lambda pair: pair[0].at):
         shadow = shadows.get(space.display_id) if space.display_id else None
-        for change in space.changes:
-            if shadow is not None:
-                shadow.desire(
-                    space.id,
-                    change.decision.state,
-                    previous=change.previous,
-                    trigger=change.trigger,
-                    source=change.source,
-                    now=change.at,
-                )
-            else:
-                failed.append(_no_display(change))
+        if shadow is None:
+            failed.append(_no_display(change))
+            continue
+        state, code = shadow.wants(space.id, change.decision.state)
+        if shadow.members and (state, code) == (shadow.desired_state, shadow.desired_code):
+            continue
+        shadow.desire(
+            space.id,
+            state,
+            previous=shadow.desired_state if shadow.members else change.previous,
+            trigger=change.trigger,
+            source=change.source,
+            now=change.at,
+            code=code,
+        )
     return failed
 
 

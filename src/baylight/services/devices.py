@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
 
 from baylight.codecs.all import display_driver
-from baylight.domain.display import Light
+from baylight.codecs.registry import DisplayDriver
+from baylight.domain.assignment import SharedRule
+from baylight.domain.display import distinguishable, name, parse_light
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import DevEui, parse_dev_eui
+from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import Policy, State
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import audit, catalogue, decisions
-from baylight.services.colours import colour_name
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
 Role = Literal["sensor", "display"]
 PAGE = 100
-LIFECYCLE: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "orphan": frozenset({"registered"}),
-        "registered": frozenset({"installed", "testing", "active", "decommissioned"}),
-        "installed": frozenset({"testing", "active", "maintenance", "decommissioned"}),
-        "testing": frozenset({"installed", "active", "maintenance", "decommissioned"}),
-        "active": frozenset({"testing", "maintenance", "decommissioned"}),
-        "maintenance": frozenset({"active", "decommissioned"}),
-        "decommissioned": frozenset({"registered"}),
-    }
-)
-"""Which step may follow which; a decommissioned device comes back only by being registered again."""
+_HEX = re.compile(r"([0-9a-f]{2})+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +72,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display(Device):
-    """`lights`: what each code of `display_codes` looks like."""
+    """`lights`: what each code of `display_codes` looks like. `warnings`: states whose lights look alike."""
 
     codec: str
     display_codes: dict[str, str]
     fport: int
     confirmed_downlinks: bool
     shared: bool
+    shared_rule: str
     desired_state: str | None
     desired_code: str | None
     desired_at: datetime | None
@@ -96,6 +88,7 @@ class Display(Device):
     sync_status: str
     failures: int
     lights: dict[str, Shown] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def shown(codec: str, code: str) -> Shown:
@@ -105,7 +98,7 @@ def shown(codec: str, code: str) -> Shown:
         light = driver.describe(bytes.fromhex(code)) if driver else None
     except (InputError, ValueError):
         light = None
-    return Shown(code, light.rgb if light else None, colour_name(light) if light else None)
+    return Shown(code, light.rgb if light else None, name(light) if light else None)
 
 
 async def sensors(
@@ -182,12 +175,13 @@ async def register_display(
     display_codes: Mapping[str, str] | None = None,
     notes: str | None = None,
     shared: bool = False,
+    shared_rule: str = SharedRule.WORST_STATE,
     application_id: str | None = None,
 ) -> tuple[Display, bool]:
     """The display, and whether it is new. Idempotent; a decommissioned one comes back.
 
-    `display_codes`: as `check_codes`, over those of the type. `shared`: it may serve several spaces.
-    Raises InputError, ConflictError `registered_otherwise`.
+    `display_codes`: as `check_codes`, over those of the type. `shared`: it may serve several spaces, of whose states
+    `shared_rule` makes one. Raises InputError, ConflictError `registered_otherwise`.
     """
     eui = parse_dev_eui(dev_eui)
     async with audit.change(connection, actor):
@@ -205,6 +199,7 @@ async def register_display(
             notes,
             shared,
             application_id,
+            parse_rule(shared_rule),
         )
         row = await _registered(connection, "display", eui, kind.code, new, actor)
         if display_codes and row["display_codes"] != codes:
@@ -233,7 +228,8 @@ async def _registered(
 
 
 def check_codes(codec: str, codes: Mapping[str, str]) -> dict[str, str]:
-    """State -> lower-case hex. A code is hex, or a colour as `#rrggbb` which the display's driver encodes.
+    """State -> lower-case hex. A code is hex, or a light as `domain.display.parse_light` reads it (`orange`,
+    `#ff9900`, `red, flashing 500/500`), which the display's driver encodes.
 
     Raises InputError `bad_display_code` that names the state and what to change.
     """
@@ -245,26 +241,45 @@ def check_codes(codec: str, codes: Mapping[str, str]) -> dict[str, str]:
         if state not in State.__members__:
             raise InputError("bad_state", f"{state!r} is no state: one of {', '.join(State)}", state=state)
         try:
-            code = driver.encode(_light(text)) if text.startswith("#") else bytes.fromhex(text)
-            driver.check(code)
+            checked[state] = parse_code(driver, text).hex()
         except InputError as error:
             raise InputError(
                 "bad_display_code", f"{state}: {error.message}", **{**error.facts, "state": state}
             ) from error
-        except ValueError as error:
-            raise InputError(
-                "bad_display_code",
-                f"{state}: {text!r} is neither hex digits in pairs nor a colour #rrggbb",
-                state=state,
-            ) from error
-        checked[state] = code.hex()
     return checked
 
 
-def _light(text: str) -> Light:
-    if len(text) != 7:
-        raise ValueError(text)
-    return Light(*bytes.fromhex(text[1:]))
+def parse_code(driver: DisplayDriver, text: str) -> bytes:
+    """The code for hex digits or a light. Raises InputError for what is neither, or shows no light on that display."""
+    given = text.strip().lower()
+    if _HEX.fullmatch(given):
+        code = bytes.fromhex(given)
+    else:
+        try:
+            code = driver.encode(parse_light(given))
+        except InputError as error:
+            raise InputError(error.code, f"{error.message}; or the code itself in hex digits", **error.facts) from error
+    driver.check(code)
+    return code
+
+
+def mistakable(codec: str, codes: Mapping[str, str]) -> list[str]:
+    """Warnings: states whose lights a person cannot tell from each other on that display."""
+    driver = display_driver(codec)
+    if driver is None:
+        return []
+    seen = []
+    for state, code in codes.items():
+        try:
+            seen.append((state, driver.describe(bytes.fromhex(code))))
+        except (InputError, ValueError):
+            continue
+    return [
+        f"{one} ({name(light)}) cannot be told from {other} ({name(other_light)}) on this display"
+        for n, (one, light) in enumerate(seen)
+        for other, other_light in seen[n + 1 :]
+        if not distinguishable(light, other_light)
+    ]
 
 
 async def set_display_codes(
@@ -285,6 +300,41 @@ async def set_display_codes(
         if after != before:
             await connection.execute(queries("devices")["set_display_codes"], row["id"], after)
             await audit.record(connection, actor, "display.codes", "display", row["id"], before=before, after=after)
+            await _redecide(connection, spaces, actor, now, policy)
+    return await display(connection, dev_eui)
+
+
+def parse_rule(text: str) -> SharedRule:
+    """Raises InputError `bad_rule`."""
+    try:
+        return SharedRule(text)
+    except ValueError as error:
+        raise InputError("bad_rule", f"{text!r} is no rule: one of {', '.join(SharedRule)}", rule=text) from error
+
+
+async def set_shared(
+    connection: Connection,
+    dev_eui: str,
+    rule: str | None,
+    *,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+) -> Display:
+    """The display may serve several spaces, of whose states `rule` makes one; None: it serves one. Idempotent.
+
+    Raises InputError `bad_rule`, ConflictError `device_in_use` if it serves several and may not any more.
+    """
+    wanted = parse_rule(rule) if rule is not None else None
+    async with audit.change(connection, actor):
+        row, spaces = await _lock_display(connection, dev_eui)
+        before = {"shared": row["shared"], "shared_rule": row["shared_rule"]}
+        after = {"shared": wanted is not None, "shared_rule": str(wanted or row["shared_rule"])}
+        if after != before:
+            if wanted is None and len(spaces) > 1:
+                raise ConflictError("device_in_use", f"display {row['dev_eui']} serves {len(spaces)} spaces")
+            await connection.execute(queries("devices")["set_shared"], row["id"], *after.values())
+            await audit.record(connection, actor, "display.shared", "display", row["id"], before=before, after=after)
             await _redecide(connection, spaces, actor, now, policy)
     return await display(connection, dev_eui)
 
@@ -351,7 +401,7 @@ def page_size(limit: int) -> int:
 
 def _display(row: asyncpg.Record) -> Display:
     lights = {state: shown(row["codec"], code) for state, code in row["display_codes"].items()}
-    return Display(**row, lights=lights)
+    return Display(**row, lights=lights, warnings=mistakable(row["codec"], row["display_codes"]))
 
 
 async def _lock(connection: Connection, role: Role, dev_eui: str) -> tuple[Any, list[UUID]]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError
 from baylight.log import Trouble, logger
@@ -242,8 +242,9 @@ def _downlink(shadow: Shadow, actuation: Actuation) -> Downlink | BaylightError:
     assert actuation.f_port is not None
     assert actuation.expires_at is not None
     code = bytes.fromhex(actuation.code)
+    by_hand = actuation.trigger_type is TriggerType.DEVICE_COMMAND  # permitted and audited: no light, sent as it is
     try:
-        data = driver.command(code, ask_report=shadow.asked and driver.reports) if driver else code
+        data = driver.command(code, ask_report=shadow.asked and driver.reports) if driver and not by_hand else code
     except BaylightError as error:
         return error
     return Downlink(

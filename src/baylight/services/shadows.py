@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from baylight.codecs.all import display_driver
+from baylight.codecs.registry import CountingDriver
+from baylight.domain.assignment import SharedRule
 from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
 from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
@@ -56,8 +58,8 @@ async def load(
     if not wanted:
         return {}
     sql = queries("shadows")
-    rows = await connection.fetch(sql["lock_displays"] + (" SKIP LOCKED" if free_only else ""), wanted)
-    shadows = {row["id"]: _shadow(row, policy) for row in rows}
+    rows_of_displays = await connection.fetch(sql["lock_displays"] + (" SKIP LOCKED" if free_only else ""), wanted)
+    shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
     wanted = list(shadows)
     for row in await connection.fetch(sql["waiting_actuations"], wanted):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
@@ -67,6 +69,11 @@ async def load(
         serves |= {row["display_device_id"]: row["space_id"] for row in rows}
     for shadow in shadows.values():
         shadow.space_id = serves.get(shadow.id)
+    shared = [row["id"] for row in rows_of_displays if row["shared"]]
+    if shared and not to_send:
+        # Read after their rows were locked: whoever changes one of these spaces holds that lock until it commits.
+        for row in await connection.fetch(sql["spaces_of_shared"], shared):
+            shadows[row["display_device_id"]].members[row["id"]] = State(row["current_state"])
     return shadows
 
 
@@ -214,6 +221,8 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         application_id=row["application_id"],
         network_server=row["network_server"],
         codes=row["display_codes"],
+        rule=SharedRule(row["shared_rule"]),
+        digits=_digits(driver) if isinstance(driver, CountingDriver) else None,
         f_port=row["fport"],
         policy=policy,
         confirmed=row["confirmed_downlinks"],
@@ -237,6 +246,10 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         dev_addr=row["dev_addr"],
         last_f_cnt=row["last_f_cnt"],
     )
+
+
+def _digits(driver: CountingDriver) -> Callable[[int], str]:
+    return lambda number: driver.count(number).hex()
 
 
 @cache

@@ -260,9 +260,12 @@ async def _serve(
         if "sensor" in wanted:
             eui = parse_dev_eui(wanted["sensor"]) if wanted["sensor"] else None
             sensors = {row["id"]: row for row in await connection.fetch(sql["lock_sensors"], eui, code)}
+            # With the other spaces that a mobile sensor serves: they are decided anew too.
+            await connection.fetch(queries("assignments")["lock_spaces"], [code], [], list(sensors))
         space = await lock(connection, code)
         changed: dict[Role, tuple[str | None, str | None]] = {}
         released: list[UUID] = []
+        also: list[UUID] = []
         for role, dev_eui in wanted.items():
             eui = parse_dev_eui(dev_eui) if dev_eui else None
             before = space[f"{role}_deveui"]
@@ -279,8 +282,14 @@ async def _serve(
             if eui is not None:
                 await _check_free(connection, role, eui, device, space["id"])
             await connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
-            if old is not None and await _leave(connection, role, old) and role == "display":
-                released.append(old)
+            if old is not None:
+                await _leave(connection, role, old)
+                if role == "display":
+                    released.append(old)
+            if device is not None and role == "sensor":
+                # What it said before was said of another place: a drawer, another bay.
+                await connection.execute(queries("devices")["forget_reading"], device["id"])
+                also += [row["id"] for row in await connection.fetch(sql["served"], device["id"])]
             if device is not None and device["lifecycle_state"] == "registered":
                 await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device["id"], "installed")
             changed[role] = (before, eui)
@@ -294,7 +303,7 @@ async def _serve(
                 before={role: pair[0] for role, pair in changed.items()},
                 after={role: pair[1] for role, pair in changed.items()} | {"reason": reason},
             )
-            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy, released)
+            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy, released, also)
     return await show(connection, code)
 
 
@@ -311,13 +320,10 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
             raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(others)}", dev_eui=eui, spaces=others)
 
 
-async def _leave(connection: Connection, role: Role, device_id: UUID) -> bool:
-    """What a sensor said of the place that it left counts no more. True for a device that serves no space now."""
-    if await connection.fetch(queries("spaces")["served"], device_id):
-        return False
-    if role == "sensor":
+async def _leave(connection: Connection, role: Role, device_id: UUID) -> None:
+    """What a sensor said of the place that it left counts no more."""
+    if role == "sensor" and not await connection.fetch(queries("spaces")["served"], device_id):
         await connection.execute(queries("devices")["forget_reading"], device_id)
-    return True
 
 
 async def _redecide(
@@ -328,7 +334,8 @@ async def _redecide(
     now: datetime,
     policy: Policy,
     released: Sequence[UUID] = (),
+    also: Sequence[UUID] = (),
 ) -> None:
     await decisions.redecide(
-        connection, [space_id], trigger=trigger, source=actor, now=now, policy=policy, released=released
+        connection, [space_id, *also], trigger=trigger, source=actor, now=now, policy=policy, released=released
     )

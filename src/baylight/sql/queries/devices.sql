@@ -38,7 +38,7 @@ WITH chosen AS (
 SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
-    t.codec, d.display_codes, d.fport, d.confirmed_downlinks, d.shared, d.desired_state, d.desired_code, d.desired_at,
+    t.codec, d.display_codes, d.fport, d.confirmed_downlinks, d.shared, d.shared_rule, d.desired_state, d.desired_code, d.desired_at,
     d.reported_code, d.reported_at, d.sync_status, d.failures, served.spaces
 FROM chosen AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
@@ -60,9 +60,9 @@ ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
 -- Null if the DevEUI is registered.
 INSERT INTO display_devices (
     dev_eui, device_type, device_model, manufacturer, display_codes, fport, confirmed_downlinks, notes, shared,
-    application_id
+    application_id, shared_rule
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
 
 -- name: lock_sensor
@@ -72,7 +72,7 @@ FROM sensor_devices WHERE dev_eui = $1 FOR NO KEY UPDATE;
 
 -- name: lock_display
 -- A display by its DevEUI, until the end of the transaction.
-SELECT d.id, d.dev_eui, d.device_type, d.enabled, d.lifecycle_state, d.shared, d.display_codes, t.codec
+SELECT d.id, d.dev_eui, d.device_type, d.enabled, d.lifecycle_state, d.shared, d.shared_rule, d.display_codes, t.codec
 FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.dev_eui = $1 FOR NO KEY UPDATE OF d;
 
@@ -105,3 +105,24 @@ UPDATE display_devices SET display_codes = $2 WHERE id = $1;
 -- name: forget_reading
 -- A reading belongs to the place that the sensor left.
 UPDATE sensor_devices SET occupancy = NULL, occupancy_at = NULL WHERE id = $1;
+
+-- name: set_shared
+-- Whether it may serve several spaces, by which rule; the assignments in force are marked with it.
+WITH marked AS (
+    UPDATE device_assignments SET shared = $2
+    WHERE display_device_id = $1 AND superseded_at IS NULL AND upper_inf(valid)
+)
+
+UPDATE display_devices SET shared = $2, shared_rule = $3 WHERE id = $1;
+
+-- name: sensor_lifecycle
+-- Where it is in its life.
+SELECT lifecycle_state FROM sensor_devices WHERE id = $1;
+
+-- name: display_lifecycle
+-- Where it is in its life.
+SELECT lifecycle_state FROM display_devices WHERE id = $1;
+
+-- name: sensor_eui
+-- By its id.
+SELECT dev_eui FROM sensor_devices WHERE id = $1;

@@ -56,7 +56,10 @@ LEFT JOIN LATERAL (
 ) AS u ON true
 CROSS JOIN LATERAL (
     SELECT greatest(
-        (SELECT max(upper(a.valid)) FROM device_assignments AS a WHERE a.sensor_device_id = n.id),
+        (
+            SELECT max(greatest(upper(a.valid), a.recorded_at, a.superseded_at))
+            FROM device_assignments AS a WHERE a.sensor_device_id = n.id
+        ),
         (SELECT max(l.at) FROM audit_log AS l WHERE l.object_type = 'sensor' AND l.object_id = n.id::text)
     ) AS at
 ) AS forgotten

@@ -4,7 +4,7 @@ SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.appli
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
        d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at, d.heard_network_at,
-       d.dev_addr, d.last_f_cnt, t.codec, t.uplink_interval_s * t.silent_after_intervals AS silent_s,
+       d.dev_addr, d.last_f_cnt, d.shared, d.shared_rule, t.codec, t.uplink_interval_s * t.silent_after_intervals AS silent_s,
        coalesce((t.default_config ->> 'ask_report')::boolean, true) AS ask_report
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
@@ -28,6 +28,12 @@ SELECT DISTINCT ON (display_device_id) display_device_id, id AS space_id
 FROM spaces
 WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
 ORDER BY display_device_id, code;
+
+-- name: spaces_of_shared
+-- The live spaces of displays that are shared. $1 display ids.
+SELECT display_device_id, id, current_state FROM spaces
+WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
+ORDER BY code;
 
 -- name: displays_to_send
 -- Displays with a due actuation and none outstanding, longest waiting first. $1 now, $2 most.

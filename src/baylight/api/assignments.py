@@ -1,0 +1,155 @@
+"""Who served whom when, as of any moment; swaps and their undoing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, Field
+
+from baylight.api.bodies import Body, DevEuiText
+from baylight.api.deps import Changing, Database, Limit, Reading
+from baylight.services import assignments, devices, swap
+from baylight.services.assignments import Served, SpaceThen
+from baylight.services.devices import Display
+from baylight.services.history import UplinkRow
+from baylight.services.swap import Swap
+
+router = APIRouter(tags=["assignments"])
+AsOf = Annotated[AwareDatetime, Query(description="a moment, with its time zone")]
+Superseded = Annotated[bool, Query(description="also what corrections have replaced")]
+
+
+class NewSwap(Body):
+    """`at`: when it was done, if not now. `retire`: the old device is decommissioned."""
+
+    old: DevEuiText
+    new: DevEuiText
+    at: AwareDatetime | None = None
+    note: Annotated[str | None, Field(max_length=500)] = None
+    retire: bool = False
+
+
+class Told(Body):
+    """A device that has served the space since `at`, told only now."""
+
+    dev_eui: DevEuiText
+    at: AwareDatetime
+
+
+class Gone(Body):
+    """The space has had no such device since `at`, told only now."""
+
+    role: Literal["sensor", "display"]
+    at: AwareDatetime
+
+
+class Share(Body):
+    """`rule`: how one state is made of those of several spaces; null: the display serves one space."""
+
+    rule: Literal["any_free", "all_free", "count", "worst_state"] | None
+
+
+@router.get("/assignments")
+async def list_assignments_as_of(key: Reading, connection: Database, as_of: AsOf) -> list[Served]:
+    """Every assignment at a moment."""
+    return await assignments.as_of(connection, as_of)
+
+
+@router.get("/spaces/{code}/assignments")
+async def list_space_assignments(
+    key: Reading, connection: Database, code: str, as_of: AsOf | None = None, superseded: Superseded = False
+) -> list[Served]:
+    """The devices of a space, the newest first; or those of one moment."""
+    if as_of is not None:
+        return await assignments.as_of(connection, as_of, space=code)
+    return await assignments.history(connection, space=code, superseded=superseded)
+
+
+@router.get("/devices/{dev_eui}/assignments")
+async def list_device_assignments(
+    key: Reading,
+    connection: Database,
+    dev_eui: DevEuiText,
+    as_of: AsOf | None = None,
+    superseded: Superseded = False,
+) -> list[Served]:
+    """Where a device was, the newest first; or at one moment."""
+    if as_of is not None:
+        return await assignments.as_of(connection, as_of, device=dev_eui)
+    return await assignments.history(connection, device=dev_eui, superseded=superseded)
+
+
+@router.get("/spaces/{code}/then")
+async def show_space_as_of(key: Reading, connection: Database, code: str, as_of: AsOf) -> SpaceThen:
+    """What a space was at a moment, which devices served it, what the sensor had said and what the light showed."""
+    return await assignments.space_as_of(connection, code, as_of)
+
+
+@router.get("/spaces/{code}/uplinks")
+async def list_space_uplinks(
+    key: Reading, connection: Database, code: str, before: AwareDatetime | None = None, limit: Limit = 100
+) -> list[UplinkRow]:
+    """What the sensors of a space sent while they served it, the newest first; `before`: received before."""
+    return await assignments.uplinks_of_space(connection, code, before=before, limit=limit)
+
+
+@router.post("/spaces/{code}/installed")
+async def tell_installed(change: Changing, code: str, body: Told) -> list[Served]:
+    """What the device sent since then counts."""
+    return await assignments.install(
+        change.connection, code, body.dev_eui, at=body.at, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+@router.post("/spaces/{code}/removed")
+async def tell_removed(change: Changing, code: str, body: Gone) -> list[Served]:
+    """The space has had no such device since then."""
+    return await assignments.remove(
+        change.connection, code, body.role, at=body.at, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+@router.put("/displays/{dev_eui}/shared")
+async def share_display(change: Changing, dev_eui: DevEuiText, body: Share) -> Display:
+    """The light follows at once."""
+    return await devices.set_shared(
+        change.connection, dev_eui, body.rule, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+@router.get("/swaps")
+async def list_swaps(
+    key: Reading,
+    connection: Database,
+    space: str | None = None,
+    device: DevEuiText | None = None,
+    limit: Limit = 100,
+) -> list[Swap]:
+    """The newest first."""
+    return await swap.swaps(connection, space=space, device=device, limit=limit)
+
+
+@router.post("/swaps", status_code=201)
+async def swap_devices(change: Changing, body: NewSwap) -> Swap:
+    """The new device takes the place of the old one, wherever that serves; a display takes over its codes."""
+    at: datetime | None = body.at
+    return await swap.swap(
+        change.connection,
+        body.old,
+        body.new,
+        at=at,
+        note=body.note,
+        retire=body.retire,
+        actor=change.actor,
+        now=change.now,
+        policy=change.policy,
+    )
+
+
+@router.post("/swaps/{swap_id}/undo")
+async def undo_swap(change: Changing, swap_id: UUID) -> Swap:
+    """Within 24 hours: as if it had not been. Idempotent."""
+    return await swap.undo(change.connection, swap_id, actor=change.actor, now=change.now, policy=change.policy)

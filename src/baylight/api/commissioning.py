@@ -1,0 +1,106 @@
+"""Tests of devices on their places, their radio, and commands by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from baylight.api.bodies import Body, DevEuiText
+from baylight.api.deps import Administering, Changing, Database, Given, Limit, Reading
+from baylight.services import commissioning, reception
+from baylight.services.commissioning import DeviceTest
+from baylight.services.reception import Signal
+
+router = APIRouter(tags=["commissioning"])
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Pattern(Body):
+    """`light`: hex or a light in words; without, one that cannot be mistaken."""
+
+    light: str | None = None
+    wait_s: Seconds = 120
+
+
+class Pair(Body):
+    """The light must follow `within_s` after the sensor; somebody drives on or off within `wait_s`."""
+
+    within_s: Seconds = 30
+    wait_s: Seconds = 300
+
+
+class Command(Body):
+    """`payload`: hex. `permit_unsafe`: also what is no light; it can reconfigure or brick the device."""
+
+    payload: Annotated[str, Field(min_length=2, max_length=484)]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    f_port: Annotated[int | None, Field(ge=1, le=223)] = None
+    permit_unsafe: bool = False
+
+
+class Sent(Body):
+    actuation_id: UUID
+
+
+@router.post("/displays/{dev_eui}/tests", status_code=202)
+async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> DeviceTest:
+    """The display shows a pattern for some seconds; read the test for its result."""
+    return await commissioning.begin_pattern(
+        change.connection,
+        dev_eui,
+        light=body.light,
+        wait=timedelta(seconds=body.wait_s),
+        actor=change.actor,
+        now=change.now,
+    )
+
+
+@router.post("/spaces/{code}/pair-tests", status_code=202)
+async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
+    """Drive on or off now: the light must follow in time; read the test for its result."""
+    return await commissioning.begin_pair(
+        change.connection,
+        code,
+        within=timedelta(seconds=body.within_s),
+        wait=timedelta(seconds=body.wait_s),
+        actor=change.actor,
+        now=change.now,
+    )
+
+
+@router.get("/device-tests/{test_id}")
+async def show_device_test(key: Reading, connection: Database, given: Given, test_id: UUID) -> DeviceTest:
+    return await commissioning.look(connection, test_id, now=given.clock.now())
+
+
+@router.get("/device-tests")
+async def list_device_tests(
+    key: Reading,
+    connection: Database,
+    device: DevEuiText | None = None,
+    space: str | None = None,
+    limit: Limit = 100,
+) -> list[DeviceTest]:
+    """The newest first; one that is still `running` has not been read since it ended."""
+    return await commissioning.list_tests(connection, device=device, space=space, limit=limit)
+
+
+@router.get("/devices/{dev_eui}/signal")
+async def show_signal(
+    key: Reading, connection: Database, dev_eui: DevEuiText, role: Literal["sensor", "display"] | None = None
+) -> Signal:
+    """How well a device is received, against what it needs."""
+    return await reception.signal(connection, dev_eui, role)
+
+
+@router.post("/displays/{dev_eui}/commands", status_code=202)
+async def send_command(
+    key: Administering, connection: Database, given: Given, dev_eui: DevEuiText, body: Command
+) -> Sent:
+    """Bytes as they are, audited; afterwards what must be shown is sent again. Needs a key of scope admin."""
+    sent = await commissioning.send(connection, dev_eui, actor=str(key.id), now=given.clock.now(), **body.model_dump())
+    return Sent(actuation_id=sent)

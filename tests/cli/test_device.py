@@ -1,0 +1,67 @@
+"""`baylight device …` on a real database."""
+
+from __future__ import annotations
+
+from .test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
+
+__all__ = ["cli", "garage"]
+
+NEW = "58a0cb00000000a2"
+
+
+def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: Cli) -> None:
+    garage("device", "register", NEW.upper())
+    assert NEW in garage("device", "list").stdout
+    swapped = garage("device", "swap", SENSOR, NEW, "--note", "battery").stdout
+    assert f"sensor {SENSOR} -> {NEW} on A-13" in swapped
+    assert data(garage("space", "show", "A-13", "--json"))["sensor_deveui"] == NEW
+    assert data(garage("device", "swaps", NEW, "--json"))[0]["note"] == "battery"
+    assert "undone" in garage("device", "undo", NEW).stdout
+    assert data(garage("device", "show", SENSOR, "--json"))["spaces"] == ["A-13"]
+    refused = garage("device", "undo", NEW, code=2)
+    assert "no swap" in refused.stderr
+
+
+def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage: Cli) -> None:
+    assert data(garage("device", "where", SENSOR, "--json"))[0]["space"] == "A-13"
+    assert "none" in garage("device", "where", SENSOR, "--as-of", "2026-05-03T14:00Z").stderr
+    assert DISPLAY in garage("space", "history", "A-13").stdout
+    then = garage("space", "show", "A-13", "--as-of", "2126-05-03T14:00Z").stdout
+    assert then.startswith("A-13 at 2126-05-03 14:00:00: UNKNOWN")
+    assert SENSOR in then
+    garage("space", "show", "A-13", "--as-of", "2026-05-03T14:00", code=2)
+
+
+def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
+    garage("device", "register", NEW)
+    garage("space", "add", "A-14")
+    garage("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
+    assert data(garage("device", "where", NEW, "--json"))[0]["from_at"] == "2026-03-02T08:00:00Z"
+    garage("device", "remove", "A-14", "sensor", "--at", "2026-04-02T08:00Z")
+    assert data(garage("device", "where", NEW, "--as-of", "2026-04-02T08:00Z", "--json")) == []
+    garage("device", "retire", NEW, "--reason", "wet")
+    assert data(garage("device", "show", NEW, "--json"))["lifecycle_state"] == "decommissioned"
+
+
+def test_a_display_is_shared_told_in_colours_tested_and_measured(garage: Cli) -> None:
+    sign = "2020000000000009"
+    made = garage(
+        "device", "register", sign, "--type", "kuando_busylight", "--shared", "any_free",
+        "--code", "RESERVED=orange", "--code", "MAINTENANCE=#ff3300",
+    ).stdout  # fmt: skip
+    assert "cannot be told from" in made
+    assert "all_free" in garage("device", "share", sign, "all_free").stdout
+    test = data(garage("device", "test", DISPLAY, "--json", code=1))  # nobody has sent the first decision yet
+    assert (test["result"], test["kind"]) == ("failed", "pattern")
+    assert "a decision waits" in test["detail"]
+    pair = data(garage("device", "pair-test", "A-13", "--no-wait", "--json"))
+    assert pair["result"] == "running"
+    failed = garage("device", "pair-test", "A-13", "--wait", "1s", code=1)
+    assert "the sensor was not heard" in failed.stdout
+    assert len(data(garage("device", "tests", DISPLAY, "--json"))) == 3
+    assert "unknown" in garage("device", "signal", SENSOR).stdout
+
+
+def test_b18_unsafe_bytes_are_sent_only_with_permission(garage: Cli) -> None:
+    refused = garage("device", "send", DISPLAY, "aa", "--reason", "support", code=2)
+    assert "brick" in refused.stderr

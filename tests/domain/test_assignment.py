@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baylight.domain.assignment import Assignment, SharedRule, combine, count_free, replace_from
+from baylight.domain.state import State
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+SPACE, A, B = UUID(int=1), UUID(int=2), UUID(int=3)
+STATES = st.lists(st.sampled_from(list(State)), min_size=1, max_size=8)
+
+
+@given(STATES, st.sampled_from(list(SharedRule)))
+def test_a_shared_display_is_never_green_without_a_free_space(states: list[State], rule: SharedRule) -> None:
+    shown = combine(states, rule)
+    assert shown in states
+    assert shown is not State.FREE or State.FREE in states
+    assert combine(list(reversed(states)), rule) is shown
+
+
+@given(STATES)
+def test_all_free_and_worst_state_are_green_only_if_every_space_is_free(states: list[State]) -> None:
+    for rule in (SharedRule.ALL_FREE, SharedRule.WORST_STATE):
+        assert (combine(states, rule) is State.FREE) == (set(states) == {State.FREE})
+
+
+@given(st.sampled_from(list(State)), st.sampled_from(list(SharedRule)))
+def test_of_one_space_every_rule_makes_its_state(state: State, rule: SharedRule) -> None:
+    assert combine([state], rule) is state
+
+
+@pytest.mark.parametrize(
+    ("rule", "states", "shown"),
+    [
+        (SharedRule.ANY_FREE, "FREE UNKNOWN OCCUPIED", State.FREE),
+        (SharedRule.ANY_FREE, "UNKNOWN OCCUPIED", State.OCCUPIED),
+        (SharedRule.ANY_FREE, "UNKNOWN MAINTENANCE", State.UNKNOWN),
+        (SharedRule.ALL_FREE, "FREE UNKNOWN", State.UNKNOWN),
+        (SharedRule.ALL_FREE, "FREE RESERVED", State.RESERVED),
+        (SharedRule.COUNT, "FREE OCCUPIED", State.FREE),
+        (SharedRule.WORST_STATE, "FREE UNKNOWN OCCUPIED", State.UNKNOWN),
+        (SharedRule.WORST_STATE, "OCCUPIED OUT_OF_ORDER MAINTENANCE", State.OUT_OF_ORDER),
+        (SharedRule.WORST_STATE, "RESERVED OCCUPIED", State.OCCUPIED),
+    ],
+)
+def test_rules_of_mixtures(rule: SharedRule, states: str, shown: State) -> None:
+    assert combine([State(word) for word in states.split()], rule) is shown
+
+
+def test_a_space_of_which_nothing_is_known_is_not_counted_as_free() -> None:
+    assert count_free([State.FREE, State.UNKNOWN, State.FREE, State.OCCUPIED]) == 2
+    with pytest.raises(ValueError, match="without spaces"):
+        combine([], SharedRule.COUNT)
+
+
+def at(minute: int) -> datetime:
+    return T0 + timedelta(minutes=minute)
+
+
+def test_a_change_told_late_ends_what_was_before_and_replaces_what_was_never_true() -> None:
+    before = Assignment(SPACE, A, at(0), None, id=UUID(int=9))
+    new = Assignment(SPACE, B, at(10), None)
+    change = replace_from([before], new, at(10))
+    assert change.superseded == (before,)
+    assert change.inserted == (Assignment(SPACE, A, at(0), at(10)), new)
+    assert replace_from([before], new, at(0)).inserted == (new,)
+    assert replace_from([before], None, at(5)).inserted == (Assignment(SPACE, A, at(0), at(5)),)
