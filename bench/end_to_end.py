@@ -10,7 +10,7 @@ import uuid
 from gmqtt import Client
 
 from baylight.app import SystemClock
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
 from baylight.lns.mqtt import MqttConsumer, Received

@@ -14,7 +14,7 @@ import uvloop
 
 from baylight import log
 from baylight.app import SystemClock, tune_collector
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
 from baylight.services.ingest import Ingest

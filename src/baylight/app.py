@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
 from baylight.api.deps import Deps, Inbound
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Event, Ignored, Rejected
 from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from baylight.domain.closed_loop import GAVE_UP, Actuation, LoopPolicy, Shadow, Step
+from baylight.domain.actuation import GAVE_UP, Actuation, LoopPolicy, Step
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import OUTSTANDING, TRANSITIONS, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State

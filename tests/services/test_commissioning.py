@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy

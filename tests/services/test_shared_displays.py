@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.errors import ConflictError, InputError
 from baylight.services import devices, overrides, spaces
 from baylight.services.ingest import Ingest

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import assignments, devices, doctor, spaces, swap

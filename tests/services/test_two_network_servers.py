@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui

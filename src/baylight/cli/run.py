@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,8 +55,10 @@ class Context:
 
 def run(work: Coroutine[object, object, T]) -> T:
     """Runs a coroutine; an error becomes one line on standard error and an exit code."""
+    import uvloop
+
     with told_errors():
-        return asyncio.run(work)
+        return uvloop.run(work)
 
 
 def on_database(work: Callable[[Context], Awaitable[T]]) -> T:

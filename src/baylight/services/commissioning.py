@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import DisplayDriver
-from baylight.domain.closed_loop import LoopPolicy, Shadow
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.display import Light, distinguishable, parse_light
 from baylight.domain.downlink import TriggerType
 from baylight.errors import ConflictError, InputError, NotFoundError

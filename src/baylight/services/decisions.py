@@ -13,7 +13,8 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.domain.closed_loop import FAILED, Actuation, LoopPolicy, Shadow
+from baylight.domain.actuation import FAILED, Actuation, LoopPolicy
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import uuid7
 from baylight.domain.state import (

@@ -13,7 +13,8 @@ import asyncpg
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.registry import Reading
 from baylight.codecs.ts013 import Decoded
-from baylight.domain.closed_loop import GAVE_UP, Shadow, Step
+from baylight.domain.actuation import GAVE_UP, Step
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.events import Ack, DeviceStatus, Event, Join, Log, TxAck, Uplink
 from baylight.domain.state import Occupancy, SensorView
 from baylight.errors import DeviceDataError

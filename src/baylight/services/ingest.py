@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 
 from baylight.codecs.ts013 import PREFIX
-from baylight.domain.closed_loop import LoopPolicy, Shadow
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
 from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Rejected, Uplink
 from baylight.domain.state import Policy, SensorView

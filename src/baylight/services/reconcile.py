@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from baylight.domain.closed_loop import LoopPolicy
+from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.log import Trouble, logger
 from baylight.ports import Clock

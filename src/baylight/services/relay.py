@@ -14,7 +14,8 @@ from datetime import datetime
 from uuid import UUID
 
 from baylight.codecs.all import display_driver
-from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
+from baylight.domain.actuation import Actuation, LoopPolicy
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError

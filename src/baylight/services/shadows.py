@@ -11,8 +11,9 @@ import asyncpg
 
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import CountingDriver
+from baylight.domain.actuation import Actuation, LoopPolicy
 from baylight.domain.assignment import SharedRule
-from baylight.domain.closed_loop import Actuation, LoopPolicy, Shadow
+from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
