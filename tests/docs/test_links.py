@@ -44,7 +44,7 @@ def test_every_relative_link_and_anchor_exists(page: Path) -> None:
 def test_every_command_parses(page: Path) -> None:
     known = set(commands())
     groups = {words[:n] for words in known for n in range(len(words))}
-    for found in _COMMAND.findall(page.read_text(encoding="utf-8")):
+    for found in _COMMAND.findall(page.read_text(encoding="utf-8").replace("\\\n", " ")):
         line = " ".join(found).strip()
         words = tuple(re.split(r"\s", line))
         if not re.fullmatch(r"[a-z-]+", words[0]) or (words[0] in groups and len(words) == 1):
