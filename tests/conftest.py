@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.embedded.postgres import EmbeddedPostgres
@@ -24,6 +25,12 @@ from baylight.store.pool import Pool, open_pool
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> None:
+    """A command that ran in this process may have set another level; tests listen to the log."""
+    structlog.reset_defaults()
 
 
 @dataclass(frozen=True)
