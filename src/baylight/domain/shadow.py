@@ -1,0 +1,169 @@
+"""What is known of one display: its row, its unfinished actuations, and what has changed since they were loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from baylight.domain.actuation import EXPIRED, FAILED, PROVEN_SENT, SHOWN, SUPERSEDED, Actuation, LoopPolicy, Step
+from baylight.domain.assignment import SharedRule, combine, count_free
+from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.ids import DevEui
+from baylight.domain.state import State
+
+
+def _identical(first: str, second: str) -> bool:
+    return first == second
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one display. `waiting`: its actuations that are not at an end, oldest first; at most one of
+    them is pending, and at most one outstanding."""
+
+    id: UUID
+    dev_eui: DevEui
+    codec: str
+    codes: Mapping[str, str]
+    f_port: int
+    policy: LoopPolicy
+    confirmed: bool = False
+    usable: bool = True
+    """Enabled and not decommissioned: something may be sent to it."""
+    reports: bool = True
+    asked: bool = True
+    """Each command asks for a report; without, one comes with the next regular uplink."""
+    silent_after: timedelta = timedelta(hours=2)
+    same: Callable[[str, str], bool] = _identical
+    """Whether a person sees the same light for both codes."""
+    application_id: str | None = None
+    network_server: str = "chirpstack"
+    space_id: UUID | None = None
+    members: dict[UUID, State] = field(default_factory=dict)
+    """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
+    rule: SharedRule = SharedRule.WORST_STATE
+    digits: Callable[[int], str] | None = None
+    """Its code for a number of free spaces, if it counts."""
+    desired_state: State | None = None
+    desired_code: str | None = None
+    desired_at: datetime | None = None
+    commanded_id: UUID | None = None
+    reported_code: str | None = None
+    reported_at: datetime | None = None
+    sync_status: SyncStatus = SyncStatus.UNKNOWN
+    resend_after_uplink: bool = False
+    failures: int = 0
+    reconcile_at: datetime | None = None
+    last_join_at: datetime | None = None
+    heard_at: datetime | None = None
+    dev_addr: str | None = None
+    last_f_cnt: int | None = None
+    waiting: list[Actuation] = field(default_factory=list)
+    created: list[Actuation] = field(default_factory=list)
+    touched: dict[UUID, Actuation] = field(default_factory=dict)
+    """Actuations that were stored before and have changed."""
+    steps: list[Step] = field(default_factory=list)
+    told: bool = False
+    """It was heard, or joined, since it was loaded."""
+
+    def wants(self, space_id: UUID, state: State) -> tuple[State, str | None]:
+        """What it must show now that the space is in `state`, and the code for it: if it is shared, what its rule
+        makes of all its spaces."""
+        if self.members:
+            self.members[space_id] = state
+            state = combine(self.members.values(), self.rule)
+            if self.rule is SharedRule.COUNT and self.digits is not None:
+                return state, self.digits(count_free(self.members.values()))
+        return state, self.codes.get(state)
+
+    def state_shown(self) -> State | None:
+        """The state whose code looks like what it reports (for a display that cannot report: what was sent)."""
+        if not self.reports:
+            sent = next((a for a in reversed(self.waiting) if a.status in PROVEN_SENT), None)
+            return sent.new_state if sent else None
+        if self.reported_code is None:
+            return None
+        if self.desired_code is not None and self.same(self.desired_code, self.reported_code):
+            return self.desired_state
+        return next((s for s in State if (c := self.codes.get(s)) and self.same(c, self.reported_code)), None)
+
+    # For the loop ------------------------------------------------------------------------------------------------
+
+    def _problem(self) -> str | None:
+        if not self.usable:
+            return "the display is disabled or decommissioned"
+        if self.desired_code is None:
+            return f"the display has no code for {self.desired_state}: add one to its display_codes"
+        return None
+
+    def _drifted(self) -> bool:
+        """Whether it must show something else than it last told, or has not told."""
+        if self.desired_code is None:
+            return False
+        if not self.reports:
+            return not any(a.code == self.desired_code for a in self._in(*PROVEN_SENT))
+        return self.reported_code is None or not self.same(self.desired_code, self.reported_code)
+
+    def _in(self, *status: ActuationStatus) -> list[Actuation]:
+        return [a for a in self.waiting if a.status in status]
+
+    def _find(self, actuation_id: UUID) -> Actuation | None:
+        return next((a for a in self.waiting if a.id == actuation_id), None)
+
+    def _by_queue(self, queue_id: str | None) -> Actuation | None:
+        return next((a for a in self.waiting if a.queue_id == queue_id), None) if queue_id else None
+
+    def _sent_since(self, at: datetime | None) -> bool:
+        return at is not None and any(a.sent_at is not None and a.sent_at >= at for a in self.waiting)
+
+    def _note(self, step: Step | None, actuation: Actuation | None) -> None:
+        if step is not None:
+            self.steps.append(replace(step, actuation_id=actuation.id if actuation else None))
+
+    def _touch(self, actuation: Actuation) -> None:
+        if actuation not in self.created:
+            self.touched[actuation.id] = actuation
+
+    def _end(self, actuation: Actuation, status: ActuationStatus, detail: str | None, at: datetime) -> None:
+        actuation.move(status)
+        actuation.next_attempt_at = None
+        if status in (FAILED, EXPIRED):
+            actuation.error = detail
+        self._touch(actuation)
+        self.waiting.remove(actuation)
+        if status is not SHOWN:
+            self.steps.append(Step(status.value, at, actuation.id, detail))
+
+    def _supersede(self, status: ActuationStatus, *, by: UUID) -> None:
+        for actuation in self._in(status):
+            actuation.superseded_by = by
+            actuation.move(SUPERSEDED)
+            actuation.next_attempt_at = None
+            self._touch(actuation)
+            self.waiting.remove(actuation)
+
+    def _fail(self, actuation: Actuation, why: str, now: datetime, status: ActuationStatus = FAILED) -> None:
+        self._end(actuation, status, why, now)
+        self.failures += 1
+        self.reconcile_at = now + self.policy.wait(self.failures, actuation.id)
+
+    def _end_older(self, newest: Actuation, now: datetime) -> None:
+        """What was proven sent before the newest command needs no report of its own any more."""
+        for older in [a for a in self._in(*PROVEN_SENT) if a is not newest]:
+            older.superseded_by = newest.id
+            self._end(older, SUPERSEDED, None, now)
+
+    def _shown(self, actuation: Actuation, at: datetime) -> None:
+        self._end_older(actuation, at)
+        actuation.shown_at = at
+        actuation.confirmed_at = actuation.confirmed_at or at
+        self._end(actuation, SHOWN, None, at)
+        self.steps.append(Step("reported", at, actuation.id, actuation.code))
+        if actuation.trigger_type is TriggerType.DEVICE_TEST:
+            self.reconcile_at = at + self.policy.test_shown_for
+
+    def _report_by(self, actuation: Actuation) -> datetime:
+        since = actuation.transmitted_at or actuation.confirmed_at or actuation.created_at
+        return since + (self.policy.report_timeout if self.asked else self.silent_after)
