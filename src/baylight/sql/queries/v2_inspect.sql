@@ -1,0 +1,103 @@
+-- name: bad_eui
+-- Empty, short, or not hex.
+SELECT id::text, concat_ws(' ', code, 'sensor ' || quote_literal(s), 'display ' || quote_literal(d)) AS detail FROM (
+    SELECT id, code, CASE WHEN sensor_eui !~ '^[0-9A-Fa-f]{16}$' THEN sensor_eui END AS s,
+           CASE WHEN display_eui !~ '^[0-9A-Fa-f]{16}$' THEN display_eui END AS d
+    FROM public.spaces
+) AS bad WHERE s IS NOT NULL OR d IS NOT NULL
+
+-- name: contested_sensor
+-- The same sensor on several live spaces, since V2 tells its EUIs apart by case.
+SELECT string_agg(id::text, ' ' ORDER BY created_at, id) AS id,
+       lower(sensor_eui) || ' on ' || string_agg(code, ', ' ORDER BY created_at, id) AS detail
+FROM public.spaces
+WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+GROUP BY lower(sensor_eui) HAVING count(*) > 1
+
+-- name: both_roles
+-- Sensor of one space, display of another.
+SELECT a.id::text || ' ' || b.id::text AS id,
+       lower(a.sensor_eui) || ': sensor of ' || a.code || ', display of ' || b.code AS detail
+FROM public.spaces AS a INNER JOIN public.spaces AS b ON lower(b.display_eui) = lower(a.sensor_eui)
+WHERE a.deleted_at IS NULL AND b.deleted_at IS NULL AND a.sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+
+-- name: shared_display
+-- One display on several live spaces.
+SELECT string_agg(id::text, ' ' ORDER BY code) AS id,
+       lower(display_eui) || ' on ' || string_agg(code, ', ' ORDER BY code) AS detail
+FROM public.spaces
+WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+GROUP BY lower(display_eui) HAVING count(*) > 1
+
+-- name: deleted_space
+-- Devices that deleted spaces still hold.
+SELECT id::text, code || ': ' || concat_ws(', ', 'sensor ' || sensor_eui, 'display ' || display_eui) AS detail
+FROM public.spaces WHERE deleted_at IS NOT NULL AND coalesce(sensor_eui, display_eui) IS NOT NULL
+
+-- name: half_position
+-- A latitude without a longitude, or the other way round.
+SELECT id::text, code AS detail FROM public.spaces WHERE (gps_latitude IS NULL) <> (gps_longitude IS NULL)
+
+-- name: overlap
+-- Active reservations of a space that overlap an earlier made one.
+SELECT b.id::text, 'overlaps ' || a.id || ' on space ' || a.space_id AS detail
+FROM public.reservations AS a
+INNER JOIN public.reservations AS b
+    ON b.space_id = a.space_id AND (b.created_at, b.id) > (a.created_at, a.id)
+    AND b.start_time < a.end_time AND b.end_time > a.start_time
+WHERE a.status = 'active' AND b.status = 'active'
+
+-- name: empty_name
+-- Building, floor or zone is the empty text.
+SELECT id::text, code AS detail FROM public.spaces WHERE building = '' OR floor = '' OR zone = ''
+
+-- name: strange_state
+-- States outside of V2's own list.
+SELECT id::text, code || ': ' || state AS detail FROM public.spaces
+WHERE state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
+
+-- name: strange_history
+-- States in the history outside of V2's own list: carried over as they are.
+SELECT id::text, new_state AS detail FROM public.state_changes
+WHERE new_state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
+
+-- name: untyped
+-- Sensors whose EUI does not tell their type.
+SELECT id::text, code || ': ' || sensor_eui AS detail FROM public.spaces
+WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$' AND NOT starts_with(lower(sensor_eui), '58a0cb')
+
+-- name: name_taken
+-- Other things of this database that hang on V2's tables, or have names that Baylight's tables need.
+SELECT c.oid::regclass::text AS id, 'the name is needed' AS detail FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace
+  AND c.relname IN ('locations', 'installation', 'device_types', 'sensor_devices', 'display_devices', 'device_assignments',
+                    'device_lifecycle_events', 'uplinks', 'rejected_messages', 'actuations', 'actuation_events',
+                    'gateways', 'overrides', 'audit_log', 'schema_migrations')
+UNION ALL
+SELECT k.conrelid::regclass::text, 'its foreign key ' || k.conname || ' goes to the archive with V2''s table'
+FROM pg_constraint AS k
+WHERE k.contype = 'f'
+  AND k.confrelid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass)
+  AND k.conrelid NOT IN ('public.reservations'::regclass, 'public.sensor_readings'::regclass, 'public.state_changes'::regclass)
+UNION ALL
+SELECT DISTINCT r.ev_class::regclass::text, 'the view goes on reading V2''s table, in the archive'
+FROM pg_depend AS d INNER JOIN pg_rewrite AS r ON r.oid = d.objid
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+  AND d.refobjid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass,
+                     'public.state_changes'::regclass, 'public.api_keys'::regclass)
+  AND r.ev_class <> d.refobjid
+  AND r.ev_class NOT IN (SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace('v2_migration'))
+
+-- name: sizes
+-- Rows (estimated where there are many) and bytes of V2's tables.
+SELECT c.relname AS name, greatest(c.reltuples, 0)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace
+  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
+ORDER BY c.relname
+
+-- name: columns
+-- The columns that a V2 database has, by table.
+SELECT c.relname || '.' || a.attname AS name FROM pg_attribute AS a INNER JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
+  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')

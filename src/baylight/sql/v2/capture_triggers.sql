@@ -1,0 +1,16 @@
+-- One transaction for each table of V2, so that no two are locked at once.
+CREATE OR REPLACE TRIGGER baylight_keep_state BEFORE UPDATE OF state ON public.spaces
+FOR EACH ROW WHEN (OLD.state <> NEW.state AND current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
+EXECUTE FUNCTION v2_migration.keep_state();
+CREATE OR REPLACE TRIGGER baylight_capture AFTER INSERT OR UPDATE OR DELETE ON public.spaces
+FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
+EXECUTE FUNCTION v2_migration.capture_space();
+CREATE OR REPLACE TRIGGER baylight_capture AFTER INSERT OR UPDATE OR DELETE ON public.reservations
+FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
+EXECUTE FUNCTION v2_migration.capture_reservation();
+CREATE OR REPLACE TRIGGER baylight_capture AFTER INSERT ON public.state_changes
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION v2_migration.capture_state_changes();
+CREATE OR REPLACE TRIGGER baylight_capture
+AFTER INSERT OR DELETE OR UPDATE OF id, key_hash, key_name, is_active, is_admin ON public.api_keys
+FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
+EXECUTE FUNCTION v2_migration.capture_api_key();

@@ -1,0 +1,361 @@
+-- From V2's rows to Baylight's. One way for single rows (triggers) and for batches (backfill).
+-- Everything is written with its schema, since these functions run with the rights of their owner.
+
+CREATE OR REPLACE FUNCTION v2_migration.canon_eui(eui text) RETURNS varchar(16)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN eui ~ '^[0-9A-Fa-f]{16}$' THEN lower(eui) END;
+
+CREATE OR REPLACE FUNCTION v2_migration.type_of(for_role text, eui text) RETURNS text
+LANGUAGE sql STABLE
+RETURN (
+    SELECT r.device_type FROM v2_migration.type_rules AS r
+    WHERE r.role = for_role AND starts_with(eui, r.prefix)
+    ORDER BY length(r.prefix) DESC LIMIT 1
+);
+
+-- V2's word for a state of Baylight's; null where V2 has none: it keeps what it had.
+CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE state WHEN 'UNKNOWN' THEN NULL WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
+
+-- The location of V2's three texts, made if there is none.
+CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    above uuid;
+    found uuid;
+    part record;
+BEGIN
+    FOR part IN SELECT * FROM (VALUES (1, 'building', building), (2, 'floor', floor), (3, 'zone', zone)) AS v (n, kind, name)
+        WHERE v.name <> '' ORDER BY n
+    LOOP
+        SELECT l.id INTO found FROM baylight_next.locations AS l
+        WHERE l.kind = part.kind AND l.name = part.name
+          AND (part.kind = 'building' OR l.parent_id IS NOT DISTINCT FROM above)
+        ORDER BY l.created_at, l.id LIMIT 1;
+        IF found IS NULL THEN
+            INSERT INTO baylight_next.locations (parent_id, kind, name) VALUES (above, part.kind, part.name)
+            ON CONFLICT (coalesce(parent_id, '00000000-0000-0000-0000-000000000000'::uuid), kind, name)
+            DO UPDATE SET name = excluded.name RETURNING id INTO found;
+        END IF;
+        above := found;
+        found := NULL;
+    END LOOP;
+    RETURN above;
+END
+$$;
+
+-- What each V2 space asks for, and what stands in the way.
+CREATE OR REPLACE FUNCTION v2_migration.wanted(ids uuid[])
+RETURNS TABLE (
+    id uuid, sensor_deveui varchar, display_deveui varchar, sensor_problem text, display_problem text,
+    display_shared boolean, half_position boolean
+)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT w.id,
+           CASE WHEN w.sensor_problem IS NULL THEN w.sensor_canon END,
+           CASE WHEN w.display_problem IS NULL THEN w.display_canon END,
+           w.sensor_problem, w.display_problem, w.display_shared, w.half_position
+    FROM (
+        SELECT l.id, c.sensor_canon, c.display_canon,
+            CASE
+                WHEN l.sensor_eui IS NULL THEN NULL
+                WHEN c.sensor_canon IS NULL THEN 'bad_eui'
+                WHEN l.deleted_at IS NOT NULL THEN 'deleted_space'
+                WHEN cs.eui IS NOT NULL AND cs.winner IS DISTINCT FROM l.id THEN cs.reason
+                WHEN cs.eui IS NULL AND EXISTS (
+                    SELECT FROM baylight_next.spaces AS o
+                    WHERE o.sensor_deveui = c.sensor_canon AND o.deleted_at IS NULL AND o.id <> l.id
+                ) THEN 'contested_sensor'
+            END AS sensor_problem,
+            CASE
+                WHEN l.display_eui IS NULL THEN NULL
+                WHEN c.display_canon IS NULL THEN 'bad_eui'
+                WHEN l.deleted_at IS NOT NULL THEN 'deleted_space'
+                WHEN cd.eui IS NOT NULL AND NOT cd.shared THEN cd.reason
+            END AS display_problem,
+            coalesce(cd.shared, false) AS display_shared,
+            (l.gps_latitude IS NULL) <> (l.gps_longitude IS NULL) AS half_position
+        FROM public.spaces AS l
+        CROSS JOIN LATERAL (
+            SELECT v2_migration.canon_eui(l.sensor_eui) AS sensor_canon, v2_migration.canon_eui(l.display_eui) AS display_canon
+        ) AS c
+        LEFT JOIN v2_migration.contested AS cs ON cs.role = 'sensor' AND cs.eui = c.sensor_canon
+        LEFT JOIN v2_migration.contested AS cd ON cd.role = 'display' AND cd.eui = c.display_canon
+        WHERE l.id = ANY(ids)
+    ) AS w
+$$;
+
+-- What could not be carried of spaces, and the spellings that the new schema does not have.
+CREATE OR REPLACE FUNCTION v2_migration.note_spaces(ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM v2_migration.quarantine WHERE source_table = 'spaces' AND source_id = ANY(ids::text[]);
+    DELETE FROM v2_migration.residue WHERE space_id = ANY(ids);
+    INSERT INTO v2_migration.quarantine (source_table, source_id, field, value, reason)
+    SELECT 'spaces', l.id::text, f.field, f.value, f.reason
+    FROM v2_migration.wanted(ids) AS w
+    INNER JOIN public.spaces AS l ON l.id = w.id
+    CROSS JOIN LATERAL (
+        VALUES ('sensor_eui', l.sensor_eui::text, nullif(w.sensor_problem, 'deleted_space')),
+               ('display_eui', l.display_eui::text, nullif(w.display_problem, 'deleted_space')),
+               ('gps', concat_ws(',', coalesce(l.gps_latitude::text, '-'), coalesce(l.gps_longitude::text, '-')),
+                CASE WHEN w.half_position THEN 'half_position' END),
+               ('building', l.building::text, CASE WHEN l.building = '' THEN 'empty_name' END),
+               ('floor', l.floor::text, CASE WHEN l.floor = '' THEN 'empty_name' END),
+               ('zone', l.zone::text, CASE WHEN l.zone = '' THEN 'empty_name' END)
+    ) AS f (field, value, reason)
+    WHERE f.reason IS NOT NULL
+    ON CONFLICT (source_table, source_id, field) DO NOTHING;
+    INSERT INTO v2_migration.residue
+    SELECT l.id, l.sensor_eui, s.sensor_deveui, l.display_eui, s.display_deveui, l.building, l.floor, l.zone,
+           l.gps_latitude, l.gps_longitude
+    FROM public.spaces AS l
+    INNER JOIN baylight_next.spaces AS s ON s.id = l.id
+    WHERE l.id = ANY(ids)
+      AND (l.sensor_eui IS DISTINCT FROM s.sensor_deveui OR l.display_eui IS DISTINCT FROM s.display_deveui
+           OR l.building = '' OR l.floor = '' OR l.zone = '' OR (l.gps_latitude IS NULL) <> (l.gps_longitude IS NULL))
+    ON CONFLICT (space_id) DO NOTHING;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.register_devices(ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
+    SELECT DISTINCT w.sensor_deveui, v2_migration.type_of('sensor', w.sensor_deveui), 'active'
+    FROM v2_migration.wanted(ids) AS w
+    WHERE w.sensor_deveui IS NOT NULL
+      AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
+    ORDER BY 1
+    ON CONFLICT (dev_eui) DO NOTHING;
+    INSERT INTO baylight_next.display_devices (
+        dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared
+    )
+    SELECT DISTINCT ON (w.display_deveui) w.display_deveui, t.code,
+           coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}'),
+           coalesce((t.default_config ->> 'f_port')::integer, 15),
+           coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared
+    FROM v2_migration.wanted(ids) AS w
+    CROSS JOIN v2_migration.control AS c
+    INNER JOIN baylight_next.device_types AS t ON t.code = v2_migration.type_of('display', w.display_deveui)
+    WHERE w.display_deveui IS NOT NULL
+      AND NOT EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = w.display_deveui)
+    ORDER BY w.display_deveui
+    ON CONFLICT (dev_eui) DO NOTHING;
+END
+$$;
+
+-- Single rows, by triggers and sweeps: makes or corrects them; assignments are recorded by the trigger of spaces.
+CREATE OR REPLACE FUNCTION v2_migration.carry_spaces(ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    owner_now text := (SELECT owner FROM v2_migration.control);
+BEGIN
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    PERFORM v2_migration.register_devices(ids);
+    -- One more space for a display: then it is shared, and so is what it already serves.
+    WITH joined AS (
+        SELECT DISTINCT d.id FROM v2_migration.wanted(ids) AS w
+        INNER JOIN baylight_next.display_devices AS d ON d.dev_eui = w.display_deveui AND NOT d.shared
+        INNER JOIN baylight_next.spaces AS o
+            ON o.display_device_id = d.id AND o.deleted_at IS NULL AND o.id <> w.id
+    ), made AS (
+        UPDATE baylight_next.display_devices SET shared = true WHERE id IN (SELECT id FROM joined) RETURNING id
+    )
+    UPDATE baylight_next.device_assignments SET shared = true
+    WHERE display_device_id IN (SELECT id FROM made) AND superseded_at IS NULL AND upper_inf(valid);
+
+    INSERT INTO baylight_next.spaces AS s (
+        id, name, code, location_id, gps_latitude, gps_longitude, sensor_device_id, display_device_id,
+        current_state, current_state_at, metadata, created_at, updated_at, deleted_at, recompute_at
+    )
+    SELECT l.id, l.name, l.code, v2_migration.place(l.building, l.floor, l.zone),
+           CASE WHEN NOT w.half_position THEN l.gps_latitude END, CASE WHEN NOT w.half_position THEN l.gps_longitude END,
+           sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at,
+           CASE WHEN owner_now = 'baylight' THEN now() END
+    FROM public.spaces AS l
+    INNER JOIN v2_migration.wanted(ids) AS w ON w.id = l.id
+    LEFT JOIN baylight_next.sensor_devices AS sd ON sd.dev_eui = w.sensor_deveui
+    LEFT JOIN baylight_next.display_devices AS dd ON dd.dev_eui = w.display_deveui
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name, code = excluded.code, gps_latitude = excluded.gps_latitude,
+        gps_longitude = excluded.gps_longitude, metadata = excluded.metadata, deleted_at = excluded.deleted_at,
+        location_id = excluded.location_id, sensor_device_id = excluded.sensor_device_id,
+        display_device_id = excluded.display_device_id,
+        recompute_at = coalesce(excluded.recompute_at, s.recompute_at),
+        current_state = CASE
+            WHEN owner_now = 'v2' AND excluded.current_state IS DISTINCT FROM v2_migration.v2_state(s.current_state)
+            THEN excluded.current_state ELSE s.current_state END;
+    PERFORM v2_migration.note_spaces(ids);
+    PERFORM set_config('baylight.v2_sync', before, true);
+END
+$$;
+
+-- A batch of spaces that are not there yet. Rows that V2 is writing at this moment are left out: their turn comes later.
+CREATE OR REPLACE FUNCTION v2_migration.carry_new_spaces(candidates uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids uuid[];
+    carried integer;
+BEGIN
+    SELECT array_agg(t.id) INTO ids FROM (
+        SELECT l.id FROM public.spaces AS l
+        WHERE l.id = ANY(candidates) AND NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)
+        FOR SHARE OF l SKIP LOCKED
+    ) AS t;
+    IF ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
+    PERFORM v2_migration.register_devices(ids);
+    WITH places AS MATERIALIZED (
+        SELECT p.*, v2_migration.place(p.building, p.floor, p.zone) AS location_id
+        FROM (SELECT DISTINCT building, floor, zone FROM public.spaces WHERE id = ANY(ids)) AS p
+    ), made AS (
+        INSERT INTO baylight_next.spaces (
+            id, name, code, location_id, gps_latitude, gps_longitude, sensor_device_id, display_device_id,
+            current_state, current_state_at, metadata, created_at, updated_at, deleted_at
+        )
+        SELECT l.id, l.name, l.code, p.location_id,
+               CASE WHEN NOT w.half_position THEN l.gps_latitude END,
+               CASE WHEN NOT w.half_position THEN l.gps_longitude END,
+               sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at
+        FROM public.spaces AS l
+        INNER JOIN v2_migration.wanted(ids) AS w ON w.id = l.id
+        LEFT JOIN places AS p
+            ON (p.building, p.floor, p.zone) IS NOT DISTINCT FROM (l.building, l.floor, l.zone)
+        LEFT JOIN baylight_next.sensor_devices AS sd ON sd.dev_eui = w.sensor_deveui
+        LEFT JOIN baylight_next.display_devices AS dd ON dd.dev_eui = w.display_deveui
+        RETURNING id, sensor_device_id, display_device_id, deleted_at
+    ), assigned AS (
+        INSERT INTO baylight_next.device_assignments (
+            space_id, role, sensor_device_id, display_device_id, valid, shared, reason, actor
+        )
+        SELECT m.id, r.role, r.sensor_id, r.display_id, tstzrange(clock_timestamp(), NULL),
+               coalesce(d.shared, false), 'install', 'v2'
+        FROM made AS m
+        CROSS JOIN LATERAL (
+            VALUES ('sensor', m.sensor_device_id, NULL), ('display', NULL, m.display_device_id)
+        ) AS r (role, sensor_id, display_id)
+        LEFT JOIN baylight_next.display_devices AS d ON d.id = r.display_id
+        WHERE m.deleted_at IS NULL AND coalesce(r.sensor_id, r.display_id) IS NOT NULL
+    )
+    SELECT count(*) INTO carried FROM made;
+    PERFORM v2_migration.note_spaces(ids);
+    PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
+    RETURN carried;
+END
+$$;
+
+-- One reservation: made, corrected, or quarantined if the new schema cannot have it. The caller holds V2's row.
+CREATE OR REPLACE FUNCTION v2_migration.carry_reservation(wanted_id uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+BEGIN
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    DELETE FROM v2_migration.quarantine WHERE source_table = 'reservations' AND source_id = wanted_id::text;
+    BEGIN
+        INSERT INTO baylight_next.reservations AS r (
+            id, space_id, start_time, end_time, user_email, user_phone, status, metadata, created_at, updated_at,
+            created_by
+        )
+        SELECT l.id, l.space_id, l.start_time, l.end_time, l.user_email, l.user_phone, l.status, l.metadata,
+               l.created_at, l.updated_at, 'v2'
+        FROM public.reservations AS l
+        INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
+        WHERE l.id = wanted_id
+        ON CONFLICT (id) DO UPDATE SET
+            space_id = excluded.space_id, start_time = excluded.start_time, end_time = excluded.end_time,
+            user_email = excluded.user_email, user_phone = excluded.user_phone, status = excluded.status,
+            metadata = excluded.metadata;
+    EXCEPTION WHEN exclusion_violation OR check_violation THEN
+        DELETE FROM baylight_next.reservations WHERE id = wanted_id;
+        INSERT INTO v2_migration.quarantine (source_table, source_id, field, value, reason, detail)
+        SELECT 'reservations', wanted_id::text, '*', l.space_id::text, 'overlap', SQLERRM
+        FROM public.reservations AS l WHERE l.id = wanted_id
+        ON CONFLICT (source_table, source_id, field) DO NOTHING;
+    END;
+    PERFORM set_config('baylight.v2_sync', before, true);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one uuid;
+    carried integer := 0;
+BEGIN
+    FOR one IN
+        SELECT t.id FROM (
+            SELECT l.id, l.created_at FROM public.reservations AS l
+            WHERE l.id = ANY(candidates)
+              AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
+            FOR SHARE OF l SKIP LOCKED
+        ) AS t ORDER BY t.created_at, t.id
+    LOOP
+        PERFORM v2_migration.carry_reservation(one);
+        carried := carried + 1;
+    END LOOP;
+    RETURN carried;
+END
+$$;
+
+-- V2's ids are kept; Baylight's own begin far above them (see the step "tables").
+CREATE OR REPLACE FUNCTION v2_migration.carry_state_changes(first_id bigint, last_id bigint) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    carried integer;
+BEGIN
+    PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
+    INSERT INTO baylight_next.state_changes (
+        id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
+    )
+    SELECT l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, l.metadata, l."timestamp"
+    FROM public.state_changes AS l
+    INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
+    WHERE l.id BETWEEN first_id AND last_id
+    ON CONFLICT (id) DO NOTHING;
+    GET DIAGNOSTICS carried = ROW_COUNT;
+    PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
+    RETURN carried;
+END
+$$;
+
+-- A key that has been converted to a fast hash keeps it.
+CREATE OR REPLACE FUNCTION v2_migration.carry_api_keys(ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    carried integer;
+BEGIN
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    INSERT INTO baylight_next.api_keys AS k (
+        id, key_hash, key_name, last_used_at, is_active, created_at, is_admin, key_prefix, scopes, created_by, revoked_at
+    )
+    SELECT l.id, l.key_hash, l.key_name, l.last_used_at, coalesce(l.is_active, false), l.created_at,
+           coalesce(l.is_admin, false), 'v2_' || left(replace(l.id::text, '-', ''), 13),
+           CASE WHEN l.is_admin THEN '{read,write,admin}' ELSE '{read,write}' END::text[], 'v2',
+           CASE WHEN NOT coalesce(l.is_active, false) THEN now() END
+    FROM public.api_keys AS l WHERE l.id = ANY(ids)
+    ON CONFLICT (id) DO UPDATE SET
+        key_name = excluded.key_name, is_active = excluded.is_active, is_admin = excluded.is_admin,
+        scopes = CASE WHEN k.is_admin = excluded.is_admin THEN k.scopes ELSE excluded.scopes END,
+        revoked_at = CASE WHEN excluded.is_active THEN NULL ELSE coalesce(k.revoked_at, excluded.revoked_at) END;
+    GET DIAGNOSTICS carried = ROW_COUNT;
+    PERFORM set_config('baylight.v2_sync', before, true);
+    RETURN carried;
+END
+$$;

@@ -1,0 +1,104 @@
+-- What the migration knows of itself. Nothing here touches a table of V2.
+CREATE SCHEMA IF NOT EXISTS v2_migration;
+
+CREATE TABLE IF NOT EXISTS v2_migration.steps (
+    name text PRIMARY KEY,
+    stage text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    done_at timestamptz,
+    place text,
+    rows bigint NOT NULL DEFAULT 0,
+    tries integer NOT NULL DEFAULT 0
+);
+COMMENT ON COLUMN v2_migration.steps.place IS 'how far a step in batches has come';
+COMMENT ON COLUMN v2_migration.steps.tries IS 'how often a lock was asked for in vain';
+
+CREATE TABLE IF NOT EXISTS v2_migration.control (
+    id smallint PRIMARY KEY DEFAULT 1,
+    owner text NOT NULL DEFAULT 'v2',
+    owner_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    choices jsonb NOT NULL DEFAULT '{}',
+    made_btree_gist boolean NOT NULL DEFAULT false,
+    last_reading bigint NOT NULL DEFAULT 0,
+    CONSTRAINT control_single_row CHECK (id = 1),
+    CONSTRAINT control_owner CHECK (owner IN ('v2', 'baylight'))
+);
+COMMENT ON COLUMN v2_migration.control.owner IS 'whose decisions count: V2''s until the switch';
+INSERT INTO v2_migration.control DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS v2_migration.type_rules (
+    role text NOT NULL,
+    prefix text NOT NULL,
+    device_type text NOT NULL,
+    PRIMARY KEY (role, prefix)
+);
+
+CREATE TABLE IF NOT EXISTS v2_migration.quarantine (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_table text NOT NULL,
+    source_id text NOT NULL,
+    field text NOT NULL,
+    value text,
+    reason text NOT NULL,
+    detail text,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT quarantine_once UNIQUE (source_table, source_id, field)
+);
+COMMENT ON TABLE v2_migration.quarantine IS 'what could not be carried over, and why; the row itself stays in V2''s table';
+CREATE INDEX IF NOT EXISTS quarantine_value ON v2_migration.quarantine (lower(value));
+
+CREATE TABLE IF NOT EXISTS v2_migration.residue (
+    space_id uuid PRIMARY KEY,
+    sensor_eui varchar(16),
+    sensor_deveui varchar(16),
+    display_eui varchar(16),
+    display_deveui varchar(16),
+    building varchar(100),
+    floor varchar(20),
+    zone varchar(50),
+    gps_latitude numeric(10, 8),
+    gps_longitude numeric(11, 8)
+);
+COMMENT ON TABLE v2_migration.residue IS 'V2''s own spelling of values that the new schema writes otherwise or cannot hold';
+CREATE INDEX IF NOT EXISTS residue_sensor_eui ON v2_migration.residue (sensor_eui);
+
+CREATE TABLE IF NOT EXISTS v2_migration.contested (
+    role text NOT NULL,
+    eui varchar(16) NOT NULL,
+    winner uuid,
+    shared boolean NOT NULL DEFAULT false,
+    reason text NOT NULL,
+    PRIMARY KEY (role, eui)
+);
+COMMENT ON COLUMN v2_migration.contested.winner IS 'the space that gets the device; null: none, unless it is shared';
+
+CREATE TABLE IF NOT EXISTS v2_migration.shadow_decisions (
+    space_id uuid PRIMARY KEY,
+    state text NOT NULL,
+    reason text,
+    decided_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE v2_migration.shadow_decisions IS 'what Baylight would have decided where V2 said otherwise';
+
+CREATE TABLE IF NOT EXISTS v2_migration.ignored_writes (
+    space_id uuid PRIMARY KEY,
+    state text NOT NULL,
+    times bigint NOT NULL DEFAULT 1,
+    last_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE v2_migration.ignored_writes IS 'states that V2 wrote after the switch: Baylight''s stayed';
+
+CREATE TABLE IF NOT EXISTS v2_migration.quiet_triggers (
+    table_name text NOT NULL,
+    trigger_name text NOT NULL,
+    definition text NOT NULL,
+    PRIMARY KEY (table_name, trigger_name)
+);
+COMMENT ON TABLE v2_migration.quiet_triggers IS 'triggers that rows carried in bulk do not fire, as they were before';
+
+CREATE TABLE IF NOT EXISTS v2_migration.own_objects (
+    kind text NOT NULL,
+    name text NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE v2_migration.own_objects IS 'what the contract stage put into the public schema, and the schemas it made for views';

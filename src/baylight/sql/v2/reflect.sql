@@ -1,0 +1,268 @@
+-- Baylight writes, V2's rows follow in the same transaction. A row that V2 holds is never waited for: then Baylight's
+-- transaction fails with lock_not_available, which its services try again, and V2 is never the victim of a deadlock.
+
+CREATE OR REPLACE VIEW v2_migration.places AS
+SELECT l.id AS location_id,
+       (CASE 'building' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
+                        WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(100) AS building,
+       (CASE 'floor' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
+                     WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(20) AS floor,
+       (CASE 'zone' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
+                    WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(50) AS zone
+FROM baylight_next.locations AS l
+LEFT JOIN baylight_next.locations AS a ON a.id = l.path[1]
+LEFT JOIN baylight_next.locations AS b ON b.id = l.path[2]
+LEFT JOIN baylight_next.locations AS c ON c.id = l.path[3]
+LEFT JOIN baylight_next.locations AS d ON d.id = l.path[4]
+LEFT JOIN baylight_next.locations AS e ON e.id = l.path[5];
+
+-- What V2 would read of Baylight's spaces, in V2's own spelling where that still holds.
+CREATE OR REPLACE VIEW v2_migration.old_spaces AS
+SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude,
+       s.sensor_deveui AS sensor_eui, s.display_deveui AS display_eui,
+       coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20) AS state,
+       s.metadata, s.created_at, s.updated_at, s.deleted_at
+FROM baylight_next.spaces AS s
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+WHERE NOT EXISTS (
+    SELECT FROM v2_migration.residue AS x
+    WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
+      AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
+)
+UNION ALL
+SELECT s.id, s.name, s.code, coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
+       coalesce(p.floor, CASE WHEN x.floor = '' THEN x.floor END),
+       coalesce(p.zone, CASE WHEN x.zone = '' THEN x.zone END),
+       coalesce(s.gps_latitude, x.gps_latitude), coalesce(s.gps_longitude, x.gps_longitude),
+       x.sensor_eui, x.display_eui,
+       coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20),
+       s.metadata, s.created_at, s.updated_at, s.deleted_at
+FROM v2_migration.residue AS x
+INNER JOIN baylight_next.spaces AS s
+    ON s.id = x.space_id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
+    AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id;
+
+-- Makes V2's row equal to Baylight's. `all_of_it`: also the state, whatever V2 has there.
+CREATE OR REPLACE FUNCTION v2_migration.reflect_spaces(ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    ours boolean := (SELECT owner = 'baylight' FROM v2_migration.control);
+    written integer;
+BEGIN
+    PERFORM FROM public.spaces WHERE id = ANY(ids) ORDER BY id FOR UPDATE NOWAIT;
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    UPDATE v2_migration.residue AS x SET
+        sensor_eui = CASE WHEN x.sensor_deveui IS DISTINCT FROM s.sensor_deveui THEN s.sensor_deveui ELSE x.sensor_eui END,
+        display_eui = CASE WHEN x.display_deveui IS DISTINCT FROM s.display_deveui THEN s.display_deveui ELSE x.display_eui END,
+        sensor_deveui = s.sensor_deveui, display_deveui = s.display_deveui
+    FROM baylight_next.spaces AS s
+    WHERE x.space_id = ANY(ids) AND s.id = x.space_id
+      AND (x.sensor_deveui, x.display_deveui) IS DISTINCT FROM (s.sensor_deveui, s.display_deveui);
+    DELETE FROM v2_migration.quarantine AS q USING baylight_next.spaces AS s
+    WHERE q.source_table = 'spaces' AND q.source_id = ANY(ids::text[]) AND s.id::text = q.source_id
+      AND ((q.field = 'sensor_eui' AND s.sensor_deveui IS NOT NULL)
+           OR (q.field = 'display_eui' AND s.display_deveui IS NOT NULL)
+           OR (q.field = 'gps' AND s.gps_latitude IS NOT NULL));
+    INSERT INTO public.spaces AS l (
+        id, name, code, building, floor, zone, gps_latitude, gps_longitude, sensor_eui, display_eui, state, metadata,
+        created_at, updated_at, deleted_at
+    )
+    SELECT o.id, o.name, o.code, o.building, o.floor, o.zone, o.gps_latitude, o.gps_longitude, o.sensor_eui,
+           o.display_eui, CASE WHEN s.current_state = 'UNKNOWN' THEN 'FREE' ELSE o.state END, o.metadata,
+           o.created_at, o.updated_at, o.deleted_at
+    FROM v2_migration.old_spaces AS o
+    INNER JOIN baylight_next.spaces AS s ON s.id = o.id
+    WHERE o.id = ANY(ids)
+    ON CONFLICT (id) DO UPDATE SET
+        name = excluded.name, code = excluded.code, building = excluded.building, floor = excluded.floor,
+        zone = excluded.zone, gps_latitude = excluded.gps_latitude, gps_longitude = excluded.gps_longitude,
+        sensor_eui = excluded.sensor_eui, display_eui = excluded.display_eui, metadata = excluded.metadata,
+        deleted_at = excluded.deleted_at,
+        state = coalesce((SELECT v2_migration.v2_state(s.current_state) FROM baylight_next.spaces AS s
+                          WHERE ours AND s.id = excluded.id), l.state)
+    WHERE (l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longitude, l.sensor_eui, l.display_eui,
+           l.metadata, l.deleted_at)
+        IS DISTINCT FROM (excluded.name, excluded.code, excluded.building, excluded.floor, excluded.zone,
+           excluded.gps_latitude, excluded.gps_longitude, excluded.sensor_eui, excluded.display_eui,
+           excluded.metadata, excluded.deleted_at)
+        OR (ours AND l.state <> (
+            SELECT v2_migration.v2_state(s.current_state) FROM baylight_next.spaces AS s WHERE s.id = excluded.id));
+    GET DIAGNOSTICS written = ROW_COUNT;
+    PERFORM set_config('baylight.v2_sync', before, true);
+    RETURN written;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.reflect_space() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    violated text;
+BEGIN
+    IF TG_OP = 'UPDATE' AND (NEW.name, NEW.code, NEW.location_id, NEW.gps_latitude, NEW.gps_longitude, NEW.sensor_deveui,
+        NEW.display_deveui, NEW.metadata, NEW.deleted_at)
+        IS NOT DISTINCT FROM (OLD.name, OLD.code, OLD.location_id, OLD.gps_latitude, OLD.gps_longitude, OLD.sensor_deveui,
+        OLD.display_deveui, OLD.metadata, OLD.deleted_at)
+    THEN
+        IF NEW.current_state <> OLD.current_state AND NEW.current_state <> 'UNKNOWN' THEN
+            PERFORM FROM public.spaces WHERE id = NEW.id FOR NO KEY UPDATE NOWAIT;
+            PERFORM set_config('baylight.v2_sync', 'on', true);
+            UPDATE public.spaces SET state = v2_migration.v2_state(NEW.current_state)
+            WHERE id = NEW.id AND state <> v2_migration.v2_state(NEW.current_state);
+            PERFORM set_config('baylight.v2_sync', '', true);
+        END IF;
+        RETURN NULL;
+    END IF;
+    PERFORM v2_migration.reflect_spaces(ARRAY[NEW.id]);
+    RETURN NULL;
+EXCEPTION WHEN unique_violation THEN
+    -- V2 keeps codes and EUIs of deleted spaces taken; so must we, until the contract stage.
+    GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+    RAISE EXCEPTION 'V2 still has a space, perhaps a deleted one, with this code or sensor'
+        USING ERRCODE = 'unique_violation', CONSTRAINT = CASE violated
+            WHEN 'unique_space_code' THEN 'spaces_code_live'
+            WHEN 'unique_sensor_eui' THEN 'device_assignments_one_space_per_device' ELSE violated END;
+END
+$$;
+
+-- A location that was renamed or moved: the texts of all spaces below it.
+CREATE OR REPLACE FUNCTION v2_migration.reflect_location() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM v2_migration.reflect_spaces(array_agg(s.id))
+    FROM baylight_next.spaces AS s
+    INNER JOIN baylight_next.locations AS l ON l.id = s.location_id
+    WHERE l.path @> ARRAY[NEW.id]
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.reflect_reservations(ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    written integer;
+BEGIN
+    PERFORM FROM public.reservations WHERE id = ANY(ids) ORDER BY id FOR UPDATE NOWAIT;
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    INSERT INTO public.reservations AS l (
+        id, space_id, start_time, end_time, user_email, user_phone, status, metadata, created_at, updated_at
+    )
+    SELECT r.id, r.space_id, r.start_time, r.end_time, r.user_email, r.user_phone, r.status, r.metadata, r.created_at,
+           r.updated_at
+    FROM baylight_next.reservations AS r WHERE r.id = ANY(ids)
+    ON CONFLICT (id) DO UPDATE SET
+        space_id = excluded.space_id, start_time = excluded.start_time, end_time = excluded.end_time,
+        user_email = excluded.user_email, user_phone = excluded.user_phone, status = excluded.status,
+        metadata = excluded.metadata
+    WHERE (l.space_id, l.start_time, l.end_time, l.user_email, l.user_phone, l.status, l.metadata)
+        IS DISTINCT FROM (excluded.space_id, excluded.start_time, excluded.end_time, excluded.user_email,
+                          excluded.user_phone, excluded.status, excluded.metadata);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    PERFORM set_config('baylight.v2_sync', before, true);
+    RETURN written;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.reflect_reservation() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM v2_migration.reflect_reservations(ARRAY[NEW.id]);
+    RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.reflect_state_changes(first_id bigint, last_id bigint) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    written integer;
+BEGIN
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    INSERT INTO public.state_changes (
+        id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
+    )
+    SELECT c.id, c.space_id, c.previous_state, c.new_state, c.source, c.request_id, c.metadata, c."timestamp"
+    FROM baylight_next.state_changes AS c
+    WHERE c.id BETWEEN first_id AND last_id
+      AND NOT EXISTS (SELECT FROM public.state_changes AS l WHERE l.id = c.id);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    PERFORM set_config('baylight.v2_sync', before, true);
+    RETURN written;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.reflect_state_changes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on' THEN
+        PERFORM v2_migration.reflect_state_changes(min(a.id), max(a.id)) FROM added AS a HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- A revoked key is refused by both sides at once.
+CREATE OR REPLACE FUNCTION v2_migration.reflect_api_key() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE public.api_keys SET is_active = NEW.is_active
+    WHERE id = NEW.id AND is_active IS DISTINCT FROM NEW.is_active;
+    RETURN NULL;
+END
+$$;
+
+-- Until the switch V2 decides. What Baylight decides otherwise is kept aside, and no downlink of Baylight's leaves.
+CREATE OR REPLACE FUNCTION v2_migration.divert_decision() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT owner FROM v2_migration.control) = 'baylight' THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.current_state <> OLD.current_state THEN
+        INSERT INTO v2_migration.shadow_decisions AS d (space_id, state, reason)
+        VALUES (NEW.id, NEW.current_state, NEW.state_reason)
+        ON CONFLICT (space_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+            decided_at = CASE WHEN d.state = excluded.state THEN d.decided_at ELSE excluded.decided_at END;
+        NEW.current_state := OLD.current_state;
+        NEW.current_state_at := OLD.current_state_at;
+        NEW.state_reason := OLD.state_reason;
+    ELSE
+        DELETE FROM v2_migration.shadow_decisions WHERE space_id = NEW.id AND state <> NEW.current_state;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.divert_history() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT owner FROM v2_migration.control) = 'v2' THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION v2_migration.hold_downlink() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT owner FROM v2_migration.control) = 'v2' THEN
+        RAISE EXCEPTION 'V2 sends the downlinks until the switch' USING ERRCODE = 'lock_not_available';
+    END IF;
+    RETURN NEW;
+END
+$$;

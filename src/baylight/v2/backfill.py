@@ -1,0 +1,187 @@
+"""Brings V2's rows over, in batches that nobody notices. Each batch and its place are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from baylight.store.queries import queries
+from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
+from baylight.v2.tool import Bar, Tool, mark_done, mark_place, place_of
+
+_DATA = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.RaiseError,
+    asyncpg.exceptions.ProgramLimitExceededError,
+)
+_SWEEP = 500
+
+
+async def find_contested(tool: Tool) -> None:
+    """Who gets a device that several ask for, by the operator's choices."""
+    sql = queries("v2")
+    async with tool.connection.transaction():
+        await tool.connection.execute(f"DELETE FROM {OWN}.contested")  # noqa: S608
+        await tool.connection.execute(sql["contested_sensors"], tool.choices.of("contested_sensor"))
+        await tool.connection.execute(sql["contested_roles"], tool.choices.of("both_roles"))
+        await tool.connection.execute(sql["contested_displays"], tool.choices.of("shared_display"))
+        await mark_done(tool.connection, "contested")
+
+
+async def carry_spaces(tool: Tool) -> None:
+    """Page by page, then what was being written at that moment, until nothing is left."""
+    pages = await tool.connection.fetchval("SELECT pg_relation_size('public.spaces') / 8192")
+    page = int(await place_of(tool.connection, "spaces") or 0)
+    bar = Bar(tool, "spaces", await _estimate(tool, "spaces"))
+    done = await _rows_done(tool, "spaces")
+    bar.start(done)
+    per_page = max(bar.total / max(pages, 1), 1.0)
+    while page < pages:
+        until = min(page + max(int(tool.pace.size / per_page), 1), pages)
+        ids = await tool.connection.fetchval(queries("v2")["spaces_of_pages"], f"({page},0)", f"({until},0)")
+        if ids:
+            done += await _carry_spaces(tool, ids, str(until))
+            bar.move(done)
+        if page // 200 != until // 200:
+            await tool.check_quarantine()
+        page = until
+    await tool.check_quarantine()
+    await _sweep(tool)
+    await tool.connection.execute(f"ANALYZE {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices")
+    await mark_done(tool.connection, "spaces")
+    bar.move(bar.total)
+
+
+async def _carry_spaces(tool: Tool, ids: Sequence[UUID], place: str) -> int:
+    async def together() -> int:
+        count = await tool.connection.fetchval(f"SELECT {OWN}.carry_new_spaces($1)", ids)
+        await mark_place(tool.connection, "spaces", place, count)
+        return int(count)
+
+    async def one_by_one() -> int:
+        count = await tool.connection.fetchval(f"SELECT {OWN}.carry_one_by_one($1)", ids)
+        await mark_place(tool.connection, "spaces", place, count)
+        return int(count)
+
+    try:
+        return await tool.batch(together)
+    except _DATA:
+        return await tool.batch(one_by_one)
+
+
+async def _sweep(tool: Tool) -> None:
+    """What the walk has missed: rows that were locked or moved at that moment."""
+    while ids := [row["id"] for row in await tool.connection.fetch(queries("v2")["spaces_left"], _SWEEP)]:
+        for first in range(0, len(ids), tool.pace.size):
+            part = ids[first : first + tool.pace.size]
+            if await _carry_spaces(tool, part, await place_of(tool.connection, "spaces") or "0") < len(part):
+                tool.pace.failed()  # somebody holds some of them: less haste
+                await tool.pace.after(0.05)
+
+
+async def _call(tool: Tool, function: str, *arguments: object) -> int:
+    places = ", ".join(f"${n}" for n in range(1, len(arguments) + 1))
+    return int(await tool.connection.fetchval(f"SELECT {OWN}.{function}({places})", *arguments))
+
+
+async def carry_reservations(tool: Tool) -> None:
+    """Active ones first, the earliest made first: of two that overlap, that one stays."""
+    bar = Bar(tool, "reservations", await _estimate(tool, "reservations"))
+    bar.start()
+    for query in ("active_reservations_left", "reservations_left"):
+        while True:
+            found = await tool.connection.fetch(queries("v2")[query], tool.pace.size)
+            if not found:
+                break
+            ids = [row["id"] for row in found]
+
+            async def batch(ids: list[UUID] = ids) -> int:
+                count = await _call(tool, "carry_new_reservations", ids)
+                await mark_place(tool.connection, "reservations", "", count)
+                return count
+
+            count = await tool.batch(batch)
+            bar.move(bar.done + count)
+            if not count:
+                tool.pace.failed()
+                await tool.pace.after(0.05)
+    await tool.check_quarantine()
+    await tool.connection.execute(f"ANALYZE {NEXT}.reservations")
+    await mark_done(tool.connection, "reservations")
+
+
+async def carry_state_changes(tool: Tool) -> None:
+    """By id. What V2 adds meanwhile comes by the trigger."""
+    last = await tool.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.state_changes WHERE id < $1", 1 << 62)
+    at = int(await place_of(tool.connection, "state_changes") or 0)
+    bar = Bar(tool, "state_changes", last)
+    bar.start(at)
+    while at < last:
+        until = min(at + tool.pace.size, last)
+
+        async def batch(first: int = at + 1, until: int = until) -> int:
+            count = await _call(tool, "carry_state_changes", first, until)
+            await mark_place(tool.connection, "state_changes", str(until), count)
+            return until - first + 1
+
+        await tool.batch(batch)
+        at = until
+        bar.move(at)
+    # Ids are given before commit: a lower one may have come later, when its space was not there yet.
+    async with tool.connection.transaction():
+        await tool.connection.execute(
+            "SELECT set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true)"
+        )
+        await tool.connection.execute(queries("v2")["state_changes_left"])
+    await tool.connection.execute(f"ANALYZE {NEXT}.state_changes")
+    await mark_done(tool.connection, "state_changes")
+
+
+async def carry_api_keys(tool: Tool) -> None:
+    ids = [r["id"] for r in await tool.connection.fetch("SELECT id FROM public.api_keys")]
+
+    async def batch() -> int:
+        await tool.connection.execute("SELECT FROM public.api_keys WHERE id = ANY($1) FOR SHARE", ids)
+        count = await _call(tool, "carry_api_keys", ids)
+        await mark_done(tool.connection, "api_keys")
+        return count
+
+    await tool.batch(batch)
+
+
+async def last_readings(tool: Tool) -> None:
+    """What each sensor said last, so that a bay is not UNKNOWN after the switch until its sensor speaks again."""
+    place = await place_of(tool.connection, "readings")
+    bar = Bar(tool, "readings", await tool.connection.fetchval(f"SELECT count(*) FROM {NEXT}.sensor_devices"))  # noqa: S608
+    bar.start(await _rows_done(tool, "readings"))
+    if place is None:
+        await tool.connection.execute(queries("v2")["note_last_reading"])
+        place = "00000000-0000-0000-0000-000000000000"
+    while True:
+        ids = [r["id"] for r in await tool.connection.fetch(queries("v2")["next_sensors"], UUID(place), tool.pace.size)]
+        if not ids:
+            break
+        place = str(ids[-1])
+
+        async def batch(ids: list[UUID] = ids, place: str = place) -> int:
+            await tool.connection.execute(queries("v2")["take_last_readings"], ids)
+            await mark_place(tool.connection, "readings", place, len(ids))
+            return len(ids)
+
+        bar.move(bar.done + await tool.batch(batch))
+    await mark_done(tool.connection, "readings")
+
+
+async def _estimate(tool: Tool, table: str) -> int:
+    assert table in LEGACY_TABLES
+    rows = await tool.connection.fetchval("SELECT reltuples::bigint FROM pg_class WHERE oid = $1::text::regclass", f"public.{table}")
+    if rows <= 0:
+        rows = await tool.connection.fetchval(f"SELECT count(*) FROM public.{table}")  # noqa: S608
+    return int(rows)
+
+
+async def _rows_done(tool: Tool, step: str) -> int:
+    return int(await tool.connection.fetchval(f"SELECT rows FROM {OWN}.steps WHERE name = $1", step) or 0)  # noqa: S608

@@ -1,0 +1,164 @@
+"""What only the operator can decide, in one small TOML file. `inspect` proposes it, `plan` and `apply` check it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from baylight.codecs.catalogue import load_catalogue
+from baylight.errors import InputError
+from baylight.store.pool import Connection
+from baylight.v2.schema import OWN, UNKNOWN_TYPES
+
+RESOLUTIONS: dict[str, tuple[str, ...]] = {
+    "bad_eui": ("quarantine",),
+    "contested_sensor": ("oldest", "newest", "none"),
+    "both_roles": ("both", "sensor", "display"),
+    "shared_display": ("shared", "none"),
+    "deleted_space": ("release",),
+    "half_position": ("quarantine",),
+    "overlap": ("earliest",),
+    "empty_name": ("quarantine",),
+}
+"""What may be done about each finding; the first is what `inspect` proposes."""
+
+PROPOSED_CODES = {"MAINTENANCE": "ffa5006400"}
+"""The only code of V2's that differs from the catalogue's: a display keeps what it has until `baylight v2 colours`."""
+
+_TOP = {"resolve", "types", "display_codes", "contract", "limits"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """`types`: role -> EUI prefix -> device type; the prefix `""` fits every device."""
+
+    resolve: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, Mapping[str, str]] = field(
+        default_factory=lambda: {"sensor": {"": "unknown_sensor"}, "display": {"": "kuando_busylight"}}
+    )
+    display_codes: Mapping[str, str] = field(default_factory=lambda: dict(PROPOSED_CODES))
+    legacy_names: str = "views"
+    legacy_role: str | None = None
+    require: tuple[str, ...] = ()
+    quarantine_limit: int = 10_000
+    replication_lag_s: float = 10.0
+
+    def of(self, finding: str) -> str:
+        return self.resolve.get(finding, RESOLUTIONS[finding][0])
+
+
+def parse(text: str) -> Choices:
+    """Raises InputError `bad_choices` that names every mistake at once."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError("bad_choices", f"the choices are not TOML: {error}") from error
+    mistakes = list(_mistakes(given))
+    if mistakes:
+        raise InputError("bad_choices", "; ".join(mistakes), mistakes=mistakes)
+    contract, limits = given.get("contract", {}), given.get("limits", {})
+    default = Choices()
+    types = {role: {**default.types[role], **given.get("types", {}).get(role, {})} for role in ("sensor", "display")}
+    return Choices(
+        resolve=given.get("resolve", {}),
+        types=types,
+        display_codes={k: v.lower() for k, v in given.get("display_codes", {}).items()},
+        legacy_names=contract.get("legacy_names", default.legacy_names),
+        legacy_role=contract.get("legacy_role"),
+        require=tuple(contract.get("require", ())),
+        quarantine_limit=limits.get("quarantine", default.quarantine_limit),
+        replication_lag_s=limits.get("replication_lag_s", default.replication_lag_s),
+    )
+
+
+def _mistakes(given: dict[str, Any]) -> Iterable[str]:
+    for key in given.keys() - _TOP:
+        yield f"unknown section [{key}]"
+    for key, value in given.get("resolve", {}).items():
+        if key not in RESOLUTIONS:
+            yield f"[resolve] {key}: no such finding"
+        elif value not in RESOLUTIONS[key]:
+            yield f"[resolve] {key} = {value!r}: one of {', '.join(RESOLUTIONS[key])}"
+    categories = {kind.code: kind.category for kind in load_catalogue()} | dict(UNKNOWN_TYPES)
+    for role, rules in given.get("types", {}).items():
+        if role not in ("sensor", "display"):
+            yield f"[types.{role}]: sensor or display"
+            continue
+        for prefix, code in rules.items():
+            if not re.fullmatch("[0-9a-f]{0,16}", prefix):
+                yield f"[types.{role}] {prefix!r}: a prefix is up to 16 lower-case hex digits"
+            if categories.get(code) != role:
+                yield f"[types.{role}] {prefix!r} = {code!r}: no {role} type of the catalogue"
+    for state, code in given.get("display_codes", {}).items():
+        if state not in ("FREE", "OCCUPIED", "RESERVED", "MAINTENANCE") or not re.fullmatch("([0-9a-fA-F]{2})+", code):
+            yield f"[display_codes] {state} = {code!r}: one of V2's states, and hex"
+    contract = given.get("contract", {})
+    if contract.get("legacy_names", "views") not in ("views", "gone"):
+        yield "[contract] legacy_names: views or gone"
+    if set(contract.get("require", ())) - {"sensor", "display"}:
+        yield "[contract] require: sensor, display or both"
+    for key in given.get("limits", {}).keys() - {"quarantine", "replication_lag_s"}:
+        yield f"[limits] {key}: unknown"
+
+
+def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mapping[str, str]]) -> str:
+    """The file that `inspect` proposes: every finding that is there, with the first of its resolutions."""
+    lines = ["# Proposed by `baylight v2 inspect`. Read it, change it, hand it to plan and apply.", "[resolve]"]
+    lines += [
+        f'{name} = "{RESOLUTIONS[name][0]}"  # {" | ".join(RESOLUTIONS[name])}'
+        for name in RESOLUTIONS
+        if name in set(findings)
+    ]
+    for role in ("sensor", "display"):
+        lines += ["", f"# The longest prefix that fits; \"\" fits every {role}.", f"[types.{role}]"]
+        lines += [f'"{prefix}" = "{code}"' for prefix, code in sorted(types[role].items())]
+    lines += ["", "# What V2's displays show, where that is not the catalogue's code.", "[display_codes]"]
+    lines += [f'{state} = "{code}"' for state, code in PROPOSED_CODES.items()]
+    lines += [
+        "",
+        "[contract]",
+        'legacy_names = "views"  # views | gone',
+        f'legacy_role = "{legacy_role}"  # the role that the V2 application logs in as',
+        "require = []  # sensor, display: refuse live spaces without",
+        "",
+        "[limits]",
+        "quarantine = 10000  # stop when more than this cannot be carried",
+        "replication_lag_s = 10",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def proposed_types() -> dict[str, dict[str, str]]:
+    """The defaults, and the catalogue's own prefixes."""
+    found = {role: dict(rules) for role, rules in Choices().types.items()}
+    for kind in load_catalogue():
+        for prefix in kind.dev_eui_prefixes:
+            found[kind.category].setdefault(prefix.lower(), kind.code)
+    return found
+
+
+async def store(connection: Connection, choices: Choices) -> None:
+    """For the triggers, and for a later `apply` without the file. Idempotent."""
+    kept = {
+        "resolve": dict(choices.resolve), "display_codes": dict(choices.display_codes),
+        "legacy_names": choices.legacy_names, "legacy_role": choices.legacy_role, "require": list(choices.require),
+        "quarantine_limit": choices.quarantine_limit, "replication_lag_s": choices.replication_lag_s,
+        "types": {role: dict(rules) for role, rules in choices.types.items()},
+    }  # fmt: skip
+    rules = [(role, prefix, code) for role, by in choices.types.items() for prefix, code in by.items()]
+    async with connection.transaction():
+        await connection.execute(f"UPDATE {OWN}.control SET choices = $1", kept)  # noqa: S608
+        await connection.execute(f"DELETE FROM {OWN}.type_rules")  # noqa: S608
+        await connection.executemany(f"INSERT INTO {OWN}.type_rules VALUES ($1, $2, $3)", rules)  # noqa: S608
+
+
+async def stored(connection: Connection) -> Choices | None:
+    if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.control") is None:
+        return None
+    kept = await connection.fetchval(f"SELECT choices FROM {OWN}.control")  # noqa: S608
+    if not kept:
+        return None
+    return Choices(**(kept | {"require": tuple(kept["require"])}))

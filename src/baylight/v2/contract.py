@@ -1,0 +1,261 @@
+"""The end: Baylight's tables take their own names, V2's go to an archive; and the way back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from baylight.errors import InputError
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, NEXT, OWN, loud_again, placed, quiet_again, script
+from baylight.v2.tool import Bar, Tool, mark_done
+
+_REFLECT = ("spaces", "locations", "reservations", "state_changes", "api_keys")
+_ALL = tuple(f"public.{table}" for table in LEGACY_TABLES)
+
+
+async def contract(tool: Tool) -> None:
+    """One short transaction. Raises InputError `spaces_without` if a demanded device is missing somewhere."""
+    for role in tool.choices.require:
+        await _refuse_without(tool.connection, role)
+    role = tool.choices.legacy_role or await owner_of_v2(tool.connection)
+    statements = await _forward(tool.connection, role if tool.choices.legacy_names == "views" else None)
+    ours = await _tables(tool.connection, NEXT)
+
+    async def swap(connection: Connection) -> None:
+        await connection.execute(";\n".join(statements))
+
+    await tool.connection.execute(queries("v2_back")["remember_own"])
+    if tool.choices.legacy_names == "views":
+        await tool.connection.execute(
+            f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",  # noqa: S608
+            role,
+        )
+    await tool.locked("contract", [*_ALL, *ours], "ACCESS EXCLUSIVE", swap)
+
+
+async def require_devices(tool: Tool) -> None:
+    """Deleted spaces have no devices, so this is a rule for live ones, not NOT NULL. Checked without blocking."""
+    for role in tool.choices.require:
+        name = f"spaces_{role}_required"
+
+        async def add(connection: Connection, name: str = name, role: str = role) -> None:
+            await connection.execute(f"ALTER TABLE public.spaces DROP CONSTRAINT IF EXISTS {name}")
+            await connection.execute(
+                f"ALTER TABLE public.spaces ADD CONSTRAINT {name}"
+                f" CHECK (deleted_at IS NOT NULL OR {role}_device_id IS NOT NULL) NOT VALID"
+            )
+
+        await tool.locked("require", ["public.spaces"], "ACCESS EXCLUSIVE", add, done=False)
+        await tool.connection.execute(f"ALTER TABLE public.spaces VALIDATE CONSTRAINT {name}")
+    await mark_done(tool.connection, "require")
+
+
+async def _refuse_without(connection: Connection, role: str) -> None:
+    rows = await connection.fetch(queries("v2")["spaces_without"], role, 1000)
+    if rows:
+        raise InputError(
+            "spaces_without",
+            f"{len(rows)} spaces have no {role}, so none can be required: {', '.join(r['code'] for r in rows[:20])}",
+            ids=[str(r["id"]) for r in rows],
+        )
+
+
+async def owner_of_v2(connection: Connection) -> str:
+    name: str = await connection.fetchval(
+        "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'spaces' AND relkind = 'r'"
+        " AND relnamespace IN ('public'::regnamespace, to_regnamespace('v2_archive')) ORDER BY relnamespace LIMIT 1"
+    )
+    return name.strip('"')
+
+
+async def _tables(connection: Connection, schema: str) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT oid::regclass::text AS name FROM pg_class"
+        " WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') ORDER BY relname",
+        schema,
+    )
+    return [row["name"] if "." in row["name"] else f"{schema}.{row['name']}" for row in rows]
+
+
+async def _forward(connection: Connection, view_role: str | None) -> list[str]:
+    statements = [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
+    statements += await loud_again(connection)
+    statements.append(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVE}")
+    statements += [f"ALTER FUNCTION {name} SET SCHEMA {ARCHIVE}" for name in await _legacy_functions(connection, "public")]
+    statements += [f"ALTER TABLE public.{table} SET SCHEMA {ARCHIVE}" for table in LEGACY_TABLES]
+    statements += await _move(connection, NEXT, "public")
+    statements.append(f"DROP SCHEMA {NEXT}")
+    if view_role:
+        statements += await _views(connection, view_role)
+    return statements
+
+
+async def _triggers(connection: Connection) -> list[tuple[str, str]]:
+    """Those of the migration on V2's and on Baylight's tables. Partitions have theirs from their parent."""
+    rows = await connection.fetch(
+        "SELECT n.nspname || '.' || c.relname AS name, t.tgname FROM pg_trigger AS t"
+        " INNER JOIN pg_class AS c ON c.oid = t.tgrelid INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " INNER JOIN pg_proc AS p ON p.oid = t.tgfoid"
+        " WHERE p.pronamespace = $1::text::regnamespace AND t.tgparentid = 0",
+        OWN,
+    )
+    return [(row["name"], row["tgname"]) for row in rows]
+
+
+async def _legacy_functions(connection: Connection, schema: str) -> list[str]:
+    """V2's own trigger functions, such as update_updated_at()."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT p.oid::regprocedure::text AS name, n.nspname FROM pg_trigger AS t"
+        " INNER JOIN pg_proc AS p ON p.oid = t.tgfoid INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace"
+        " WHERE t.tgrelid = ANY($1::regclass[]) AND NOT t.tgisinternal AND n.nspname = $2",
+        [f"{schema}.{table}" for table in LEGACY_TABLES],
+        schema,
+    )
+    return [f"{schema}.{row['name'].split('.')[-1]}" for row in rows]
+
+
+async def _move(connection: Connection, before: str, after: str, names: list[str] | None = None) -> list[str]:
+    """Tables, what hangs on them, and functions: of a schema, or those of these names."""
+    tables = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p', 'v')"
+        " AND ($2::text[] IS NULL OR relname = ANY($2)) ORDER BY relname",
+        before,
+        names,
+    )
+    functions = await connection.fetch(
+        "SELECT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_functiondef(p.oid) AS definition"
+        " FROM pg_proc AS p WHERE p.pronamespace = $1::text::regnamespace AND p.prokind = 'f'"
+        " AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')"
+        " AND ($2::text[] IS NULL OR p.proname = ANY($2)) ORDER BY p.proname",
+        before,
+        names,
+    )
+    statements = [f"ALTER TABLE {before}.{row['relname']} SET SCHEMA {after}" for row in tables]
+    for row in functions:
+        statements.append(f"ALTER FUNCTION {before}.{row['proname']}({row['arguments']}) SET SCHEMA {after}")
+        definition = placed(row["definition"], before=before, after=after)
+        if definition != row["definition"]:
+            statements.append(
+                definition.replace(f"FUNCTION {before}.{row['proname']}(", f"FUNCTION {after}.{row['proname']}(", 1)
+            )
+    return statements
+
+
+async def _views(connection: Connection, role: str) -> list[str]:
+    """V2's names in the schema of V2's role, which PostgreSQL looks at first: column for column of the same type."""
+    schema = _quoted(role)
+    sources = {
+        "spaces": f"{OWN}.old_spaces",
+        "reservations": "public.reservations",
+        "state_changes": "public.state_changes",
+        "sensor_readings": f"{ARCHIVE}.sensor_readings",
+        "api_keys": f"{ARCHIVE}.api_keys",
+    }
+    statements = [f"CREATE SCHEMA IF NOT EXISTS {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {schema}"]
+    for table, source in sources.items():
+        columns = await connection.fetchval(
+            "SELECT string_agg(format('%I::%s', attname, format_type(atttypid, atttypmod)) || ' AS ' || quote_ident(attname),"
+            " ', ' ORDER BY attnum) FROM pg_attribute"
+            " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped",
+            f"public.{table}",
+        )
+        view = f"CREATE VIEW {schema}.{table} AS SELECT {columns} FROM {source}"  # noqa: S608
+        if table == "reservations":
+            view += (
+                f" UNION ALL SELECT {columns} FROM {ARCHIVE}.reservations AS a WHERE EXISTS ("  # noqa: S608
+                f"SELECT FROM {OWN}.quarantine AS q WHERE q.source_table = 'reservations' AND q.source_id = a.id::text)"
+            )
+        statements += [view, f"GRANT SELECT ON {schema}.{table} TO {schema}"]
+    return statements
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def undo_contract(tool: Tool) -> None:
+    """First V2's tables follow again, then they catch up in batches, then the names are swapped back."""
+    connection = tool.connection
+    if await connection.fetchval("SELECT to_regnamespace($1)", ARCHIVE) is None:
+        return
+
+    async def follow_again(connection: Connection) -> None:
+        await connection.execute(_archived(script("reflect")))
+        await connection.execute(_archived(script("reflect_triggers")))
+
+    ours = [f"public.{table}" for table in (*_REFLECT, "actuations")]
+    await tool.locked("contract", ours, "SHARE ROW EXCLUSIVE", follow_again, done=False)
+    await _catch_up(tool)
+    statements = await _backward(connection)
+
+    async def swap(connection: Connection) -> None:
+        await connection.execute(";\n".join(statements))
+        await connection.execute(script("carry"))
+        await connection.execute(script("capture"))
+        await connection.execute(script("reflect"))
+        await connection.execute(script("capture_triggers"))
+        await connection.execute(script("reflect_triggers"))
+        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'contract'")  # noqa: S608
+
+    archived = [f"{ARCHIVE}.{table}" for table in LEGACY_TABLES]
+    await tool.locked("contract", [*archived, *await _ours_in_public(connection)], "ACCESS EXCLUSIVE", swap, done=False)
+
+
+def _archived(sql: str) -> str:
+    return sql.replace("public.", f"{ARCHIVE}.").replace(f"{NEXT}.", "public.")
+
+
+async def _catch_up(tool: Tool) -> None:
+    """V2's rows that differ from Baylight's are brought up to date; those that V2 never had are made."""
+    sql = queries("v2_back")
+    connection = tool.connection
+    total = await connection.fetchval("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'public.spaces'::regclass")
+    bar = Bar(tool, "V2 catches up", total)
+    bar.start()
+    for query, function in (("next_spaces", "reflect_spaces"), ("next_reservations", "reflect_reservations")):
+        place = UUID(int=0)
+        while ids := [row["id"] for row in await connection.fetch(sql[query], place, tool.pace.size)]:
+            place = ids[-1]
+
+            async def batch(ids: list[UUID] = ids, function: str = function) -> int:
+                return int(await connection.fetchval(f"SELECT {OWN}.{function}($1)", ids))
+
+            await tool.batch(batch)
+            bar.move(bar.done + len(ids))
+    low, high = await connection.fetchrow(sql["state_changes_to_reflect"])
+    while low is not None and low <= high:
+        until = min(low + tool.pace.size, high)
+
+        async def changes(low: int = low, until: int = until) -> int:
+            return int(await connection.fetchval(f"SELECT {OWN}.reflect_state_changes($1, $2)", low, until))
+
+        await tool.batch(changes)
+        low = until + 1
+    await connection.execute(sql["revoked_keys"])
+
+
+async def _ours_in_public(connection: Connection) -> list[str]:
+    """Baylight's own tables of the public schema, by the names that its migrations make."""
+    rows = await connection.fetch(queries("v2_back")["own_tables"])
+    return [f"public.{row['relname']}" for row in rows]
+
+
+async def _backward(connection: Connection) -> list[str]:
+    rows = await connection.fetch(queries("v2_back")["legacy_views"])
+    statements = [f"DROP VIEW {row['name']}" for row in rows]
+    statements += [f"DROP SCHEMA {row['schema']}" for row in await connection.fetch(queries("v2_back")["view_schemas"])]
+    statements += [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
+    rules = await connection.fetch(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'public.spaces'::regclass AND conname ~ '^spaces_(sensor|display)_required$'"
+    )
+    statements += [f"ALTER TABLE public.spaces DROP CONSTRAINT {row['conname']}" for row in rules]
+    statements.append(f"CREATE SCHEMA {NEXT}")
+    names = [row["relname"] for row in await connection.fetch(queries("v2_back")["own_tables"])]
+    names += [row["proname"] for row in await connection.fetch(queries("v2_back")["own_functions"])]
+    statements += await _move(connection, "public", NEXT, names)
+    statements += await quiet_again(connection)
+    statements += [f"ALTER TABLE {ARCHIVE}.{table} SET SCHEMA public" for table in LEGACY_TABLES]
+    statements += [f"ALTER FUNCTION {name} SET SCHEMA public" for name in await _legacy_functions(connection, ARCHIVE)]
+    statements.append(f"DROP SCHEMA {ARCHIVE}")
+    return statements

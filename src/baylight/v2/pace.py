@@ -1,0 +1,91 @@
+"""How fast a backfill may go: batches of a fixed time, pauses by what it does to others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from baylight.errors import TransientError
+from baylight.store.pool import Connection
+
+BATCH_S = 0.025
+_SMALLEST, _LARGEST = 5, 5000
+_LOOK_EVERY_S = 0.25
+_LOOK = """
+SELECT (SELECT count(*) FROM pg_stat_activity AS a
+        WHERE a.wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(a.pid))) AS blocked,
+       (SELECT max(extract(epoch FROM replay_lag))::float8 FROM pg_stat_replication) AS lag_s
+"""
+_PROBE = "SELECT FROM public.spaces LIMIT 1"
+
+
+@dataclass(slots=True)
+class Progress:
+    """`left_s` is None while nothing is known yet."""
+
+    step: str
+    done: int
+    total: int
+    rate: float
+    left_s: float | None
+
+
+@dataclass(slots=True)
+class Pace:
+    """`size`: rows of the next batch, steered to BATCH_S. `ease`: pause after a batch, as a multiple of its time.
+
+    `watch` is a connection of its own, which looks on while the other (`pid`) works: who waits for it, how long a
+    trivial read takes, how far replicas are behind.
+    """
+
+    watch: Connection
+    pid: int
+    report: Callable[[Progress], None]
+    lag_limit_s: float
+    size: int = 50
+    ease: float = 0.1
+    _lag_s: float = 0.0
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        times = sorted([await self._probe() for _ in range(20)])
+        task = asyncio.create_task(self._look(quiet_s=max(times[len(times) // 2], 0.0003)))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def after(self, took_s: float) -> None:
+        """After each batch: adjusts the size, and pauses. Raises TransientError `replica_behind` after an hour."""
+        wanted = self.size * min(max(BATCH_S / max(took_s, 0.0005), 0.3), 1.5)
+        self.size = int(min(max(wanted, _SMALLEST), _LARGEST))
+        await asyncio.sleep(min(took_s * self.ease, 2.0))
+        give_up = time.monotonic() + 3600
+        while self._lag_s > self.lag_limit_s:
+            if time.monotonic() > give_up:
+                raise TransientError("replica_behind", f"a replica is more than {self.lag_limit_s} s behind")
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def failed(self) -> None:
+        """A batch could not get a lock, or was cancelled."""
+        self.size = max(self.size // 2, _SMALLEST)
+        self.ease = min(self.ease * 2, 8.0)
+
+    async def _look(self, quiet_s: float) -> None:
+        while True:
+            row = await self.watch.fetchrow(_LOOK, self.pid)
+            self._lag_s = row["lag_s"] or 0.0
+            if row["blocked"] or await self._probe() > 10 * quiet_s:
+                self.ease = min(self.ease * 1.5, 8.0)
+            else:
+                self.ease = max(self.ease * 0.8, 0.1)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _probe(self) -> float:
+        began = time.perf_counter()
+        await self.watch.execute(_PROBE)
+        return time.perf_counter() - began

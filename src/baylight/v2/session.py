@@ -1,0 +1,121 @@
+"""The tool's connections, and locks that nobody has to wait long for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from baylight.errors import TransientError
+from baylight.store.pool import AWAY, Connection, prepare
+
+_LOCK = 0x6261796C7632  # "baylv2"
+_SETTINGS = {
+    "application_name": "baylight v2",
+    "timezone": "UTC",
+    "search_path": "baylight_next, public",
+    "jit": "off",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "60s",
+    "client_connection_check_interval": "1s",  # the server's side of a killed tool ends, and lets go of its locks
+}
+NOWAIT_TRIES = 30
+LONGEST_WAIT_MS = 20
+"""How long a lock on a table of V2 is waited for, and so how long others may queue behind that, once NOWAIT failed."""
+
+BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError)
+"""Somebody else was first: the same work succeeds later."""
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[Connection]:
+    """Raises TransientError `database_away`."""
+    try:
+        connection = await asyncpg.connect(dsn, server_settings=_SETTINGS)
+    except AWAY as error:
+        raise TransientError("database_away", f"the database cannot be reached: {error}") from error
+    try:
+        await prepare(connection)
+        yield connection
+    except AWAY as error:
+        raise TransientError(
+            "database_away", f"the connection was lost ({error}). What is done is recorded: run the same command again"
+        ) from error
+    finally:
+        await connection.close(timeout=5) if not connection.is_closed() else None
+
+
+@asynccontextmanager
+async def alone(connection: Connection, on_wait: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    """One tool at a time; a second one waits for the first. It asks again and again, so that it holds no snapshot."""
+    told = False
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        if not told and on_wait:
+            on_wait()
+        told = True
+        await asyncio.sleep(random.uniform(0.1, 0.3))
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+async def briefly(
+    connection: Connection,
+    tables: Sequence[str],
+    mode: str,
+    work: Callable[[], Awaitable[None]],
+    *,
+    patience_s: float,
+) -> int:
+    """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
+
+    The lock is taken only when it is free at once; after 30 tries it is waited for, 20 ms at most. SHARE UPDATE EXCLUSIVE
+    comes first: V2 does not notice it, and it makes an autovacuum of the table step aside.
+    Raises TransientError `locked` with who stands in the way if `patience_s` is over.
+    """
+    give_up = time.monotonic() + patience_s
+    names = ", ".join(tables)
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            async with connection.transaction():
+                if tables:
+                    await _lock(connection, names, mode, wait=tries > NOWAIT_TRIES)
+                await work()
+            return tries
+        except BUSY:
+            if time.monotonic() > give_up:
+                raise TransientError(
+                    "locked",
+                    f"no lock on {names} in {patience_s:g} s; in the way: {await _holders(connection, tables)}",
+                    tables=list(tables),
+                ) from None
+            await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.3 ** min(tries, 30), 1.0))
+
+
+async def _lock(connection: Connection, names: str, mode: str, *, wait: bool) -> None:
+    await connection.execute("SET LOCAL lock_timeout = '1500ms'")  # autovacuum gives way after deadlock_timeout, 1 s
+    await connection.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
+    if wait:
+        await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
+        await connection.execute(f"LOCK TABLE {names} IN {mode} MODE")
+    else:
+        await connection.execute(f"LOCK TABLE {names} IN {mode} MODE NOWAIT")
+    await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
+
+
+async def _holders(connection: Connection, tables: Sequence[str]) -> str:
+    rows = await connection.fetch(
+        "SELECT DISTINCT a.pid, a.usename, a.state, left(a.query, 80) AS query, now() - a.xact_start AS age"
+        " FROM pg_locks AS l INNER JOIN pg_stat_activity AS a ON a.pid = l.pid"
+        " WHERE l.relation = ANY($1::regclass[]) AND l.pid <> pg_backend_pid() ORDER BY age DESC NULLS LAST LIMIT 5",
+        list(tables),
+    )
+    return "; ".join(f"pid {r['pid']} ({r['usename']}, {r['state']}, {r['age']}): {r['query']}" for r in rows) or "nobody"

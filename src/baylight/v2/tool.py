@@ -1,0 +1,134 @@
+"""What every step works with, and how a step is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from baylight.errors import InputError, TransientError
+from baylight.store.pool import Connection
+from baylight.v2.choices import Choices
+from baylight.v2.pace import Pace, Progress
+from baylight.v2.schema import OWN
+from baylight.v2.session import BUSY, briefly
+
+STAGES = ("expand", "backfill", "verify", "switch", "contract")
+BATCH_TRIES = 200
+
+Work = Callable[[Connection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Tool:
+    """One run of the tool. `patience_s`: how long a lock is asked for before it gives up. `verified`: by this run."""
+
+    connection: Connection
+    pace: Pace
+    choices: Choices
+    patience_s: float
+    say: Callable[[str], None]
+    verified: bool = False
+
+    async def locked(self, step: str, tables: Sequence[str], mode: str, work: Work, *, done: bool = True) -> None:
+        """Work and its mark in one transaction that holds these tables, briefly."""
+
+        async def both() -> None:
+            await work(self.connection)
+            if done:
+                await mark_done(self.connection, step)
+
+        tries = await briefly(self.connection, tables, mode, both, patience_s=self.patience_s)
+        if tries > 1 and done:
+            await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)  # noqa: S608
+
+    async def batch(self, work: Callable[[], Awaitable[int]]) -> int:
+        """One batch in a transaction of its own, tried again while others hold what it needs."""
+        for attempt in range(BATCH_TRIES):
+            began = time.perf_counter()
+            try:
+                async with self.connection.transaction():
+                    await self.connection.execute("SET LOCAL lock_timeout = '50ms'")
+                    count = await work()
+            except BUSY:
+                self.pace.failed()
+                await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.05 * 1.2**attempt, 2.0))
+                continue
+            await self.pace.after(time.perf_counter() - began)
+            return count
+        raise TransientError("batch_locked", f"a batch got no lock in {BATCH_TRIES} tries; run the same command again")
+
+    async def check_quarantine(self) -> None:
+        """Raises InputError `quarantine_full`."""
+        count = await self.connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")  # noqa: S608
+        if count > self.choices.quarantine_limit:
+            raise InputError(
+                "quarantine_full",
+                f"{count} values could not be carried over, more than the limit of {self.choices.quarantine_limit}. "
+                "Look at them with `baylight v2 status --quarantine`, then correct them in V2 or raise "
+                "[limits] quarantine, and run the same command again",
+                count=count,
+            )
+
+
+@dataclass(slots=True)
+class Bar:
+    """Progress of one step in batches."""
+
+    tool: Tool
+    step: str
+    total: int
+    done: int = 0
+    _began: float = 0.0
+    _told: float = 0.0
+    _first: int = 0
+
+    def start(self, done: int = 0) -> None:
+        self._began, self.done, self._first = time.monotonic(), done, done
+
+    def move(self, to: int) -> None:
+        self.done = to
+        now = time.monotonic()
+        if now - self._told > 0.2 or to >= self.total:
+            self._told = now
+            rate = (to - self._first) / max(now - self._began, 0.001)
+            left = (self.total - to) / rate if rate else None
+            self.tool.pace.report(Progress(self.step, min(to, self.total), self.total, rate, left))
+
+
+async def mark_started(connection: Connection, step: str, stage: str) -> None:
+    await connection.execute(
+        f"INSERT INTO {OWN}.steps (name, stage) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",  # noqa: S608
+        step,
+        stage,
+    )
+
+
+async def mark_done(connection: Connection, step: str) -> None:
+    await connection.execute(f"UPDATE {OWN}.steps SET done_at = clock_timestamp() WHERE name = $1", step)  # noqa: S608
+
+
+async def mark_place(connection: Connection, step: str, place: str, rows: int) -> None:
+    await connection.execute(
+        f"UPDATE {OWN}.steps SET place = $2, rows = rows + $3 WHERE name = $1",  # noqa: S608
+        step,
+        place,
+        rows,
+    )
+
+
+async def place_of(connection: Connection, step: str) -> str | None:
+    place: str | None = await connection.fetchval(f"SELECT place FROM {OWN}.steps WHERE name = $1", step)  # noqa: S608
+    return place
+
+
+async def done_steps(connection: Connection) -> dict[str, asyncpg.Record]:
+    """By name; empty before the first step."""
+    if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.steps") is None:
+        return {}
+    rows = await connection.fetch(f"SELECT * FROM {OWN}.steps ORDER BY started_at")  # noqa: S608
+    return {row["name"]: row for row in rows}
