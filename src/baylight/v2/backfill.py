@@ -18,6 +18,7 @@ _DATA = (
     asyncpg.exceptions.ProgramLimitExceededError,
 )
 _SWEEP = 500
+_STATISTICS = f"ANALYZE {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
 
 
 async def find_contested(tool: Tool) -> None:
@@ -38,6 +39,7 @@ async def carry_spaces(tool: Tool) -> None:
     bar = Bar(tool, "spaces", await _estimate(tool, "spaces"))
     done = await _rows_done(tool, "spaces")
     bar.start(done)
+    analyzed = max(done, 100)
     per_page = max(bar.total / max(pages, 1), 1.0)
     while page < pages:
         until = min(page + max(int(tool.pace.size / per_page), 1), pages)
@@ -45,12 +47,15 @@ async def carry_spaces(tool: Tool) -> None:
         if ids:
             done += await _carry_spaces(tool, ids, str(until))
             bar.move(done)
+        if done >= analyzed * 3:
+            analyzed = done
+            await tool.connection.execute(_STATISTICS)  # plans made for small tables are made anew
         if page // 200 != until // 200:
             await tool.check_quarantine()
         page = until
     await tool.check_quarantine()
     await _sweep(tool)
-    await tool.connection.execute(f"ANALYZE {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices")
+    await tool.connection.execute(_STATISTICS)
     await mark_done(tool.connection, "spaces")
     bar.move(bar.total)
 
@@ -115,7 +120,9 @@ async def carry_reservations(tool: Tool) -> None:
 
 async def carry_state_changes(tool: Tool) -> None:
     """By id. What V2 adds meanwhile comes by the trigger."""
-    last = await tool.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.state_changes WHERE id < $1", 1 << 62)
+    last = await tool.connection.fetchval(
+        "SELECT coalesce(max(id), 0) FROM public.state_changes WHERE id < $1", 1 << 62
+    )
     at = int(await place_of(tool.connection, "state_changes") or 0)
     bar = Bar(tool, "state_changes", last)
     bar.start(at)
@@ -177,7 +184,9 @@ async def last_readings(tool: Tool) -> None:
 
 async def _estimate(tool: Tool, table: str) -> int:
     assert table in LEGACY_TABLES
-    rows = await tool.connection.fetchval("SELECT reltuples::bigint FROM pg_class WHERE oid = $1::text::regclass", f"public.{table}")
+    rows = await tool.connection.fetchval(
+        "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::text::regclass", f"public.{table}"
+    )
     if rows <= 0:
         rows = await tool.connection.fetchval(f"SELECT count(*) FROM public.{table}")  # noqa: S608
     return int(rows)

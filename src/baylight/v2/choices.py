@@ -113,7 +113,7 @@ def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mappin
         if name in set(findings)
     ]
     for role in ("sensor", "display"):
-        lines += ["", f"# The longest prefix that fits; \"\" fits every {role}.", f"[types.{role}]"]
+        lines += ["", f'# The longest prefix that fits; "" fits every {role}.', f"[types.{role}]"]
         lines += [f'"{prefix}" = "{code}"' for prefix, code in sorted(types[role].items())]
     lines += ["", "# What V2's displays show, where that is not the catalogue's code.", "[display_codes]"]
     lines += [f'{state} = "{code}"' for state, code in PROPOSED_CODES.items()]

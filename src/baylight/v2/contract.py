@@ -82,7 +82,9 @@ async def _forward(connection: Connection, view_role: str | None) -> list[str]:
     statements = [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
     statements += await loud_again(connection)
     statements.append(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVE}")
-    statements += [f"ALTER FUNCTION {name} SET SCHEMA {ARCHIVE}" for name in await _legacy_functions(connection, "public")]
+    statements += [
+        f"ALTER FUNCTION {name} SET SCHEMA {ARCHIVE}" for name in await _legacy_functions(connection, "public")
+    ]
     statements += [f"ALTER TABLE public.{table} SET SCHEMA {ARCHIVE}" for table in LEGACY_TABLES]
     statements += await _move(connection, NEXT, "public")
     statements.append(f"DROP SCHEMA {NEXT}")
@@ -210,7 +212,9 @@ async def _catch_up(tool: Tool) -> None:
     """V2's rows that differ from Baylight's are brought up to date; those that V2 never had are made."""
     sql = queries("v2_back")
     connection = tool.connection
-    total = await connection.fetchval("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'public.spaces'::regclass")
+    total = await connection.fetchval(
+        "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'public.spaces'::regclass"
+    )
     bar = Bar(tool, "V2 catches up", total)
     bar.start()
     for query, function in (("next_spaces", "reflect_spaces"), ("next_reservations", "reflect_reservations")):

@@ -123,7 +123,9 @@ def wrong_colours(codes: dict[str, str], displays: int) -> list[Finding]:
     ]
     if not examples:
         return []
-    says = "codes that do not show what their name says (the device reads red, BLUE, green): `baylight v2 colours --fix`"
+    says = (
+        "codes that do not show what their name says (the device reads red, BLUE, green): `baylight v2 colours --fix`"
+    )
     return [Finding("wrong_colour", says, displays, examples, None, None)]
 
 

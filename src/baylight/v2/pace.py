@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
 
-BATCH_S = 0.025
+BATCH_S = 0.03
 _SMALLEST, _LARGEST = 5, 5000
 _LOOK_EVERY_S = 0.25
 _LOOK = """
@@ -79,8 +79,10 @@ class Pace:
         while True:
             row = await self.watch.fetchrow(_LOOK, self.pid)
             self._lag_s = row["lag_s"] or 0.0
-            if row["blocked"] or await self._probe() > 10 * quiet_s:
-                self.ease = min(self.ease * 1.5, 8.0)
+            if row["blocked"]:
+                self.ease = min(self.ease * 2, 8.0)
+            elif await self._probe() > max(10 * quiet_s, 0.02):
+                self.ease = min(self.ease * 1.3, 2.0)
             else:
                 self.ease = max(self.ease * 0.8, 0.1)
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -103,9 +103,7 @@ def _stages_to(stage: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _tool(
-    dsn: str, choices: Choices | None, say: Say, report: Report, patience_s: float
-) -> AsyncIterator[Tool]:
+async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, patience_s: float) -> AsyncIterator[Tool]:
     async with connected(dsn) as connection, connected(dsn) as watch:
         async with alone(connection, lambda: say("another run is at work: waiting for its end")):
             known = choices or await choices_of.stored(connection) or Choices()
@@ -139,7 +137,9 @@ async def status(connection: Connection) -> Status:
     """Where the migration stands. Reads only."""
     rows = await done_steps(connection)
     steps = [StepStatus(r["name"], r["stage"], r["done_at"], r["rows"], r["tries"]) for r in rows.values()]
-    finished = [s for s in STAGES if all(step.name in rows and rows[step.name]["done_at"] for step in STEPS if step.stage == s)]
+    finished = [
+        s for s in STAGES if all(step.name in rows and rows[step.name]["done_at"] for step in STEPS if step.stage == s)
+    ]
     if not rows:
         return Status(None, "v2", [], {}, 0)
     quarantined = await connection.fetch(f"SELECT reason, count(*) FROM {OWN}.quarantine GROUP BY 1 ORDER BY 2 DESC")  # noqa: S608

@@ -118,4 +118,6 @@ async def _holders(connection: Connection, tables: Sequence[str]) -> str:
         " WHERE l.relation = ANY($1::regclass[]) AND l.pid <> pg_backend_pid() ORDER BY age DESC NULLS LAST LIMIT 5",
         list(tables),
     )
-    return "; ".join(f"pid {r['pid']} ({r['usename']}, {r['state']}, {r['age']}): {r['query']}" for r in rows) or "nobody"
+    return (
+        "; ".join(f"pid {r['pid']} ({r['usename']}, {r['state']}, {r['age']}): {r['query']}" for r in rows) or "nobody"
+    )

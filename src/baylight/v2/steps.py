@@ -78,7 +78,9 @@ async def _verify(tool: Tool) -> None:
     verdict = await verify(tool.connection)
     if not verdict.green:
         shown = "; ".join(f"{d.check} {d.id}: {d.detail}" for d in verdict.differences[:5])
-        raise ConflictError("not_verified", f"{len(verdict.differences)} differences: {shown}. See `baylight v2 verify`")
+        raise ConflictError(
+            "not_verified", f"{len(verdict.differences)} differences: {shown}. See `baylight v2 verify`"
+        )
     await mark_done(tool.connection, "verify")
 
 

@@ -52,7 +52,8 @@ class Tool:
             began = time.perf_counter()
             try:
                 async with self.connection.transaction():
-                    await self.connection.execute("SET LOCAL lock_timeout = '50ms'")
+                    # A crash may lose the last batches, and with them the note of how far they came.
+                    await self.connection.execute("SET LOCAL lock_timeout = '50ms'; SET LOCAL synchronous_commit = off")
                     count = await work()
             except BUSY:
                 self.pace.failed()

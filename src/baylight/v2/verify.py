@@ -49,4 +49,3 @@ async def verify(connection: Connection) -> Verdict:
                 differences.append(Difference("checksum", row["name"], "the rows that both sides have differ"))
         quarantined = await connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")  # noqa: S608
     return Verdict(differences, counts, quarantined)
-

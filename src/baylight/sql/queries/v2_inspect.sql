@@ -16,10 +16,16 @@ GROUP BY lower(sensor_eui) HAVING count(*) > 1
 
 -- name: both_roles
 -- Sensor of one space, display of another.
-SELECT a.id::text || ' ' || b.id::text AS id,
-       lower(a.sensor_eui) || ': sensor of ' || a.code || ', display of ' || b.code AS detail
-FROM public.spaces AS a INNER JOIN public.spaces AS b ON lower(b.display_eui) = lower(a.sensor_eui)
-WHERE a.deleted_at IS NULL AND b.deleted_at IS NULL AND a.sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+SELECT string_agg(id::text, ' ' ORDER BY role DESC, code) AS id,
+       eui || ': ' || string_agg(role || ' of ' || code, ', ' ORDER BY role DESC, code) AS detail
+FROM (
+    SELECT lower(sensor_eui) AS eui, 'sensor' AS role, id, code FROM public.spaces
+    WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+    UNION ALL
+    SELECT lower(display_eui), 'display', id, code FROM public.spaces
+    WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+) AS uses
+GROUP BY eui HAVING count(DISTINCT role) > 1
 
 -- name: shared_display
 -- One display on several live spaces.

@@ -47,17 +47,15 @@ END
 $$;
 
 -- What each V2 space asks for, and what stands in the way.
-CREATE OR REPLACE FUNCTION v2_migration.wanted(ids uuid[])
-RETURNS TABLE (
-    id uuid, sensor_deveui varchar, display_deveui varchar, sensor_problem text, display_problem text,
-    display_shared boolean, half_position boolean
-)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION v2_migration.wanted(ids uuid[]) RETURNS v2_migration.want[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT w.id,
+BEGIN
+    RETURN (SELECT array_agg(ROW(
+           w.id,
            CASE WHEN w.sensor_problem IS NULL THEN w.sensor_canon END,
            CASE WHEN w.display_problem IS NULL THEN w.display_canon END,
-           w.sensor_problem, w.display_problem, w.display_shared, w.half_position
+           w.sensor_problem, w.display_problem, w.display_shared, w.half_position)::v2_migration.want)
     FROM (
         SELECT l.id, c.sensor_canon, c.display_canon,
             CASE
@@ -85,11 +83,12 @@ AS $$
         LEFT JOIN v2_migration.contested AS cs ON cs.role = 'sensor' AND cs.eui = c.sensor_canon
         LEFT JOIN v2_migration.contested AS cd ON cd.role = 'display' AND cd.eui = c.display_canon
         WHERE l.id = ANY(ids)
-    ) AS w
+    ) AS w);
+END
 $$;
 
 -- What could not be carried of spaces, and the spellings that the new schema does not have.
-CREATE OR REPLACE FUNCTION v2_migration.note_spaces(ids uuid[]) RETURNS void
+CREATE OR REPLACE FUNCTION v2_migration.note_spaces(ids uuid[], wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -97,7 +96,7 @@ BEGIN
     DELETE FROM v2_migration.residue WHERE space_id = ANY(ids);
     INSERT INTO v2_migration.quarantine (source_table, source_id, field, value, reason)
     SELECT 'spaces', l.id::text, f.field, f.value, f.reason
-    FROM v2_migration.wanted(ids) AS w
+    FROM unnest(wants) AS w
     INNER JOIN public.spaces AS l ON l.id = w.id
     CROSS JOIN LATERAL (
         VALUES ('sensor_eui', l.sensor_eui::text, nullif(w.sensor_problem, 'deleted_space')),
@@ -122,13 +121,13 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION v2_migration.register_devices(ids uuid[]) RETURNS void
+CREATE OR REPLACE FUNCTION v2_migration.register_devices(wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
     SELECT DISTINCT w.sensor_deveui, v2_migration.type_of('sensor', w.sensor_deveui), 'active'
-    FROM v2_migration.wanted(ids) AS w
+    FROM unnest(wants) AS w
     WHERE w.sensor_deveui IS NOT NULL
       AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
     ORDER BY 1
@@ -140,7 +139,7 @@ BEGIN
            coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}'),
            coalesce((t.default_config ->> 'f_port')::integer, 15),
            coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared
-    FROM v2_migration.wanted(ids) AS w
+    FROM unnest(wants) AS w
     CROSS JOIN v2_migration.control AS c
     INNER JOIN baylight_next.device_types AS t ON t.code = v2_migration.type_of('display', w.display_deveui)
     WHERE w.display_deveui IS NOT NULL
@@ -153,16 +152,19 @@ $$;
 -- Single rows, by triggers and sweeps: makes or corrects them; assignments are recorded by the trigger of spaces.
 CREATE OR REPLACE FUNCTION v2_migration.carry_spaces(ids uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
     before text := coalesce(current_setting('baylight.v2_sync', true), '');
     owner_now text := (SELECT owner FROM v2_migration.control);
+    wants v2_migration.want[];
 BEGIN
     PERFORM set_config('baylight.v2_sync', 'on', true);
-    PERFORM v2_migration.register_devices(ids);
+    wants := v2_migration.wanted(ids);
+    PERFORM v2_migration.register_devices(wants);
     -- One more space for a display: then it is shared, and so is what it already serves.
     WITH joined AS (
-        SELECT DISTINCT d.id FROM v2_migration.wanted(ids) AS w
+        SELECT DISTINCT d.id FROM unnest(wants) AS w
         INNER JOIN baylight_next.display_devices AS d ON d.dev_eui = w.display_deveui AND NOT d.shared
         INNER JOIN baylight_next.spaces AS o
             ON o.display_device_id = d.id AND o.deleted_at IS NULL AND o.id <> w.id
@@ -181,7 +183,7 @@ BEGIN
            sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at,
            CASE WHEN owner_now = 'baylight' THEN now() END
     FROM public.spaces AS l
-    INNER JOIN v2_migration.wanted(ids) AS w ON w.id = l.id
+    INNER JOIN unnest(wants) AS w ON w.id = l.id
     LEFT JOIN baylight_next.sensor_devices AS sd ON sd.dev_eui = w.sensor_deveui
     LEFT JOIN baylight_next.display_devices AS dd ON dd.dev_eui = w.display_deveui
     ON CONFLICT (id) DO UPDATE SET
@@ -193,7 +195,7 @@ BEGIN
         current_state = CASE
             WHEN owner_now = 'v2' AND excluded.current_state IS DISTINCT FROM v2_migration.v2_state(s.current_state)
             THEN excluded.current_state ELSE s.current_state END;
-    PERFORM v2_migration.note_spaces(ids);
+    PERFORM v2_migration.note_spaces(ids, wants);
     PERFORM set_config('baylight.v2_sync', before, true);
 END
 $$;
@@ -201,9 +203,12 @@ $$;
 -- A batch of spaces that are not there yet. Rows that V2 is writing at this moment are left out: their turn comes later.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_spaces(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- The tables grow from nothing while this runs: a plan for few rows would be kept for many.
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     ids uuid[];
+    wants v2_migration.want[];
     carried integer;
 BEGIN
     SELECT array_agg(t.id) INTO ids FROM (
@@ -215,7 +220,8 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
-    PERFORM v2_migration.register_devices(ids);
+    wants := v2_migration.wanted(ids);
+    PERFORM v2_migration.register_devices(wants);
     WITH places AS MATERIALIZED (
         SELECT p.*, v2_migration.place(p.building, p.floor, p.zone) AS location_id
         FROM (SELECT DISTINCT building, floor, zone FROM public.spaces WHERE id = ANY(ids)) AS p
@@ -229,7 +235,7 @@ BEGIN
                CASE WHEN NOT w.half_position THEN l.gps_longitude END,
                sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at
         FROM public.spaces AS l
-        INNER JOIN v2_migration.wanted(ids) AS w ON w.id = l.id
+        INNER JOIN unnest(wants) AS w ON w.id = l.id
         LEFT JOIN places AS p
             ON (p.building, p.floor, p.zone) IS NOT DISTINCT FROM (l.building, l.floor, l.zone)
         LEFT JOIN baylight_next.sensor_devices AS sd ON sd.dev_eui = w.sensor_deveui
@@ -249,7 +255,7 @@ BEGIN
         WHERE m.deleted_at IS NULL AND coalesce(r.sensor_id, r.display_id) IS NOT NULL
     )
     SELECT count(*) INTO carried FROM made;
-    PERFORM v2_migration.note_spaces(ids);
+    PERFORM v2_migration.note_spaces(ids, wants);
     PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
     RETURN carried;
 END

@@ -102,3 +102,14 @@ CREATE TABLE IF NOT EXISTS v2_migration.own_objects (
     PRIMARY KEY (kind, name)
 );
 COMMENT ON TABLE v2_migration.own_objects IS 'what the contract stage put into the public schema, and the schemas it made for views';
+
+DO $$
+BEGIN
+    IF to_regtype('v2_migration.want') IS NULL THEN
+        CREATE TYPE v2_migration.want AS (
+            id uuid, sensor_deveui varchar(16), display_deveui varchar(16), sensor_problem text, display_problem text,
+            display_shared boolean, half_position boolean
+        );
+    END IF;
+END
+$$;

@@ -1,0 +1,23 @@
+-- name: flagged
+-- Displays with a code of V2's that the type's catalogue entry has otherwise.
+SELECT d.dev_eui, c.key, c.value, t.default_config -> 'display_codes' ->> c.key
+FROM display_devices AS d
+INNER JOIN device_types AS t ON t.code = d.device_type
+CROSS JOIN LATERAL jsonb_each_text(d.display_codes) AS c
+WHERE c.value IN ('ffa5006400') AND c.value <> t.default_config -> 'display_codes' ->> c.key
+ORDER BY d.dev_eui, c.key;
+
+-- name: fix
+-- Gives them the catalogue's code.
+UPDATE display_devices AS d
+SET display_codes = d.display_codes || f.right_codes
+FROM (
+    SELECT d.id, jsonb_object_agg(c.key, t.default_config -> 'display_codes' -> c.key) AS right_codes
+    FROM display_devices AS d
+    INNER JOIN device_types AS t ON t.code = d.device_type
+    CROSS JOIN LATERAL jsonb_each_text(d.display_codes) AS c
+    WHERE c.value IN ('ffa5006400') AND c.value <> t.default_config -> 'display_codes' ->> c.key
+    GROUP BY d.id
+) AS f
+WHERE f.id = d.id
+RETURNING d.id;
