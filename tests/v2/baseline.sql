@@ -1,6 +1,14 @@
 -- The schema of V2 as it is found in the field, its seed rows and its weak spots included.
-CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
-CREATE EXTENSION IF NOT EXISTS pgcrypto;
+-- uuid-ossp is not used, and builds of PostgreSQL for development lack it.
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOR wanted IN SELECT name FROM pg_available_extensions WHERE name IN ('uuid-ossp', 'pgcrypto') LOOP
+        EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I', wanted);
+    END LOOP;
+END
+$$;
 
 CREATE FUNCTION update_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

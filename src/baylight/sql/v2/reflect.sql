@@ -24,7 +24,19 @@ SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
-WHERE NOT EXISTS (
+WHERE s.deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM v2_migration.residue AS x
+    WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
+      AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
+)
+UNION ALL
+-- A deleted space has no devices; said so here, a search for a sensor need not look at deleted spaces.
+SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude, NULL::varchar(16),
+       NULL::varchar(16), coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20),
+       s.metadata, s.created_at, s.updated_at, s.deleted_at
+FROM baylight_next.spaces AS s
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+WHERE s.deleted_at IS NOT NULL AND NOT EXISTS (
     SELECT FROM v2_migration.residue AS x
     WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
       AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
