@@ -27,7 +27,9 @@ async def rows(v2: V2Database) -> dict[str, list[asyncpg.Record]]:
     return {table: await v2.legacy.fetch(f"SELECT * FROM {table} ORDER BY id") for table in TABLES}
 
 
-async def test_a_contracted_database_has_the_schema_of_a_fresh_installation(any_v2: V2Database, any_server: Server) -> None:
+async def test_a_contracted_database_has_the_schema_of_a_fresh_installation(
+    any_v2: V2Database, any_server: Server
+) -> None:
     await make_dirty(any_v2)
     await any_v2.apply("contract")
     async with any_server.database() as fresh:
@@ -124,7 +126,9 @@ async def test_baylights_writes_reach_v2_in_the_same_transaction(v2: V2Database)
     await v2.apply("switch")
     await v2.baylight.execute("UPDATE spaces SET current_state = 'OUT_OF_ORDER' WHERE id = $1", space)
     assert (await v2.old(space))["state"] == "MAINTENANCE"
-    await v2.baylight.execute("UPDATE spaces SET current_state = 'OCCUPIED', sensor_state = 'OCCUPIED' WHERE id = $1", space)
+    await v2.baylight.execute(
+        "UPDATE spaces SET current_state = 'OCCUPIED', sensor_state = 'OCCUPIED' WHERE id = $1", space
+    )
     await v2.baylight.execute("UPDATE spaces SET current_state = 'UNKNOWN' WHERE id = $1", space)
     assert (await v2.old(space))["state"] == "OCCUPIED"  # V2 has no word for it: its last one stays
     await v2.baylight.execute("UPDATE locations SET name = 'Renamed' WHERE kind = 'building'")
@@ -156,8 +160,12 @@ async def test_v2_is_never_refused_because_baylight_holds_a_row_and_the_other_wa
 async def test_until_the_switch_baylight_is_a_shadow(v2: V2Database) -> None:
     space = await v2.add("P1", sensor_eui=sensor(1), display_eui=display(1))
     await v2.apply("verify")
-    await v2.baylight.execute("UPDATE spaces SET current_state = 'OCCUPIED', state_reason = 'sensor' WHERE id = $1", space)
-    await v2.baylight.execute("INSERT INTO state_changes (space_id, new_state, source) VALUES ($1, 'OCCUPIED', 'x')", space)
+    await v2.baylight.execute(
+        "UPDATE spaces SET current_state = 'OCCUPIED', state_reason = 'sensor' WHERE id = $1", space
+    )
+    await v2.baylight.execute(
+        "INSERT INTO state_changes (space_id, new_state, source) VALUES ($1, 'OCCUPIED', 'x')", space
+    )
     assert (await v2.old(space))["state"] == "FREE" == (await v2.new(space))["current_state"]
     assert await v2.legacy.fetchval("SELECT count(*) FROM state_changes") == 0
     report = await shadow_report(v2.admin, grace_s=0)

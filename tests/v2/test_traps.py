@@ -43,7 +43,9 @@ async def test_a3_each_side_follows_the_other(v2: V2Database) -> None:
     found = await v2.new(space)
     assert found["sensor_deveui"] == "58a0cb00000000ff"
     device = found["sensor_device_id"]
-    assert await v2.baylight.fetchval("SELECT device_type FROM sensor_devices WHERE id = $1", device) == "browan_tbms100"
+    assert (
+        await v2.baylight.fetchval("SELECT device_type FROM sensor_devices WHERE id = $1", device) == "browan_tbms100"
+    )
 
     await v2.baylight.execute("UPDATE sensor_devices SET dev_eui = $2 WHERE id = $1", device, sensor(77))
     assert (await v2.old(space))["sensor_eui"] == sensor(77)
@@ -59,7 +61,9 @@ async def test_a3_both_sides_see_the_other_in_the_same_transaction(v2: V2Databas
     space = await v2.add("P1", sensor_eui=sensor(1))
     await v2.apply("backfill")
     async with v2.legacy.transaction():
-        await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED', display_eui = $2 WHERE id = $1", space, display(9))
+        await v2.legacy.execute(
+            "UPDATE spaces SET state = 'OCCUPIED', display_eui = $2 WHERE id = $1", space, display(9)
+        )
         await v2.legacy.execute("RESET SESSION AUTHORIZATION")
         row = await v2.legacy.fetchrow("SELECT * FROM baylight_next.spaces WHERE id = $1", space)
         assert row is not None
@@ -294,7 +298,9 @@ async def test_a18_audit_rows_cannot_be_changed_or_deleted(v2: V2Database) -> No
     await _actuation(v2, space, status="failed", downlink_error="no display")
     with pytest.raises(asyncpg.RestrictViolationError):
         await v2.baylight.execute("UPDATE actuations SET new_state = 'OCCUPIED'")
-    await v2.baylight.execute("INSERT INTO audit_log (actor, action, object_type, object_id) VALUES ('a', 'b', 'c', 'd')")
+    await v2.baylight.execute(
+        "INSERT INTO audit_log (actor, action, object_type, object_id) VALUES ('a', 'b', 'c', 'd')"
+    )
     for statement in ("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await v2.baylight.execute(statement)

@@ -1,0 +1,231 @@
+"""Whatever ends the tool, and whenever: V2 notices nothing, no row is lost or doubled, the next run finishes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from baylight.errors import InputError, TransientError
+from baylight.v2 import run
+from baylight.v2.choices import RESOLUTIONS, parse
+from baylight.v2.steps import STEPS
+from tests.v2.conftest import CHOICES, V2Database, connect, make_dirty
+from tests.v2.load import Load, load
+
+KILLS = int(os.environ.get("BAYLIGHT_TEST_KILLS", "10"))
+LONGEST_S = 1.5
+"""A bound for machines under load; bench/v2_migration.py measures."""
+TOML = "[resolve]\n" + "\n".join(f'{name} = "{options[0]}"' for name, options in RESOLUTIONS.items())
+TOOL = """
+import asyncio, sys
+from baylight.v2 import run
+from baylight.v2.choices import parse
+dsn, work, to = sys.argv[1:4]
+say = lambda line: print(line, flush=True)
+if work == "apply":
+    asyncio.run(run.apply(dsn, to=to, choices=parse(sys.argv[4]), say=say))
+else:
+    asyncio.run(run.rollback(dsn, to=to, say=say))
+print("finished", flush=True)
+"""
+
+
+async def start(v2: V2Database, work: str, to: str) -> asyncio.subprocess.Process:
+    """The tool as a process of its own, so that it can be killed."""
+    source = str(Path(run.__file__).parents[2])
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", TOOL, v2.dsn, work, to, TOML,
+        stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": source},
+    )  # fmt: skip
+
+
+async def lines(tool: asyncio.subprocess.Process) -> list[str]:
+    assert tool.stdout
+    text = await tool.stdout.read()
+    await tool.wait()
+    return text.decode().splitlines()
+
+
+async def finish(v2: V2Database, working: Load, to: str = "switch") -> None:
+    await v2.apply(to)
+    working.stopped = True
+    await asyncio.sleep(0)
+    await asyncio.wait_for(_quiet(working), 10)
+    assert (await v2.verify()).differences == []
+
+
+async def _quiet(working: Load) -> None:
+    """Until the statements under way have ended."""
+    before = -1
+    while before != working.statements:
+        before = working.statements
+        await asyncio.sleep(0.1)
+
+
+async def test_kill_at_every_step_boundary(v2: V2Database) -> None:
+    async with load(v2.dsn, v2.admin) as working:
+        for step in STEPS:
+            if step.stage == "contract":
+                break
+            tool = await start(v2, "apply", "switch")
+            assert tool.stdout
+            said: list[str] = []
+            while line := (await tool.stdout.readline()).decode():
+                said.append(line)
+                if len([text for text in said if "Once more" not in text]) == 2:  # the step before has ended
+                    break
+            if tool.returncode is None:
+                tool.kill()
+            await tool.wait()
+        await finish(v2, working)
+    await working.check(v2.admin)
+    assert working.longest_s < LONGEST_S
+
+
+async def test_kill_at_random_instants(v2: V2Database) -> None:
+    chance = random.Random(7)
+    async with load(v2.dsn, v2.admin) as working:
+        killed = 0
+        ways = [("apply", "switch"), ("rollback", "start")]
+        way = 0
+        while killed < KILLS:
+            tool = await start(v2, *ways[way])
+            assert tool.stdout
+            # Counted from its first word, so that it is the work that is hit, not the interpreter's start.
+            await tool.stdout.readline()
+            try:
+                await asyncio.wait_for(tool.wait(), chance.uniform(0.0, 0.6))
+                way = 1 - way
+            except TimeoutError:
+                tool.kill()
+                await tool.wait()
+                killed += 1
+        await finish(v2, working)
+    await working.check(v2.admin)
+    assert working.longest_s < LONGEST_S
+
+
+async def test_kill_while_contracting_and_undoing_it(v2: V2Database) -> None:
+    chance = random.Random(8)
+    await make_dirty(v2)
+    await v2.apply("switch")
+    before = await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id")
+    for _ in range(max(KILLS // 4, 2)):
+        for work, to in (("apply", "contract"), ("rollback", "switch")):
+            tool = await start(v2, work, to)
+            assert tool.stdout
+            await tool.stdout.readline()
+            await asyncio.sleep(chance.uniform(0.0, 0.15))
+            if tool.returncode is None:
+                tool.send_signal(signal.SIGKILL)
+            await tool.wait()
+            assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
+    await v2.apply("contract")
+    await v2.rollback("switch")
+    assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
+    assert (await v2.verify()).differences == []
+
+
+async def test_the_tools_connections_are_terminated(v2: V2Database) -> None:
+    async with load(v2.dsn, v2.admin) as working:
+        failed = 0
+        while failed < 4:
+            doing = asyncio.create_task(v2.apply("switch"))
+            await asyncio.sleep(0.15 + 0.1 * failed)
+            await v2.admin.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'baylight v2' AND datname = current_database()"
+            )
+            try:
+                await doing
+                break
+            except TransientError as error:
+                assert error.code == "database_away"
+                failed += 1
+        await finish(v2, working)
+    await working.check(v2.admin)
+
+
+async def test_statements_are_cancelled_and_timed_out(v2: V2Database) -> None:
+    name = await v2.admin.fetchval("SELECT current_database()")
+    await v2.admin.execute(f"ALTER DATABASE {name} SET statement_timeout = '2s'")
+    async with load(v2.dsn, v2.admin) as working:
+        await v2.apply("expand")
+        doing = asyncio.create_task(v2.apply("backfill"))
+        for _ in range(15):
+            await v2.admin.fetch(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'baylight v2'"
+                " AND datname = current_database() AND query LIKE '%carry_%' AND state = 'active'"
+            )
+            await asyncio.sleep(0.1)
+        await doing
+        await finish(v2, working)
+    await working.check(v2.admin)
+
+
+async def test_a_transaction_that_holds_its_locks_for_long(v2: V2Database) -> None:
+    holder = await connect(v2.dsn, role="parking")
+    async with load(v2.dsn, v2.admin) as working:
+        held = holder.transaction()
+        await held.start()
+        await holder.execute("UPDATE spaces SET name = 'held' WHERE code = 'A001'")
+        doing = asyncio.create_task(v2.apply("switch"))
+        await asyncio.sleep(3)
+        assert not doing.done()
+        assert working.longest_s < LONGEST_S  # nobody queues behind the tool
+        await held.commit()
+        await doing
+        await finish(v2, working)
+    await working.check(v2.admin)
+    await holder.close()
+
+
+async def test_giving_up_on_a_lock_names_who_holds_it(v2: V2Database) -> None:
+    async with v2.legacy.transaction():
+        await v2.legacy.execute("UPDATE spaces SET name = 'held' WHERE code = 'A001'")
+        pid = v2.legacy.get_server_pid()
+        with pytest.raises(TransientError, match=f"pid {pid}"):
+            await run.apply(v2.dsn, to="expand", choices=CHOICES, patience_s=1)
+    await v2.apply("expand")
+
+
+async def test_two_tools_at_once(v2: V2Database) -> None:
+    async with load(v2.dsn, v2.admin) as working:
+        await asyncio.gather(v2.apply("switch"), v2.apply("switch"))
+        await finish(v2, working)
+    await working.check(v2.admin)
+
+
+async def test_a_full_quarantine_stops_the_backfill_and_the_next_run_goes_on(v2: V2Database) -> None:
+    await make_dirty(v2)
+    with pytest.raises(InputError, match="more than the limit of 1"):
+        await v2.apply("backfill", quarantine_limit=1)
+    await run.apply(v2.dsn, to="verify", choices=replace(CHOICES, quarantine_limit=100))
+    assert (await v2.verify()).differences == []
+
+
+async def test_rollback_from_every_stage_under_load(v2: V2Database) -> None:
+    async with load(v2.dsn, v2.admin) as working:
+        for stage in ("expand", "backfill", "verify", "switch"):
+            await v2.apply(stage)
+            await v2.rollback("start")
+        await v2.apply("switch")
+        working.reads_only = True  # from the switch on the operator's V2 only reads
+        await asyncio.sleep(0.2)
+        await v2.apply("contract")
+        await v2.rollback("start")
+        working.reads_only = False
+        await finish(v2, working)
+    await working.check(v2.admin)
+    assert working.longest_s < LONGEST_S
+
+
+def test_the_choices_of_these_tests_are_complete() -> None:
+    assert parse(TOML).resolve == CHOICES.resolve
