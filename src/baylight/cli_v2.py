@@ -65,7 +65,8 @@ def _print_report(report: Report) -> None:
     typer.echo("")
     for size in report.sizes:
         typer.echo(
-            f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB   about {size.seconds:,.0f} s to carry over"
+            f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB"
+            f"   about {size.seconds:,.0f} s to carry over"
         )
 
 
@@ -178,7 +179,8 @@ def shadow(
             typer.echo(f"{count:>8} spaces: V2 {v2_state}, Baylight {state} ({reason})")
         for space in report.spaces:
             typer.echo(
-                f"{space.code}: V2 {space.v2_state} since {space.v2_since:%F %T}, Baylight {space.state} since {space.decided_at:%F %T}"
+                f"{space.code}: V2 {space.v2_state} since {space.v2_since:%F %T},"
+                f" Baylight {space.state} since {space.decided_at:%F %T}"
             )
         if not report.summary:
             typer.echo("No difference.")

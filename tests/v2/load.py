@@ -94,7 +94,8 @@ class Load:
 async def load(dsn: str, admin: Connection) -> AsyncIterator[Load]:
     await admin.execute(
         "INSERT INTO public.spaces (name, code, building, sensor_eui, display_eui)"
-        " SELECT 'Bay', 'L' || n, 'B' || n % 3, '58a0cb' || lpad(to_hex(n), 10, '0'), '202020' || lpad(to_hex(n), 10, '0')"
+        " SELECT 'Bay', 'L' || n, 'B' || n % 3, '58a0cb' || lpad(to_hex(n), 10, '0'),"
+        " '202020' || lpad(to_hex(n), 10, '0')"
         " FROM generate_series(1, $1::integer) AS n",
         SPACES,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -13,12 +14,16 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+import bcrypt
+
 from baylight.errors import InputError, NotFoundError
 from baylight.services import audit
 from baylight.store.pool import Connection, Pool
 from baylight.store.queries import queries
 
 _TEXT = re.compile(r"(bl_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
+_V2_TEXT = re.compile(r"[A-Za-z0-9_-]{43}")
+_REMEMBERED = 10_000
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -92,22 +97,52 @@ class Verifier:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._slow = asyncio.Lock()
+        self._unknown: set[str] = set()
+        """Keyed hashes of what is no key of V2's: a client that repeats a wrong key costs one look-up."""
 
     async def verify(self, text: str) -> Key | None:
         """None for what is not a live key, whatever is wrong with it."""
         parts = _TEXT.fullmatch(text)
         if parts is None:
-            return None
-        row = await self._pool.fetchrow(queries("keys")["find"], parts[1])
-        if row is None or not hmac.compare_digest(_hash(row["key_secret"], text), row["key_hash"]):
+            row = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
+        else:
+            row = await self._pool.fetchrow(queries("keys")["find"], parts[1])
+            if row is not None and not hmac.compare_digest(_hash(row["key_secret"], text), row["key_hash"]):
+                return None
+        if row is None:
             return None
         if not row["used_lately"]:
             await self._pool.execute(queries("keys")["used"], row["id"])
         return _key(row)
 
+    async def _find_v2(self, text: str) -> Any:
+        """A key of V2's: by its keyed hash; at its first use by bcrypt, and then it gets its keyed hash."""
+        sql = queries("keys")
+        digest = _hash(await self._pool.fetchval(sql["secret"]), text)
+        row = await self._pool.fetchrow(sql["find_by_hash"], digest)
+        if row is not None or digest in self._unknown:
+            return row
+        async with self._slow:  # one at a time: it takes a core for a quarter of a second for each key
+            for key in await self._pool.fetch(sql["unconverted"]):
+                if await asyncio.to_thread(_fits, text, key["key_hash"]):
+                    await self._pool.execute(sql["convert"], key["id"], key["key_hash"], digest)
+                    return await self._pool.fetchrow(sql["find_by_hash"], digest)
+        if len(self._unknown) >= _REMEMBERED:
+            self._unknown.clear()
+        self._unknown.add(digest)
+        return None
+
     async def is_live(self, key: Key) -> bool:
         """Whether a key that was verified before has not been revoked since."""
         return bool(await self._pool.fetchval(queries("keys")["is_live"], key.id))
+
+
+def _fits(text: str, bcrypt_hash: str) -> bool:
+    try:
+        return bcrypt.checkpw(text.encode(), bcrypt_hash.encode())
+    except ValueError:
+        return False  # no hash at all: V2's seed row
 
 
 def _hash(secret: bytes, text: str) -> str:

@@ -21,7 +21,8 @@ else:
 SESSION = {
     "application_name": "baylight",
     "timezone": "UTC",
-    "search_path": "public",
+    # While a V2 database is migrated, our tables lie in baylight_next; at all other times there is no such schema.
+    "search_path": "baylight_next, public",
     "jit": "off",
     # Batches look up rows by key. The planner, which does not know how few they are, would read whole tables at the
     # default, which is the price of a rotating disk.

@@ -25,7 +25,7 @@ async def find_contested(tool: Tool) -> None:
     """Who gets a device that several ask for, by the operator's choices."""
     sql = queries("v2")
     async with tool.connection.transaction():
-        await tool.connection.execute(f"DELETE FROM {OWN}.contested")  # noqa: S608
+        await tool.connection.execute(f"DELETE FROM {OWN}.contested")
         await tool.connection.execute(sql["contested_sensors"], tool.choices.of("contested_sensor"))
         await tool.connection.execute(sql["contested_roles"], tool.choices.of("both_roles"))
         await tool.connection.execute(sql["contested_displays"], tool.choices.of("shared_display"))
@@ -162,7 +162,7 @@ async def carry_api_keys(tool: Tool) -> None:
 async def last_readings(tool: Tool) -> None:
     """What each sensor said last, so that a bay is not UNKNOWN after the switch until its sensor speaks again."""
     place = await place_of(tool.connection, "readings")
-    bar = Bar(tool, "readings", await tool.connection.fetchval(f"SELECT count(*) FROM {NEXT}.sensor_devices"))  # noqa: S608
+    bar = Bar(tool, "readings", await tool.connection.fetchval(f"SELECT count(*) FROM {NEXT}.sensor_devices"))
     bar.start(await _rows_done(tool, "readings"))
     if place is None:
         await tool.connection.execute(queries("v2")["note_last_reading"])
@@ -188,9 +188,9 @@ async def _estimate(tool: Tool, table: str) -> int:
         "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::text::regclass", f"public.{table}"
     )
     if rows <= 0:
-        rows = await tool.connection.fetchval(f"SELECT count(*) FROM public.{table}")  # noqa: S608
+        rows = await tool.connection.fetchval(f"SELECT count(*) FROM public.{table}")
     return int(rows)
 
 
 async def _rows_done(tool: Tool, step: str) -> int:
-    return int(await tool.connection.fetchval(f"SELECT rows FROM {OWN}.steps WHERE name = $1", step) or 0)  # noqa: S608
+    return int(await tool.connection.fetchval(f"SELECT rows FROM {OWN}.steps WHERE name = $1", step) or 0)

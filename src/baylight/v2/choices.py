@@ -150,15 +150,15 @@ async def store(connection: Connection, choices: Choices) -> None:
     }  # fmt: skip
     rules = [(role, prefix, code) for role, by in choices.types.items() for prefix, code in by.items()]
     async with connection.transaction():
-        await connection.execute(f"UPDATE {OWN}.control SET choices = $1", kept)  # noqa: S608
-        await connection.execute(f"DELETE FROM {OWN}.type_rules")  # noqa: S608
-        await connection.executemany(f"INSERT INTO {OWN}.type_rules VALUES ($1, $2, $3)", rules)  # noqa: S608
+        await connection.execute(f"UPDATE {OWN}.control SET choices = $1", kept)
+        await connection.execute(f"DELETE FROM {OWN}.type_rules")
+        await connection.executemany(f"INSERT INTO {OWN}.type_rules VALUES ($1, $2, $3)", rules)
 
 
 async def stored(connection: Connection) -> Choices | None:
     if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.control") is None:
         return None
-    kept = await connection.fetchval(f"SELECT choices FROM {OWN}.control")  # noqa: S608
+    kept = await connection.fetchval(f"SELECT choices FROM {OWN}.control")
     if not kept:
         return None
     return Choices(**(kept | {"require": tuple(kept["require"])}))

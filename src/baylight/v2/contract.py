@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from baylight.errors import InputError
+from baylight.store.migrate import placed
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
-from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, NEXT, OWN, loud_again, placed, quiet_again, script
+from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script
 from baylight.v2.tool import Bar, Tool, mark_done
 
 _REFLECT = ("spaces", "locations", "reservations", "state_changes", "api_keys")
@@ -28,7 +29,7 @@ async def contract(tool: Tool) -> None:
     await tool.connection.execute(queries("v2_back")["remember_own"])
     if tool.choices.legacy_names == "views":
         await tool.connection.execute(
-            f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",  # noqa: S608
+            f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",
             role,
         )
     await tool.locked("contract", [*_ALL, *ours], "ACCESS EXCLUSIVE", swap)
@@ -126,7 +127,8 @@ async def _move(connection: Connection, before: str, after: str, names: list[str
         names,
     )
     functions = await connection.fetch(
-        "SELECT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_functiondef(p.oid) AS definition"
+        "SELECT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments,"
+        " pg_get_functiondef(p.oid) AS definition"
         " FROM pg_proc AS p WHERE p.pronamespace = $1::text::regnamespace AND p.prokind = 'f'"
         " AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')"
         " AND ($2::text[] IS NULL OR p.proname = ANY($2)) ORDER BY p.proname",
@@ -157,15 +159,15 @@ async def _views(connection: Connection, role: str) -> list[str]:
     statements = [f"CREATE SCHEMA IF NOT EXISTS {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {schema}"]
     for table, source in sources.items():
         columns = await connection.fetchval(
-            "SELECT string_agg(format('%I::%s', attname, format_type(atttypid, atttypmod)) || ' AS ' || quote_ident(attname),"
+            "SELECT string_agg(format('%I::%s AS %I', attname, format_type(atttypid, atttypmod), attname),"
             " ', ' ORDER BY attnum) FROM pg_attribute"
             " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped",
             f"public.{table}",
         )
-        view = f"CREATE VIEW {schema}.{table} AS SELECT {columns} FROM {source}"  # noqa: S608
+        view = f"CREATE VIEW {schema}.{table} AS SELECT {columns} FROM {source}"
         if table == "reservations":
             view += (
-                f" UNION ALL SELECT {columns} FROM {ARCHIVE}.reservations AS a WHERE EXISTS ("  # noqa: S608
+                f" UNION ALL SELECT {columns} FROM {ARCHIVE}.reservations AS a WHERE EXISTS ("
                 f"SELECT FROM {OWN}.quarantine AS q WHERE q.source_table = 'reservations' AND q.source_id = a.id::text)"
             )
         statements += [view, f"GRANT SELECT ON {schema}.{table} TO {schema}"]
@@ -198,7 +200,7 @@ async def undo_contract(tool: Tool) -> None:
         await connection.execute(script("reflect"))
         await connection.execute(script("capture_triggers"))
         await connection.execute(script("reflect_triggers"))
-        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'contract'")  # noqa: S608
+        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'contract'")
 
     archived = [f"{ARCHIVE}.{table}" for table in LEGACY_TABLES]
     await tool.locked("contract", [*archived, *await _ours_in_public(connection)], "ACCESS EXCLUSIVE", swap, done=False)
@@ -227,7 +229,9 @@ async def _catch_up(tool: Tool) -> None:
 
             await tool.batch(batch)
             bar.move(bar.done + len(ids))
-    low, high = await connection.fetchrow(sql["state_changes_to_reflect"])
+    span = await connection.fetchrow(sql["state_changes_to_reflect"])
+    assert span is not None
+    low, high = span
     while low is not None and low <= high:
         until = min(low + tool.pace.size, high)
 
@@ -251,7 +255,8 @@ async def _backward(connection: Connection) -> list[str]:
     statements += [f"DROP SCHEMA {row['schema']}" for row in await connection.fetch(queries("v2_back")["view_schemas"])]
     statements += [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
     rules = await connection.fetch(
-        "SELECT conname FROM pg_constraint WHERE conrelid = 'public.spaces'::regclass AND conname ~ '^spaces_(sensor|display)_required$'"
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'public.spaces'::regclass"
+        " AND conname ~ '^spaces_(sensor|display)_required$'"
     )
     statements += [f"ALTER TABLE public.spaces DROP CONSTRAINT {row['conname']}" for row in rules]
     statements.append(f"CREATE SCHEMA {NEXT}")

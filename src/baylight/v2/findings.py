@@ -89,7 +89,7 @@ async def inspect(connection: Connection) -> Report:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for kind, says in _SAYS.items():
             rows = await connection.fetch(
-                f"SELECT id, detail, count(*) OVER () AS total FROM ({sql[kind]}) AS f LIMIT {_SHOWN}"  # noqa: S608
+                f"SELECT id, detail, count(*) OVER () AS total FROM ({sql[kind]}) AS f LIMIT {_SHOWN}"
             )
             if kind == "name_taken":
                 rows = [row for row in rows if not row["id"].startswith((f"{NEXT}.", f"{OWN}."))]

@@ -78,6 +78,7 @@ class Pace:
     async def _look(self, quiet_s: float) -> None:
         while True:
             row = await self.watch.fetchrow(_LOOK, self.pid)
+            assert row is not None
             self._lag_s = row["lag_s"] or 0.0
             if row["blocked"]:
                 self.ease = min(self.ease * 2, 8.0)

@@ -104,11 +104,13 @@ def _stages_to(stage: str) -> list[str]:
 
 @asynccontextmanager
 async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, patience_s: float) -> AsyncIterator[Tool]:
-    async with connected(dsn) as connection, connected(dsn) as watch:
-        async with alone(connection, lambda: say("another run is at work: waiting for its end")):
-            known = choices or await choices_of.stored(connection) or Choices()
-            pace = Pace(watch, connection.get_server_pid(), report, known.replication_lag_s)
-            yield Tool(connection, pace, known, patience_s, say)
+    def waiting() -> None:
+        say("another run is at work: waiting for its end")
+
+    async with connected(dsn) as connection, connected(dsn) as watch, alone(connection, waiting):
+        known = choices or await choices_of.stored(connection) or Choices()
+        pace = Pace(watch, connection.get_server_pid(), report, known.replication_lag_s)
+        yield Tool(connection, pace, known, patience_s, say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +144,11 @@ async def status(connection: Connection) -> Status:
     ]
     if not rows:
         return Status(None, "v2", [], {}, 0)
-    quarantined = await connection.fetch(f"SELECT reason, count(*) FROM {OWN}.quarantine GROUP BY 1 ORDER BY 2 DESC")  # noqa: S608
+    quarantined = await connection.fetch(f"SELECT reason, count(*) FROM {OWN}.quarantine GROUP BY 1 ORDER BY 2 DESC")
     return Status(
         finished[-1] if finished else None,
-        await connection.fetchval(f"SELECT owner FROM {OWN}.control"),  # noqa: S608
+        await connection.fetchval(f"SELECT owner FROM {OWN}.control"),
         steps,
         {row["reason"]: row["count"] for row in quarantined},
-        await connection.fetchval(f"SELECT coalesce(sum(times), 0)::bigint FROM {OWN}.ignored_writes"),  # noqa: S608
+        await connection.fetchval(f"SELECT coalesce(sum(times), 0)::bigint FROM {OWN}.ignored_writes"),
     )

@@ -6,10 +6,11 @@ import hashlib
 from importlib import resources
 
 from baylight.codecs.catalogue import load_catalogue
+from baylight.store.migrate import BESIDE, placed
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
-NEXT = "baylight_next"
+NEXT = BESIDE
 ARCHIVE = "v2_archive"
 OWN = "v2_migration"
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
@@ -22,18 +23,6 @@ _QUIET_WHEN = "WHEN (current_setting('baylight.v2_bulk', true) IS DISTINCT FROM 
 def script(name: str) -> str:
     """A file of sql/v2."""
     return (resources.files("baylight") / "sql" / "v2" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def placed(sql: str, *, before: str = "public", after: str = NEXT) -> str:
-    """The text of a migration or of a function, made for tables in another schema."""
-    pinned = {"public": "public, pg_temp", NEXT: f"{NEXT}, public, pg_temp"}
-    shown = {"public": "'public', 'pg_temp'", NEXT: f"'{NEXT}', 'public', 'pg_temp'"}  # as pg_get_functiondef writes it
-    return (
-        sql.replace(f"search_path = {pinned[before]}", f"search_path = {pinned[after]}")
-        .replace(f"search_path TO {shown[before]}", f"search_path TO {shown[after]}")
-        .replace(f"'{before}.'", f"'{after}.'")
-        .replace(f"'{before}'::regnamespace", f"'{after}'::regnamespace")
-    )
 
 
 def migrations() -> dict[str, str]:
@@ -56,14 +45,15 @@ async def create(connection: Connection) -> None:
     for name, text in migrations().items():
         await connection.execute(placed(text))
         await connection.execute(
-            f"INSERT INTO {NEXT}.schema_migrations (name, checksum) VALUES ($1, $2)",  # noqa: S608
+            f"INSERT INTO {NEXT}.schema_migrations (name, checksum) VALUES ($1, $2)",
             name,
             hashlib.sha256(text.encode()).hexdigest(),
         )
     await _add_types(connection)
     # V2's ids are kept in state_changes; those of Baylight's own rows begin where V2's will never come.
     await connection.execute(
-        f"SELECT setval('{NEXT}.state_changes_id_seq', coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000)"
+        f"SELECT setval('{NEXT}.state_changes_id_seq',"
+        " coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000)"
     )
     for table, trigger in _QUIET:
         await _quieten(connection, table, trigger)
@@ -78,7 +68,7 @@ async def _add_types(connection: Connection) -> None:
         )  # fmt: skip
     for code, category in UNKNOWN_TYPES:
         await connection.execute(
-            f"INSERT INTO {NEXT}.device_types (code, category, manufacturer, model, codec, uplink_interval_s)"  # noqa: S608
+            f"INSERT INTO {NEXT}.device_types (code, category, manufacturer, model, codec, uplink_interval_s)"
             " VALUES ($1, $2, 'unknown', 'unknown', 'unknown', 3600) ON CONFLICT (code) DO NOTHING",
             code,
             category,
@@ -93,7 +83,7 @@ async def _quieten(connection: Connection, table: str, trigger: str) -> None:
         trigger,
     )
     await connection.execute(
-        f"INSERT INTO {OWN}.quiet_triggers VALUES ($1, $2, $3)"  # noqa: S608
+        f"INSERT INTO {OWN}.quiet_triggers VALUES ($1, $2, $3)"
         " ON CONFLICT (table_name, trigger_name) DO UPDATE SET definition = excluded.definition",
         table,
         trigger,
@@ -105,7 +95,7 @@ async def _quieten(connection: Connection, table: str, trigger: str) -> None:
 
 async def loud_again(connection: Connection) -> list[str]:
     """Statements that give the quiet triggers their own definition back."""
-    rows = await connection.fetch(f"SELECT * FROM {OWN}.quiet_triggers")  # noqa: S608
+    rows = await connection.fetch(f"SELECT * FROM {OWN}.quiet_triggers")
     found = []
     for row in rows:
         found.append(f"DROP TRIGGER {row['trigger_name']} ON {NEXT}.{row['table_name']}")
@@ -115,7 +105,7 @@ async def loud_again(connection: Connection) -> list[str]:
 
 async def quiet_again(connection: Connection) -> list[str]:
     """The opposite of `loud_again`."""
-    rows = await connection.fetch(f"SELECT * FROM {OWN}.quiet_triggers")  # noqa: S608
+    rows = await connection.fetch(f"SELECT * FROM {OWN}.quiet_triggers")
     found = []
     for row in rows:
         found.append(f"DROP TRIGGER {row['trigger_name']} ON {NEXT}.{row['table_name']}")

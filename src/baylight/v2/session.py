@@ -75,8 +75,8 @@ async def briefly(
 ) -> int:
     """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
 
-    The lock is taken only when it is free at once; after 30 tries it is waited for, 20 ms at most. SHARE UPDATE EXCLUSIVE
-    comes first: V2 does not notice it, and it makes an autovacuum of the table step aside.
+    The lock is taken only when it is free at once; after 30 tries it is waited for, 20 ms at most. SHARE UPDATE
+    EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the table step aside.
     Raises TransientError `locked` with who stands in the way if `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from baylight.errors import ConflictError, InputError
-from baylight.store.migrate import statements
+from baylight.store.migrate import placed, statements
 from baylight.store.pool import Connection
 from baylight.v2 import backfill, contract, switch
-from baylight.v2.schema import ARCHIVE, NEXT, OWN, create, migrations, placed, script
+from baylight.v2.schema import ARCHIVE, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
 from baylight.v2.tool import STAGES, Tool, mark_done
 from baylight.v2.verify import verify
@@ -133,10 +133,11 @@ STEPS: tuple[Step, ...] = (
          lambda: [f"UPDATE {NEXT}.spaces SET recompute_at = now(), in batches"], NO_LOCK, "nothing",
          "each space takes V2's state again, in batches", switch.decide_anew),
     Step("contract", "contract", f"Baylight's tables take their names in public, V2's go to {ARCHIVE}.",
-         lambda: [f"ALTER TABLE public.<each of V2's> SET SCHEMA {ARCHIVE}", f"ALTER TABLE {NEXT}.<each> SET SCHEMA public",
+         lambda: [f"ALTER TABLE public.<each of V2's> SET SCHEMA {ARCHIVE}",
+                  f"ALTER TABLE {NEXT}.<each> SET SCHEMA public",
                   "CREATE VIEW <role of V2>.<each of V2's names>, if so chosen"],
-         "ACCESS EXCLUSIVE on V2's five tables", f"all statements: at most {LONGEST_WAIT_MS} ms until the locks are had, "
-         "then about 50 ms", "V2's tables catch up in batches, then the names are swapped back", contract.contract),
+         "ACCESS EXCLUSIVE on V2's five tables",
+         f"all statements: at most {LONGEST_WAIT_MS} ms until the locks are had, then about 50 ms", "V2's tables catch up in batches, then the names are swapped back", contract.contract),
     Step("require", "contract", "The rule that live spaces have the devices that were demanded, if any.",
          lambda: ["ALTER TABLE public.spaces ADD CONSTRAINT … CHECK … NOT VALID", "VALIDATE CONSTRAINT"],
          "none on a table of V2 (it is Baylight's by then)", "nothing", "DROP CONSTRAINT", contract.require_devices),
@@ -150,7 +151,7 @@ async def undo(tool: Tool, stage: str) -> None:
     elif stage == "switch":
         await switch.give_back_to_v2(tool)
     elif stage in ("verify", "backfill"):
-        await tool.connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = $1", stage)  # noqa: S608
+        await tool.connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = $1", stage)
     elif stage == "expand":
         await _undo_expand(tool)
     else:
@@ -169,7 +170,7 @@ async def _undo_expand(tool: Tool) -> None:
         await tool.locked(f"capture {table}", [f"public.{table}"], "ACCESS EXCLUSIVE", drop, done=False)
 
     async def remove(connection: Connection) -> None:
-        made_gist = await connection.fetchval(f"SELECT made_btree_gist FROM {OWN}.control")  # noqa: S608
+        made_gist = await connection.fetchval(f"SELECT made_btree_gist FROM {OWN}.control")
         await connection.execute(f"DROP SCHEMA IF EXISTS {NEXT} CASCADE")
         await connection.execute(f"DROP SCHEMA {OWN} CASCADE")
         if made_gist:

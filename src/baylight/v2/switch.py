@@ -18,7 +18,7 @@ _FIRST = "00000000-0000-0000-0000-000000000000"
 async def catch_up(tool: Tool) -> None:
     """What V2 heard since the backfill, and what its displays show."""
     sql = queries("v2")
-    since = await tool.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")  # noqa: S608
+    since = await tool.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")
     until = await tool.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.sensor_readings")
     sensors = [row["id"] for row in await tool.connection.fetch(sql["sensors_read_since"], since)]
     for first in range(0, len(sensors), 200):
@@ -29,7 +29,7 @@ async def catch_up(tool: Tool) -> None:
             return len(part)
 
         await tool.batch(batch)
-    await tool.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)  # noqa: S608
+    await tool.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)
     await tool.connection.execute(sql["supersede_shadow_actuations"])
     await _walk(tool, "catch_up", "next_displays", "display_devices", sql["shown_by_v2"])
 
@@ -53,9 +53,9 @@ async def give_back_to_v2(tool: Tool) -> None:
 
     async def flip(connection: Connection) -> None:
         await connection.execute(sql["supersede_shadow_actuations"])
-        await connection.execute(f"DELETE FROM {OWN}.shadow_decisions")  # noqa: S608
+        await connection.execute(f"DELETE FROM {OWN}.shadow_decisions")
         await _owner(connection, "v2")
-        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'switch'")  # noqa: S608
+        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'switch'")
 
     await tool.locked("switch", [], "", flip, done=False)
     await follow_v2(tool)
@@ -78,7 +78,7 @@ async def follow_v2(tool: Tool) -> None:
 
 async def _owner(connection: Connection, owner: str) -> None:
     await connection.execute(
-        f"UPDATE {OWN}.control SET owner = $1, owner_since = clock_timestamp()",  # noqa: S608
+        f"UPDATE {OWN}.control SET owner = $1, owner_since = clock_timestamp()",
         owner,
     )
 

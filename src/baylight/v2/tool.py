@@ -44,7 +44,7 @@ class Tool:
 
         tries = await briefly(self.connection, tables, mode, both, patience_s=self.patience_s)
         if tries > 1 and done:
-            await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)  # noqa: S608
+            await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)
 
     async def batch(self, work: Callable[[], Awaitable[int]]) -> int:
         """One batch in a transaction of its own, tried again while others hold what it needs."""
@@ -65,7 +65,7 @@ class Tool:
 
     async def check_quarantine(self) -> None:
         """Raises InputError `quarantine_full`."""
-        count = await self.connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")  # noqa: S608
+        count = await self.connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")
         if count > self.choices.quarantine_limit:
             raise InputError(
                 "quarantine_full",
@@ -103,19 +103,19 @@ class Bar:
 
 async def mark_started(connection: Connection, step: str, stage: str) -> None:
     await connection.execute(
-        f"INSERT INTO {OWN}.steps (name, stage) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",  # noqa: S608
+        f"INSERT INTO {OWN}.steps (name, stage) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
         step,
         stage,
     )
 
 
 async def mark_done(connection: Connection, step: str) -> None:
-    await connection.execute(f"UPDATE {OWN}.steps SET done_at = clock_timestamp() WHERE name = $1", step)  # noqa: S608
+    await connection.execute(f"UPDATE {OWN}.steps SET done_at = clock_timestamp() WHERE name = $1", step)
 
 
 async def mark_place(connection: Connection, step: str, place: str, rows: int) -> None:
     await connection.execute(
-        f"UPDATE {OWN}.steps SET place = $2, rows = rows + $3 WHERE name = $1",  # noqa: S608
+        f"UPDATE {OWN}.steps SET place = $2, rows = rows + $3 WHERE name = $1",
         step,
         place,
         rows,
@@ -123,7 +123,7 @@ async def mark_place(connection: Connection, step: str, place: str, rows: int) -
 
 
 async def place_of(connection: Connection, step: str) -> str | None:
-    place: str | None = await connection.fetchval(f"SELECT place FROM {OWN}.steps WHERE name = $1", step)  # noqa: S608
+    place: str | None = await connection.fetchval(f"SELECT place FROM {OWN}.steps WHERE name = $1", step)
     return place
 
 
@@ -131,5 +131,5 @@ async def done_steps(connection: Connection) -> dict[str, asyncpg.Record]:
     """By name; empty before the first step."""
     if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.steps") is None:
         return {}
-    rows = await connection.fetch(f"SELECT * FROM {OWN}.steps ORDER BY started_at")  # noqa: S608
+    rows = await connection.fetch(f"SELECT * FROM {OWN}.steps ORDER BY started_at")
     return {row["name"]: row for row in rows}

@@ -35,3 +35,19 @@ SELECT is_active FROM api_keys WHERE id = $1;
 -- Kept lazily: at most once a minute for each key.
 UPDATE api_keys SET last_used_at = now()
 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= now() - interval '1 minute');
+
+-- name: find_by_hash
+-- A live key by its whole keyed hash: one of V2's, which have no public part.
+SELECT
+    k.id, k.key_prefix, k.key_name, k.scopes, k.created_by, k.created_at, k.last_used_at, k.revoked_at,
+    coalesce(k.last_used_at > now() - interval '1 minute', false) AS used_lately
+FROM api_keys AS k
+WHERE k.key_hash = $1 AND k.is_active;
+
+-- name: unconverted
+-- Live keys of V2's that nobody has used since: bcrypt hashes.
+SELECT id, key_hash FROM api_keys WHERE is_active AND starts_with(key_hash, '$2');
+
+-- name: convert
+-- From bcrypt to the keyed hash. $1 id, $2 old hash, $3 new one.
+UPDATE api_keys SET key_hash = $3 WHERE id = $1 AND key_hash = $2;
