@@ -43,10 +43,8 @@ async def carry_spaces(tool: Tool) -> None:
     per_page = max(bar.total / max(pages, 1), 1.0)
     while page < pages:
         until = min(page + max(int(tool.pace.size / per_page), 1), pages)
-        ids = await tool.connection.fetchval(queries("v2")["spaces_of_pages"], f"({page},0)", f"({until},0)")
-        if ids:
-            done += await _carry_spaces(tool, ids, str(until))
-            bar.move(done)
+        done += await _carry_pages(tool, page, until)
+        bar.move(done)
         if done >= analyzed * 3:
             analyzed = done
             await tool.connection.execute(_STATISTICS)  # plans made for small tables are made anew
@@ -60,21 +58,22 @@ async def carry_spaces(tool: Tool) -> None:
     bar.move(bar.total)
 
 
-async def _carry_spaces(tool: Tool, ids: Sequence[UUID], place: str) -> int:
-    async def together() -> int:
-        count = await tool.connection.fetchval(f"SELECT {OWN}.carry_new_spaces($1)", ids)
-        await mark_place(tool.connection, "spaces", place, count)
-        return int(count)
-
-    async def one_by_one() -> int:
-        count = await tool.connection.fetchval(f"SELECT {OWN}.carry_one_by_one($1)", ids)
-        await mark_place(tool.connection, "spaces", place, count)
-        return int(count)
-
+async def _carry_pages(tool: Tool, page: int, until: int) -> int:
+    pages = queries("v2")["spaces_of_pages"].replace("$1", "$3").replace("$2", "$4")
+    expression = f"{OWN}.carry_new_spaces(({pages}))"
     try:
-        return await tool.batch(together)
+        return await tool.call("spaces", str(until), expression, f"({page},0)", f"({until},0)")
     except _DATA:
-        return await tool.batch(one_by_one)
+        ids = await tool.connection.fetchval(queries("v2")["spaces_of_pages"], f"({page},0)", f"({until},0)")
+        return await tool.call("spaces", str(until), f"{OWN}.carry_one_by_one($3)", ids)
+
+
+async def _carry_spaces(tool: Tool, ids: Sequence[UUID]) -> int:
+    place = await place_of(tool.connection, "spaces") or "0"
+    try:
+        return await tool.call("spaces", place, f"{OWN}.carry_new_spaces($3)", ids)
+    except _DATA:
+        return await tool.call("spaces", place, f"{OWN}.carry_one_by_one($3)", ids)
 
 
 async def _sweep(tool: Tool) -> None:
@@ -82,7 +81,7 @@ async def _sweep(tool: Tool) -> None:
     while ids := [row["id"] for row in await tool.connection.fetch(queries("v2")["spaces_left"], _SWEEP)]:
         for first in range(0, len(ids), tool.pace.size):
             part = ids[first : first + tool.pace.size]
-            if await _carry_spaces(tool, part, await place_of(tool.connection, "spaces") or "0") < len(part):
+            if await _carry_spaces(tool, part) < len(part):
                 tool.pace.failed()  # somebody holds some of them: less haste
                 await tool.pace.after(0.05)
 
@@ -103,12 +102,7 @@ async def carry_reservations(tool: Tool) -> None:
                 break
             ids = [row["id"] for row in found]
 
-            async def batch(ids: list[UUID] = ids) -> int:
-                count = await _call(tool, "carry_new_reservations", ids)
-                await mark_place(tool.connection, "reservations", "", count)
-                return count
-
-            count = await tool.batch(batch)
+            count = await tool.call("reservations", "", f"{OWN}.carry_new_reservations($3)", ids)
             bar.move(bar.done + count)
             if not count:
                 tool.pace.failed()
@@ -129,12 +123,7 @@ async def carry_state_changes(tool: Tool) -> None:
     while at < last:
         until = min(at + tool.pace.size, last)
 
-        async def batch(first: int = at + 1, until: int = until) -> int:
-            count = await _call(tool, "carry_state_changes", first, until)
-            await mark_place(tool.connection, "state_changes", str(until), count)
-            return until - first + 1
-
-        await tool.batch(batch)
+        await tool.call("state_changes", str(until), f"{OWN}.carry_state_changes($3, $4)", at + 1, until)
         at = until
         bar.move(at)
     # Ids are given before commit: a lower one may have come later, when its space was not there yet.

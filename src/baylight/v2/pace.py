@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
 
-BATCH_S = 0.03
+BATCH_S = 0.02
 _SMALLEST, _LARGEST = 5, 5000
 _LOOK_EVERY_S = 0.25
 _LOOK = """

@@ -16,7 +16,14 @@ OWN = "v2_migration"
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
 
 UNKNOWN_TYPES = (("unknown_sensor", "sensor"), ("unknown_display", "display"))
-_QUIET = (("spaces", "spaces_assignments_recorded"), ("state_changes", "state_changes_announced"))
+_QUIET = (
+    ("spaces", "spaces_sync_deveuis"),
+    ("spaces", "spaces_assignments_recorded"),
+    ("state_changes", "state_changes_announced"),
+    ("sensor_devices", "sensor_devices_lifecycle_inserted"),
+    ("display_devices", "display_devices_lifecycle_inserted"),
+)
+"""Triggers whose work the backfill does for a whole batch at once."""
 _QUIET_WHEN = "WHEN (current_setting('baylight.v2_bulk', true) IS DISTINCT FROM 'on') EXECUTE"
 
 

@@ -20,6 +20,8 @@ _SETTINGS = {
     "search_path": "baylight_next, public",
     "jit": "off",
     "statement_timeout": "0",
+    "lock_timeout": "50ms",
+    "synchronous_commit": "off",  # a crash may lose the last batches, and with them the note of how far they came
     "idle_in_transaction_session_timeout": "60s",
     "client_connection_check_interval": "1s",  # the server's side of a killed tool ends, and lets go of its locks
 }
@@ -80,35 +82,41 @@ async def briefly(
     Raises TransientError `locked` with who stands in the way if `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s
-    names = ", ".join(tables)
     tries = 0
     while True:
-        tries += 1
         try:
             async with connection.transaction():
+                await connection.execute("SET LOCAL synchronous_commit = on")
                 if tables:
-                    await _lock(connection, names, mode, wait=tries > NOWAIT_TRIES)
+                    tries += await _lock(connection, ", ".join(tables), mode, give_up)
                 await work()
-            return tries
+            return max(tries, 1)
         except BUSY:
             if time.monotonic() > give_up:
                 raise TransientError(
                     "locked",
-                    f"no lock on {names} in {patience_s:g} s; in the way: {await _holders(connection, tables)}",
+                    f"no lock on {', '.join(tables)} in {patience_s:g} s; in the way: {await _holders(connection, tables)}",
                     tables=list(tables),
                 ) from None
-            await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.3 ** min(tries, 30), 1.0))
+            await asyncio.sleep(random.uniform(0.05, 0.2))
 
 
-async def _lock(connection: Connection, names: str, mode: str, *, wait: bool) -> None:
+async def _lock(connection: Connection, names: str, mode: str, give_up: float) -> int:
     await connection.execute("SET LOCAL lock_timeout = '1500ms'")  # autovacuum gives way after deadlock_timeout, 1 s
     await connection.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
-    if wait:
-        await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
-        await connection.execute(f"LOCK TABLE {names} IN {mode} MODE")
-    else:
-        await connection.execute(f"LOCK TABLE {names} IN {mode} MODE NOWAIT")
     await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
+    tries = 0
+    while True:
+        tries += 1
+        wait = "" if tries > NOWAIT_TRIES else "NOWAIT"
+        try:
+            async with connection.transaction():  # a savepoint: the weak lock stays, so autovacuum does not come back
+                await connection.execute(f"LOCK TABLE {names} IN {mode} MODE {wait}")
+            return tries
+        except asyncpg.LockNotAvailableError:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.1 ** min(tries, 40), 0.5))
 
 
 async def _holders(connection: Connection, tables: Sequence[str]) -> str:

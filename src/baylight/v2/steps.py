@@ -16,7 +16,7 @@ from baylight.v2.verify import verify
 
 NO_LOCK = "none on a table of V2"
 _BRIEF = f"writers wait at most {LONGEST_WAIT_MS} ms for the lock to be had, and then some ms for its few statements"
-_BATCH = "a writer of one of these rows waits for the end of its batch, about 25 ms"
+_BATCH = "a writer of one of these rows waits for the end of its batch, about 20 ms"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ async def _walk(tool: Tool, step: str, query: str, table: str, statement: str) -
 
 def _batch(tool: Tool, step: str, statement: str, ids: list[UUID], place: str) -> Callable[[], Awaitable[int]]:
     async def run() -> int:
+        # Nothing here is a decision, nor anything that V2 has a column for.
+        await tool.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
         await tool.connection.execute(statement, ids)
         await mark_place(tool.connection, step, place, len(ids))
         return len(ids)

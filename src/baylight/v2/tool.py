@@ -48,13 +48,18 @@ class Tool:
 
     async def batch(self, work: Callable[[], Awaitable[int]]) -> int:
         """One batch in a transaction of its own, tried again while others hold what it needs."""
+
+        async def whole() -> int:
+            async with self.connection.transaction():
+                return await work()
+
+        return await self._tried(whole)
+
+    async def _tried(self, work: Callable[[], Awaitable[int]]) -> int:
         for attempt in range(BATCH_TRIES):
             began = time.perf_counter()
             try:
-                async with self.connection.transaction():
-                    # A crash may lose the last batches, and with them the note of how far they came.
-                    await self.connection.execute("SET LOCAL lock_timeout = '50ms'; SET LOCAL synchronous_commit = off")
-                    count = await work()
+                count = await work()
             except BUSY:
                 self.pace.failed()
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.05 * 1.2**attempt, 2.0))
@@ -62,6 +67,21 @@ class Tool:
             await self.pace.after(time.perf_counter() - began)
             return count
         raise TransientError("batch_locked", f"a batch got no lock in {BATCH_TRIES} tries; run the same command again")
+
+    async def call(self, step: str, place: str, expression: str, *arguments: object) -> int:
+        """As `batch`, in one round trip: an SQL expression that does it and counts, and the note of the place.
+
+        The expression's arguments begin with $3.
+        """
+        query = (
+            f"WITH c AS MATERIALIZED (SELECT ({expression})::bigint AS n) UPDATE {OWN}.steps AS s"
+            " SET place = $2, rows = s.rows + c.n FROM c WHERE s.name = $1 RETURNING c.n"
+        )
+
+        async def work() -> int:
+            return int(await self.connection.fetchval(query, step, place, *arguments) or 0)
+
+        return await self._tried(work)
 
     async def check_quarantine(self) -> None:
         """Raises InputError `quarantine_full`."""

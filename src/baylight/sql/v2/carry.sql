@@ -31,9 +31,13 @@ BEGIN
         WHERE v.name <> '' ORDER BY n
     LOOP
         SELECT l.id INTO found FROM baylight_next.locations AS l
-        WHERE l.kind = part.kind AND l.name = part.name
-          AND (part.kind = 'building' OR l.parent_id IS NOT DISTINCT FROM above)
-        ORDER BY l.created_at, l.id LIMIT 1;
+        WHERE coalesce(l.parent_id, '00000000-0000-0000-0000-000000000000') = coalesce(above, '00000000-0000-0000-0000-000000000000')
+          AND l.kind = part.kind AND l.name = part.name;
+        IF found IS NULL AND part.kind = 'building' THEN
+            -- Somebody may have hung the building below a site meanwhile.
+            SELECT l.id INTO found FROM baylight_next.locations AS l
+            WHERE l.kind = 'building' AND l.name = part.name ORDER BY l.created_at, l.id LIMIT 1;
+        END IF;
         IF found IS NULL THEN
             INSERT INTO baylight_next.locations (parent_id, kind, name) VALUES (above, part.kind, part.name)
             ON CONFLICT (coalesce(parent_id, '00000000-0000-0000-0000-000000000000'::uuid), kind, name)
@@ -55,9 +59,9 @@ BEGIN
            w.id,
            CASE WHEN w.sensor_problem IS NULL THEN w.sensor_canon END,
            CASE WHEN w.display_problem IS NULL THEN w.display_canon END,
-           w.sensor_problem, w.display_problem, w.display_shared, w.half_position)::v2_migration.want)
+           w.sensor_problem, w.display_problem, w.display_shared, w.half_position, w.state)::v2_migration.want)
     FROM (
-        SELECT l.id, c.sensor_canon, c.display_canon,
+        SELECT l.id, l.state, c.sensor_canon, c.display_canon,
             CASE
                 WHEN l.sensor_eui IS NULL THEN NULL
                 WHEN c.sensor_canon IS NULL THEN 'bad_eui'
@@ -121,31 +125,48 @@ BEGIN
 END
 $$;
 
+-- Registers what is not registered yet. In bulk the event that a trigger would write is written here, for all at once.
 CREATE OR REPLACE FUNCTION v2_migration.register_devices(wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    bulk boolean := coalesce(current_setting('baylight.v2_bulk', true), '') = 'on';
 BEGIN
-    INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
-    SELECT DISTINCT w.sensor_deveui, v2_migration.type_of('sensor', w.sensor_deveui), 'active'
-    FROM unnest(wants) AS w
-    WHERE w.sensor_deveui IS NOT NULL
-      AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
-    ORDER BY 1
-    ON CONFLICT (dev_eui) DO NOTHING;
-    INSERT INTO baylight_next.display_devices (
-        dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared
+    WITH made AS (
+        INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
+        SELECT DISTINCT w.sensor_deveui, v2_migration.type_of('sensor', w.sensor_deveui), 'active'
+        FROM unnest(wants) AS w
+        WHERE w.sensor_deveui IS NOT NULL
+          AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
+        ORDER BY 1
+        ON CONFLICT (dev_eui) DO NOTHING
+        RETURNING id, dev_eui, lifecycle_state
     )
-    SELECT DISTINCT ON (w.display_deveui) w.display_deveui, t.code,
-           coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}'),
-           coalesce((t.default_config ->> 'f_port')::integer, 15),
-           coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared
-    FROM unnest(wants) AS w
-    CROSS JOIN v2_migration.control AS c
-    INNER JOIN baylight_next.device_types AS t ON t.code = v2_migration.type_of('display', w.display_deveui)
-    WHERE w.display_deveui IS NOT NULL
-      AND NOT EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = w.display_deveui)
-    ORDER BY w.display_deveui
-    ON CONFLICT (dev_eui) DO NOTHING;
+    INSERT INTO baylight_next.device_lifecycle_events (role, device_id, dev_eui, new_state, actor)
+    SELECT 'sensor', id, dev_eui, lifecycle_state, 'v2' FROM made WHERE bulk;
+    WITH made AS (
+        INSERT INTO baylight_next.display_devices (
+            dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared,
+            desired_state, desired_code, desired_at
+        )
+        SELECT DISTINCT ON (w.display_deveui) w.display_deveui, t.code, k.codes,
+               coalesce((t.default_config ->> 'f_port')::integer, 15),
+               coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared,
+               w.state, k.codes ->> w.state, clock_timestamp()
+        FROM unnest(wants) AS w
+        CROSS JOIN v2_migration.control AS c
+        INNER JOIN baylight_next.device_types AS t ON t.code = v2_migration.type_of('display', w.display_deveui)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}')
+        ) AS k (codes)
+        WHERE w.display_deveui IS NOT NULL
+          AND NOT EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = w.display_deveui)
+        ORDER BY w.display_deveui
+        ON CONFLICT (dev_eui) DO NOTHING
+        RETURNING id, dev_eui, lifecycle_state
+    )
+    INSERT INTO baylight_next.device_lifecycle_events (role, device_id, dev_eui, new_state, actor)
+    SELECT 'display', id, dev_eui, lifecycle_state, 'v2' FROM made WHERE bulk;
 END
 $$;
 
@@ -228,12 +249,13 @@ BEGIN
     ), made AS (
         INSERT INTO baylight_next.spaces (
             id, name, code, location_id, gps_latitude, gps_longitude, sensor_device_id, display_device_id,
-            current_state, current_state_at, metadata, created_at, updated_at, deleted_at
+            sensor_deveui, display_deveui, current_state, current_state_at, metadata, created_at, updated_at, deleted_at
         )
         SELECT l.id, l.name, l.code, p.location_id,
                CASE WHEN NOT w.half_position THEN l.gps_latitude END,
                CASE WHEN NOT w.half_position THEN l.gps_longitude END,
-               sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at
+               sd.id, dd.id, sd.dev_eui, dd.dev_eui, l.state, coalesce(l.updated_at, now()), l.metadata,
+               l.created_at, l.updated_at, l.deleted_at
         FROM public.spaces AS l
         INNER JOIN unnest(wants) AS w ON w.id = l.id
         LEFT JOIN places AS p

@@ -108,7 +108,7 @@ BEGIN
     IF to_regtype('v2_migration.want') IS NULL THEN
         CREATE TYPE v2_migration.want AS (
             id uuid, sensor_deveui varchar(16), display_deveui varchar(16), sensor_problem text, display_problem text,
-            display_shared boolean, half_position boolean
+            display_shared boolean, half_position boolean, state varchar(20)
         );
     END IF;
 END
