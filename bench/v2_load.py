@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +30,7 @@ class Figures:
     errors: dict[str, int] = field(default_factory=dict)
     first_errors: list[str] = field(default_factory=list)
     longest_lock_s: float = 0.0
+    disk_s: dict[str, float] = field(default_factory=dict)
     euis: dict[str, str] = field(default_factory=dict)
     changes: int = 0
     writing: bool = True
@@ -112,6 +115,19 @@ async def watch_locks(dsn: str, figures: Figures) -> None:
     await connection.close()
 
 
+async def watch_disk(figures: Figures) -> None:
+    """The longest time that the machine takes to write 8 kB durably, by phase: what no database can be quicker than."""
+    with tempfile.TemporaryFile() as file:
+        while not figures.stopped:
+            began, phase = time.monotonic(), figures.phase
+            file.seek(0)
+            file.write(bytes(8192))
+            file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
+            figures.disk_s[phase] = max(figures.disk_s.get(phase, 0.0), time.monotonic() - began)
+            await asyncio.sleep(0.05)
+
+
 async def obey(figures: Figures) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -129,13 +145,14 @@ async def obey(figures: Figures) -> None:
 async def run(dsn: str, spaces: int) -> None:
     figures = Figures()
     tasks = [work(dsn, spaces, n, figures) for n in range(READERS + WRITERS)]
-    await asyncio.gather(obey(figures), watch_locks(dsn, figures), *tasks)
+    await asyncio.gather(obey(figures), watch_locks(dsn, figures), watch_disk(figures), *tasks)
     phases = {
         name: {
             "count": len(waits),
             "longest_ms": round(max(waits) * 1000, 1),
             "p99_ms": round(statistics.quantiles(waits, n=100)[98] * 1000, 1) if len(waits) > 1 else None,
             "errors": figures.errors.get(name, 0),
+            "disk_ms": round(figures.disk_s.get(name, 0.0) * 1000, 1),
         }
         for name, waits in figures.waits_s.items()
     }

@@ -214,7 +214,7 @@ async def measure(spaces: int, readings: int, quiet_s: float) -> dict[str, Any]:
 
 def report(found: dict[str, Any], spaces: int, readings: int, *, full: bool) -> None:
     print(f"\nV2 migration ({ground.machine()}, {spaces:,} spaces, {readings:,} readings, 200 transactions/s due):")
-    print(f"  {'phase':20} {'statements':>10} {'errors':>7} {'p99 ms':>9} {'longest ms':>11}")
+    print(f"  {'phase':20} {'statements':>10} {'errors':>7} {'p99 ms':>9} {'longest ms':>11} {'disk ms':>8}")
     for way in ("ours", "proposal"):
         for name, phase in found[way]["phases"].items():
             if name != "start":

@@ -20,11 +20,14 @@ async def contract(tool: Tool) -> None:
     for role in tool.choices.require:
         await _refuse_without(tool.connection, role)
     role = tool.choices.legacy_role or await owner_of_v2(tool.connection)
-    statements = await _forward(tool.connection, role if tool.choices.legacy_names == "views" else None)
+    early, late = await _forward(tool.connection, role if tool.choices.legacy_names == "views" else None)
     ours = await _tables(tool.connection, NEXT)
 
+    async def prepare(connection: Connection) -> None:
+        await connection.execute(";\n".join(early))
+
     async def swap(connection: Connection) -> None:
-        await connection.execute(";\n".join(statements))
+        await connection.execute(";\n".join(late))
 
     await tool.connection.execute(queries("v2_back")["remember_own"])
     if tool.choices.legacy_names == "views":
@@ -32,7 +35,7 @@ async def contract(tool: Tool) -> None:
             f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",
             role,
         )
-    await tool.locked("contract", [*_ALL, *ours], "ACCESS EXCLUSIVE", swap)
+    await tool.locked("contract", _ALL, "ACCESS EXCLUSIVE", swap, first=(ours, prepare))
 
 
 async def require_devices(tool: Tool) -> None:
@@ -79,19 +82,22 @@ async def _tables(connection: Connection, schema: str) -> list[str]:
     return [row["name"] if "." in row["name"] else f"{schema}.{row['name']}" for row in rows]
 
 
-async def _forward(connection: Connection, view_role: str | None) -> list[str]:
-    statements = [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
-    statements += await loud_again(connection)
-    statements.append(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVE}")
-    statements += [
-        f"ALTER FUNCTION {name} SET SCHEMA {ARCHIVE}" for name in await _legacy_functions(connection, "public")
-    ]
-    statements += [f"ALTER TABLE public.{table} SET SCHEMA {ARCHIVE}" for table in LEGACY_TABLES]
-    statements += await _move(connection, NEXT, "public")
-    statements.append(f"DROP SCHEMA {NEXT}")
+async def _forward(connection: Connection, view_role: str | None) -> tuple[list[str], list[str]]:
+    """What can be done before V2's tables are locked, and what not."""
+    triggers = await _triggers(connection)
+    early = [f"DROP TRIGGER {name} ON {table}" for table, name in triggers if table.startswith(f"{NEXT}.")]
+    early += await loud_again(connection)
+    late = [f"DROP TRIGGER {name} ON {table}" for table, name in triggers if table.startswith("public.")]
+    late.append(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVE}")
+    late += [f"ALTER FUNCTION {name} SET SCHEMA {ARCHIVE}" for name in await _legacy_functions(connection, "public")]
+    late += [f"ALTER TABLE public.{table} SET SCHEMA {ARCHIVE}" for table in LEGACY_TABLES]
+    taken = {f"ALTER TABLE {NEXT}.{table} SET SCHEMA public" for table in LEGACY_TABLES}
+    for statement in await _move(connection, NEXT, "public"):
+        (late if statement in taken else early).append(statement)
+    late.append(f"DROP SCHEMA {NEXT}")
     if view_role:
-        statements += await _views(connection, view_role)
-    return statements
+        late += await _views(connection, view_role)
+    return early, late
 
 
 async def _triggers(connection: Connection) -> list[tuple[str, str]]:

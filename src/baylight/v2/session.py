@@ -26,6 +26,7 @@ _SETTINGS = {
     "client_connection_check_interval": "1s",  # the server's side of a killed tool ends, and lets go of its locks
 }
 NOWAIT_TRIES = 30
+_TRIES_OF_TWO = 5
 LONGEST_WAIT_MS = 20
 """How long a lock on a table of V2 is waited for, and so how long others may queue behind that, once NOWAIT failed."""
 
@@ -74,11 +75,13 @@ async def briefly(
     work: Callable[[], Awaitable[None]],
     *,
     patience_s: float,
+    first: tuple[Sequence[str], Callable[[], Awaitable[None]]] | None = None,
 ) -> int:
     """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
 
     The lock is taken only when it is free at once; after 30 tries it is waited for, 20 ms at most. SHARE UPDATE
     EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the table step aside.
+    `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
     Raises TransientError `locked` with who stands in the way if `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s
@@ -87,9 +90,10 @@ async def briefly(
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL synchronous_commit = on")
-                if tables:
-                    tries += await _lock(connection, ", ".join(tables), mode, give_up)
-                await work()
+                for names, part in ((first,) if first else ()) + ((tables, work),):
+                    if names:
+                        tries += await _lock(connection, ", ".join(names), mode, give_up, give_way=first is not None)
+                    await part()
             return max(tries, 1)
         except BUSY:
             if time.monotonic() > give_up:
@@ -101,20 +105,21 @@ async def briefly(
             await asyncio.sleep(random.uniform(0.05, 0.2))
 
 
-async def _lock(connection: Connection, names: str, mode: str, give_up: float) -> int:
+async def _lock(connection: Connection, names: str, mode: str, give_up: float, *, give_way: bool) -> int:
+    """`give_way`: raises LockNotAvailableError soon, so that what is locked already is not held for long."""
     await connection.execute("SET LOCAL lock_timeout = '1500ms'")  # autovacuum gives way after deadlock_timeout, 1 s
     await connection.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
     await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
     tries = 0
     while True:
         tries += 1
-        wait = "" if tries > NOWAIT_TRIES else "NOWAIT"
+        wait = "" if tries > NOWAIT_TRIES or give_way else "NOWAIT"
         try:
             async with connection.transaction():  # a savepoint: the weak lock stays, so autovacuum does not come back
                 await connection.execute(f"LOCK TABLE {names} IN {mode} MODE {wait}")
             return tries
         except asyncpg.LockNotAvailableError:
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up or (give_way and tries == _TRIES_OF_TWO):
                 raise
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.1 ** min(tries, 40), 0.5))
 

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import asyncpg
 
@@ -34,15 +35,25 @@ class Tool:
     say: Callable[[str], None]
     verified: bool = False
 
-    async def locked(self, step: str, tables: Sequence[str], mode: str, work: Work, *, done: bool = True) -> None:
-        """Work and its mark in one transaction that holds these tables, briefly."""
+    async def locked(
+        self,
+        step: str,
+        tables: Sequence[str],
+        mode: str,
+        work: Work,
+        *,
+        done: bool = True,
+        first: tuple[Sequence[str], Work] | None = None,
+    ) -> None:
+        """Work and its mark in one transaction that holds these tables, briefly; `first` as in session.briefly."""
 
         async def both() -> None:
             await work(self.connection)
             if done:
                 await mark_done(self.connection, step)
 
-        tries = await briefly(self.connection, tables, mode, both, patience_s=self.patience_s)
+        before = (first[0], partial(first[1], self.connection)) if first else None
+        tries = await briefly(self.connection, tables, mode, both, patience_s=self.patience_s, first=before)
         if tries > 1 and done:
             await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)
 
