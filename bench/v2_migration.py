@@ -221,7 +221,7 @@ def report(found: dict[str, Any], spaces: int, readings: int, *, full: bool) -> 
                 figures = (
                     f"{phase['count']:>10,} {phase['errors']:>7} {phase['p99_ms'] or 0:>9} {phase['longest_ms']:>11}"
                 )
-                print(f"  {name:20} {figures}")
+                print(f"  {name:20} {figures} {phase['disk_ms']:>8}")
         for line in found[way]["first_errors"]:
             print(f"    {line}")
     took = sum(found["took"][stage] for stage in STAGES)

@@ -12,6 +12,8 @@ from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, NEXT, OWN, loud_again, qu
 from baylight.v2.tool import Bar, Tool, mark_done
 
 _REFLECT = ("spaces", "locations", "reservations", "state_changes", "api_keys")
+_READ = tuple(f"public.{table}" for table in (*_REFLECT, "sensor_readings"))
+"""Tables that V2's views read, or that have a trigger of V2's names."""
 _ALL = tuple(f"public.{table}" for table in LEGACY_TABLES)
 
 
@@ -197,19 +199,26 @@ async def undo_contract(tool: Tool) -> None:
     ours = [f"public.{table}" for table in (*_REFLECT, "actuations")]
     await tool.locked("contract", ours, "SHARE ROW EXCLUSIVE", follow_again, done=False)
     await _catch_up(tool)
-    statements = await _backward(connection)
+    early, late = await _backward(connection)
+    ours = await _ours_in_public(connection)
 
-    async def swap(connection: Connection) -> None:
-        await connection.execute(";\n".join(statements))
+    async def prepare(connection: Connection) -> None:
+        await connection.execute(";\n".join(early))
         await connection.execute(script("carry"))
         await connection.execute(script("capture"))
-        await connection.execute(script("reflect"))
-        await connection.execute(script("capture_triggers"))
-        await connection.execute(script("reflect_triggers"))
+
+    async def swap(connection: Connection) -> None:
+        await connection.execute(";\n".join(late))
+        for name in ("reflect", "capture_triggers", "reflect_triggers"):
+            await connection.execute(script(name))
         await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'contract'")
 
+    unread = [table for table in ours if table not in _READ]
+    read = [table for table in ours if table in _READ]
     archived = [f"{ARCHIVE}.{table}" for table in LEGACY_TABLES]
-    await tool.locked("contract", [*archived, *await _ours_in_public(connection)], "ACCESS EXCLUSIVE", swap, done=False)
+    await tool.locked(
+        "contract", [*archived, *read], "ACCESS EXCLUSIVE", swap, done=False, first=(unread, prepare)
+    )  # fmt: skip
 
 
 def _archived(sql: str) -> str:
@@ -255,22 +264,26 @@ async def _ours_in_public(connection: Connection) -> list[str]:
     return [f"public.{row['relname']}" for row in rows]
 
 
-async def _backward(connection: Connection) -> list[str]:
-    rows = await connection.fetch(queries("v2_back")["legacy_views"])
-    statements = [f"DROP VIEW {row['name']}" for row in rows]
-    statements += [f"DROP SCHEMA {row['schema']}" for row in await connection.fetch(queries("v2_back")["view_schemas"])]
-    statements += [f"DROP TRIGGER {name} ON {table}" for table, name in await _triggers(connection)]
+async def _backward(connection: Connection) -> tuple[list[str], list[str]]:
+    """What can be done before the tables are locked that V2 reads through its views, and what not."""
+    sql = queries("v2_back")
+    early = [f"CREATE SCHEMA {NEXT}"]
+    late = [f"DROP VIEW {row['name']}" for row in await connection.fetch(sql["legacy_views"])]
+    late += [f"DROP SCHEMA {row['schema']}" for row in await connection.fetch(sql["view_schemas"])]
+    for table, name in await _triggers(connection):
+        (late if table in _READ else early).append(f"DROP TRIGGER {name} ON {table}")
     rules = await connection.fetch(
         "SELECT conname FROM pg_constraint WHERE conrelid = 'public.spaces'::regclass"
         " AND conname ~ '^spaces_(sensor|display)_required$'"
     )
-    statements += [f"ALTER TABLE public.spaces DROP CONSTRAINT {row['conname']}" for row in rules]
-    statements.append(f"CREATE SCHEMA {NEXT}")
-    names = [row["relname"] for row in await connection.fetch(queries("v2_back")["own_tables"])]
-    names += [row["proname"] for row in await connection.fetch(queries("v2_back")["own_functions"])]
-    statements += await _move(connection, "public", NEXT, names)
-    statements += await quiet_again(connection)
-    statements += [f"ALTER TABLE {ARCHIVE}.{table} SET SCHEMA public" for table in LEGACY_TABLES]
-    statements += [f"ALTER FUNCTION {name} SET SCHEMA public" for name in await _legacy_functions(connection, ARCHIVE)]
-    statements.append(f"DROP SCHEMA {ARCHIVE}")
-    return statements
+    late += [f"ALTER TABLE public.spaces DROP CONSTRAINT {row['conname']}" for row in rules]
+    names = [row["relname"] for row in await connection.fetch(sql["own_tables"])]
+    names += [row["proname"] for row in await connection.fetch(sql["own_functions"])]
+    read = {f"ALTER TABLE {table} SET SCHEMA {NEXT}" for table in _READ}
+    for statement in await _move(connection, "public", NEXT, names):
+        (late if statement in read else early).append(statement)
+    late += await quiet_again(connection)
+    late += [f"ALTER TABLE {ARCHIVE}.{table} SET SCHEMA public" for table in LEGACY_TABLES]
+    late += [f"ALTER FUNCTION {name} SET SCHEMA public" for name in await _legacy_functions(connection, ARCHIVE)]
+    late.append(f"DROP SCHEMA {ARCHIVE}")
+    return early, late
