@@ -11,6 +11,7 @@ import typer
 from baylight.cli import assignments, bulk, codecs, commissioning, devices, orphans, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
+from baylight.cli_v2 import app as v2
 
 if TYPE_CHECKING:
     from baylight.services.doctor import Finding
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
 app.add_typer(db, name="db")
+app.add_typer(v2, name="v2")
 for name, part in (
     ("space", places.space),
     ("location", places.location),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from baylight.codecs.all import display_driver
@@ -13,7 +14,7 @@ from baylight.store.pool import Connection
 from baylight.store.queries import queries
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
 from baylight.v2.contract import owner_of_v2
-from baylight.v2.schema import NEXT, OWN
+from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN, migrations
 
 _SHOWN = 20
 _NEEDED = {
@@ -81,6 +82,11 @@ async def is_v2(connection: Connection) -> None:
         raise InputError("not_v2", f"this is no V2 database: it lacks {', '.join(missing[:10])}", missing=missing)
 
 
+def _needed_names() -> list[str]:
+    text = "\n".join(migrations().values())
+    return sorted({*re.findall(r"^CREATE TABLE (\w+)", text, re.MULTILINE), "schema_migrations"} - set(LEGACY_TABLES))
+
+
 async def inspect(connection: Connection) -> Report:
     """Raises InputError `not_v2`."""
     await is_v2(connection)
@@ -88,8 +94,9 @@ async def inspect(connection: Connection) -> Report:
     findings: list[Finding] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for kind, says in _SAYS.items():
+            query = sql[kind].replace("{names}", "'{" + ",".join(_needed_names()) + "}'")
             rows = await connection.fetch(
-                f"SELECT id, detail, count(*) OVER () AS total FROM ({sql[kind]}) AS f LIMIT {_SHOWN}"
+                f"SELECT id, detail, count(*) OVER () AS total FROM ({query}) AS f LIMIT {_SHOWN}"
             )
             if kind == "name_taken":
                 rows = [row for row in rows if not row["id"].startswith((f"{NEXT}.", f"{OWN}."))]

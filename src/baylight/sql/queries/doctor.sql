@@ -99,7 +99,7 @@ SELECT 'actuations: ' || count(*) || ' rows' FROM actuations_default HAVING coun
 -- Partitions of this month and the next that are not there.
 SELECT parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM') AS who
 FROM unnest(ARRAY['uplinks', 'actuations']) AS parent CROSS JOIN generate_series(0, 1) AS ahead
-WHERE to_regclass('public.' || parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM')) IS NULL
+WHERE to_regclass(parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM')) IS NULL
 ORDER BY who;
 
 -- name: misconfigured

@@ -73,12 +73,10 @@ SELECT id::text, code || ': ' || sensor_eui AS detail FROM public.spaces
 WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$' AND NOT starts_with(lower(sensor_eui), '58a0cb')
 
 -- name: name_taken
--- Other things of this database that hang on V2's tables, or have names that Baylight's tables need.
+-- Other things of this database that hang on V2's tables, or have names ({names}) that Baylight's tables need.
 SELECT c.oid::regclass::text AS id, 'the name is needed' AS detail FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace
-  AND c.relname IN ('locations', 'installation', 'device_types', 'sensor_devices', 'display_devices', 'device_assignments',
-                    'device_lifecycle_events', 'uplinks', 'rejected_messages', 'actuations', 'actuation_events',
-                    'gateways', 'overrides', 'audit_log', 'schema_migrations')
+  AND c.relname = ANY({names}::text[])
 UNION ALL
 SELECT k.conrelid::regclass::text, 'its foreign key ' || k.conname || ' goes to the archive with V2''s table'
 FROM pg_constraint AS k
