@@ -64,6 +64,12 @@ async def test_after_contract_v2_reads_every_row_by_its_own_names(v2: V2Database
         assert after[table] == before[table], table
     with pytest.raises(asyncpg.PostgresError):
         await v2.legacy.execute("UPDATE spaces SET state = 'FREE'")
+    with pytest.raises(InputError, match="no two sides"):
+        await v2.verify()
+    with pytest.raises(InputError, match="no two sides"):
+        await shadow_report(v2.admin)
+    await v2.apply("contract")  # again: nothing is left to do
+    assert (await run.status(v2.admin)).stage == "contract"
 
 
 async def test_legacy_names_can_go(v2: V2Database) -> None:
@@ -174,7 +180,8 @@ async def test_until_the_switch_baylight_is_a_shadow(v2: V2Database) -> None:
     assert [(s.code, s.v2_state, s.state) for s in report.spaces] == [("P1", "FREE", "OCCUPIED")]
     row = await v2.new(space)
     actuation = await v2.baylight.fetchval(
-        "INSERT INTO actuations (space_id, trigger_type, new_state, display_device_id, display_deveui, display_code, fport)"
+        "INSERT INTO actuations"
+        " (space_id, trigger_type, new_state, display_device_id, display_deveui, display_code, fport)"
         " VALUES ($1, 'sensor_uplink', 'OCCUPIED', $2, $3, 'ff00006400', 15) RETURNING id",
         space, row["display_device_id"], display(1),
     )  # fmt: skip
@@ -246,7 +253,8 @@ async def test_inspect_finds_every_weakness_and_its_proposal_is_accepted(v2: V2D
     report = await findings.inspect(v2.admin)
     found = {f.kind: f.count for f in report.findings}
     assert found == {
-        "bad_eui": 2, "contested_sensor": 1, "both_roles": 1, "shared_display": 1, "deleted_space": 1, "half_position": 1,
+        "bad_eui": 2, "contested_sensor": 1, "both_roles": 1, "shared_display": 1, "deleted_space": 1,
+        "half_position": 1,
         "overlap": 1, "empty_name": 1, "untyped": 1, "wrong_colour": found["wrong_colour"],
     }  # fmt: skip
     await findings.check_choices(v2.admin, choices.parse(report.proposal))

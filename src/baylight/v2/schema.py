@@ -6,6 +6,7 @@ import hashlib
 from importlib import resources
 
 from baylight.codecs.catalogue import load_catalogue
+from baylight.errors import InputError
 from baylight.store.migrate import BESIDE, placed
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
@@ -37,6 +38,14 @@ def migrations() -> dict[str, str]:
     folder = resources.files("baylight") / "sql" / "migrations"
     found = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return {f.name.removesuffix(".sql"): f.read_text(encoding="utf-8") for f in found}
+
+
+async def both_sides(connection: Connection) -> None:
+    """Raises InputError `not_beside` unless V2's and Baylight's tables stand beside each other."""
+    if await connection.fetchval("SELECT to_regclass($1)", f"{NEXT}.spaces") is None:
+        raise InputError(
+            "not_beside", "there are no two sides: the migration has not begun, or its contract stage is done"
+        )
 
 
 async def create(connection: Connection) -> None:

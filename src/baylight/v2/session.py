@@ -97,9 +97,10 @@ async def briefly(
             return max(tries, 1)
         except BUSY:
             if time.monotonic() > give_up:
+                holders = await _holders(connection, tables)
                 raise TransientError(
                     "locked",
-                    f"no lock on {', '.join(tables)} in {patience_s:g} s; in the way: {await _holders(connection, tables)}",
+                    f"no lock on {', '.join(tables)} in {patience_s:g} s; in the way: {holders}",
                     tables=list(tables),
                 ) from None
             await asyncio.sleep(random.uniform(0.05, 0.2))

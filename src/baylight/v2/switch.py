@@ -9,7 +9,7 @@ from uuid import UUID
 
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
-from baylight.v2.schema import NEXT, OWN
+from baylight.v2.schema import NEXT, OWN, both_sides
 from baylight.v2.tool import Bar, Tool, mark_done, mark_place, place_of
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -131,7 +131,11 @@ class ShadowReport:
 
 
 async def shadow_report(connection: Connection, *, grace_s: float = 60.0, most: int = 50) -> ShadowReport:
-    """Where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`."""
+    """Where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`.
+
+    Raises InputError `not_beside`.
+    """
+    await both_sides(connection)
     sql = queries("v2")
     summary = await connection.fetch(sql["shadow_summary"], grace_s)
     rows = await connection.fetch(sql["shadow_report"], grace_s, most)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
-from baylight.v2.schema import OWN
+from baylight.v2.schema import OWN, both_sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,11 @@ class Verdict:
 
 
 async def verify(connection: Connection) -> Verdict:
-    """Reads only. Both sides are compared as they are at one instant, whatever is written meanwhile."""
+    """Reads only. Both sides are compared as they are at one instant, whatever is written meanwhile.
+
+    Raises InputError `not_beside`.
+    """
+    await both_sides(connection)
     sql = queries("v2_verify")
     differences: list[Difference] = []
     counts: dict[str, tuple[int, int]] = {}
