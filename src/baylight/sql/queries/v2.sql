@@ -144,10 +144,12 @@ WHERE d.id = s.display_device_id
 SELECT id FROM baylight_next.spaces WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: decide_anew
--- The loop of time decides these spaces by Baylight's rules. $1 ids.
+-- The loop of time decides these spaces by Baylight's rules, if it is not going to anyway. $1 ids.
 UPDATE baylight_next.spaces SET recompute_at = clock_timestamp()
 WHERE id IN (
-    SELECT id FROM baylight_next.spaces WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id FROM baylight_next.spaces
+    WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
+    FOR NO KEY UPDATE SKIP LOCKED
 );
 
 -- name: follow_v2

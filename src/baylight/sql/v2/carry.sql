@@ -5,14 +5,6 @@ CREATE OR REPLACE FUNCTION v2_migration.canon_eui(eui text) RETURNS varchar(16)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN eui ~ '^[0-9A-Fa-f]{16}$' THEN lower(eui) END;
 
-CREATE OR REPLACE FUNCTION v2_migration.type_of(for_role text, eui text) RETURNS text
-LANGUAGE sql STABLE
-RETURN (
-    SELECT r.device_type FROM v2_migration.type_rules AS r
-    WHERE r.role = for_role AND starts_with(eui, r.prefix)
-    ORDER BY length(r.prefix) DESC LIMIT 1
-);
-
 -- V2's word for a state of Baylight's; null where V2 has none: it keeps what it had.
 CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -134,7 +126,10 @@ DECLARE
 BEGIN
     WITH made AS (
         INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
-        SELECT DISTINCT w.sensor_deveui, v2_migration.type_of('sensor', w.sensor_deveui), 'active'
+        SELECT DISTINCT w.sensor_deveui, (
+            SELECT r.device_type FROM v2_migration.type_rules AS r
+            WHERE r.role = 'sensor' AND starts_with(w.sensor_deveui, r.prefix) ORDER BY length(r.prefix) DESC LIMIT 1
+        ), 'active'
         FROM unnest(wants) AS w
         WHERE w.sensor_deveui IS NOT NULL
           AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
@@ -155,7 +150,11 @@ BEGIN
                w.state, k.codes ->> w.state, clock_timestamp()
         FROM unnest(wants) AS w
         CROSS JOIN v2_migration.control AS c
-        INNER JOIN baylight_next.device_types AS t ON t.code = v2_migration.type_of('display', w.display_deveui)
+        CROSS JOIN LATERAL (
+            SELECT r.device_type FROM v2_migration.type_rules AS r
+            WHERE r.role = 'display' AND starts_with(w.display_deveui, r.prefix) ORDER BY length(r.prefix) DESC LIMIT 1
+        ) AS r
+        INNER JOIN baylight_next.device_types AS t ON t.code = r.device_type
         CROSS JOIN LATERAL (
             SELECT coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}')
         ) AS k (codes)
@@ -249,13 +248,13 @@ BEGIN
     ), made AS (
         INSERT INTO baylight_next.spaces (
             id, name, code, location_id, gps_latitude, gps_longitude, sensor_device_id, display_device_id,
-            sensor_deveui, display_deveui, current_state, current_state_at, metadata, created_at, updated_at, deleted_at
+            sensor_deveui, display_deveui, current_state, current_state_at, metadata, created_at, updated_at, deleted_at, recompute_at
         )
         SELECT l.id, l.name, l.code, p.location_id,
                CASE WHEN NOT w.half_position THEN l.gps_latitude END,
                CASE WHEN NOT w.half_position THEN l.gps_longitude END,
                sd.id, dd.id, sd.dev_eui, dd.dev_eui, l.state, coalesce(l.updated_at, now()), l.metadata,
-               l.created_at, l.updated_at, l.deleted_at
+               l.created_at, l.updated_at, l.deleted_at, CASE WHEN l.deleted_at IS NULL THEN clock_timestamp() END
         FROM public.spaces AS l
         INNER JOIN unnest(wants) AS w ON w.id = l.id
         LEFT JOIN places AS p
@@ -317,25 +316,44 @@ BEGIN
 END
 $$;
 
+-- Of two that overlap the one that was made first is carried over; what is left is looked at one by one.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
+    ids uuid[];
     one uuid;
-    carried integer := 0;
 BEGIN
+    SELECT array_agg(t.id) INTO ids FROM (
+        SELECT l.id FROM public.reservations AS l
+        WHERE l.id = ANY(candidates)
+          AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
+        FOR SHARE OF l SKIP LOCKED
+    ) AS t;
+    IF ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM set_config('baylight.v2_sync', 'on', true);
+    INSERT INTO baylight_next.reservations (
+        id, space_id, start_time, end_time, user_email, user_phone, status, metadata, created_at, updated_at, created_by
+    )
+    SELECT l.id, l.space_id, l.start_time, l.end_time, l.user_email, l.user_phone, l.status, l.metadata,
+           l.created_at, l.updated_at, 'v2'
+    FROM public.reservations AS l
+    INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
+    WHERE l.id = ANY(ids)
+    ORDER BY l.created_at, l.id
+    ON CONFLICT DO NOTHING;
+    PERFORM set_config('baylight.v2_sync', '', true);
     FOR one IN
-        SELECT t.id FROM (
-            SELECT l.id, l.created_at FROM public.reservations AS l
-            WHERE l.id = ANY(candidates)
-              AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
-            FOR SHARE OF l SKIP LOCKED
-        ) AS t ORDER BY t.created_at, t.id
+        SELECT l.id FROM public.reservations AS l
+        WHERE l.id = ANY(ids) AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
+        ORDER BY l.created_at, l.id
     LOOP
         PERFORM v2_migration.carry_reservation(one);
-        carried := carried + 1;
     END LOOP;
-    RETURN carried;
+    RETURN cardinality(ids);
 END
 $$;
 
