@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
 
 from baylight.store.queries import queries
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
-from baylight.v2.tool import Bar, Tool, mark_done, mark_place, place_of
+from baylight.v2.tool import Bar, Tool, mark_done, mark_place, mark_started, place_of
 
 _DATA = (
     asyncpg.IntegrityConstraintViolationError,
@@ -18,6 +20,7 @@ _DATA = (
     asyncpg.exceptions.ProgramLimitExceededError,
 )
 _SWEEP = 500
+_FETCH = 20_000
 _STATISTICS = f"ANALYZE {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
 
 
@@ -33,39 +36,62 @@ async def find_contested(tool: Tool) -> None:
 
 
 async def carry_spaces(tool: Tool) -> None:
-    """Page by page, then what was being written at that moment, until nothing is left."""
+    """Page by page, two walks at once; then what was being written at that moment, until nothing is left."""
     pages = await tool.connection.fetchval("SELECT pg_relation_size('public.spaces') / 8192")
-    page = int(await place_of(tool.connection, "spaces") or 0)
     bar = Bar(tool, "spaces", await _estimate(tool, "spaces"))
-    done = await _rows_done(tool, "spaces")
-    bar.start(done)
-    analyzed = max(done, 100)
+    bar.start(await tool.connection.fetchval(f"SELECT sum(rows)::bigint FROM {OWN}.steps WHERE name ~ '^spaces'"))
     per_page = max(bar.total / max(pages, 1), 1.0)
-    while page < pages:
-        until = min(page + max(int(tool.pace.size / per_page), 1), pages)
-        done += await _carry_pages(tool, page, until)
-        bar.move(done)
-        if done >= analyzed * 3:
-            analyzed = done
-            await tool.connection.execute(_STATISTICS)  # plans made for small tables are made anew
-        if page // 200 != until // 200:
-            await tool.check_quarantine()
-        page = until
+    walks = [
+        _Walk(tool, "spaces", 0, pages // 2),
+        _Walk(replace(tool, connection=tool.second), "spaces 2", pages // 2, pages),
+    ]
+    await mark_started(tool.connection, "spaces 2", "backfill")
+    tasks = [asyncio.create_task(walk.run(bar, per_page)) for walk in walks]
+    try:
+        await asyncio.gather(*tasks)  # not a TaskGroup: callers look for the error itself, not for a group of them
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     await tool.check_quarantine()
     await _sweep(tool)
     await tool.connection.execute(_STATISTICS)
+    await mark_done(tool.connection, "spaces 2")
     await mark_done(tool.connection, "spaces")
     bar.move(bar.total)
 
 
-async def _carry_pages(tool: Tool, page: int, until: int) -> int:
+@dataclass(slots=True)
+class _Walk:
+    """Over the pages from `page` to `end`, by a connection of its own."""
+
+    tool: Tool
+    step: str
+    page: int
+    end: int
+
+    async def run(self, bar: Bar, per_page: float) -> None:
+        self.page = int(await place_of(self.tool.connection, self.step) or self.page)
+        analyzed = max(bar.done, 100)
+        while self.page < self.end:
+            until = min(self.page + max(int(self.tool.pace.size / per_page), 1), self.end)
+            bar.move(bar.done + await _carry_pages(self.tool, self.step, self.page, until))
+            if bar.done >= analyzed * 3 and self.step == "spaces":
+                analyzed = bar.done
+                await self.tool.connection.execute(_STATISTICS)  # plans made for small tables are made anew
+            if self.page // 200 != until // 200:
+                await self.tool.check_quarantine()
+            self.page = until
+
+
+async def _carry_pages(tool: Tool, step: str, page: int, until: int) -> int:
     pages = queries("v2")["spaces_of_pages"].replace("$1", "$3").replace("$2", "$4")
     expression = f"{OWN}.carry_new_spaces(({pages}))"
     try:
-        return await tool.call("spaces", str(until), expression, f"({page},0)", f"({until},0)")
+        return await tool.call(step, str(until), expression, f"({page},0)", f"({until},0)")
     except _DATA:
         ids = await tool.connection.fetchval(queries("v2")["spaces_of_pages"], f"({page},0)", f"({until},0)")
-        return await tool.call("spaces", str(until), f"{OWN}.carry_one_by_one($3)", ids)
+        return await tool.call(step, str(until), f"{OWN}.carry_one_by_one($3)", ids)
 
 
 async def _carry_spaces(tool: Tool, ids: Sequence[UUID]) -> int:
@@ -96,11 +122,12 @@ async def carry_reservations(tool: Tool) -> None:
     bar = Bar(tool, "reservations", await _estimate(tool, "reservations"))
     bar.start()
     for query in ("active_reservations_left", "reservations_left"):
+        waiting: list[UUID] = []
         while True:
-            found = await tool.connection.fetch(queries("v2")[query], tool.pace.size)
-            if not found:
+            waiting = waiting or [r["id"] for r in await tool.connection.fetch(queries("v2")[query], _FETCH)]
+            if not waiting:
                 break
-            ids = [row["id"] for row in found]
+            ids, waiting = waiting[: tool.pace.size], waiting[tool.pace.size :]
 
             count = await tool.call("reservations", "", f"{OWN}.carry_new_reservations($3)", ids)
             bar.move(bar.done + count)

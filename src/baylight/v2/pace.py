@@ -16,7 +16,7 @@ _SMALLEST, _LARGEST = 5, 5000
 _LOOK_EVERY_S = 0.25
 _LOOK = """
 SELECT (SELECT count(*) FROM pg_stat_activity AS a
-        WHERE a.wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(a.pid))) AS blocked,
+        WHERE a.wait_event_type = 'Lock' AND $1::integer[] && pg_blocking_pids(a.pid) AND a.pid <> ALL ($1)) AS blocked,
        (SELECT max(extract(epoch FROM replay_lag))::float8 FROM pg_stat_replication) AS lag_s
 """
 _PROBE = "SELECT FROM public.spaces LIMIT 1"
@@ -37,12 +37,12 @@ class Progress:
 class Pace:
     """`size`: rows of the next batch, steered to BATCH_S. `ease`: pause after a batch, as a multiple of its time.
 
-    `watch` is a connection of its own, which looks on while the other (`pid`) works: who waits for it, how long a
+    `watch` is a connection of its own, which looks on while the others (`pids`) work: who waits for it, how long a
     trivial read takes, how far replicas are behind.
     """
 
     watch: Connection
-    pid: int
+    pids: list[int]
     report: Callable[[Progress], None]
     lag_limit_s: float
     size: int = 50
@@ -77,7 +77,7 @@ class Pace:
 
     async def _look(self, quiet_s: float) -> None:
         while True:
-            row = await self.watch.fetchrow(_LOOK, self.pid)
+            row = await self.watch.fetchrow(_LOOK, self.pids)
             assert row is not None
             self._lag_s = row["lag_s"] or 0.0
             if row["blocked"]:

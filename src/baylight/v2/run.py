@@ -107,10 +107,16 @@ async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, pat
     def waiting() -> None:
         say("another run is at work: waiting for its end")
 
-    async with connected(dsn) as connection, connected(dsn) as watch, alone(connection, waiting):
+    async with (
+        connected(dsn) as connection,
+        connected(dsn) as second,
+        connected(dsn) as watch,
+        alone(connection, waiting),
+    ):
         known = choices or await choices_of.stored(connection) or Choices()
-        pace = Pace(watch, connection.get_server_pid(), report, known.replication_lag_s)
-        yield Tool(connection, pace, known, patience_s, say)
+        pids = [connection.get_server_pid(), second.get_server_pid()]
+        pace = Pace(watch, pids, report, known.replication_lag_s)
+        yield Tool(connection, second, pace, known, patience_s, say)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,13 @@ Work = Callable[[Connection], Awaitable[None]]
 
 @dataclass(slots=True)
 class Tool:
-    """One run of the tool. `patience_s`: how long a lock is asked for before it gives up. `verified`: by this run."""
+    """One run of the tool. `second` is for what can be done in two halves at once.
+
+    `patience_s`: how long a lock is asked for before it gives up. `verified`: by this run.
+    """
 
     connection: Connection
+    second: Connection
     pace: Pace
     choices: Choices
     patience_s: float
