@@ -22,7 +22,7 @@ FOUND, INPUT, LATER = 1, 2, 3
 """Exit codes besides 0: differences or findings, the caller must change something, it may work later."""
 
 T = TypeVar("T")
-app = typer.Typer(help="From a live V2 database to Baylight and back, stage by stage.", no_args_is_help=True)
+app = typer.Typer(help="From a live V2 database to Baylight, and back.", no_args_is_help=True)
 
 ChoicesFile = Annotated[
     Path | None, typer.Option("--choices", exists=True, dir_okay=False, help="your decisions, TOML (see inspect)")

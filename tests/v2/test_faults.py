@@ -196,6 +196,21 @@ async def test_giving_up_on_a_lock_names_who_holds_it(v2: V2Database) -> None:
     await v2.apply("expand")
 
 
+async def test_an_undoing_that_was_broken_off_is_finished_before_anything_is_carried_over_anew(v2: V2Database) -> None:
+    space = await v2.add("P1")
+    await v2.apply("backfill")
+    await v2.rollback("expand")
+    reader = await connect(v2.dsn)
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM api_keys")  # the last table whose trigger is dropped
+        with pytest.raises(TransientError, match="no lock on public.api_keys"):
+            await run.rollback(v2.dsn, to="start", patience_s=0.5)
+    await v2.legacy.execute("UPDATE spaces SET name = 'nobody carried this over' WHERE id = $1", space)
+    await v2.apply("verify")
+    assert (await v2.new(space))["name"] == "nobody carried this over"
+    await reader.close()
+
+
 async def test_two_tools_at_once(v2: V2Database) -> None:
     async with load(v2.dsn, v2.admin) as working:
         await asyncio.gather(v2.apply("switch"), v2.apply("switch"))

@@ -258,6 +258,7 @@ async def test_inspect_finds_every_weakness_and_its_proposal_is_accepted(v2: V2D
         "overlap": 1, "empty_name": 1, "untyped": 1, "wrong_colour": found["wrong_colour"],
     }  # fmt: skip
     await findings.check_choices(v2.admin, choices.parse(report.proposal))
+    assert choices.parse(report.proposal).legacy_role == "parking"
 
 
 async def test_inspect_refuses_what_is_no_v2_database(server: Server) -> None:

@@ -21,7 +21,7 @@ async def contract(tool: Tool) -> None:
     """One short transaction. Raises InputError `spaces_without` if a demanded device is missing somewhere."""
     for role in tool.choices.require:
         await _refuse_without(tool.connection, role)
-    role = tool.choices.legacy_role or await owner_of_v2(tool.connection)
+    role = tool.choices.legacy_role or await role_of_v2(tool.connection)
     early, late = await _forward(tool.connection, role if tool.choices.legacy_names == "views" else None)
     ours = await _tables(tool.connection, NEXT)
 
@@ -67,12 +67,16 @@ async def _refuse_without(connection: Connection, role: str) -> None:
         )
 
 
-async def owner_of_v2(connection: Connection) -> str:
+async def role_of_v2(connection: Connection) -> str:
+    """The one role besides the owner that may read V2's spaces, else the owner: whom the V2 application logs in as."""
     name: str = await connection.fetchval(
-        "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'spaces' AND relkind = 'r'"
-        " AND relnamespace IN ('public'::regnamespace, to_regnamespace('v2_archive')) ORDER BY relnamespace LIMIT 1"
+        "SELECT CASE WHEN count(DISTINCT r.rolname) = 1 THEN min(r.rolname::text) ELSE min(o.rolname::text) END"
+        " FROM pg_class AS c INNER JOIN pg_roles AS o ON o.oid = c.relowner"
+        " LEFT JOIN LATERAL aclexplode(c.relacl) AS a ON a.grantee <> c.relowner AND a.privilege_type = 'SELECT'"
+        " LEFT JOIN pg_roles AS r ON r.oid = a.grantee"
+        " WHERE c.oid = 'public.spaces'::regclass"
     )
-    return name.strip('"')
+    return name
 
 
 async def _tables(connection: Connection, schema: str) -> list[str]:

@@ -13,7 +13,7 @@ from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
-from baylight.v2.contract import owner_of_v2
+from baylight.v2.contract import role_of_v2
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN, migrations
 
 _SHOWN = 20
@@ -110,7 +110,7 @@ async def inspect(connection: Connection) -> Report:
             for r in await connection.fetch(sql["sizes"])
         ]
         displays = await connection.fetchval("SELECT count(*) FROM public.spaces WHERE display_eui <> ''")
-        role = await owner_of_v2(connection)
+        role = await role_of_v2(connection)
     if displays:
         findings += wrong_colours(PROPOSED_CODES, displays)
     return Report(findings, sizes, render([f.kind for f in findings], role, proposed_types()))

@@ -15,7 +15,7 @@ from baylight.v2.findings import check_choices, is_v2
 from baylight.v2.pace import Pace, Progress
 from baylight.v2.schema import OWN, script
 from baylight.v2.session import alone, connected
-from baylight.v2.steps import STEPS, Step, undo
+from baylight.v2.steps import STEPS, UNDOING, Step, undo
 from baylight.v2.tool import STAGES, Tool, done_steps, mark_done, mark_started
 
 PATIENCE_S = 600.0
@@ -44,6 +44,9 @@ async def apply(
     """
     wanted = _stages_to(to)
     async with _tool(dsn, choices, say, report, patience_s) as tool:
+        if UNDOING in await done_steps(tool.connection):
+            say("expand: its undoing, which was broken off, is brought to its end")
+            await undo(tool, "expand")
         if not await done_steps(tool.connection):
             await is_v2(tool.connection)
             await check_choices(tool.connection, tool.choices)

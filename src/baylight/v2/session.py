@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -49,7 +50,8 @@ async def connected(dsn: str) -> AsyncIterator[Connection]:
             "database_away", f"the connection was lost ({error}). What is done is recorded: run the same command again"
         ) from error
     finally:
-        await connection.close(timeout=5) if not connection.is_closed() else None
+        with contextlib.suppress(*AWAY):
+            await connection.close(timeout=5)
 
 
 @asynccontextmanager
@@ -64,7 +66,7 @@ async def alone(connection: Connection, on_wait: Callable[[], None] | None = Non
     try:
         yield
     finally:
-        if not connection.is_closed():
+        with contextlib.suppress(*AWAY):  # a lost connection has lost the lock too
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 

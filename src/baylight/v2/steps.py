@@ -11,7 +11,7 @@ from baylight.store.pool import Connection
 from baylight.v2 import backfill, contract, switch
 from baylight.v2.schema import ARCHIVE, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
-from baylight.v2.tool import STAGES, Tool, mark_done
+from baylight.v2.tool import STAGES, Tool, mark_done, mark_started
 from baylight.v2.verify import verify
 
 NO_LOCK = "none on a table of V2"
@@ -159,8 +159,13 @@ async def undo(tool: Tool, stage: str) -> None:
         raise InputError("unknown_stage", f"{stage!r} is none of {', '.join(STAGES)}")
 
 
+UNDOING = "undo expand"
+"""Noted before the first trigger is dropped: from then on V2's writes are missed, so there is no way but to its end."""
+
+
 async def _undo_expand(tool: Tool) -> None:
     """V2's tables are as they were; what is Baylight's alone is gone."""
+    await tool.locked(UNDOING, [], "", lambda connection: mark_started(connection, UNDOING, "expand"), done=False)
     for table in ("spaces", "reservations", "state_changes", "api_keys"):
 
         async def drop(connection: Connection, table: str = table) -> None:
