@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -46,11 +46,10 @@ async def start(v2: V2Database, work: str, to: str) -> asyncio.subprocess.Proces
     )  # fmt: skip
 
 
-async def lines(tool: asyncio.subprocess.Process) -> list[str]:
-    assert tool.stdout
-    text = await tool.stdout.read()
+async def kill(tool: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it may just have ended
+        tool.kill()
     await tool.wait()
-    return text.decode().splitlines()
 
 
 async def finish(v2: V2Database, working: Load, to: str = "switch") -> None:
@@ -81,9 +80,7 @@ async def test_kill_at_every_step_boundary(v2: V2Database) -> None:
                 said.append(line)
                 if len([text for text in said if "Once more" not in text]) == 2:  # the step before has ended
                     break
-            if tool.returncode is None:
-                tool.kill()
-            await tool.wait()
+            await kill(tool)
         await finish(v2, working)
     await working.check(v2.admin)
     assert working.longest_s < LONGEST_S
@@ -104,8 +101,7 @@ async def test_kill_at_random_instants(v2: V2Database) -> None:
                 await asyncio.wait_for(tool.wait(), chance.uniform(0.0, 0.6))
                 way = 1 - way
             except TimeoutError:
-                tool.kill()
-                await tool.wait()
+                await kill(tool)
                 killed += 1
         await finish(v2, working)
     await working.check(v2.admin)
@@ -123,9 +119,7 @@ async def test_kill_while_contracting_and_undoing_it(v2: V2Database) -> None:
             assert tool.stdout
             await tool.stdout.readline()
             await asyncio.sleep(chance.uniform(0.0, 0.15))
-            if tool.returncode is None:
-                tool.send_signal(signal.SIGKILL)
-            await tool.wait()
+            await kill(tool)
             assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
     await v2.apply("contract")
     await v2.rollback("switch")
