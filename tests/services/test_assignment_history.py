@@ -100,7 +100,10 @@ class History(RuleBasedStateMachine):
         return minute
 
     def change(self, space: int, minute: int, sensor: int | None) -> None:
-        self.spaces[space] = [c for c in self.spaces[space] if c[0] < minute] + [(minute, sensor)]
+        before = [c for c in self.spaces[space] if c[0] < minute]
+        # Removed at the very moment of its coming, a sensor was never there: nothing is left of both.
+        gone = sensor is None and (not before or before[-1][1] is None)
+        self.spaces[space] = before if gone else [*before, (minute, sensor)]
 
     def attempt(self, work: Any, *, allowed: bool) -> Any:
         self.minute += 1

@@ -226,3 +226,27 @@ class _Server:
         return None
 
     async def ping(self) -> None: ...
+
+
+async def test_what_takes_over_when_an_override_ends_is_not_told_as_its_cause(
+    pool: Pool, reconcile: Reconcile, clock: Clock
+) -> None:
+    bay, now = await factories.add_bay(pool, "A-01"), clock.now()
+    await pool.execute(
+        "INSERT INTO reservations (space_id, start_time, end_time) VALUES ($1, $2, $3)",
+        bay.space_id, now - timedelta(minutes=5), now + timedelta(hours=1),
+    )  # fmt: skip
+    override = await pool.fetchval(
+        "INSERT INTO overrides (space_id, state, valid, actor) VALUES ($1, 'OUT_OF_ORDER', tstzrange($2, $3), 'ann')"
+        " RETURNING id",
+        bay.space_id, now - timedelta(minutes=1), now + timedelta(minutes=1),
+    )  # fmt: skip
+    await pool.execute("UPDATE spaces SET recompute_at = $1", now)
+    await reconcile.spaces()
+    clock.tick(timedelta(minutes=2))
+    await reconcile.spaces()
+    told = await pool.fetch("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id")
+    assert [tuple(row) for row in told] == [
+        ("OUT_OF_ORDER", "manual_override", str(override)),
+        ("RESERVED", "manual_override", None),
+    ]

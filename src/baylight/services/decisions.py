@@ -91,7 +91,9 @@ class Space:
         if changed or decision.reason != self.reason:
             if changed:
                 cause = trigger or _cause(decision.reason, self.reason)
-                by = source or (str(decision.cause) if decision.cause else None)
+                # When an override ended, what took over is not what caused it.
+                own = decision.reason is Reason.OVERRIDE or cause is TriggerType.RESERVATION_STARTED
+                by = source or (str(decision.cause) if decision.cause and own else None)
                 self.changes.append(Change(self.id, self.state, decision, cause, by, now, observed_at))
             self.state, self.reason, self.written = decision.state, decision.reason, False
         return changed
