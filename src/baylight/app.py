@@ -32,7 +32,8 @@ from baylight.log import Trouble, logger
 from baylight.ports import NetworkServer
 from baylight.sandbox.pool import Sandbox
 from baylight.services import catalogue
-from baylight.services.ingest import Ingest, Message
+from baylight.services.batch import Message
+from baylight.services.ingest import Ingest
 from baylight.services.reconcile import Reconcile
 from baylight.services.relay import Relay
 from baylight.settings import Settings

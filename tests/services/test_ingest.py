@@ -14,6 +14,7 @@ from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Reject
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.services.ingest import Ingest
+from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Pool
 from tests import factories
 
@@ -131,6 +132,53 @@ async def test_b6_a_repeated_reading_is_unchanged(pool: Pool, ingest: Ingest, cl
         await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_cnt=f_cnt)])
     assert await outcomes(pool) == ["state_changed", "unchanged", "unchanged"]
     assert await pool.fetchval("SELECT count(*) FROM actuations") == 1
+
+
+async def test_b6_a_repeated_reading_waits_for_nobody_at_its_space(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM spaces WHERE id = $1 FOR UPDATE", bay.space_id)
+        await asyncio.wait_for(ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_cnt=2)]), 20)
+    assert await outcomes(pool) == ["state_changed", "unchanged"]
+
+
+async def test_a_reading_that_repeats_after_long_silence_is_decided(pool: Pool, ingest: Ingest, clock: Clock) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    deadline_s = await pool.fetchval(
+        "SELECT uplink_interval_s * silent_after_intervals FROM device_types WHERE code = 'browan_tbms100'"
+    )
+    clock.tick(deadline_s)
+    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 24, 24)
+    await reconcile.spaces()
+    assert await state(pool, bay.space_id) == "UNKNOWN"
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(1), f_cnt=2)])
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(deadline_s * 0.6), f_cnt=3)])
+    due_at = await pool.fetchval("SELECT occupancy_at FROM sensor_devices") + timedelta(seconds=deadline_s)
+    clock.tick(deadline_s * 0.6)
+    await reconcile.spaces()
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+    assert await pool.fetchval("SELECT recompute_at FROM spaces") == due_at
+
+
+async def test_a_frame_of_an_earlier_session_that_is_delivered_again_changes_nothing(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    before = uplink(bay.sensor_eui, clock.now(), f_cnt=7)
+    new_session = uplink(bay.sensor_eui, clock.tick(60), FREE, f_cnt=0, dev_addr="01020399")
+    await ingest.take([before])
+    await ingest.take([new_session])
+    # It went on in the new session: nothing tells that the frame of the earlier one is known, but the table itself.
+    late = uplink(bay.sensor_eui, clock.tick(-120), FREE, f_cnt=9)
+    await ingest.take([late])
+    clock.tick(200)
+    next_one = uplink(bay.sensor_eui, clock.now(), f_cnt=1, dev_addr="01020399")
+    await ingest.take([next_one, before, late, new_session])
+    assert await outcomes(pool) == ["stale", "state_changed", "state_changed", "state_changed"]
+    assert ingest.counts["uplink", "redelivered"] == 3
 
 
 async def test_b7_frame_counters_that_restart_after_a_rejoin_drop_nothing(

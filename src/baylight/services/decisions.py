@@ -207,11 +207,11 @@ def to_space(row: asyncpg.Record) -> Space:
         location_id=row["location_id"],
         sensor_id=row["sensor_device_id"],
         display_id=row["display_device_id"],
-        state=State(row["current_state"]),
+        state=State[row["current_state"]],
         reason=row["state_reason"],
         sensor_state=row["sensor_state"],
         recompute_at=row["recompute_at"],
-        inputs=Inputs(None, maintenance=row["maintenance"], default_state=State(row["default_state"])),
+        inputs=Inputs(None, maintenance=row["maintenance"], default_state=State[row["default_state"]]),
     )
 
 
@@ -239,7 +239,7 @@ def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
         inputs,
         bookings=tuple(Booking(r["id"], r["from_at"], r["until_at"]) for r in rows if r["kind"] == "reservation"),
         overrides=tuple(
-            Override(r["id"], State(r["state"]), r["from_at"], r["until_at"], on_space=r["kind"] == "override")
+            Override(r["id"], State[r["state"]], r["from_at"], r["until_at"], on_space=r["kind"] == "override")
             for r in rows
             if r["kind"] in ("override", "location_override")
         ),
@@ -249,7 +249,7 @@ def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
 
 def to_view(row: asyncpg.Record) -> SensorView:
     """A disabled or decommissioned sensor counts as one that was never heard."""
-    occupancy = Occupancy(row["occupancy"]) if row["occupancy"] and row["usable"] else None
+    occupancy = Occupancy[row["occupancy"]] if row["occupancy"] and row["usable"] else None
     return SensorView(occupancy, row["occupancy_at"], timedelta(seconds=row["deadline_s"]), row["damaged"])
 
 

@@ -89,11 +89,12 @@ class Radio:
         self.network_server, self.application_id = event.network_server, event.application_id
         return before != (self.network_server, self.application_id)
 
-    def went_beyond(self, uplink: Uplink) -> bool:
-        """Whether it sent this or a later frame of the same session already: then this one may be a copy."""
-        if self.f_cnt is None or uplink.f_cnt is None:
-            return False
-        return uplink.dev_addr == self.dev_addr and uplink.f_cnt <= self.f_cnt
+    def frames_ahead(self, uplink: Uplink) -> int | None:
+        """How far this frame's counter lies beyond that of the newest stored one of the same session: above 0 it is
+        surely new, else it may be stored already or a copy. None if they cannot be compared."""
+        if self.f_cnt is None or uplink.f_cnt is None or uplink.dev_addr != self.dev_addr:
+            return None
+        return uplink.f_cnt - self.f_cnt
 
 
 @dataclass(slots=True)
@@ -103,6 +104,8 @@ class Sensor(Radio):
     id: UUID = field(kw_only=True)
     codec: str = field(kw_only=True)
     usable: bool = field(kw_only=True)
+    assigned: bool = field(kw_only=True)
+    """Whether it served a space when it was read: a label for its uplinks, nothing is decided by it."""
     deadline: timedelta = field(kw_only=True)
     occupancy: Occupancy | None = field(kw_only=True)
     occupancy_at: datetime | None = field(kw_only=True)
@@ -119,8 +122,9 @@ class Sensor(Radio):
             id=row["id"],
             codec=row["codec"],
             usable=row["usable"],
+            assigned=row["assigned"],
             deadline=timedelta(seconds=row["deadline_s"]),
-            occupancy=Occupancy(row["occupancy"]) if row["occupancy"] else None,
+            occupancy=Occupancy[row["occupancy"]] if row["occupancy"] else None,
             occupancy_at=row["occupancy_at"],
             damaged=row["damaged"],
             heard_at=row["heard_network_at"],
@@ -205,11 +209,12 @@ def _session(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
+def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
     """Decodes an uplink and takes over what it says; True if its spaces must be decided anew.
 
     Only a positive reading says anything about a bay (B1). One older than the newest is kept as `stale`: it must not
-    turn time back. A frame without occupancy proves that the radio lives, no more.
+    turn time back. A frame without occupancy proves that the radio lives, no more. One that repeats what was said not
+    long ago (B6) changes no decision; not long ago means long before anyone could take the sensor for silent.
     """
     uplink, at = arrival.uplink, arrival.at
     sensor.hear(uplink, arrival.received_at)
@@ -244,10 +249,15 @@ def hear_sensor(sensor: Sensor, arrival: Arrival, *, assigned: bool) -> bool:
         sensor.damaged, sensor.facts_changed = reading.damaged, True
     if reading.occupancy is None:
         arrival.outcome = "not_occupancy"
-        return assigned and turned
+        return turned
+    repeats = (
+        sensor.occupancy is reading.occupancy
+        and sensor.occupancy_at is not None
+        and at - sensor.occupancy_at < sensor.deadline / 2
+    )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
-    arrival.outcome = "unchanged" if assigned else "unassigned"
-    return assigned
+    arrival.outcome = "unchanged" if sensor.assigned else "unassigned"
+    return turned or not repeats
 
 
 def _read(sensor: Sensor, arrival: Arrival) -> Reading:

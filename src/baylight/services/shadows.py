@@ -74,7 +74,7 @@ async def load(
     if shared and not to_send:
         # Read after their rows were locked: whoever changes one of these spaces holds that lock until it commits.
         for row in await connection.fetch(sql["spaces_of_shared"], shared):
-            shadows[row["display_device_id"]].members[row["id"]] = State(row["current_state"])
+            shadows[row["display_device_id"]].members[row["id"]] = State[row["current_state"]]
     return shadows
 
 
@@ -223,7 +223,7 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         network_server=row["network_server"],
         codes=row["display_codes"],
         rule=SharedRule(row["shared_rule"]),
-        digits=_digits(driver) if isinstance(driver, CountingDriver) else None,
+        digits=_digits(row["codec"]),
         f_port=row["fport"],
         policy=policy,
         confirmed=row["confirmed_downlinks"],
@@ -232,7 +232,7 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         asked=row["ask_report"],
         silent_after=timedelta(seconds=row["silent_s"]),
         same=_same(row["codec"]),
-        desired_state=State(row["desired_state"]) if row["desired_state"] else None,
+        desired_state=State[row["desired_state"]] if row["desired_state"] else None,
         desired_code=row["desired_code"],
         desired_at=row["desired_at"],
         commanded_id=row["commanded_actuation_id"],
@@ -249,8 +249,14 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
     )
 
 
-def _digits(driver: CountingDriver) -> Callable[[int], str]:
-    return lambda number: driver.count(number).hex()
+@cache
+def _digits(codec: str) -> Callable[[int], str] | None:
+    """The code for a number of free spaces, if the display counts."""
+    driver = display_driver(codec)
+    if not isinstance(driver, CountingDriver):
+        return None
+    count = driver.count
+    return lambda number: count(number).hex()
 
 
 @cache
@@ -272,8 +278,8 @@ def _actuation(row: asyncpg.Record) -> Actuation:
         space_id=row["space_id"],
         trigger_type=TriggerType(row["trigger_type"]),
         trigger_source=row["trigger_source"],
-        previous_state=State(row["previous_state"]) if row["previous_state"] else None,
-        new_state=State(row["new_state"]),
+        previous_state=State[row["previous_state"]] if row["previous_state"] else None,
+        new_state=State[row["new_state"]],
         code=row["display_code"],
         f_port=row["fport"],
         confirmed=row["confirmed"],
