@@ -170,6 +170,16 @@ class Batch:
                 told.append((arrival, sensor, sensor.view()))
         return told
 
+    async def label_unassigned(self, connection: Connection) -> None:
+        """Readings that changed nothing, of sensors that serve no space."""
+        unchanged = [(a, self.sensors[a.uplink.dev_eui].id) for a in self.arrivals if a.outcome == "unchanged"]
+        if unchanged:
+            rows = await connection.fetch(queries("ingest")["serving_sensors"], list({id for _, id in unchanged}))
+            serving = {row["sensor_device_id"] for row in rows}
+            for arrival, sensor_id in unchanged:
+                if sensor_id not in serving:
+                    arrival.outcome = "unassigned"
+
     async def load_spaces(self, connection: Connection, sensors: Iterable[UUID]) -> list[decisions.Space]:
         """The spaces of these sensors, and of the displays that were heard."""
         devices = list(sensors), [d.id for d in self.displays.values()]

@@ -104,8 +104,6 @@ class Sensor(Radio):
     id: UUID = field(kw_only=True)
     codec: str = field(kw_only=True)
     usable: bool = field(kw_only=True)
-    assigned: bool = field(kw_only=True)
-    """Whether it served a space when it was read: a label for its uplinks, nothing is decided by it."""
     deadline: timedelta = field(kw_only=True)
     occupancy: Occupancy | None = field(kw_only=True)
     occupancy_at: datetime | None = field(kw_only=True)
@@ -122,7 +120,6 @@ class Sensor(Radio):
             id=row["id"],
             codec=row["codec"],
             usable=row["usable"],
-            assigned=row["assigned"],
             deadline=timedelta(seconds=row["deadline_s"]),
             occupancy=Occupancy[row["occupancy"]] if row["occupancy"] else None,
             occupancy_at=row["occupancy_at"],
@@ -256,7 +253,7 @@ def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
         and at - sensor.occupancy_at < sensor.deadline / 2
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
-    arrival.outcome = "unchanged" if sensor.assigned else "unassigned"
+    arrival.outcome = "unchanged"
     return turned or not repeats
 
 

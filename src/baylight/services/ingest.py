@@ -31,6 +31,7 @@ log = logger("ingest")
 
 REMEMBERED = timedelta(days=20)
 HALVED_FROM = 100
+LANES = 2
 DECODE_TRIES = 5
 GATEWAY_EVERY = timedelta(minutes=1)
 
@@ -124,6 +125,7 @@ class Ingest:
         heard = _hear_displays(batch, shadows)
         failed = decisions.actuate(spaces, shadows)
 
+        await batch.label_unassigned(connection)
         await batch.write_uplinks(connection)
         await batch.write_devices(connection)
         await decisions.save(connection, spaces, batch.now)
@@ -143,10 +145,8 @@ class Ingest:
                 serving.setdefault(space.sensor_id, []).append(space)
         await decisions.load_inputs(connection, [s for served in serving.values() for s in served], now, views)
         for arrival, sensor, view in told:
-            source, served = str(arrival.uplink.deduplication_id), serving.get(sensor.id, ())
-            if arrival.occupancy is not None:
-                arrival.outcome = "unchanged" if served else "unassigned"
-            for space in served:
+            source = str(arrival.uplink.deduplication_id)
+            for space in serving.get(sensor.id, ()):
                 space.inputs = space.inputs.with_sensor(view)
                 cause = TriggerType.SENSOR_UPLINK
                 if space.evaluate(self._policy, arrival.received_at, cause, source, arrival.observed_at):
@@ -177,9 +177,9 @@ def _lanes(messages: Sequence[Message]) -> list[Sequence[Message]]:
     says stays in order."""
     if len(messages) < HALVED_FROM:
         return [messages]
-    lanes: tuple[list[Message], list[Message]] = ([], [])
+    lanes: tuple[list[Message], ...] = tuple([] for _ in range(LANES))
     for message in messages:
-        lanes[0 if isinstance(message, Ignored | Rejected) else hash(message.dev_eui) & 1].append(message)
+        lanes[0 if isinstance(message, Ignored | Rejected) else hash(message.dev_eui) % LANES].append(message)
     return [lane for lane in lanes if lane]
 
 
