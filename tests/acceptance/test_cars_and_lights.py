@@ -117,6 +117,22 @@ async def test_b2_a_power_cut_while_a_command_is_on_its_way_is_made_good(stage: 
         await stage.all_proven()
 
 
+async def test_b2_a_power_cut_while_a_command_is_handed_over_is_made_good_at_once(stage: Stage) -> None:
+    """The join empties the queue of a command whose answer is still on its way: waiting for its expiry would let the
+    light lie for a minute."""
+    bay = stage.bays[0]
+    async with stage.program(downlink_ttl_s=600):
+        await stage.begin()
+        stage.fake.faults.late_s = 1.0
+        before = len(stage.fake.accepted)
+        await stage.park.arrive(bay.code)
+        await stage.fake.until(lambda: len(stage.fake.accepted) > before)
+        bay.light.power_cut()
+        await stage.shows(bay, RED)
+        await stage.all_proven()
+    assert (await stage.statuses(bay))[-2:] == ["failed", "shown"]
+
+
 async def test_b2_power_cuts_of_all_lights_at_once_are_made_good(stage: Stage) -> None:
     async with stage.program():
         await stage.begin()

@@ -251,6 +251,105 @@ def test_a_join_loses_what_was_on_its_way() -> None:
     assert (lost.status, lost.error) == (S.FAILED, "the display rejoined")
 
 
+def hand_over(shadow: Shadow, now: datetime) -> Actuation:
+    """Taken by a sender that has no answer yet."""
+    actuation = shadow.take(now)
+    assert actuation is not None
+    return actuation
+
+
+def test_b2_what_is_handed_over_while_it_joins_is_sent_again_as_soon_as_it_is_heard() -> None:
+    """The join empties the network server's queue, whether or not its answer has reached us."""
+    shadow = make()
+    show(shadow, State.FREE, T0)
+    want(shadow, State.OCCUPIED, T0 + seconds(10))
+    lost = hand_over(shadow, T0 + seconds(10))
+    shadow.joined(T0 + seconds(11), T0 + seconds(11))
+    assert lost.status is S.SENDING, "a newer command could overtake it"
+    shadow.accepted(lost.id, "q", T0 + seconds(12))
+    assert (lost.status, lost.error, shadow.waiting) == (S.FAILED, "the display rejoined", [])
+    shadow.heard(f_cnt=0, dev_addr="0a0b0c0d", at=T0 + seconds(13), now=T0 + seconds(13))
+    assert [(a.code, a.trigger_type) for a in shadow.waiting] == [(RED, TriggerType.REJOIN_RECOVERY)]
+    assert send(shadow, T0 + seconds(13)).status is S.QUEUED
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_b2_what_is_handed_over_while_it_joins_and_speaks_is_sent_again_with_its_answer(told: bool) -> None:
+    """Also if nobody tells of the join: its counter falls."""
+    shadow = make()
+    shadow.heard(f_cnt=8, dev_addr="01000001", at=T0, now=T0)
+    want(shadow, State.OCCUPIED, T0 + seconds(10))
+    lost = hand_over(shadow, T0 + seconds(10))
+    if told:
+        shadow.joined(T0 + seconds(11), T0 + seconds(11))
+    shadow.heard(f_cnt=0, dev_addr="0a0b0c0d", at=T0 + seconds(13), now=T0 + seconds(13))
+    assert shadow.take(T0 + seconds(13)) is None, "two at a time"
+    shadow.accepted(lost.id, "q", T0 + seconds(14))
+    assert lost.status is S.FAILED
+    assert send(shadow, T0 + seconds(14)).trigger_type is TriggerType.REJOIN_RECOVERY
+    shadow.heard(f_cnt=1, dev_addr="0a0b0c0d", at=T0 + seconds(15), now=T0 + seconds(15))
+    assert [a.status for a in shadow.waiting] == [S.QUEUED], "once is enough"
+
+
+def test_b2_a_decision_made_while_the_lost_command_is_handed_over_goes_at_once() -> None:
+    shadow = make()
+    want(shadow, State.OCCUPIED, T0)
+    lost = hand_over(shadow, T0)
+    shadow.joined(T0 + seconds(1), T0 + seconds(1))
+    newer = want(shadow, State.FREE, T0 + seconds(2))
+    shadow.accepted(lost.id, "q", T0 + seconds(3))
+    assert (lost.status, shadow.take(T0 + seconds(3))) == (S.FAILED, newer)
+
+
+def test_b2_an_answer_that_came_before_the_news_of_the_join_does_not_save_the_command() -> None:
+    shadow = make()
+    want(shadow, State.OCCUPIED, T0)
+    lost = hand_over(shadow, T0)
+    shadow.accepted(lost.id, "q", T0 + seconds(2))
+    shadow.joined(T0 + seconds(1), T0 + seconds(3))
+    assert lost.status is S.FAILED
+
+
+def test_what_was_taken_after_the_join_or_is_found_in_the_queue_still_counts() -> None:
+    for join_told_at, taken_at, recovered in ((1, 2, False), (3, 2, False), (3, 0, True)):
+        shadow = make()
+        want(shadow, State.OCCUPIED, T0)
+        told_late = join_told_at > taken_at
+        if not told_late:
+            shadow.joined(T0 + seconds(1), T0 + seconds(join_told_at))
+        kept = hand_over(shadow, T0 + seconds(taken_at))
+        if told_late:
+            shadow.joined(T0 + seconds(1), T0 + seconds(join_told_at))
+        shadow.accepted(kept.id, "q", T0 + seconds(4), recovered=recovered)
+        assert kept.status is S.QUEUED
+        shadow.heard(f_cnt=0, dev_addr=None, at=T0 + seconds(5), now=T0 + seconds(5))
+        assert shadow.waiting == [kept]
+
+
+def test_a_join_with_a_clock_ahead_loses_one_command_not_all_that_follow() -> None:
+    """B19: the gateway's clock may run minutes ahead."""
+    shadow = make()
+    want(shadow, State.OCCUPIED, T0)
+    lost = hand_over(shadow, T0)
+    shadow.joined(T0 + seconds(131), T0 + seconds(1))
+    shadow.heard(f_cnt=0, dev_addr=None, at=T0 + seconds(2), now=T0 + seconds(2))
+    shadow.accepted(lost.id, "q", T0 + seconds(3))
+    assert lost.status is S.FAILED
+    assert send(shadow, T0 + seconds(3)).status is S.QUEUED
+
+
+def test_a_display_that_cannot_be_addressed_before_it_is_heard_is_left_alone_until_then() -> None:
+    shadow = make()
+    first = want(shadow, State.FREE, T0)
+    hand_over(shadow, T0)
+    shadow.refused(first.id, "its application is not known", T0, permanent=True, until_heard=True)
+    assert (first.status, shadow.sync_status) == (S.FAILED, SyncStatus.DRIFTED)
+    shadow.due(T0 + timedelta(days=2))
+    assert shadow.waiting == []
+    shadow.heard(f_cnt=1, dev_addr=None, at=T0 + timedelta(days=2), now=T0 + timedelta(days=2))
+    assert [a.code for a in shadow.waiting] == [GREEN]
+
+
 def test_a_report_that_overtook_its_tx_ack_proves_the_light() -> None:
     shadow = make()
     want(shadow, State.OCCUPIED, T0)
@@ -458,7 +557,7 @@ class Loop(RuleBasedStateMachine):
         self.keep()
 
     @precondition(lambda self: self.all)
-    @rule(data=st.data(), how=st.sampled_from(["accepted", "refused", "refused for good"]))
+    @rule(data=st.data(), how=st.sampled_from(["accepted", "refused", "refused for good", "refused until heard"]))
     def answer(self, data: st.DataObject, how: str) -> None:
         """Mostly to the one being sent, sometimes far too late."""
         sending = [a.id for a in self.shadow.waiting if a.status is S.SENDING]
@@ -467,7 +566,10 @@ class Loop(RuleBasedStateMachine):
             queue_id = self.queue.setdefault(actuation_id, f"q-{len(self.queue)}")
             self.told(lambda: self.shadow.accepted(actuation_id, queue_id, self.now))
         else:
-            self.told(lambda: self.shadow.refused(actuation_id, "no", self.now, permanent=how != "refused"))
+            permanent, until_heard = how != "refused", how == "refused until heard"
+            self.told(
+                lambda: self.shadow.refused(actuation_id, "no", self.now, permanent=permanent, until_heard=until_heard)
+            )
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data(), kind=st.sampled_from(["tx_ack", "ack", "nack", "EXPIRED", "DOWNLINK_PAYLOAD_SIZE"]))

@@ -30,6 +30,8 @@ from baylight.domain.ids import uuid7
 from baylight.domain.shadow import Record
 from baylight.domain.state import State
 
+REJOINED = "the display rejoined"
+
 
 @dataclass(slots=True)
 class Shadow(Record):
@@ -72,7 +74,8 @@ class Shadow(Record):
         else:
             actuation.next_attempt_at = now
             self.waiting.append(actuation)
-            self.resend_after_uplink = False
+            if not self._in(SENDING):
+                self.resend_after_uplink = False
         self.created.append(actuation)
         self._settle(now)
         return actuation
@@ -132,13 +135,15 @@ class Shadow(Record):
         actuation.next_attempt_at = now + self.policy.lease
         earlier = [a.expires_at for a in self.waiting if a.expires_at is not None]
         actuation.expires_at = max([now + self.policy.ttl, *(at + timedelta(microseconds=1) for at in earlier)])
+        self.resend_after_uplink = False  # whatever session it has: this one is meant for it
         self._touch(actuation)
         self.steps.append(Step("sending", now, actuation.id, attempt=actuation.retry_count + 1))
         self._settle(now)
         return actuation
 
     def accepted(self, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
-        """The network server has it. Idempotent; too late an answer is noted and changes nothing."""
+        """The network server has it; if the display rejoined while it was handed over, only if it was found there
+        afterwards (`recovered`). Idempotent; too late an answer is noted and changes nothing."""
         actuation = self._find(actuation_id)
         if actuation is None or actuation.status is not SENDING:
             self.steps.append(Step("queued", now, actuation_id, "answered after it was given up", queue_id=queue_id))
@@ -149,10 +154,16 @@ class Shadow(Record):
         self.commanded_id = actuation.id
         self._end_older(actuation, now)
         self.steps.append(Step("recovered" if recovered else "queued", now, actuation_id, queue_id=queue_id))
+        if self.resend_after_uplink and not recovered:
+            self._end(actuation, FAILED, REJOINED, now)
+        self.resend_after_uplink = self.resend_after_uplink and not recovered and not self._in(PENDING)
         self._settle(now)
 
-    def refused(self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool) -> None:
-        """The network server did not take it: tried again later, or failed for good. Idempotent."""
+    def refused(
+        self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool, until_heard: bool = False
+    ) -> None:
+        """The network server did not take it: tried again later, or failed for good (`until_heard`: there is no sense
+        in another one before the display's next uplink). Idempotent."""
         actuation = self._find(actuation_id)
         if actuation is None or actuation.status is not SENDING:
             return
@@ -161,6 +172,7 @@ class Shadow(Record):
         newer = self._in(PENDING)
         if permanent:
             self._fail(actuation, error, now)
+            self.resend_after_uplink = self.resend_after_uplink or (until_heard and not newer)
         elif newer:
             actuation.superseded_by = newer[-1].id
             self._end(actuation, SUPERSEDED, error, now)
@@ -243,7 +255,7 @@ class Shadow(Record):
         heard_since = self.heard_at is not None and self.heard_at > at
         self.steps.append(Step("join", at, None, key=f"join:{self.dev_eui}:{observed_at.isoformat()}"))
         self._session_lost(at, now)
-        if heard_since:
+        if heard_since and self.resend_after_uplink:
             self._recover(now)
         self._settle(now)
 
@@ -258,7 +270,7 @@ class Shadow(Record):
         self.dev_addr = dev_addr or self.dev_addr
         if (fell or moved) and not self.resend_after_uplink:
             recent_join = self.last_join_at is not None and self.last_join_at > at - timedelta(minutes=5)
-            if not recent_join or not self._sent_since(self.last_join_at):
+            if not recent_join or not self._taken_since(self.last_join_at):
                 self._session_lost(at, now)
         if self.resend_after_uplink:
             self._recover(now)
@@ -338,15 +350,21 @@ class Shadow(Record):
             self._shown(actuation, self.reported_at)
 
     def _session_lost(self, at: datetime, now: datetime) -> None:
-        for actuation in [a for a in self.waiting if a.status is not PENDING and not (a.sent_at and a.sent_at > at)]:
+        """What was begun before `at` is flushed by the network server, or was shown before. What is being handed over
+        may be, too: its answer is awaited, for nothing must overtake it; `resend_after_uplink` then tells that it
+        counts for nothing."""
+        begun = [a for a in self.waiting if a.status is not PENDING]
+        for actuation in [a for a in begun if (a.transmitted_at or self._taken_at(a)) <= at]:
             if actuation.status is not SENDING:
-                self._end(actuation, FAILED, "the display rejoined", now)
+                self._end(actuation, FAILED, REJOINED, now)
         self.reported_code = None
-        self.resend_after_uplink = True
+        self.resend_after_uplink = all(self._taken_at(a) <= at for a in self._in(SENDING))
 
     def _recover(self, now: datetime) -> None:
-        self.resend_after_uplink = False
-        if not self._in(PENDING) and not self._in(*OUTSTANDING):
+        being_sent = self._in(SENDING)
+        if not being_sent:
+            self.resend_after_uplink = False
+        if not self._in(PENDING) and (being_sent or not self._in(*OUTSTANDING)):
             self._resend(TriggerType.REJOIN_RECOVERY, now)
 
     def _resend(self, trigger: TriggerType, now: datetime) -> None:

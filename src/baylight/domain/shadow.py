@@ -115,8 +115,13 @@ class Record:
     def _by_queue(self, queue_id: str | None) -> Actuation | None:
         return next((a for a in self.waiting if a.queue_id == queue_id), None) if queue_id else None
 
-    def _sent_since(self, at: datetime | None) -> bool:
-        return at is not None and any(a.sent_at is not None and a.sent_at >= at for a in self.waiting)
+    def _taken_at(self, actuation: Actuation) -> datetime:
+        """When a sender took it: what the network server did with it, it did later."""
+        return (actuation.expires_at or actuation.created_at) - self.policy.ttl
+
+    def _taken_since(self, at: datetime | None) -> bool:
+        begun = [a for a in self.waiting if a.status is not ActuationStatus.PENDING]
+        return at is not None and any(self._taken_at(a) >= at for a in begun)
 
     def _note(self, step: Step | None, actuation: Actuation | None) -> None:
         if step is not None:

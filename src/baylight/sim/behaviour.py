@@ -96,5 +96,7 @@ class Faults:
     """gRPC: the command is accepted, the answer never arrives."""
     answer_after_txack: bool = False
     """gRPC: the answer to Enqueue comes only after its txack was published."""
+    late_s: float = 0.0
+    """gRPC: real seconds from the command's acceptance to the answer."""
     slow_s: float = 0.0
     """gRPC: real seconds before a call is looked at."""

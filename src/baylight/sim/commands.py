@@ -191,6 +191,8 @@ class DeviceService:
     async def _answer(self) -> None:
         if self._queues.faults.lose_answers:
             await asyncio.Event().wait()  # until the client's deadline, or until the server is stopped
+        if self._queues.faults.late_s:
+            await asyncio.sleep(self._queues.faults.late_s)
 
     async def _device(self, dev_eui: str, context: Context) -> Device:
         """Checks the key, then the device. A tenant's key cannot tell "foreign" from "absent" (no text either)."""
