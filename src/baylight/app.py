@@ -314,7 +314,10 @@ def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc
     if settings.chirpstack_api_key is None:
         raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
     return ChirpStackGrpc(
-        settings.chirpstack_api, settings.chirpstack_api_key.get_secret_value(), tls=settings.chirpstack_api_tls
+        settings.chirpstack_api,
+        settings.chirpstack_api_key.get_secret_value(),
+        tls=settings.chirpstack_api_tls,
+        timeout_s=settings.chirpstack_api_timeout_s,
     )
 
 

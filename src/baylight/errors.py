@@ -48,3 +48,7 @@ class TransientError(BaylightError):
 
 class PermanentError(BaylightError):
     """Retrying cannot help: a person must be told."""
+
+
+class UnheardError(PermanentError):
+    """The device cannot be addressed before it was heard: retrying helps then, and not earlier."""

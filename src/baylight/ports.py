@@ -26,7 +26,8 @@ class NetworkServer(Protocol):
     async def enqueue(self, downlink: Downlink) -> str:
         """Hand over a downlink; returns the queue item id that txack, ack and log events will carry.
 
-        Raises TransientError (try again) or PermanentError (this downlink can never be accepted).
+        Raises TransientError (try again), UnheardError (not before an uplink of the device) or PermanentError (this
+        downlink can never be accepted).
         Not idempotent where the server makes its own ids.
         """
         ...

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     )
     chirpstack_api_key: SecretStr | None = Field(None, description="API key made in ChirpStack's web interface")
     chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
+    chirpstack_api_timeout_s: float = Field(
+        5.0, ge=0.1, le=15, description="how long its answer is waited for; then its queue is asked what became of it"
+    )
 
     tts_mqtt_host: str | None = Field(
         None, description="The Things Stack's MQTT server, e.g. eu1.cloud.thethings.network; unset: no such server"

@@ -101,8 +101,7 @@ async def test_a_slow_answer_for_one_light_holds_up_no_other_work(stage: Stage) 
 async def test_an_answer_that_never_comes_is_found_in_the_network_servers_queue(stage: Stage) -> None:
     """gRPC makes an id of its own: after a lost answer only the downlink's expiry tells it."""
     bay = stage.bays[0]
-    async with stage.program() as program:
-        program.network_server._timeout_s = 0.5  # type: ignore[union-attr]
+    async with stage.program(chirpstack_api_timeout_s=0.5):
         await stage.begin()
         stage.fake.set_gateway(GatewayMode.SILENT, dev_eui=bay.display_eui)  # so that it stays in the queue
         stage.fake.faults.lose_answers = True
@@ -119,8 +118,7 @@ async def test_an_answer_that_never_comes_is_found_in_the_network_servers_queue(
 async def test_an_answer_that_never_comes_is_known_by_its_tx_ack(stage: Stage) -> None:
     """Sent before anybody looked into the queue."""
     bay = stage.bays[0]
-    async with stage.program() as program:
-        program.network_server._timeout_s = 1.0  # type: ignore[union-attr]
+    async with stage.program(chirpstack_api_timeout_s=1.0):
         await stage.begin()
         bay.light.reports_wrong = GREEN  # so that no report proves it first
         stage.fake.faults.lose_answers = True
@@ -154,8 +152,10 @@ async def test_a_tx_ack_that_comes_before_the_answer_is_matched(stage: Stage) ->
 async def test_answers_lost_for_a_while_under_traffic_leave_nothing_stuck(
     database: Database, pool: Pool, broker: EmbeddedBroker
 ) -> None:
-    async with stage_on(database, pool, broker, bays=8, traffic=300) as stage, stage.program() as program:
-        program.network_server._timeout_s = 0.3  # type: ignore[union-attr]
+    async with (
+        stage_on(database, pool, broker, bays=8, traffic=300) as stage,
+        stage.program(chirpstack_api_timeout_s=0.3),
+    ):
         await stage.begin()
         cars = asyncio.create_task(stage.park.run())
         for _ in range(3):
@@ -209,5 +209,9 @@ async def test_by_mqtt_a_display_whose_application_is_unknown_is_sent_to_once_it
             await eventually(
                 pool, "SELECT downlink_error LIKE 'the ChirpStack application of%' FROM actuations LIMIT 1"
             )
+            assert await stage.statuses(bay) == ["failed"]
+            assert await pool.fetchval(
+                "SELECT reconcile_at IS NULL FROM display_devices WHERE dev_eui = $1", bay.display_eui
+            ), "tried again, though nothing has changed"
             bay.light.report()
             await stage.shows(bay, GREEN)

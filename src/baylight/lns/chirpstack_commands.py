@@ -12,7 +12,7 @@ import msgspec
 
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import BaylightError, PermanentError, TransientError
+from baylight.errors import BaylightError, PermanentError, TransientError, UnheardError
 from baylight.protocol import chirpstack_pb2 as pb
 
 _SERVICE = "/api.DeviceService/"
@@ -153,7 +153,7 @@ class ChirpStackMqtt:
 
     async def enqueue(self, downlink: Downlink) -> str:
         if not downlink.application_id:
-            raise PermanentError(
+            raise UnheardError(
                 "application_id_missing",
                 f"the ChirpStack application of {downlink.dev_eui} is not known: wait for an uplink of the device, "
                 "or set its application id",

@@ -18,7 +18,7 @@ from baylight.domain.actuation import Actuation, LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.ids import DevEui
-from baylight.errors import BaylightError, TransientError
+from baylight.errors import BaylightError, TransientError, UnheardError
 from baylight.log import Trouble, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.services import shadows as shadow_store
@@ -183,8 +183,13 @@ class Relay:
                 shadow.accepted(claimed.actuation.id, outcome, now)
                 accepted[outcome] = (shadow, claimed.actuation.id)
             else:
-                permanent = not isinstance(outcome, TransientError)
-                shadow.refused(claimed.actuation.id, outcome.message, now, permanent=permanent)
+                shadow.refused(
+                    claimed.actuation.id,
+                    outcome.message,
+                    now,
+                    permanent=not isinstance(outcome, TransientError),
+                    until_heard=isinstance(outcome, UnheardError),
+                )
         await _match_early(connection, accepted)
         await shadow_store.save(connection, shadows.values())
 

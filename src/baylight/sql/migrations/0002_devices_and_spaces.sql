@@ -97,7 +97,7 @@ CREATE TABLE display_devices (
         desired_state IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE', 'OUT_OF_ORDER', 'UNKNOWN')
     )
 ) WITH (fillfactor = 70);
-COMMENT ON COLUMN display_devices.resend_after_uplink IS 'it rejoined: whatever it shows, send again once it was heard';
+COMMENT ON COLUMN display_devices.resend_after_uplink IS 'it rejoined, or cannot be addressed yet: whatever it shows, send again once it was heard';
 COMMENT ON COLUMN display_devices.failures IS 'failed tries in a row to make it show desired_code; sets the back-off';
 COMMENT ON COLUMN display_devices.reconcile_at IS 'when the closed loop must look at this display again';
 CREATE INDEX idx_display_devices_deveui ON display_devices (dev_eui, enabled) WHERE enabled = true;
