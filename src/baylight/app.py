@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import asyncpg
 import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -25,7 +26,8 @@ from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
 from baylight.lns import chirpstack_events, tts_events
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
-from baylight.lns.mqtt import Handle, MqttConsumer, Received, Reject
+from baylight.lns.mqtt import Handle, MqttConsumer, Reject
+from baylight.lns.mqtt_connection import Received
 from baylight.lns.router import Router
 from baylight.lns.tts_commands import TtsMqtt
 from baylight.log import Trouble, logger
@@ -256,7 +258,11 @@ class Program:
     async def _reject(self, message: Received, error: Exception) -> None:
         """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""
         detail = f"{type(error).__name__}: {error}"
-        await self.ingest.take([Rejected(message.topic, message.payload, "not_stored", detail)])
+        try:
+            await self.ingest.take([Rejected(message.topic, message.payload, "not_stored", detail)])
+        except asyncpg.PostgresError as failure:
+            # Bytes and a reason can always be kept: so it is the database that is not in order.
+            raise TransientError("rejected_not_stored", f"the database takes nothing: {failure}") from failure
 
     def problems(self) -> dict[str, str]:
         """Part -> what keeps it from working, in plain words; empty when all is well."""

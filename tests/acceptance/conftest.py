@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 
 from baylight.app import Program
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.embedded.postgres import EmbeddedPostgres
 from baylight.settings import Settings
 from baylight.sim.behaviour import Behaviour
 from baylight.sim.car_park import Bay, CarPark
@@ -203,3 +206,22 @@ async def stage(database: Database, pool: Pool, broker: EmbeddedBroker) -> Async
     """Two bays, one per type of sensor; downlinks by gRPC."""
     async with stage_on(database, pool, broker) as stage:
         yield stage
+
+
+def a_place() -> Path:
+    """Not below pytest's own directory: that is closed to PostgreSQL's account if root runs us."""
+    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
+    directory.chmod(0o711)
+    return directory
+
+
+@pytest.fixture
+async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
+    """A server that the test may stop: the others share theirs."""
+    postgres = EmbeddedPostgres(a_place())
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        await postgres.stop()
+        postgres.delete()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -116,25 +114,6 @@ async def test_a_rolling_restart_under_traffic_loses_nothing(
             await all_told(stage)
             await stage.all_proven()
             await nothing_was_done_twice(pool)
-
-
-def a_place() -> Path:
-    """Not below pytest's own directory: that is closed to PostgreSQL's account if root runs us."""
-    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
-    directory.chmod(0o711)
-    return directory
-
-
-@pytest.fixture
-async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
-    """A server that the test may stop: the others share theirs."""
-    postgres = EmbeddedPostgres(a_place())
-    try:
-        await postgres.start()
-        yield postgres
-    finally:
-        await postgres.stop()
-        postgres.delete()
 
 
 async def test_b5_a_database_that_restarts_is_waited_for_and_loses_nothing(

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.errors import TransientError
-from baylight.lns.mqtt import MqttConsumer, Received
+from baylight.lns.mqtt import MqttConsumer
+from baylight.lns.mqtt_connection import Received
 
 Broker = EmbeddedBroker | MosquittoBroker
 

@@ -24,7 +24,7 @@ async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, st
         arrived: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         try:
             connection = await asyncpg.connect(dsn, server_settings=SESSION)
-        except AWAY:
+        except (asyncpg.PostgresError, *AWAY):
             await asyncio.sleep(RETRY_S)
             continue
         try:
@@ -36,7 +36,7 @@ async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, st
             yield None
             while (item := await arrived.get()) != ("", ""):
                 yield item
-        except AWAY:
+        except (asyncpg.PostgresError, *AWAY):
             await asyncio.sleep(RETRY_S)
         finally:
             connection.terminate()

@@ -33,14 +33,17 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the connection ended while asyncpg was at work on it
+    asyncpg.InternalClientError,  # the connection ended while asyncpg was at work on it, or just before
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.TooManyConnectionsError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.InternalClientError,  # "cannot switch to state": the server said goodbye just before a command
+    asyncpg.exceptions.InsufficientResourcesError,  # connections, memory, disk
+    asyncpg.exceptions.PostgresSystemError,  # its disk fails
+    asyncpg.ReadOnlySQLTransactionError,  # a standby
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
-"""What asyncpg raises while the database is away, restarting or full: the same work may succeed later."""
+"""What asyncpg raises while the database is away, restarting, full, read-only or does not let us in: the same work may
+succeed later."""
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError, *AWAY)
 """As AWAY, and the outcomes of a race that the next try will not meet."""

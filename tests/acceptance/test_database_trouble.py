@@ -1,0 +1,61 @@
+"""A database that is there and yet cannot take what comes: nothing is lost that a repair can still store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from baylight.embedded.broker import MosquittoBroker
+from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.store import migrate
+from baylight.store.pool import Pool, open_pool
+from tests.acceptance.conftest import RED, stage_on, until
+from tests.acceptance.test_processes import all_told
+from tests.conftest import Database
+
+TROUBLE = {
+    "a standby, where nothing may be written": (
+        ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"],
+        ["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"],
+    ),
+    "tables that somebody has taken away": (
+        ["ALTER TABLE uplinks RENAME TO uplinks_gone", "ALTER TABLE rejected_messages RENAME TO rejected_gone"],
+        ["ALTER TABLE uplinks_gone RENAME TO uplinks", "ALTER TABLE rejected_gone RENAME TO rejected_messages"],
+    ),
+}
+
+
+@asynccontextmanager
+async def trouble(pool: Pool, kind: str) -> AsyncIterator[None]:
+    begin, end = TROUBLE[kind]
+    for statement in begin:
+        await pool.execute(statement)
+    yield
+    for statement in end:
+        await pool.execute(statement)
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+async def test_b5_what_a_database_refuses_to_take_is_waited_for_and_not_lost(
+    own_postgres: EmbeddedPostgres,
+    mosquitto: MosquittoBroker,
+    kind: str,
+) -> None:
+    await migrate.upgrade(own_postgres.dsn())
+    pool = await open_pool(own_postgres.dsn(), size=2)
+    async with stage_on(Database(own_postgres.dsn()), pool, mosquitto) as stage:
+        bay = stage.bays[0]
+        async with stage.program():
+            await stage.begin()
+            with capture_logs() as logs:
+                async with trouble(pool, kind):
+                    await stage.park.arrive(bay.code)
+                    await stage.fake.settled()
+                    await until(lambda: any(line["event"] == "handler_retries" for line in logs))
+            await stage.shows(bay, RED)
+            await all_told(stage)
+            await stage.all_proven()
+    pool.terminate()
