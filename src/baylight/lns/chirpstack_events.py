@@ -6,10 +6,9 @@ Source: ChirpStack's api/proto/integration/integration.proto and gw/gw.proto.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,16 +17,9 @@ import msgspec
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
+from baylight.lns import wire
 
-LONGEST_PAYLOAD = 256 * 1024
-LONGEST_DATA = 4096
-LONGEST_TEXT = 500
-_YEARS = range(2010, 2100)
-_UINT32 = 2**32 - 1
-_INT16 = 2**15 - 1
 _NAMESPACE = UUID("6f5b1c2e-54a1-5e0c-9d0b-6d1c7f0f7c11")
-_EUI64 = re.compile(r"[0-9a-f]{16}\Z")
-_DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 
@@ -86,7 +78,7 @@ def parse(topic: str, payload: bytes) -> Event | Ignored:
     or without a needed key), `bad_dev_eui`, `bad_time`, `encrypted_payload`."""
     levels = topic.rsplit("/", 4)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
-        raise DeviceDataError("bad_topic", f"{_shown(topic)} is not …/device/<DevEUI>/event/<event>")
+        raise DeviceDataError("bad_topic", f"{wire.shown(topic)} is not …/device/<DevEUI>/event/<event>")
     return _parse(levels[-1], payload, levels[-3])
 
 
@@ -99,20 +91,8 @@ def _parse(kind: str, payload: bytes, in_topic: str | None) -> Event | Ignored:
     build = _BUILDERS.get(kind)
     if build is None:
         return Ignored("location" if kind == "location" else "unknown_event")
-    event = _decode(payload)
+    event = wire.decode(_DECODER, payload, "ChirpStack needs json=true there")
     return build(event, event.device_info or _DeviceInfo(), _dev_eui(event, in_topic))
-
-
-def _decode(payload: bytes) -> _Event:
-    if len(payload) > LONGEST_PAYLOAD:
-        raise DeviceDataError("too_large", f"the event has {len(payload)} bytes, more than {LONGEST_PAYLOAD}")
-    try:
-        return _DECODER.decode(payload)
-    except msgspec.ValidationError as error:
-        raise DeviceDataError("bad_event", _clean(str(error), LONGEST_TEXT)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        detail = _clean(str(error), LONGEST_TEXT)
-        raise DeviceDataError("bad_json", f"not JSON ({detail}); ChirpStack needs json=true there") from None
 
 
 def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
@@ -127,19 +107,19 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
         observed_at=_time(event),
-        network_at=min((at for rx in heard if (at := _instant(rx.ns_time))), default=None),
-        dev_addr=_hex(event.dev_addr, _DEV_ADDR),
-        f_cnt=_number(event.f_cnt, _UINT32, "fCnt"),
-        f_port=_number(event.f_port, 255, "fPort"),
-        data=_data(event.data or ""),
+        network_at=min((at for rx in heard if (at := wire.instant(rx.ns_time))), default=None),
+        dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
+        f_cnt=wire.number(event.f_cnt, wire.UINT32, "fCnt"),
+        f_port=wire.number(event.f_port, 255, "fPort"),
+        data=wire.data(event.data or "", "data"),
         confirmed=bool(event.confirmed),
-        rssi_dbm=round(rssi) if rssi is not None and abs(rssi) <= _INT16 else None,
+        rssi_dbm=round(rssi) if rssi is not None and abs(rssi) <= wire.INT16 else None,
         snr_db=_finite(strongest.snr) if strongest else None,
-        gateway_id=_hex(strongest.gateway_id, _EUI64) if strongest else None,
+        gateway_id=wire.hex_digits(strongest.gateway_id, wire.EUI64) if strongest else None,
         data_rate=event.dr or 0 if 0 <= (event.dr or 0) <= 255 else None,
-        device_name=_text(info.device_name),
-        profile_name=_text(info.device_profile_name),
-        application_id=_text(info.application_id),
+        device_name=wire.short(info.device_name),
+        profile_name=wire.short(info.device_profile_name),
+        application_id=wire.short(info.application_id),
     )
 
 
@@ -148,8 +128,8 @@ def _join(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Join:
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
         observed_at=_time(event),
-        dev_addr=_hex(event.dev_addr, _DEV_ADDR),
-        application_id=_text(info.application_id),
+        dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
+        application_id=wire.short(info.application_id),
     )
 
 
@@ -157,9 +137,9 @@ def _tx_ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> TxAck:
     return TxAck(
         dev_eui=dev_eui,
         queue_item_id=_queue_item_id(event),
-        downlink_id=_number(event.downlink_id, _UINT32, "downlinkId"),
-        f_cnt_down=_number(event.f_cnt_down, _UINT32, "fCntDown"),
-        gateway_id=_hex(event.gateway_id, _EUI64),
+        downlink_id=wire.number(event.downlink_id, wire.UINT32, "downlinkId"),
+        f_cnt_down=wire.number(event.f_cnt_down, wire.UINT32, "fCntDown"),
+        gateway_id=wire.hex_digits(event.gateway_id, wire.EUI64),
         observed_at=_time(event),
     )
 
@@ -169,19 +149,21 @@ def _ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Ack:
         dev_eui=dev_eui,
         queue_item_id=_queue_item_id(event),
         acknowledged=bool(event.acknowledged),
-        f_cnt_down=_number(event.f_cnt_down, _UINT32, "fCntDown"),
+        f_cnt_down=wire.number(event.f_cnt_down, wire.UINT32, "fCntDown"),
         observed_at=_time(event),
     )
 
 
 def _log(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Log:
     pairs = list((event.context or {}).items())[:20]
-    context = {_clean(key, 50): _clean(str(value), LONGEST_TEXT) for key, value in pairs if value is not None}
+    context = {
+        wire.clean(key, 50): wire.clean(str(value), wire.LONGEST_TEXT) for key, value in pairs if value is not None
+    }
     return Log(
         dev_eui=dev_eui,
-        level=_clean(event.level or "INFO", 20),
-        code=_clean(event.code or "UNKNOWN", 50),
-        description=_clean(event.description or "", LONGEST_TEXT),
+        level=wire.clean(event.level or "INFO", 20),
+        code=wire.clean(event.code or "UNKNOWN", 50),
+        description=wire.clean(event.description or "", wire.LONGEST_TEXT),
         queue_item_id=context.get("queue_item_id") or None,
         observed_at=_time(event),
         context=context,
@@ -198,7 +180,7 @@ def _status(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> DeviceStatus:
         observed_at=_time(event),
         battery_pct=level if told and not (event.battery_level_unavailable or event.external_power_source) else None,
         external_power=bool(event.external_power_source),
-        margin_db=event.margin or 0 if abs(event.margin or 0) <= _INT16 else None,
+        margin_db=event.margin or 0 if abs(event.margin or 0) <= wire.INT16 else None,
     )
 
 
@@ -214,10 +196,10 @@ _BUILDERS: dict[str, Callable[[_Event, _DeviceInfo, DevEui], Event]] = {
 
 def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
     text = ((event.device_info and event.device_info.dev_eui) or "").lower()
-    if not _EUI64.match(text):
-        raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {_shown(text)} is not 16 hex digits")
+    if not wire.EUI64.match(text):
+        raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {wire.shown(text)} is not 16 hex digits")
     if in_topic is not None and in_topic.lower() != text:
-        raise DeviceDataError("bad_dev_eui", f"the topic speaks of {_shown(in_topic)}, the event of {text}")
+        raise DeviceDataError("bad_dev_eui", f"the topic speaks of {wire.shown(in_topic)}, the event of {text}")
     return DevEui(text)
 
 
@@ -229,40 +211,15 @@ def _deduplication_id(event: _Event, dev_eui: DevEui) -> UUID:
     return UUID(text) if _UUID.match(text) else uuid5(_NAMESPACE, f"{dev_eui}/{text}")
 
 
-def _data(text: str) -> bytes:
-    if len(text) > LONGEST_DATA * 4 // 3 + 4:
-        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
-    try:
-        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
-    except ValueError as error:
-        raise DeviceDataError("bad_event", f"data is not base64: {error}") from None
-
-
 def _queue_item_id(event: _Event) -> str:
-    text = _text(event.queue_item_id)
+    text = wire.short(event.queue_item_id)
     if not text:
         raise DeviceDataError("bad_event", "queueItemId is missing")
     return text
 
 
 def _time(event: _Event) -> datetime:
-    at = _instant(event.time)
-    if at is None:
-        raise DeviceDataError("bad_time", f"time {_shown(event.time or '')} is not an RFC 3339 time of our days")
-    return at
-
-
-def _instant(text: str | None) -> datetime | None:
-    """None if absent, unreadable, without offset, or of an absurd year. Digits beyond microseconds are cut off."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None or at.year not in _YEARS:
-        return None
-    return at.astimezone(UTC)
+    return wire.time(event.time, "time")
 
 
 def _strength(rx: _RxInfo) -> tuple[float, float]:
@@ -275,29 +232,3 @@ def _finite(value: float | None) -> float | None:
     if value is None:
         return 0.0
     return value if abs(value) < 1e6 else None
-
-
-def _number(value: int | None, most: int, name: str) -> int:
-    if value is None:
-        return 0
-    if not 0 <= value <= most:
-        raise DeviceDataError("bad_event", f"{name} is out of range")
-    return value
-
-
-def _hex(text: str | None, form: re.Pattern[str]) -> str | None:
-    lower = (text or "").lower()
-    return lower if form.match(lower) else None
-
-
-def _text(text: str | None) -> str | None:
-    return _clean(text, 200) or None if text else None
-
-
-def _clean(text: str, longest: int) -> str:
-    """PostgreSQL's text cannot hold NUL."""
-    return text[:longest].replace("\0", "")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "…")

@@ -6,10 +6,8 @@ is protobuf's: an empty field (0, false, "") is left out. Source: The Things Sta
 
 from __future__ import annotations
 
-import binascii
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID, uuid5
 
 import msgspec
@@ -17,18 +15,12 @@ import msgspec
 from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
+from baylight.lns import wire
 
 NETWORK_SERVER = "tts"
 OURS = "baylight:"
 """Begins the correlation id of a downlink of ours, which is its queue item id: `baylight:<DevEUI>:<id>:<try>`."""
-LONGEST_PAYLOAD = 256 * 1024
-LONGEST_DATA = 4096
-LONGEST_TEXT = 500
-_YEARS = range(2010, 2100)
-_UINT32 = 2**32 - 1
 _NAMESPACE = UUID("0d5d0f8e-6c0b-5b0e-8f43-1b0a3d1c2f55")
-_EUI64 = re.compile(r"[0-9a-f]{16}\Z")
-_DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
 
 
 class _Wire(msgspec.Struct, gc=False):
@@ -137,7 +129,7 @@ def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
     """
     if topic_or_path.endswith(("/down/push", "/down/replace")):
         return Ignored("command")
-    message = _decode(payload)
+    message = wire.decode(_DECODER, payload, "choose the format JSON there")
     for kind, build in _BUILDERS.items():
         if getattr(message, kind) is not None:
             return Ignored("simulated") if message.simulated else build(message)
@@ -145,18 +137,6 @@ def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
         if getattr(message, kind) is not None:
             return Ignored(reason)
     return Ignored("unknown_event")
-
-
-def _decode(payload: bytes) -> _Message:
-    if len(payload) > LONGEST_PAYLOAD:
-        raise DeviceDataError("too_large", f"the message has {len(payload)} bytes, more than {LONGEST_PAYLOAD}")
-    try:
-        return _DECODER.decode(payload)
-    except msgspec.ValidationError as error:
-        raise DeviceDataError("bad_event", _clean(str(error), LONGEST_TEXT)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        detail = _clean(str(error), LONGEST_TEXT)
-        raise DeviceDataError("bad_json", f"not JSON ({detail}); choose the format JSON there") from None
 
 
 def _uplink(message: _Message) -> Uplink:
@@ -167,19 +147,19 @@ def _uplink(message: _Message) -> Uplink:
         raise DeviceDataError(
             "encrypted_payload", "the payload is encrypted: link the application with payload crypto", dev_eui=dev_eui
         )
-    at = _instant(body.received_at) or _time(message)
+    at = wire.instant(body.received_at) or _time(message)
     ids = message.end_device_ids or _DeviceIds()
-    f_cnt, f_port = _number(body.f_cnt, _UINT32, "f_cnt"), _number(body.f_port, 255, "f_port")
-    data = _data(body.frm_payload or "")
+    f_cnt, f_port = wire.number(body.f_cnt, wire.UINT32, "f_cnt"), wire.number(body.f_port, 255, "f_port")
+    data = wire.data(body.frm_payload or "", "frm_payload")
     strongest = max((rx for rx in body.rx_metadata or () if rx is not None), key=_strength, default=_RxMetadata())
-    rssi = strongest.rssi if strongest.rssi is not None and abs(strongest.rssi) < 2**15 else None
+    rssi = strongest.rssi if strongest.rssi is not None and abs(strongest.rssi) <= wire.INT16 else None
     snr = 0.0 if strongest.snr is None else strongest.snr
     return Uplink(
         dev_eui=dev_eui,
         deduplication_id=_id(dev_eui, "up", body.session_key_id, at, f_cnt, f_port, data.hex()),
         observed_at=at,
         network_at=at,
-        dev_addr=_hex(ids.dev_addr, _DEV_ADDR),
+        dev_addr=wire.hex_digits(ids.dev_addr, wire.DEV_ADDR),
         f_cnt=f_cnt,
         f_port=f_port,
         data=data,
@@ -187,7 +167,7 @@ def _uplink(message: _Message) -> Uplink:
         rssi_dbm=None if rssi is None else round(rssi),
         snr_db=None if rssi is None or abs(snr) > 1e6 else snr,
         gateway_id=_gateway_id(strongest),
-        device_name=_text(ids.device_id),
+        device_name=wire.short(ids.device_id),
         profile_name=_profile(body.version_ids),
         application_id=_address(ids),
         network_server=NETWORK_SERVER,
@@ -198,13 +178,13 @@ def _join(message: _Message) -> Join:
     body = message.join_accept
     assert body is not None
     dev_eui = _dev_eui(message)
-    at = _instant(body.received_at) or _time(message)
+    at = wire.instant(body.received_at) or _time(message)
     ids = message.end_device_ids or _DeviceIds()
     return Join(
         dev_eui=dev_eui,
         deduplication_id=_id(dev_eui, "join", body.session_key_id, at),
         observed_at=at,
-        dev_addr=_hex(ids.dev_addr, _DEV_ADDR),
+        dev_addr=wire.hex_digits(ids.dev_addr, wire.DEV_ADDR),
         application_id=_address(ids),
         network_server=NETWORK_SERVER,
     )
@@ -215,7 +195,7 @@ def _sent(message: _Message) -> TxAck | Ignored:
     queue_item_id = _ours(message, body)
     if queue_item_id is None:
         return Ignored("foreign_downlink")
-    f_cnt = _number(body.f_cnt, _UINT32, "f_cnt")
+    f_cnt = wire.number(body.f_cnt, wire.UINT32, "f_cnt")
     return TxAck(_dev_eui(message, queue_item_id), queue_item_id, None, f_cnt, None, _time(message))
 
 
@@ -224,7 +204,7 @@ def _ack(message: _Message) -> Ack | Ignored:
     queue_item_id = _ours(message, body)
     if queue_item_id is None:
         return Ignored("foreign_downlink")
-    f_cnt = _number(body.f_cnt, _UINT32, "f_cnt")
+    f_cnt = wire.number(body.f_cnt, wire.UINT32, "f_cnt")
     return Ack(_dev_eui(message, queue_item_id), queue_item_id, message.downlink_ack is not None, f_cnt, _time(message))
 
 
@@ -234,15 +214,15 @@ def _failed(message: _Message) -> Log | Ignored:
     if queue_item_id is None:
         return Ignored("foreign_downlink")
     error = body.error or _Error()
-    name = _clean(error.name or "unknown", 100)
+    name = wire.clean(error.name or "unknown", 100)
     return Log(
         dev_eui=_dev_eui(message, queue_item_id),
         level="ERROR",
         code="DOWNLINK_PAYLOAD_SIZE" if name == "application_downlink_too_long" else "DOWNLINK_FAILED",
-        description=_clean(f"{name}: {error.message_format or ''}", LONGEST_TEXT),
+        description=wire.clean(f"{name}: {error.message_format or ''}", wire.LONGEST_TEXT),
         queue_item_id=queue_item_id,
         observed_at=_time(message),
-        context={"namespace": _clean(error.namespace or "", 100), "name": name},
+        context={"namespace": wire.clean(error.namespace or "", 100), "name": name},
     )
 
 
@@ -265,7 +245,7 @@ def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: o
 def _ours(message: _Message, downlink: _Downlink) -> str | None:
     for text in (*(downlink.correlation_ids or ()), *(message.correlation_ids or ())):
         if text.startswith(OURS) and len(text) <= 100:
-            return _clean(text, 100)
+            return wire.clean(text, 100)
     return None
 
 
@@ -273,21 +253,21 @@ def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
     """Some news of downlinks come without it: then by our own correlation id."""
     ids = message.end_device_ids or _DeviceIds()
     text = (ids.dev_eui or queue_item_id.removeprefix(OURS).partition(":")[0]).lower()
-    if not _EUI64.match(text):
-        raise DeviceDataError("bad_dev_eui", f"end_device_ids.dev_eui {_clean(text, 40)!r} is not 16 hex digits")
+    if not wire.EUI64.match(text):
+        raise DeviceDataError("bad_dev_eui", f"end_device_ids.dev_eui {wire.shown(text)} is not 16 hex digits")
     return DevEui(text)
 
 
 def _address(ids: _DeviceIds) -> str | None:
     """`<application>/<device id>`: downlinks go there."""
     application = ids.application_ids and ids.application_ids.application_id
-    return _text(f"{application}/{ids.device_id}") if application and ids.device_id else None
+    return wire.short(f"{application}/{ids.device_id}") if application and ids.device_id else None
 
 
 def _gateway_id(rx: _RxMetadata) -> str | None:
     own = rx.gateway_ids.eui if rx.gateway_ids else None
     forwarded = rx.packet_broker.forwarder_gateway_eui if rx.packet_broker else None
-    return _hex(own or forwarded, _EUI64)
+    return wire.hex_digits(own or forwarded, wire.EUI64)
 
 
 def _strength(rx: _RxMetadata) -> tuple[float, float]:
@@ -296,56 +276,8 @@ def _strength(rx: _RxMetadata) -> tuple[float, float]:
 
 
 def _profile(version: _VersionIds | None) -> str | None:
-    return _text(f"{version.brand_id or ''} {version.model_id or ''}".strip()) if version else None
-
-
-def _data(text: str) -> bytes:
-    if len(text) > LONGEST_DATA * 4 // 3 + 4:
-        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
-    try:
-        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
-    except ValueError as error:
-        raise DeviceDataError("bad_event", f"frm_payload is not base64: {error}") from None
+    return wire.short(f"{version.brand_id or ''} {version.model_id or ''}".strip()) if version else None
 
 
 def _time(message: _Message) -> datetime:
-    at = _instant(message.received_at)
-    if at is None:
-        text = _clean(message.received_at or "", 40)
-        raise DeviceDataError("bad_time", f"received_at {text!r} is not an RFC 3339 time of our days")
-    return at
-
-
-def _instant(text: str | None) -> datetime | None:
-    """None if absent, unreadable, without offset, or of an absurd year. Digits beyond microseconds are cut off."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None or at.year not in _YEARS:
-        return None
-    return at.astimezone(UTC)
-
-
-def _number(value: int | None, most: int, name: str) -> int:
-    if value is None:
-        return 0
-    if not 0 <= value <= most:
-        raise DeviceDataError("bad_event", f"{name} is out of range")
-    return value
-
-
-def _hex(text: str | None, form: re.Pattern[str]) -> str | None:
-    lower = (text or "").lower()
-    return lower if form.match(lower) else None
-
-
-def _text(text: str | None) -> str | None:
-    return _clean(text, 200) or None if text else None
-
-
-def _clean(text: str, longest: int) -> str:
-    """PostgreSQL's text cannot hold NUL."""
-    return text[:longest].replace("\0", "")
+    return wire.time(message.received_at, "received_at")

@@ -1,0 +1,96 @@
+"""Reading the fields of network servers' messages: protobuf's JSON, and nothing in it is believed unseen."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from baylight.errors import DeviceDataError
+
+LONGEST_PAYLOAD = 256 * 1024
+LONGEST_DATA = 4096
+LONGEST_TEXT = 500
+UINT32 = 2**32 - 1
+INT16 = 2**15 - 1
+EUI64 = re.compile(r"[0-9a-f]{16}\Z")
+DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
+_YEARS = range(2010, 2100)
+
+T = TypeVar("T")
+
+
+def decode(decoder: msgspec.json.Decoder[T], payload: bytes, advice: str) -> T:
+    """`advice`: what to set where it is not JSON. Raises DeviceDataError `too_large`, `bad_json`, `bad_event`."""
+    if len(payload) > LONGEST_PAYLOAD:
+        raise DeviceDataError("too_large", f"the message has {len(payload)} bytes, more than {LONGEST_PAYLOAD}")
+    try:
+        return decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise DeviceDataError("bad_event", clean(str(error), LONGEST_TEXT)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DeviceDataError("bad_json", f"not JSON ({clean(str(error), LONGEST_TEXT)}); {advice}") from None
+
+
+def data(text: str, name: str) -> bytes:
+    """Of base64, padded or not. Raises DeviceDataError `too_large`, `bad_event`."""
+    if len(text) > LONGEST_DATA * 4 // 3 + 4:
+        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError as error:
+        raise DeviceDataError("bad_event", f"{name} is not base64: {error}") from None
+
+
+def time(text: str | None, name: str) -> datetime:
+    """Raises DeviceDataError `bad_time` where `instant` gives None."""
+    at = instant(text)
+    if at is None:
+        raise DeviceDataError("bad_time", f"{name} {shown(text or '')} is not an RFC 3339 time of our days")
+    return at
+
+
+def instant(text: str | None) -> datetime | None:
+    """None if absent, unreadable, without offset, or of an absurd year. Digits beyond microseconds are cut off."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None or at.year not in _YEARS:
+        return None
+    return at.astimezone(UTC)
+
+
+def number(value: int | None, most: int, name: str) -> int:
+    """0 for a missing one. Raises DeviceDataError `bad_event`."""
+    if value is None:
+        return 0
+    if not 0 <= value <= most:
+        raise DeviceDataError("bad_event", f"{name} is out of range")
+    return value
+
+
+def hex_digits(text: str | None, form: re.Pattern[str]) -> str | None:
+    """In lower case; None for what has another form."""
+    lower = (text or "").lower()
+    return lower if form.match(lower) else None
+
+
+def short(text: str | None) -> str | None:
+    """At most 200 characters; None for an empty one."""
+    return clean(text, 200) or None if text else None
+
+
+def clean(text: str, longest: int) -> str:
+    """PostgreSQL's text cannot hold NUL."""
+    return text[:longest].replace("\0", "")
+
+
+def shown(text: str) -> str:
+    """For an error message."""
+    return repr(text if len(text) <= 40 else text[:40] + "…")
