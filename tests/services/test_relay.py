@@ -48,6 +48,7 @@ class NetworkServer:
     fails: Callable[[Downlink], BaylightError | None] = lambda _: None
     keeps: bool = False
     tells_queue: bool = True
+    odd_answers: int = 0
     next_id: str | None = None
     taken: list[Downlink] = field(default_factory=list)
     items: dict[DevEui, list[QueueItem]] = field(default_factory=dict)
@@ -69,6 +70,9 @@ class NetworkServer:
         raise error
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
+        if self.odd_answers:
+            self.odd_answers -= 1
+            raise RuntimeError("a bug")
         if not self.tells_queue:
             raise AWAY
         return list(self.items.get(dev_eui, []))
@@ -178,6 +182,26 @@ async def test_a_refusal_for_good_fails_with_its_reason_and_holds_up_no_other_li
     assert {tuple(r) for r in rows} == {
         (bad.display_eui, "failed", UNKNOWN_DEVICE.message), (good.display_eui, "queued", None)
     }  # fmt: skip
+
+
+async def test_an_error_that_nobody_foresaw_holds_up_no_other_light(
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+) -> None:
+    odd, good = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
+    for bay in (odd, good):
+        await want(pool, bay, State.FREE, clock)
+
+    def fails(downlink: Downlink) -> None:
+        if downlink.dev_eui == odd.display_eui:
+            raise RuntimeError("a bug")
+
+    lns.fails = fails
+    await relay.send_due()
+    rows = await pool.fetch("SELECT display_deveui, status, downlink_error FROM actuations")
+    assert {tuple(r) for r in rows} == {
+        (odd.display_eui, "pending", "the network server's client failed: RuntimeError('a bug')"),
+        (good.display_eui, "queued", None),
+    }
 
 
 async def test_b18_a_stored_code_that_is_no_light_is_never_sent(
@@ -305,6 +329,29 @@ async def test_while_the_server_does_not_tell_its_queue_nothing_is_guessed(
     lns.tells_queue = True
     await relay.recover()
     assert await statuses(pool) == ["pending"]
+
+
+async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: NetworkServer, clock: Clock) -> None:
+    """What its sender left behind is recovered, and what is new is sent."""
+    relay = Relay(pool, lns, clock, LoopPolicy(lease=timedelta(seconds=0.1)))
+    lost, new = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
+    await want(pool, lost, State.FREE, clock)
+    await die_while_sending(pool, relay, lns)
+    await want(pool, new, State.FREE, clock)
+    lns.odd_answers = 2
+    await pool.execute("ALTER TABLE actuation_events RENAME TO hidden")
+    running = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(20):
+            while lns.odd_answers:  # noqa: ASYNC110 (there is nothing else to wait for)
+                await asyncio.sleep(0.01)
+            await pool.execute("ALTER TABLE hidden RENAME TO actuation_events")
+            while await statuses(pool) != ["queued", "queued"]:
+                clock.tick(timedelta(seconds=1))
+                await asyncio.sleep(0.05)
+        assert not running.done()
+    finally:
+        running.cancel()
 
 
 async def test_displays_that_were_disabled_do_not_hold_up_the_others(

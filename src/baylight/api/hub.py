@@ -6,13 +6,12 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from baylight.log import logger
 from baylight.services import live
 from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, STATE_CHANNEL, notifications
-from baylight.store.pool import AWAY, Pool
+from baylight.store.pool import Pool
 
 TOGETHER_S = 0.2
 """Notifications this close together become one read."""
@@ -93,13 +92,8 @@ class Hub:
             self.close()
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                async for _ in notifications(self._dsn, STATE_CHANNEL, DISPLAYS_CHANNEL, ACTUATIONS_CHANNEL):
-                    self._wake.set()
-            except asyncpg.PostgresError as error:
-                _log.error("listening_failed", reason=str(error))
-                await asyncio.sleep(LOOK_ANYWAY_S)
+        async for _ in notifications(self._dsn, STATE_CHANNEL, DISPLAYS_CHANNEL, ACTUATIONS_CHANNEL):
+            self._wake.set()
 
     async def _round(self) -> None:
         if not self._watchers:
@@ -108,13 +102,13 @@ class Hub:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 view = await live.view(connection, self._horizon)
-        except (asyncpg.PostgresError, *AWAY) as error:
+            events = self._take(view)
+        except Exception as error:
             # A stream that stays open without news would look like a quiet car park.
             _log.warning("watchers_sent_away", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
             self._horizon = None
             self._end_all()
             return
-        events = self._take(view)
         joining = [watcher for watcher in self._watchers if not watcher.greeted]
         for watcher in [watcher for watcher in self._watchers if watcher.greeted]:
             if not all(watcher.put(event) for event in events):

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import asyncpg
-
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.log import Trouble, logger
@@ -53,9 +51,9 @@ class Reconcile:
         except RETRY as error:
             self.trouble.begin(str(error) or type(error).__name__)
             await asyncio.sleep(1)
-        except asyncpg.PostgresError as error:
+        except Exception as error:
             # Something else than an absent database: told each time, and never the end of the loop.
-            log.error("reconcile failed", part=part.__name__, error=str(error))
+            log.error("reconcile failed", part=part.__name__, error=repr(error), exc_info=True)
             await asyncio.sleep(1)
 
     async def spaces(self) -> int:

@@ -80,7 +80,7 @@ class Relay:
                 self._wake.clear()
                 claimed = await self._claim_or_wait()
                 if claimed:
-                    task = asyncio.create_task(self._send(claimed))
+                    task = asyncio.create_task(self._send_guarded(claimed))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
                 elif not self._stopping:
@@ -94,16 +94,32 @@ class Relay:
         try:
             claimed = await self._claim()
         except RETRY as error:
-            self._database.begin(str(error))
+            self._database.begin(str(error) or type(error).__name__)
+            await asyncio.sleep(IDLE_S)
+            return []
+        except Exception as error:
+            # Told each time, and never the end of the loop: all other displays hang on it.
+            log.error("claim failed", error=repr(error), exc_info=True)
             await asyncio.sleep(IDLE_S)
             return []
         self._database.end()
         return claimed
 
+    async def _send_guarded(self, claimed: list[_Claimed]) -> None:
+        try:
+            await self._send(claimed)
+        except Exception as error:
+            # What was claimed is recovered when the lease ends.
+            log.error("outcomes not recorded", claimed=len(claimed), error=repr(error), exc_info=True)
+
     async def _recovery(self) -> None:
         while True:
-            with contextlib.suppress(*RETRY):
+            try:
                 await self.recover()
+            except RETRY as error:
+                log.debug("recovery waits", error=str(error))
+            except Exception as error:
+                log.error("recovery failed", error=repr(error), exc_info=True)
             await asyncio.sleep(self.policy.lease.total_seconds() / 6)
 
     async def send_due(self) -> int:
@@ -147,6 +163,9 @@ class Relay:
             return await self._in_queue(claimed.downlink) or error
         except BaylightError as error:
             return error
+        except Exception as error:
+            log.error("enqueue failed", dev_eui=claimed.downlink.dev_eui, error=repr(error), exc_info=True)
+            return TransientError("client_failed", f"the network server's client failed: {error!r}")
 
     async def _in_queue(self, downlink: Downlink) -> str | None:
         """The queue item of a try whose answer was lost, if the network server tells that it has it."""
@@ -163,7 +182,7 @@ class Relay:
                     await self._write_outcomes(connection, outcomes)
                 break
             except RETRY as error:
-                self._database.begin(str(error))
+                self._database.begin(str(error) or type(error).__name__)
                 await asyncio.sleep(IDLE_S)
         for _, outcome in outcomes:
             self._count(outcome)
