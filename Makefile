@@ -31,6 +31,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/squawk src/baylight/sql/migrations/*.sql
+	$(BIN)/python -m tests.secrets_scan
 
 # All measurements, or some: make bench BENCHES=ingest ARGS=--quick
 BENCHES ?= $(basename $(notdir $(shell grep -l __main__ bench/*.py)))
