@@ -14,7 +14,7 @@ from tests import secrets_scan
 PLANTED = {
     "a private key": "-----BEGIN EC " + "PRIVATE KEY-----",
     "an API key of Baylight": "key: bl_" + "a1b2c3d4_" + secrets.token_urlsafe(32),
-    "a token (ChirpStack's API keys are such)": "eyJ" + "0eXAiOiJKV1Qi.eyJ" + "hdWQiOiJjaGlycHN0.QmF5bGlnaHRzVGVzdFNpZw",
+    "a token (ChirpStack's API keys are such)": "eyJ" + "0eXAiOiJKV1Qi.eyJ" + "hdWQiOiJjaGly.QmF5bGlnaHRzVGVzdFNpZw",
     "an API key of The Things Stack": "NNSXS." + "A" * 39 + "." + "B" * 52,
     "an access key of AWS": "AKIA" + "IOSFODNN7EXAMPLE",
     "a token of GitHub, GitLab or Slack": "ghp_" + "a1" * 18,
