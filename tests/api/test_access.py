@@ -39,7 +39,7 @@ def scope_of(method: str, path: str) -> str:
 def test_the_schema_names_every_route(site: Site) -> None:
     # Later versions of FastAPI keep an included router as one route of its own.
     flat = getattr(routing, "iter_route_contexts", iter)(site.app.routes)
-    known = {(method, route.path) for route in flat for method in route.methods}
+    known = {(method, route.path.replace(":path}", "}")) for route in flat for method in route.methods}
     told = {(method.upper(), path) for path, ways in site.app.openapi()["paths"].items() for method in ways}
     assert known - told == {("GET", "/api/v1/openapi.json"), ("POST", "/inbound/{network_server}")}
     assert len(told) > 30

@@ -54,6 +54,17 @@ async def test_a_body_that_is_no_object_is_422(client: httpx.AsyncClient, body: 
     )
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2026-03-02T08:00:00", 1e300])
+async def test_a_time_out_of_range_or_without_a_zone_is_422(client: httpx.AsyncClient, at: object) -> None:
+    for path, body in (
+        ("reservations", {"space": "A-01", "start_at": at, "end_at": at}),
+        ("overrides", {"space": "A-01", "state": "FREE", "until": at}),
+        ("swaps", {"old": "58a0cb0000000001", "new": "58a0cb0000000002", "at": at}),
+    ):
+        told(await client.post(f"/api/v1/{path}", json=body), 422, "invalid_request")
+    told(await client.get("/api/v1/reservations", params={"ending_after": str(at)}), 422, "invalid_request")
+
+
 async def test_bad_words_of_the_domain_are_422_and_say_which_are_right(client: httpx.AsyncClient) -> None:
     body = told(await client.get("/api/v1/spaces", params={"state": "GREEN"}), 422, "bad_state")
     assert "OCCUPIED" in body["detail"]

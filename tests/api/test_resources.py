@@ -49,6 +49,18 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
     assert actors == {maker}
 
 
+async def test_a_code_may_have_slashes(site: Site, client: httpx.AsyncClient, ready: None) -> None:
+    await add_bay(site.pool, "A/12")
+    path = "/api/v1/spaces/A%2F12"
+    for part in ("", "/why", "/assignments", "/uplinks"):
+        assert (await client.get(path + part)).status_code == 200, part
+    assert (await client.get(path)).json()["code"] == "A/12"
+    assert (await client.put(f"{path}/maintenance", json={"on": True})).json()["current_state"] == "MAINTENANCE"
+    assert (await client.delete(f"{path}/display")).json()["display_deveui"] is None
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).status_code == 404
+
+
 async def test_maintenance_of_a_space_and_of_a_location(site: Site, client: httpx.AsyncClient) -> None:
     await _ok(await client.post("/api/v1/locations", json={"path": "Garage/Floor 1"}), 201)
     for code in ("A-1", "A-2"):

@@ -64,7 +64,7 @@ def routes() -> str:
         needed = [scopes[call] for call in _calls(route.dependant) if call in scopes]
         text = " ".join((route.description or route.name.replace("_", " ")).split())
         for method in sorted(place.methods):
-            rows.append(f"| {method} | `{place.path}` | {needed[0] if needed else 'none'} | {text} |")
+            rows.append(f"| {method} | `{place.path.replace(":path}", "}")}` | {needed[0] if needed else 'none'} | {text} |")
     return "\n".join(rows)
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from baylight.api.bodies import Body, DevEuiText
+from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
 from baylight.services import assignments, devices, swap
 from baylight.services.assignments import Served, SpaceThen
@@ -18,7 +18,7 @@ from baylight.services.history import UplinkRow
 from baylight.services.swap import Swap
 
 router = APIRouter(tags=["assignments"])
-AsOf = Annotated[AwareDatetime, Query(description="a moment, with its time zone")]
+AsOf = Annotated[Instant, Query(description="a moment, with its time zone")]
 Superseded = Annotated[bool, Query(description="also what corrections have replaced")]
 
 
@@ -27,7 +27,7 @@ class NewSwap(Body):
 
     old: DevEuiText
     new: DevEuiText
-    at: AwareDatetime | None = None
+    at: Instant | None = None
     note: Annotated[str | None, Field(max_length=500)] = None
     retire: bool = False
 
@@ -36,14 +36,14 @@ class Told(Body):
     """A device that has served the space since `at`, told only now."""
 
     dev_eui: DevEuiText
-    at: AwareDatetime
+    at: Instant
 
 
 class Gone(Body):
     """The space has had no such device since `at`, told only now."""
 
     role: Literal["sensor", "display"]
-    at: AwareDatetime
+    at: Instant
 
 
 class Share(Body):
@@ -58,7 +58,7 @@ async def list_assignments_as_of(key: Reading, connection: Database, as_of: AsOf
     return await assignments.as_of(connection, as_of)
 
 
-@router.get("/spaces/{code}/assignments")
+@router.get("/spaces/{code:path}/assignments")
 async def list_space_assignments(
     key: Reading, connection: Database, code: str, as_of: AsOf | None = None, superseded: Superseded = False
 ) -> list[Served]:
@@ -82,21 +82,21 @@ async def list_device_assignments(
     return await assignments.history(connection, device=dev_eui, superseded=superseded)
 
 
-@router.get("/spaces/{code}/then")
+@router.get("/spaces/{code:path}/then")
 async def show_space_as_of(key: Reading, connection: Database, code: str, as_of: AsOf) -> SpaceThen:
     """What a space was at a moment, which devices served it, what the sensor had said and what the light showed."""
     return await assignments.space_as_of(connection, code, as_of)
 
 
-@router.get("/spaces/{code}/uplinks")
+@router.get("/spaces/{code:path}/uplinks")
 async def list_space_uplinks(
-    key: Reading, connection: Database, code: str, before: AwareDatetime | None = None, limit: Limit = 100
+    key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = 100
 ) -> list[UplinkRow]:
     """What the sensors of a space sent while they served it, the newest first; `before`: received before."""
     return await assignments.uplinks_of_space(connection, code, before=before, limit=limit)
 
 
-@router.post("/spaces/{code}/installed")
+@router.post("/spaces/{code:path}/installed")
 async def tell_installed(change: Changing, code: str, body: Told) -> list[Served]:
     """What the device sent since then counts."""
     return await assignments.install(
@@ -104,7 +104,7 @@ async def tell_installed(change: Changing, code: str, body: Told) -> list[Served
     )
 
 
-@router.post("/spaces/{code}/removed")
+@router.post("/spaces/{code:path}/removed")
 async def tell_removed(change: Changing, code: str, body: Gone) -> list[Served]:
     """The space has had no such device since then."""
     return await assignments.remove(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, WithJsonSchema
 
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.state import State
@@ -16,6 +17,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=2000)
 
 
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is out of range") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""With a time zone; UTC from here on."""
 StateWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(state) for state in State]})]
 StatusWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(status) for status in ActuationStatus]})]
 DevEuiText = Annotated[

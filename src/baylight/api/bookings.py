@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from baylight.api.bodies import Body, StateWord
+from baylight.api.bodies import Body, Instant, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, decode, page
 from baylight.services import overrides, reservations
@@ -24,8 +24,8 @@ class NewReservation(Body):
     """[`start_at`, `end_at`), at most 24 hours. The same `request_id` again gives the same reservation."""
 
     space: str
-    start_at: AwareDatetime
-    end_at: AwareDatetime
+    start_at: Instant
+    end_at: Instant
     request_id: Annotated[str | None, Field(min_length=1, max_length=100)] = None
     user_email: Annotated[str | None, Field(max_length=255)] = None
     user_phone: Annotated[str | None, Field(max_length=20)] = None
@@ -38,7 +38,7 @@ class NewOverride(Body):
     state: StateWord
     space: str | None = None
     location: str | None = None
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     reason: str | None = None
 
 
@@ -53,7 +53,7 @@ async def list_reservations(
     connection: Database,
     space: str | None = None,
     status: str | None = None,
-    ending_after: AwareDatetime | None = None,
+    ending_after: Instant | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Reservation]:

@@ -59,7 +59,7 @@ async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> 
     )
 
 
-@router.post("/spaces/{code}/pair-tests", status_code=202)
+@router.post("/spaces/{code:path}/pair-tests", status_code=202)
 async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
     """Drive on or off now: the light must follow in time; read the test for its result."""
     return await commissioning.begin_pair(

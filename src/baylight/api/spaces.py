@@ -67,32 +67,20 @@ async def create_space(change: Changing, new: NewSpace) -> Space:
     )
 
 
-@router.get("/{code}")
-async def show_space(key: Reading, connection: Database, code: str) -> Space:
-    return await spaces.show(connection, code)
-
-
-@router.delete("/{code}", status_code=204)
-async def delete_space(change: Changing, code: str) -> Response:
-    """Its history stays; its code and its devices are free again."""
-    await spaces.delete(change.connection, code, actor=change.actor, now=change.now, policy=change.policy)
-    return Response(status_code=204)
-
-
-@router.get("/{code}/why")
+@router.get("/{code:path}/why")
 async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Explanation:
     """The inputs, the rule that won, the rules that lost, and what is behind it."""
     return await why.explain(connection, code, given.clock.now(), given.policy)
 
 
-@router.put("/{code}/maintenance")
+@router.put("/{code:path}/maintenance")
 async def set_space_maintenance(change: Changing, code: str, body: Switch) -> Space:
     return await spaces.set_maintenance(
         change.connection, code, body.on, actor=change.actor, now=change.now, policy=change.policy
     )
 
 
-@router.put("/{code}/default-state")
+@router.put("/{code:path}/default-state")
 async def set_default_state(change: Changing, code: str, body: StateBody) -> Space:
     """What it shows while no sensor is assigned."""
     return await spaces.set_default_state(
@@ -100,7 +88,7 @@ async def set_default_state(change: Changing, code: str, body: StateBody) -> Spa
     )
 
 
-@router.put("/{code}/{role}")
+@router.put("/{code:path}/{role}")
 async def assign(change: Changing, code: str, role: Literal["sensor", "display"], body: Device) -> Space:
     """From now on this device serves the space; another one in its place is a swap. Idempotent."""
     return await spaces.assign(
@@ -115,10 +103,30 @@ async def assign(change: Changing, code: str, role: Literal["sensor", "display"]
     )
 
 
-@router.delete("/{code}/{role}")
-async def unassign(
-    change: Changing, code: str, role: Literal["sensor", "display"], reason: Reason | None = None
-) -> Space:
+@router.delete("/{code:path}/sensor")
+async def unassign_sensor(change: Changing, code: str, reason: Reason | None = None) -> Space:
     return await spaces.unassign(
-        change.connection, code, role, reason=reason, actor=change.actor, now=change.now, policy=change.policy
+        change.connection, code, "sensor", reason=reason, actor=change.actor, now=change.now, policy=change.policy
     )
+
+
+@router.delete("/{code:path}/display")
+async def unassign_display(change: Changing, code: str, reason: Reason | None = None) -> Space:
+    return await spaces.unassign(
+        change.connection, code, "display", reason=reason, actor=change.actor, now=change.now, policy=change.policy
+    )
+
+
+# What ends with the code itself comes last: a code may have slashes.
+
+
+@router.get("/{code:path}")
+async def show_space(key: Reading, connection: Database, code: str) -> Space:
+    return await spaces.show(connection, code)
+
+
+@router.delete("/{code:path}", status_code=204)
+async def delete_space(change: Changing, code: str) -> Response:
+    """Its history stays; its code and its devices are free again."""
+    await spaces.delete(change.connection, code, actor=change.actor, now=change.now, policy=change.policy)
+    return Response(status_code=204)
