@@ -395,3 +395,18 @@ def test_any_text_comes_back_through_a_file(text: str) -> None:
     file = io.BytesIO(bulk_csv.head(spaces_sheet) + bulk_csv.rows(spaces_sheet, [record]))
     ((row, cells),) = bulk_csv.read(spaces_sheet, file)
     assert bulk_csv.parse(spaces_sheet, row, cells) == ((record, []), [])
+
+
+async def test_a_thousand_assignments_are_written_without_reading_all_of_them_for_each(db: Connection) -> None:
+    """Whatever the session planned while the table was empty."""
+    count = 1000
+    await db.execute("VACUUM device_assignments")  # now the planner believes that it is empty
+    await well(db, "spaces", *(f"B{n},,,,,,," for n in range(count)))
+    await well(db, "devices", *(f"sensor,58a0cb{n:010x},,,,,,,,,," for n in range(count)))
+    await well(db, "assignments", *(f"B{n},58a0cb{n:010x}," for n in range(count)))
+    await db.execute("SELECT pg_stat_force_next_flush()")
+    read = await db.fetchval(
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables"
+        " WHERE relname = 'device_assignments'"
+    )
+    assert read < 20 * count

@@ -37,6 +37,15 @@ _OBJECT_TYPE = {
     "devices": "n.role",
     "assignments": "'space'",
 }
+_WRITTEN = {
+    "locations": "locations",
+    "spaces": "spaces",
+    "device-types": "device_types",
+    "devices": "sensor_devices, display_devices",
+    "assignments": "spaces, device_assignments",
+}
+_MANY = 1000
+"""Rows that make what the planner knew of a table, and plans that sessions have kept, wrong."""
 
 
 @dataclass(slots=True)
@@ -125,7 +134,8 @@ async def import_rows(
         tell("checking", 0, None)
         await _check(connection, sheet, report)
         if not report.errors and not dry_run and report.added + report.changed:
-            await _apply(connection, sheet, actor, now, policy, tell)
+            await _write(connection, sheet, report, tell)
+            await _decide(connection, sheet, actor, now, policy, tell)
             await _record(connection, sheet, actor, report)
     report.applied = not report.errors and not dry_run
     return report
@@ -141,6 +151,11 @@ async def _stage(connection: Connection, sheet: Sheet, rows: Rows, report: Repor
         await connection.copy_records_to_table(sheet.table, records=records, columns=names, timeout=_TIMEOUT_S)
         report.rows += len(chunk)
         tell("reading", report.rows, None)
+    await _analyze(connection, sheet)
+
+
+async def _analyze(connection: Connection, sheet: Sheet) -> None:
+    """Nobody else does it for a temporary table; with what was known before, a plan may join each row with each."""
     await connection.execute(f"ANALYZE {sheet.table}", timeout=_TIMEOUT_S)
 
 
@@ -159,6 +174,7 @@ async def _check(connection: Connection, sheet: Sheet, report: Report) -> None:
     if sheet.kind == "devices":
         await _check_codes(connection, sheet)
     await _run(connection, sheet, "compare")
+    await _analyze(connection, sheet)
     if sheet.kind == "device-types":
         await _check_types(connection, sheet)
     steps = [(before, after) for before, afters in LIFECYCLE.items() for after in afters]
@@ -217,9 +233,7 @@ def _wrong_type(category: str, codec: str, config: dict[str, Any]) -> Iterator[t
             yield "default_config", "bad_display_code", error.message
 
 
-async def _apply(
-    connection: Connection, sheet: Sheet, actor: str, now: datetime, policy: Policy, tell: Progress
-) -> None:
+async def _write(connection: Connection, sheet: Sheet, report: Report, tell: Progress) -> None:
     tell("writing", 0, None)
     await _run(connection, sheet, f"lock_{sheet.group}")
     if sheet.kind != "spaces":  # the new ones are not there yet
@@ -231,6 +245,13 @@ async def _apply(
     await _run(connection, sheet, f"apply_{sheet.group}")
     if sheet.kind == "spaces":
         await _run(connection, sheet, "touch_spaces")
+    if report.added + report.changed >= _MANY:
+        await connection.execute(f"ANALYZE bulk_touched, {_WRITTEN[sheet.kind]}", timeout=_TIMEOUT_S)
+
+
+async def _decide(
+    connection: Connection, sheet: Sheet, actor: str, now: datetime, policy: Policy, tell: Progress
+) -> None:
     total = await connection.fetchval("SELECT count(*) FROM bulk_touched")
     done, after = 0, None
     while page := await connection.fetch(_sql(sheet, "touched"), after, _DECIDED_AT_ONCE, timeout=_TIMEOUT_S):

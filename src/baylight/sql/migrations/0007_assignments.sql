@@ -113,9 +113,10 @@ CREATE INDEX device_assignments_space ON device_assignments (space_id, role) WHE
 CREATE INDEX device_assignments_device ON device_assignments (device_id) WHERE superseded_at IS NULL;
 
 -- As before, and: baylight.assignments = 'written' says that the rows are kept by whoever writes the space; and an
--- interval never ends before it began.
+-- interval never ends before it began. What serves nothing has nothing to end, and no plan that was made while the table
+-- was small may read all of it for each of the many rows that one transaction adds.
 CREATE OR REPLACE FUNCTION spaces_record_assignments() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
     by_whom text := coalesce(nullif(current_setting('baylight.actor', true), ''), session_user);
@@ -134,14 +135,18 @@ BEGIN
         sensor_before := OLD.sensor_device_id;
         display_before := OLD.display_device_id;
     END IF;
-    -- A clock that was put back must not make an interval end before it began.
-    at := greatest(at, (
-        SELECT max(lower(a.valid)) + interval '1 microsecond' FROM device_assignments AS a
-        WHERE a.superseded_at IS NULL AND upper_inf(a.valid) AND a.space_id = NEW.id
-    ));
+    IF sensor_before IS NOT NULL OR display_before IS NOT NULL THEN
+        -- A clock that was put back must not make an interval end before it began.
+        at := greatest(at, (
+            SELECT max(lower(a.valid)) + interval '1 microsecond' FROM device_assignments AS a
+            WHERE a.superseded_at IS NULL AND upper_inf(a.valid) AND a.space_id = NEW.id
+        ));
+    END IF;
     IF sensor_now IS DISTINCT FROM sensor_before THEN
-        UPDATE device_assignments SET valid = tstzrange(lower(valid), at)
-        WHERE space_id = NEW.id AND role = 'sensor' AND superseded_at IS NULL AND upper_inf(valid);
+        IF sensor_before IS NOT NULL THEN
+            UPDATE device_assignments SET valid = tstzrange(lower(valid), at)
+            WHERE space_id = NEW.id AND role = 'sensor' AND superseded_at IS NULL AND upper_inf(valid);
+        END IF;
         IF sensor_now IS NOT NULL THEN
             INSERT INTO device_assignments (space_id, role, sensor_device_id, valid, shared, reason, actor)
             SELECT NEW.id, 'sensor', s.id, tstzrange(at, NULL), s.mobile,
@@ -150,8 +155,10 @@ BEGIN
         END IF;
     END IF;
     IF display_now IS DISTINCT FROM display_before THEN
-        UPDATE device_assignments SET valid = tstzrange(lower(valid), at)
-        WHERE space_id = NEW.id AND role = 'display' AND superseded_at IS NULL AND upper_inf(valid);
+        IF display_before IS NOT NULL THEN
+            UPDATE device_assignments SET valid = tstzrange(lower(valid), at)
+            WHERE space_id = NEW.id AND role = 'display' AND superseded_at IS NULL AND upper_inf(valid);
+        END IF;
         IF display_now IS NOT NULL THEN
             INSERT INTO device_assignments (space_id, role, display_device_id, valid, shared, reason, actor)
             SELECT NEW.id, 'display', d.id, tstzrange(at, NULL), d.shared,

@@ -122,17 +122,21 @@ WHERE before IS NULL;
 
 -- name: default_devices
 -- What is not told of a new one: its type from the longest prefix if only one type has it, the rest from the type.
+WITH prefixes AS MATERIALIZED (
+    SELECT t.category, t.code, lower(p.prefix) AS prefix, length(p.prefix) AS digits
+    FROM device_types AS t CROSS JOIN LATERAL unnest(t.dev_eui_prefixes) AS p (prefix)
+    WHERE t.enabled
+),
+fits AS (
+    SELECT d.line, p.code, rank() OVER (PARTITION BY d.line ORDER BY p.digits DESC) AS best
+    FROM bulk_devices AS d
+    CROSS JOIN (SELECT DISTINCT digits FROM prefixes) AS n
+    INNER JOIN prefixes AS p ON p.category = d.role AND p.digits = n.digits AND p.prefix = left(d.dev_eui, n.digits)
+    WHERE d.before IS NULL AND d.device_type IS NULL
+)
 UPDATE bulk_devices AS n SET device_type = told.code
 FROM (
-    SELECT fits.line, min(fits.code) AS code
-    FROM (
-        SELECT d.line, t.code, rank() OVER (PARTITION BY d.line ORDER BY length(prefix) DESC) AS best
-        FROM bulk_devices AS d
-        INNER JOIN device_types AS t ON t.category = d.role AND t.enabled
-        CROSS JOIN LATERAL unnest(t.dev_eui_prefixes) AS prefix
-        WHERE d.before IS NULL AND d.device_type IS NULL AND starts_with(d.dev_eui, lower(prefix))
-    ) AS fits
-    WHERE fits.best = 1 GROUP BY fits.line HAVING count(DISTINCT fits.code) = 1
+    SELECT line, min(code) AS code FROM fits WHERE best = 1 GROUP BY line HAVING count(DISTINCT code) = 1
 ) AS told
 WHERE told.line = n.line;
 UPDATE bulk_devices AS n
