@@ -75,7 +75,7 @@ def write(path: Path, kind: str, count: int) -> None:
 def baylight(dsn: str, *arguments: str) -> tuple[float, float, str]:
     """Seconds, peak memory in MB, and what it wrote. Raises RuntimeError if it failed."""
     began = time.perf_counter()
-    running = subprocess.Popen(  # noqa: S603 our own program
+    running = subprocess.Popen(
         [BAYLIGHT, *arguments], env={**os.environ, "BAYLIGHT_DATABASE_URL": dsn}, stdout=subprocess.PIPE, text=True
     )
     assert running.stdout is not None
@@ -113,9 +113,9 @@ def measure(dsn: str, kind: str, count: int, folder: Path) -> dict[str, tuple[fl
 @asynccontextmanager
 async def installation() -> AsyncIterator[str]:
     """An empty one, on PostgreSQL with fsync and synchronous_commit on."""
-    directory = Path(tempfile.mkdtemp(prefix="bl-bench-"))
-    directory.chmod(0o711)  # the account that PostgreSQL runs under must pass
-    postgres = EmbeddedPostgres(directory, durable=True)
+    directory = tempfile.mkdtemp(prefix="bl-bench-")
+    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must pass
+    postgres = EmbeddedPostgres(Path(directory), durable=True)
     try:
         await postgres.start()
         await migrate.upgrade(postgres.dsn())

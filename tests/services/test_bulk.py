@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baylight.errors import InputError
-from baylight.services import bulk, bulk_csv, devices, locations, spaces
+from baylight.services import bulk, bulk_csv, device_changes, devices, locations, spaces
 from baylight.services.bulk import Report
 from baylight.services.bulk_sheets import SHEETS, unquote, write
 from baylight.store.pool import Connection, Pool
@@ -178,7 +178,7 @@ async def test_two_spaces_exchange_their_devices_in_one_file(garage: Connection)
 
 
 async def test_devices_that_cannot_come_are_refused(garage: Connection) -> None:
-    await devices.set_enabled(garage, "sensor", SENSOR_B, False, **BY)
+    await device_changes.set_enabled(garage, "sensor", SENSOR_B, False, **BY)
     report = await load(
         garage,
         "assignments",
@@ -406,7 +406,6 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
     await well(db, "assignments", *(f"B{n},58a0cb{n:010x}," for n in range(count)))
     await db.execute("SELECT pg_stat_force_next_flush()")
     read = await db.fetchval(
-        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables"
-        " WHERE relname = 'device_assignments'"
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'device_assignments'"
     )
     assert read < 20 * count

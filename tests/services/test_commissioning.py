@@ -14,7 +14,7 @@ from baylight.domain.ids import DevEui
 from baylight.domain.radio import slowest_needed, verdict
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import commissioning, devices, reception, spaces
+from baylight.services import commissioning, devices, display_codes, reception, spaces
 from baylight.services.ingest import Ingest
 from baylight.services.reconcile import Reconcile
 from baylight.services.relay import Relay
@@ -93,7 +93,7 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
     before = await devices.display(stage.db, DISPLAY)
     test = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
-    light = devices.shown("kuando_busylight", test.code or "")
+    light = display_codes.shown("kuando_busylight", test.code or "")
     assert light.colour == "flashing white"
     sent = await stage.deliver()
     assert sent.data[:5].hex() == test.code

@@ -6,7 +6,7 @@ import pytest
 
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import devices, spaces
+from baylight.services import device_changes, devices, spaces
 from baylight.store.pool import Connection
 
 from .conftest import BY, NOW
@@ -76,7 +76,7 @@ async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
 async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
     await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
     await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
-    display = await devices.set_display_codes(db, DISPLAY, {"FREE": "#00c800"}, **LATER)
+    display = await device_changes.set_display_codes(db, DISPLAY, {"FREE": "#00c800"}, **LATER)
     assert display.display_codes["FREE"] == "0000c86400"
     assert display.display_codes["OCCUPIED"] == "ff00006400"
     assert display.desired_code == "0000c86400"
@@ -88,7 +88,7 @@ async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
 async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
     await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
     await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
-    display = await devices.set_display_codes(db, DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True, **BY)
+    display = await device_changes.set_display_codes(db, DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True, **BY)
     assert display.display_codes == {"OCCUPIED": "ff00006400"}
     assert display.sync_status == "misconfigured"
 
@@ -97,8 +97,8 @@ async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_
     await devices.register_sensor(db, SENSOR, actor="ann")
     await spaces.create(db, "A-1", sensor=SENSOR, **BY)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
-    await devices.set_enabled(db, "sensor", SENSOR, False, **BY)
-    await devices.set_enabled(db, "sensor", SENSOR, True, **BY)
+    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
+    await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
     space = await spaces.show(db, "A-1")
     assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
     assert (await devices.sensor(db, SENSOR)).occupancy is None
@@ -108,13 +108,13 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
     await devices.register_sensor(db, SENSOR, actor="ann")
     await spaces.create(db, "A-1", sensor=SENSOR, **BY)
     with pytest.raises(ConflictError, match="unassign it first"):
-        await devices.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann")
+        await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann")
     await spaces.unassign(db, "A-1", "sensor", **BY)
-    await devices.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann", reason="broken")
+    await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann", reason="broken")
     with pytest.raises(InputError, match="decommissioned"):
         await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
     with pytest.raises(ConflictError):
-        await devices.set_enabled(db, "sensor", SENSOR, True, **BY)
+        await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
     assert await devices.sensors(db) == []
     sensor, new = await devices.register_sensor(db, SENSOR, actor="ann")
     assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
@@ -131,11 +131,11 @@ async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str
             await db.execute("SET LOCAL session_replication_role = replica")  # any state, whatever the trigger says
             await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
-            await devices.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+            await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
             assert (await devices.display(db, DISPLAY)).lifecycle_state == after
         else:
             with pytest.raises(ConflictError, match=f"from {before} to {after}"):
-                await devices.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+                await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
 
 
 async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
@@ -154,4 +154,4 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match=SENSOR):
         await devices.sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
-        await devices.set_enabled(db, "display", DISPLAY, False, **BY)
+        await device_changes.set_enabled(db, "display", DISPLAY, False, **BY)

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from baylight.domain.state import Policy
-from baylight.services import devices, doctor, overrides, reservations, retention, spaces
+from baylight.services import device_changes, devices, doctor, overrides, reservations, retention, spaces
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW
@@ -107,7 +107,7 @@ async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db
     await spaces.unassign(db, "A-1", "sensor", **BY)
     assert "last readings" not in await failed(db)
     await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
-    await devices.set_enabled(db, "sensor", SENSOR, False, **BY)
+    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
     assert "last readings" not in await failed(db)
 
 
@@ -143,7 +143,7 @@ async def test_strangers_and_rejected_messages_are_told(db: Connection, pool: Po
 
 
 async def test_b14_a_display_without_a_code_is_told(db: Connection) -> None:
-    await devices.set_display_codes(db, DISPLAY, {"FREE": "0000ff6400"}, replace=True, **BY)
+    await device_changes.set_display_codes(db, DISPLAY, {"FREE": "0000ff6400"}, replace=True, **BY)
     assert (await failed(db))["display codes"] == f"1: A-1 ({DISPLAY}): no code for UNKNOWN"
 
 

@@ -13,7 +13,7 @@ from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
-from baylight.services import devices, orphans, retention
+from baylight.services import device_changes, devices, orphans, retention
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 from tests import factories
@@ -229,6 +229,6 @@ async def test_registered_ones_leave_the_table_and_keep_what_they_sent(
 
 async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connection) -> None:
     await devices.register_sensor(db, TBMS100, actor="ann")
-    await devices.set_lifecycle(db, "sensor", TBMS100, "decommissioned", actor="ann")
+    await device_changes.set_lifecycle(db, "sensor", TBMS100, "decommissioned", actor="ann")
     await ingest.take([uplink(TBMS100)])
     assert await orphans.page(db) == []

@@ -9,7 +9,7 @@ import pytest
 
 from baylight.domain.actuation import LoopPolicy
 from baylight.errors import ConflictError, InputError
-from baylight.services import devices, overrides, spaces
+from baylight.services import device_changes, devices, overrides, spaces
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 
@@ -116,12 +116,12 @@ async def test_a_rule_is_changed_and_the_light_follows(db: Connection, ingest: I
     await share(db, "worst_state")
     await hear(ingest, clock, 0, FREE)
     assert await wants(db) == "UNKNOWN"
-    found = await devices.set_shared(db, SIGN, "any_free", **BY)
+    found = await device_changes.set_shared(db, SIGN, "any_free", **BY)
     assert (found.shared_rule, found.desired_state) == ("any_free", "FREE")
     with pytest.raises(ConflictError, match="serves 4 spaces"):
-        await devices.set_shared(db, SIGN, None, **BY)
+        await device_changes.set_shared(db, SIGN, None, **BY)
     with pytest.raises(InputError, match="any_free"):
-        await devices.set_shared(db, SIGN, "most_free", **BY)
+        await device_changes.set_shared(db, SIGN, "most_free", **BY)
 
 
 async def test_spaces_that_change_at_the_same_moment_never_leave_a_wrong_green(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from baylight.errors import BaylightError, ConflictError, InputError, NotFoundError
-from baylight.services import devices, locations, overrides, reservations, spaces
+from baylight.services import device_changes, devices, locations, overrides, reservations, spaces
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW
@@ -91,7 +91,7 @@ async def test_a_device_of_another_space_is_refused_by_name(db: Connection) -> N
 
 async def test_a_disabled_device_is_refused(db: Connection) -> None:
     await spaces.create(db, "A-1", **BY)
-    await devices.set_enabled(db, "display", D1, False, **BY)
+    await device_changes.set_enabled(db, "display", D1, False, **BY)
     with pytest.raises(InputError, match="disabled"):
         await spaces.assign(db, "A-1", display=D1, **BY)
 

@@ -12,7 +12,7 @@ import pytest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import assignments, devices, doctor, spaces, swap
+from baylight.services import assignments, device_changes, devices, doctor, spaces, swap
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 
@@ -166,7 +166,7 @@ async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
     await spaces.create(db, "A-14", sensor=S2, **by(clock))
     with pytest.raises(ConflictError, match="serves A-14"):
         await swap.swap(db, S1, S2, **by(clock))
-    await devices.set_lifecycle(db, "sensor", S3, "decommissioned", actor="ann")
+    await device_changes.set_lifecycle(db, "sensor", S3, "decommissioned", actor="ann")
     with pytest.raises(InputError, match="decommissioned"):
         await swap.swap(db, S1, S3, **by(clock))
     with pytest.raises(InputError, match="not over yet"):
@@ -178,8 +178,8 @@ async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
 async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await devices.set_display_codes(db, D1, {"UNKNOWN": "white", "FREE": "#00c800"}, **by(clock))
-    await devices.set_display_codes(db, D2, {"RESERVED": "purple"}, **by(clock))
+    await device_changes.set_display_codes(db, D1, {"UNKNOWN": "white", "FREE": "#00c800"}, **by(clock))
+    await device_changes.set_display_codes(db, D2, {"RESERVED": "purple"}, **by(clock))
     done = await swap.swap(db, D1, D2, **by(clock))
     new = await devices.display(db, D2)
     assert new.display_codes == (await devices.display(db, D1)).display_codes
@@ -198,7 +198,7 @@ async def test_a_display_of_another_type_takes_over_the_lights_that_it_can_show(
     db: Connection, bay: None, clock: Clock
 ) -> None:
     await devices.register_display(db, D3, actor="ann", device_type="one_byte_light")
-    await devices.set_display_codes(db, D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"}, **by(clock))
+    await device_changes.set_display_codes(db, D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"}, **by(clock))
     done = await swap.swap(db, D1, D3, **by(clock))
     new = await devices.display(db, D3)
     assert new.lights["RESERVED"].colour == "orange"

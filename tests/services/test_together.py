@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
-from baylight.services import devices, doctor, locations, overrides, reservations, spaces
+from baylight.services import device_changes, devices, doctor, locations, overrides, reservations, spaces
 from baylight.services.ingest import Ingest
 from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Connection, Pool
@@ -77,7 +77,7 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     async def recolour(connection: Connection) -> None:
         codes = {"FREE": f"#00{dice.randint(100, 255):02x}00"}
-        await devices.set_display_codes(connection, dice.choice(DISPLAYS), codes, now=clock.now(), **by)
+        await device_changes.set_display_codes(connection, dice.choice(DISPLAYS), codes, now=clock.now(), **by)
 
     async def time_passes(connection: Connection) -> None:
         for part in (loop.spaces, loop.displays, loop.reservations):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
-from baylight.services import assignments, devices, swap
+from baylight.services import assignments, device_changes, swap
 from baylight.services.assignments import Served, SpaceThen
 from baylight.services.devices import Display
 from baylight.services.history import UplinkRow
@@ -115,7 +115,7 @@ async def tell_removed(change: Changing, code: str, body: Gone) -> list[Served]:
 @router.put("/displays/{dev_eui}/shared")
 async def share_display(change: Changing, dev_eui: DevEuiText, body: Share) -> Display:
     """The light follows at once."""
-    return await devices.set_shared(
+    return await device_changes.set_shared(
         change.connection, dev_eui, body.rule, actor=change.actor, now=change.now, policy=change.policy
     )
 

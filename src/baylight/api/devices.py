@@ -10,7 +10,7 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
-from baylight.services import catalogue, devices
+from baylight.services import catalogue, device_changes, devices
 from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.devices import Display, Sensor
 
@@ -107,7 +107,7 @@ async def show_display(key: Reading, connection: Database, dev_eui: DevEuiText) 
 @router.put("/displays/{dev_eui}/codes")
 async def set_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
     """The light follows at once. The answer says what a person sees for each code."""
-    return await devices.set_display_codes(
+    return await device_changes.set_display_codes(
         change.connection,
         dev_eui,
         body.display_codes,
@@ -124,7 +124,7 @@ async def set_enabled(
 ) -> Response:
     """A disabled sensor is not believed, a disabled display is sent nothing."""
     role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await devices.set_enabled(
+    await device_changes.set_enabled(
         change.connection, role, dev_eui, body.on, actor=change.actor, now=change.now, policy=change.policy
     )
     return Response(status_code=204)
@@ -135,7 +135,9 @@ async def set_lifecycle(
     change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Step
 ) -> Response:
     role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await devices.set_lifecycle(change.connection, role, dev_eui, body.state, reason=body.reason, actor=change.actor)
+    await device_changes.set_lifecycle(
+        change.connection, role, dev_eui, body.state, reason=body.reason, actor=change.actor
+    )
     return Response(status_code=204)
 
 

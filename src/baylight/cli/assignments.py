@@ -96,11 +96,11 @@ def list_devices(limit: Limit = 100, everything: All = False, as_json: Json = Fa
 @device.command("retire")
 def retire(dev_eui: Eui, role: Role = None, reason: Annotated[str | None, typer.Option(help="why")] = None) -> None:
     """Decommissions a device that serves no space. Its history stays."""
-    from baylight.services import assignments, devices
+    from baylight.services import assignments, device_changes
 
     async def work(c: Context) -> None:
         found = await assignments.find_device(c.connection, dev_eui, role)
-        await devices.set_lifecycle(
+        await device_changes.set_lifecycle(
             c.connection, found["role"], dev_eui, "decommissioned", actor=c.actor, reason=reason
         )
 
@@ -111,10 +111,10 @@ def retire(dev_eui: Eui, role: Role = None, reason: Annotated[str | None, typer.
 @device.command("share")
 def share(dev_eui: Eui, rule: Annotated[str, typer.Argument(help=f"{RULES}; or none: it serves one space")]) -> None:
     """Lets a display stand for several spaces."""
-    from baylight.services import devices
+    from baylight.services import device_changes
 
     wanted = None if rule == "none" else rule
-    found = on_database(lambda c: devices.set_shared(c.connection, dev_eui, wanted, **c.by))
+    found = on_database(lambda c: device_changes.set_shared(c.connection, dev_eui, wanted, **c.by))
     typer.echo(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
 
 

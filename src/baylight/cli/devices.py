@@ -118,14 +118,14 @@ def display_codes(
     as_json: Json = False,
 ) -> None:
     """Tells or changes what it shows; the light follows at once."""
-    from baylight.services import devices
+    from baylight.services import device_changes, devices
 
     codes = parse_codes(code or [])
 
     async def work(c: Context) -> Display:
         if not codes:
             return await devices.display(c.connection, dev_eui)
-        return await devices.set_display_codes(c.connection, dev_eui, codes, **c.by)
+        return await device_changes.set_display_codes(c.connection, dev_eui, codes, **c.by)
 
     found = on_database(work)
     if as_json:
@@ -180,16 +180,18 @@ def display_lifecycle(dev_eui: Eui, state: Annotated[str, typer.Argument()], rea
 
 
 def _set_enabled(role: Role, dev_eui: str, on: bool) -> None:
-    from baylight.services import devices
+    from baylight.services import device_changes
 
-    on_database(lambda c: devices.set_enabled(c.connection, role, dev_eui, on, **c.by))
+    on_database(lambda c: device_changes.set_enabled(c.connection, role, dev_eui, on, **c.by))
     typer.echo(f"{role} {dev_eui} is {'enabled' if on else 'disabled'}")
 
 
 def _set_lifecycle(role: Role, dev_eui: str, state: str, reason: str | None) -> None:
-    from baylight.services import devices
+    from baylight.services import device_changes
 
-    on_database(lambda c: devices.set_lifecycle(c.connection, role, dev_eui, state, reason=reason, actor=c.actor))
+    on_database(
+        lambda c: device_changes.set_lifecycle(c.connection, role, dev_eui, state, reason=reason, actor=c.actor)
+    )
     typer.echo(f"{role} {dev_eui} is {state}")
 
 

@@ -16,7 +16,8 @@ from baylight.domain.ids import parse_dev_eui
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.services import audit, decisions
-from baylight.services.devices import Role, shown
+from baylight.services.devices import Role
+from baylight.services.display_codes import shown
 from baylight.services.history import UplinkRow
 from baylight.store.pool import Connection
 from baylight.store.queries import queries

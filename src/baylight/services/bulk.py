@@ -17,7 +17,7 @@ from baylight.errors import InputError, NotFoundError
 from baylight.services import audit, bulk_csv, decisions
 from baylight.services.bulk_csv import RowError
 from baylight.services.bulk_sheets import SHEETS, Sheet
-from baylight.services.devices import check_codes
+from baylight.services.display_codes import check_codes
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 

@@ -17,7 +17,8 @@ from baylight.domain.downlink import TriggerType
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import assignments, audit
 from baylight.services import shadows as shadow_store
-from baylight.services.devices import Role, parse_code
+from baylight.services.devices import Role
+from baylight.services.display_codes import parse_code
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from baylight.domain.state import Policy, decide
 from baylight.services import decisions, devices, history, spaces
-from baylight.services.devices import shown
+from baylight.services.display_codes import shown
 from baylight.services.history import Actuation, StateChange, UplinkRow
 from baylight.services.spaces import Space
 from baylight.store.pool import Connection

@@ -503,28 +503,44 @@ SET enabled = n.enabled, lifecycle_state = n.lifecycle_state, shared = n.shared,
 FROM bulk_devices AS n WHERE n.role = 'display' AND n.action = 'change' AND n.id = d.id;
 
 -- name: apply_assignments
--- First every device leaves, so that two spaces can exchange theirs; then they come: in place of another is a swap.
-SELECT set_config('baylight.assignment_reason', 'removal', true);
+-- All at one instant, so that two spaces can exchange theirs: what went ends, then what came begins. The trigger that
+-- keeps one space's assignments would take twice as long.
+SELECT set_config('baylight.assignments', 'written', true);
+CREATE TEMP TABLE bulk_at ON COMMIT DROP AS
+SELECT greatest(clock_timestamp(), max(lower(a.valid)) + interval '1 microsecond') AS at
+FROM device_assignments AS a INNER JOIN bulk_touched AS t ON t.id = a.space_id
+WHERE a.superseded_at IS NULL AND upper_inf(a.valid);
+UPDATE device_assignments AS a SET valid = tstzrange(lower(a.valid), t.at)
+FROM bulk_assignments AS n INNER JOIN spaces AS s ON s.id = n.id CROSS JOIN bulk_at AS t
+WHERE n.action = 'change' AND a.space_id = n.id AND a.superseded_at IS NULL AND upper_inf(a.valid)
+    AND CASE a.role
+        WHEN 'sensor' THEN s.sensor_deveui IS DISTINCT FROM n.sensor_deveui
+        ELSE s.display_deveui IS DISTINCT FROM n.display_deveui
+    END;
 UPDATE spaces AS s
-SET sensor_device_id = NULL, sensor_deveui = NULL, sensor_state = NULL, sensor_state_at = NULL
+SET sensor_state = CASE WHEN s.sensor_deveui IS NOT DISTINCT FROM n.sensor_deveui THEN s.sensor_state END,
+    sensor_state_at = CASE WHEN s.sensor_deveui IS NOT DISTINCT FROM n.sensor_deveui THEN s.sensor_state_at END,
+    display_state = CASE WHEN s.display_deveui IS NOT DISTINCT FROM n.display_deveui THEN s.display_state END,
+    display_state_at = CASE WHEN s.display_deveui IS NOT DISTINCT FROM n.display_deveui THEN s.display_state_at END,
+    sensor_deveui = n.sensor_deveui, display_deveui = n.display_deveui
+FROM bulk_assignments AS n WHERE n.action = 'change' AND s.id = n.id;
+INSERT INTO device_assignments (space_id, role, sensor_device_id, display_device_id, valid, shared, reason, actor)
+SELECT n.id, c.role, c.sensor_device_id, c.display_device_id, tstzrange(t.at, NULL), c.shared,
+       CASE WHEN n.before ->> (c.role || '_deveui') IS NULL THEN 'install' ELSE 'swap' END,
+       current_setting('baylight.actor')
 FROM bulk_assignments AS n
-WHERE n.action = 'change' AND s.id = n.id AND s.sensor_deveui IS NOT NULL
-    AND s.sensor_deveui IS DISTINCT FROM n.sensor_deveui;
-UPDATE spaces AS s
-SET display_device_id = NULL, display_deveui = NULL, display_state = NULL, display_state_at = NULL
-FROM bulk_assignments AS n
-WHERE n.action = 'change' AND s.id = n.id AND s.display_deveui IS NOT NULL
-    AND s.display_deveui IS DISTINCT FROM n.display_deveui;
-SELECT set_config('baylight.assignment_reason', 'install', true);
-UPDATE spaces AS s SET sensor_deveui = n.sensor_deveui, display_deveui = n.display_deveui
-FROM bulk_assignments AS n
-WHERE n.action = 'change' AND s.id = n.id
-    AND n.before ->> 'sensor_deveui' IS NULL AND n.before ->> 'display_deveui' IS NULL;
-SELECT set_config('baylight.assignment_reason', 'swap', true);
-UPDATE spaces AS s SET sensor_deveui = n.sensor_deveui, display_deveui = n.display_deveui
-FROM bulk_assignments AS n
-WHERE n.action = 'change' AND s.id = n.id
-    AND (s.sensor_deveui IS DISTINCT FROM n.sensor_deveui OR s.display_deveui IS DISTINCT FROM n.display_deveui);
+CROSS JOIN bulk_at AS t
+INNER JOIN (
+    SELECT s.id, 'sensor' AS role, d.id AS sensor_device_id, NULL::uuid AS display_device_id, d.mobile AS shared
+    FROM spaces AS s INNER JOIN sensor_devices AS d ON d.id = s.sensor_device_id
+    UNION ALL
+    SELECT s.id, 'display', NULL, d.id, d.shared
+    FROM spaces AS s INNER JOIN display_devices AS d ON d.id = s.display_device_id
+) AS c ON c.id = n.id
+WHERE n.action = 'change' AND NOT EXISTS (
+    SELECT FROM device_assignments AS a
+    WHERE a.space_id = n.id AND a.role = c.role AND a.superseded_at IS NULL AND upper_inf(a.valid)
+);
 UPDATE sensor_devices AS d SET lifecycle_state = 'installed'
 FROM bulk_assignments AS n
 WHERE n.action = 'change' AND d.dev_eui = n.sensor_deveui AND d.lifecycle_state = 'registered';
