@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baylight.errors import InputError
-from baylight.services import bulk, bulk_csv, device_changes, devices, locations, spaces
+from baylight.services import bulk, bulk_csv, codecs, device_changes, devices, locations, spaces
 from baylight.services.bulk import Report
 from baylight.services.bulk_sheets import SHEETS, unquote, write
 from baylight.store.pool import Connection, Pool
@@ -409,3 +409,14 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
         "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'device_assignments'"
     )
     assert read < 20 * count
+
+
+async def test_a_type_may_decode_by_a_javascript_codec_that_is_active(db: Connection) -> None:
+    row = "acme_eye,sensor,Acme,Eye,js:bay_eye,,3600,3,,,"
+    assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
+    await codecs.add(db, "bay_eye", "function decodeUplink() {}", mapping=None, examples=[], actor="ann")
+    assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
+    await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")
+    await well(db, "device-types", row)
+    report = await bulk.import_csv(db, "device-types", io.BytesIO(await export(db, "device-types")), **BY)
+    assert (report.added, report.changed, report.errors) == (0, 0, 0)

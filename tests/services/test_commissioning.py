@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -129,6 +130,19 @@ async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stag
     assert back.data[:5].hex() == (await devices.display(stage.db, DISPLAY)).desired_code
 
 
+async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage) -> None:
+    shown = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
+    await stage.reconcile.tests()
+    assert await results(stage.db) == {shown.id: "running"}
+    await stage.deliver()
+    await stage.reconcile.tests()
+    assert await results(stage.db) == {shown.id: "passed"}
+    alone = await commissioning.begin_pair(stage.db, "A-13", **stage.by)
+    stage.clock.tick(301)
+    await stage.reconcile.tests()
+    assert await results(stage.db) == {shown.id: "passed", alone.id: "failed"}
+
+
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
     test = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
     await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
@@ -248,3 +262,8 @@ async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_says_s
     await stage.reconcile.displays()
     assert (await stage.deliver(report=False)).data == b"\x06"
     assert (await devices.display(stage.db, light)).sync_status == "in_sync"
+
+
+async def results(db: Connection) -> dict[UUID, str]:
+    """As they are stored."""
+    return {row["id"]: row["result"] for row in await db.fetch("SELECT id, result FROM device_tests")}

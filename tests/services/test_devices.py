@@ -155,3 +155,17 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
         await devices.sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
         await device_changes.set_enabled(db, "display", DISPLAY, False, **BY)
+
+
+async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann", network_server="tts", application_id="garage/bay-017")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", network_server="tts")
+    for table in ("sensor_devices", "display_devices"):
+        assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"
+    assert await db.fetchval("SELECT application_id FROM sensor_devices") == "garage/bay-017"
+
+
+async def test_an_unknown_network_server_is_refused(db: Connection) -> None:
+    with pytest.raises(InputError, match=r"'ttn' is no network server: one of chirpstack, tts"):
+        await devices.register_sensor(db, SENSOR, actor="ann", network_server="ttn")
+    assert await devices.sensors(db) == []

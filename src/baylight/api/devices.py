@@ -22,18 +22,21 @@ _NEW: dict[int | str, dict[str, Any]] = {
 
 
 class NewSensor(Body):
-    """Without `device_type` the DevEUI's prefix tells it. `mobile`: it may wander between spaces."""
+    """Without `device_type` the DevEUI's prefix tells it. `mobile`: it may wander between spaces. `network_server` and
+    `application_id` (at The Things Stack `<application>/<device id>`) count until it is heard."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
     notes: str | None = None
     mobile: bool = False
+    network_server: Literal["chirpstack", "tts"] = "chirpstack"
     application_id: str | None = None
 
 
 class NewDisplay(Body):
     """`display_codes`: state -> hex or a light (`orange`, `#ff9900`, `red, flashing 500/500`), over those of the type.
-    `shared`: it may serve several spaces, of whose states `shared_rule` makes one."""
+    `shared`: it may serve several spaces, of whose states `shared_rule` makes one. `network_server`, `application_id`:
+    as of a sensor."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
@@ -41,6 +44,7 @@ class NewDisplay(Body):
     notes: str | None = None
     shared: bool = False
     shared_rule: Literal["any_free", "all_free", "count", "worst_state"] = "worst_state"
+    network_server: Literal["chirpstack", "tts"] = "chirpstack"
     application_id: str | None = None
 
 

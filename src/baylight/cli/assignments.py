@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from baylight.cli.devices import All, Eui, Limit, Notes, Type, parse_codes, print_display
+from baylight.cli.devices import All, Application, Eui, Limit, NetworkServer, Notes, Type, parse_codes, print_display
 from baylight.cli.run import Context, Json, instant, on_database, print_fields, print_json, print_rows, text
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def register(
     shared: Annotated[
         str | None, typer.Option(metavar="RULE", help=f"a display over several spaces, by a rule: {RULES}")
     ] = None,
+    network_server: NetworkServer = "chirpstack",
+    application: Application = None,
     as_json: Json = False,
 ) -> None:
     """Registers a sensor or a display, as its type says. May be repeated."""
@@ -48,11 +50,17 @@ def register(
     async def work(c: Context) -> Sensor | Display:
         is_display = kind is not None and (await catalogue.get(c.connection, kind)).category == "display"
         if not is_display:
-            return (
-                await devices.register_sensor(
-                    c.connection, dev_eui, device_type=kind, notes=notes, mobile=mobile, actor=c.actor
-                )
-            )[0]
+            sensor, _ = await devices.register_sensor(
+                c.connection,
+                dev_eui,
+                device_type=kind,
+                notes=notes,
+                mobile=mobile,
+                network_server=network_server,
+                application_id=application,
+                actor=c.actor,
+            )
+            return sensor
         found, _ = await devices.register_display(
             c.connection,
             dev_eui,
@@ -61,6 +69,8 @@ def register(
             notes=notes,
             shared=shared is not None,
             shared_rule=shared or "worst_state",
+            network_server=network_server,
+            application_id=application,
             actor=c.actor,
         )
         return found

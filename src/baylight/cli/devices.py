@@ -17,6 +17,8 @@ device_type = typer.Typer(help="The catalogue of device types.", no_args_is_help
 
 Eui = Annotated[str, typer.Argument(help="DevEUI: 16 hex digits in any notation")]
 Type = Annotated[str | None, typer.Option("--type", help="device type, see `baylight type list`")]
+NetworkServer = Annotated[str, typer.Option(help="through which it is reached, until it is heard: chirpstack or tts")]
+Application = Annotated[str | None, typer.Option(help="its application there; tts: <application>/<device id>")]
 Notes = Annotated[str | None, typer.Option(help="anything worth remembering")]
 After = Annotated[str | None, typer.Option(help="begin after this DevEUI")]
 Limit = Annotated[int, typer.Option(help="at most")]
@@ -30,6 +32,8 @@ def add_sensor(
     kind: Type = None,
     notes: Notes = None,
     mobile: Annotated[bool, typer.Option("--mobile", help="it may wander between spaces")] = False,
+    network_server: NetworkServer = "chirpstack",
+    application: Application = None,
     as_json: Json = False,
 ) -> None:
     """Registers a sensor. May be repeated."""
@@ -37,7 +41,14 @@ def add_sensor(
 
     async def work(c: Context) -> Sensor:
         found, _ = await devices.register_sensor(
-            c.connection, dev_eui, device_type=kind, notes=notes, mobile=mobile, actor=c.actor
+            c.connection,
+            dev_eui,
+            device_type=kind,
+            notes=notes,
+            mobile=mobile,
+            network_server=network_server,
+            application_id=application,
+            actor=c.actor,
         )
         return found
 
@@ -74,6 +85,8 @@ def add_display(
     ] = None,
     notes: Notes = None,
     shared: Annotated[bool, typer.Option("--shared", help="it may serve several spaces")] = False,
+    network_server: NetworkServer = "chirpstack",
+    application: Application = None,
     as_json: Json = False,
 ) -> None:
     """Registers a display. May be repeated."""
@@ -83,7 +96,15 @@ def add_display(
 
     async def work(c: Context) -> Display:
         found, _ = await devices.register_display(
-            c.connection, dev_eui, device_type=kind, display_codes=codes, notes=notes, shared=shared, actor=c.actor
+            c.connection,
+            dev_eui,
+            device_type=kind,
+            display_codes=codes,
+            notes=notes,
+            shared=shared,
+            network_server=network_server,
+            application_id=application,
+            actor=c.actor,
         )
         return found
 

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from baylight.domain.ids import DevEui
 
+NETWORK_SERVERS = ("chirpstack", "tts")
+"""What devices are reached through: ChirpStack, unless told otherwise, and The Things Stack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Downlink:

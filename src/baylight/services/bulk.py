@@ -10,6 +10,7 @@ from typing import IO, Any
 from uuid import UUID
 
 from baylight.codecs.all import display_driver, sensor_codec
+from baylight.codecs.ts013 import PREFIX
 from baylight.domain.downlink import TriggerType
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import Policy
@@ -208,12 +209,17 @@ async def _check_types(connection: Connection, sheet: Sheet) -> None:
     cursor = await connection.cursor(_sql(sheet, "changed_types"), timeout=_TIMEOUT_S)
     while found := await cursor.fetch(_CHUNK, timeout=_TIMEOUT_S):
         for row in found:
-            for column, code, message in _wrong_type(row["category"], row["codec"], row["default_config"]):
+            scripted = row["codec"].startswith(PREFIX)
+            if scripted and not row["active"]:
+                wrong = iter([("codec", "unknown_codec", f"no version of the codec {row['codec']} is active")])
+            else:
+                wrong = _wrong_type(row["category"], row["codec"], row["default_config"])
+            for column, code, message in wrong:
                 await connection.execute(_sql(sheet, "add_error"), row["line"], column, code, message)
 
 
 def _wrong_type(category: str, codec: str, config: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    if (sensor_codec if category == "sensor" else display_driver)(codec) is None:
+    if not codec.startswith(PREFIX) and (sensor_codec if category == "sensor" else display_driver)(codec) is None:
         yield "codec", "unknown_codec", f"there is no codec {codec!r} for a {category}"
     elif category == "display":
         f_port, confirmed, codes = (

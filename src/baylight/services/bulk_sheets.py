@@ -12,6 +12,8 @@ from zoneinfo import available_timezones
 import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
+from baylight.codecs.ts013 import PREFIX
+from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import State
@@ -149,8 +151,11 @@ def _prefixes(cell: str) -> object:
     return " ".join(prefixes)
 
 
+_SCRIPTED = re.compile(PREFIX + "[a-z0-9_]{1,60}")
+
+
 def _codec(cell: str) -> object:
-    if sensor_codec(cell) is None and display_driver(cell) is None:
+    if sensor_codec(cell) is None and display_driver(cell) is None and not _SCRIPTED.fullmatch(cell):
         raise _refuse("unknown_codec", f"there is no codec {shorten(cell)}")
     return cell
 
@@ -264,7 +269,7 @@ SHEETS: Mapping[str, Sheet] = MappingProxyType(
                     Column("fport", _integer(1, 223)),
                     Column("confirmed_downlinks", _yes),
                     Column("display_codes", _codes),
-                    Column("network_server", _matching("[a-z0-9_-]{1,50}", "the name of a network server")),
+                    Column("network_server", _word(*NETWORK_SERVERS)),
                     Column("application_id", _text(100), clearable=True, exact=True),
                     Column("notes", _text(2000), clearable=True, exact=True),
                 ),

@@ -108,7 +108,7 @@ async def begin_pair(
     wait: timedelta = PAIR_WAIT,
 ) -> DeviceTest:
     """From now on: the next change that the sensor of a space makes must reach its light `within` that time. Somebody
-    has to drive on or off within `wait`. The result comes with `look`.
+    has to drive on or off within `wait`.
 
     Raises NotFoundError `unknown_space`, ConflictError `serves_nothing` if the space lacks one of the two.
     """
@@ -138,30 +138,37 @@ async def begin_pair(
 
 
 async def look(connection: Connection, test_id: UUID, *, now: datetime) -> DeviceTest:
-    """A test and its result, which is stored once it is certain. Devices that passed become active.
-
-    Raises NotFoundError `unknown_test`.
-    """
+    """A test and its result, as far as it is certain. Raises NotFoundError `unknown_test`."""
     async with connection.transaction():
         row = await connection.fetchrow(queries("commissioning")["lock"], test_id)
         if row is None:
             raise NotFoundError("unknown_test", f"there is no test {test_id}", test=str(test_id))
-        if row["result"] == "running":
-            verdict = await (_look_at_pattern if row["kind"] == "pattern" else _look_at_pair)(connection, row, now)
-            if verdict is not None:
-                result, detail, seconds, actuation_id = verdict
-                await connection.execute(
-                    queries("commissioning")["end"],
-                    test_id,
-                    result,
-                    detail,
-                    seconds,
-                    max(now, row["started_at"]),
-                    actuation_id,
-                )
-                if result == "passed":
-                    await _activate(connection, row)
+        await _end_if_certain(connection, row, now)
     return (await list_tests(connection, test_id=test_id, limit=1))[0]
+
+
+async def end_due(connection: Connection, now: datetime) -> int:
+    """Ends the tests whose result is certain; returns how many. What another process looks at is left to it."""
+    async with connection.transaction():
+        running = await connection.fetch(queries("commissioning")["lock_running"])
+        return sum([await _end_if_certain(connection, row, now) for row in running])
+
+
+async def _end_if_certain(connection: Connection, test: Any, now: datetime) -> bool:
+    """The result is stored once. Devices that passed become active."""
+    if test["result"] != "running":
+        return False
+    verdict = await (_look_at_pattern if test["kind"] == "pattern" else _look_at_pair)(connection, test, now)
+    if verdict is None:
+        return False
+    result, detail, seconds, actuation_id = verdict
+    ended_at = max(now, test["started_at"])
+    await connection.execute(
+        queries("commissioning")["end"], test["id"], result, detail, seconds, ended_at, actuation_id
+    )
+    if result == "passed":
+        await _activate(connection, test)
+    return True
 
 
 async def list_tests(

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from baylight.domain.assignment import SharedRule
+from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import DevEui, parse_dev_eui
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import audit, catalogue
@@ -115,11 +116,13 @@ async def register_sensor(
     device_type: str | None = None,
     notes: str | None = None,
     mobile: bool = False,
+    network_server: str = NETWORK_SERVERS[0],
     application_id: str | None = None,
 ) -> tuple[Sensor, bool]:
     """The sensor, and whether it is new. Idempotent; a decommissioned one comes back.
 
-    Without `device_type` the DevEUI's prefix tells it. Raises InputError, ConflictError `registered_otherwise`.
+    Without `device_type` the DevEUI's prefix tells it. `network_server` and `application_id` count until it is heard.
+    Raises InputError, ConflictError `registered_otherwise`.
     """
     eui = parse_dev_eui(dev_eui)
     async with audit.change(connection, actor):
@@ -135,6 +138,7 @@ async def register_sensor(
             notes,
             mobile,
             application_id,
+            parse_network_server(network_server),
         )
         await _registered(connection, "sensor", eui, kind.code, new, actor)
     return await sensor(connection, eui), new is not None
@@ -150,6 +154,7 @@ async def register_display(
     notes: str | None = None,
     shared: bool = False,
     shared_rule: str = SharedRule.WORST_STATE,
+    network_server: str = NETWORK_SERVERS[0],
     application_id: str | None = None,
 ) -> tuple[Display, bool]:
     """The display, and whether it is new. Idempotent; a decommissioned one comes back.
@@ -174,6 +179,7 @@ async def register_display(
             shared,
             application_id,
             parse_rule(shared_rule),
+            parse_network_server(network_server),
         )
         row = await _registered(connection, "display", eui, kind.code, new, actor)
         if display_codes and row["display_codes"] != codes:
@@ -199,6 +205,14 @@ async def _registered(
         await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], True)
         await audit.record(connection, actor, f"{role}.register", role, row["id"], after={"dev_eui": eui})
     return row
+
+
+def parse_network_server(name: str) -> str:
+    """Raises InputError `bad_network_server`."""
+    if name not in NETWORK_SERVERS:
+        known = ", ".join(NETWORK_SERVERS)
+        raise InputError("bad_network_server", f"{name!r} is no network server: one of {known}", network_server=name)
+    return name
 
 
 def parse_rule(text: str) -> SharedRule:

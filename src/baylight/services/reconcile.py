@@ -11,7 +11,7 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.log import Trouble, logger
 from baylight.ports import Clock
-from baylight.services import decisions, reservations, retention
+from baylight.services import commissioning, decisions, reservations, retention
 from baylight.services import shadows as shadow_store
 from baylight.store.pool import RETRY, Pool
 from baylight.store.queries import queries
@@ -39,7 +39,7 @@ class Reconcile:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            for part in (self.spaces, self.displays, self.reservations, self.housekeeping):
+            for part in (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping):
                 await self._guarded(part)
             await asyncio.sleep(EVERY_S)
 
@@ -81,6 +81,12 @@ class Reconcile:
         """Ends reservations whose time is over."""
         async with self.pool.acquire() as connection, connection.transaction():
             return await reservations.expire_due(connection, self.clock.now(), self.policy)
+
+    async def tests(self) -> int:
+        """Ends tests of devices whose result is certain."""
+        async with self.pool.acquire() as connection:
+            await commissioning.end_due(connection, self.clock.now())
+        return 0
 
     async def housekeeping(self) -> int:
         """Hourly: partitions ahead, what is older than its retention."""

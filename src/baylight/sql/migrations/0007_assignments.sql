@@ -106,6 +106,7 @@ COMMENT ON COLUMN device_tests.seconds IS 'from the decision to the proof that t
 CREATE INDEX device_tests_sensor ON device_tests (sensor_device_id, started_at DESC) WHERE sensor_device_id IS NOT NULL;
 CREATE INDEX device_tests_display ON device_tests (display_device_id, started_at DESC);
 CREATE INDEX device_tests_space ON device_tests (space_id);
+CREATE INDEX device_tests_running ON device_tests (started_at) WHERE result = 'running';
 
 -- Whoever asks "as of": a space's or a device's rows by time. The exclusion constraints' indexes begin with other columns
 -- for the one and leave shared rows out for the other.

@@ -174,8 +174,10 @@ UPDATE bulk_devices SET display_codes = $2 WHERE line = ANY ($1::integer []);
 INSERT INTO bulk_errors SELECT unnest($1::integer []), 'display_codes', 'bad_display_code', $2;
 
 -- name: changed_types
--- Types that a file adds or changes.
-SELECT line, category, codec, default_config FROM bulk_device_types
+-- Types that a file adds or changes. `active`: a version of their JavaScript codec is.
+SELECT line, category, codec, default_config,
+       EXISTS (SELECT FROM payload_codecs AS p WHERE p.active AND 'js:' || p.name = n.codec) AS active
+FROM bulk_device_types AS n
 WHERE action IS NOT NULL AND category IS NOT NULL AND codec IS NOT NULL;
 
 -- name: add_error

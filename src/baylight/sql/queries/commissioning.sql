@@ -10,6 +10,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 SELECT id, kind, space_id, sensor_device_id, display_device_id, actuation_id, started_at, deadline_at, within_s, result
 FROM device_tests WHERE id = $1 FOR UPDATE;
 
+-- name: lock_running
+-- Tests without a result, as `lock` has them, without those that somebody else looks at.
+SELECT id, kind, space_id, sensor_device_id, display_device_id, actuation_id, started_at, deadline_at, within_s, result
+FROM device_tests WHERE result = 'running' ORDER BY started_at FOR UPDATE SKIP LOCKED;
+
 -- name: end
 -- Its result, once.
 UPDATE device_tests SET result = $2, detail = $3, seconds = $4, ended_at = $5, actuation_id = $6 WHERE id = $1;

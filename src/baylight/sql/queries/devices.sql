@@ -51,18 +51,19 @@ ORDER BY d.dev_eui;
 -- name: insert_sensor
 -- Null if the DevEUI is registered.
 INSERT INTO sensor_devices (
-    dev_eui, device_type, device_model, manufacturer, payload_decoder, capabilities, notes, mobile, application_id
+    dev_eui, device_type, device_model, manufacturer, payload_decoder, capabilities, notes, mobile, application_id,
+    network_server
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
 
 -- name: insert_display
 -- Null if the DevEUI is registered.
 INSERT INTO display_devices (
     dev_eui, device_type, device_model, manufacturer, display_codes, fport, confirmed_downlinks, notes, shared,
-    application_id, shared_rule
+    application_id, shared_rule, network_server
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
 
 -- name: lock_sensor
