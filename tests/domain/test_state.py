@@ -34,6 +34,10 @@ def sensor(occupancy: Occupancy | None, age: timedelta = MINUTE, *, damaged: boo
     return SensorView(occupancy, NOW - age if occupancy else None, deadline=3 * HOUR, damaged=damaged)
 
 
+def moved(ago: timedelta, hold: timedelta) -> SensorView:
+    return SensorView(OCCUPIED, NOW - ago, deadline=3 * HOUR, free_from=NOW - ago + hold)
+
+
 def booking(start: timedelta, end: timedelta, number: int = 1) -> Booking:
     return Booking(uid(number), NOW + start, NOW + end)
 
@@ -263,3 +267,20 @@ def test_a_space_without_sensor_shows_its_default(state: State):
 def test_a_space_without_anything_is_unknown():
     decision = decide(Inputs(None), POLICY, NOW)
     assert (decision.state, decision.next_change_at, decision.cause) == (State.UNKNOWN, None, None)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected", "next_change"),
+    [
+        (moved(10 * MINUTE, 10 * MINUTE + TICK), State.OCCUPIED, TICK),
+        (moved(10 * MINUTE, 10 * MINUTE), State.FREE, 3 * HOUR - 10 * MINUTE),
+        (moved(3 * HOUR, 10 * MINUTE), State.UNKNOWN, None),  # silent for too long (B9)
+        (moved(MINUTE, 4 * HOUR), State.OCCUPIED, 3 * HOUR - MINUTE),
+    ],
+)
+def test_motion_counts_for_its_time_and_silence_is_unknown(
+    view: SensorView, expected: State, next_change: timedelta | None
+) -> None:
+    decision = decide(Inputs(view), POLICY, NOW)
+    assert decision.state is expected
+    assert decision.next_change_at == (None if next_change is None else NOW + next_change)

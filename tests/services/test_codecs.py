@@ -22,6 +22,7 @@ from baylight.sandbox.pool import Sandbox
 from baylight.services import codecs
 from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.ingest import Ingest
+from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Connection, Pool
 from tests import factories
 
@@ -453,3 +454,28 @@ async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
     await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
     assert (await last(db))["error"] == "codec_failed: \ufffd x"
+
+
+async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
+    db: Connection, pool: Pool, ingest: Ingest, clock: Clock, engine: Sandbox, bay: factories.Bay
+) -> None:
+    await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
+    await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
+
+    async def passes(seconds: float) -> str:
+        clock.tick(seconds)
+        await reconcile.spaces()
+        return str(await pool.fetchval("SELECT current_state FROM spaces"))
+
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])
+    assert await passes(599) == "OCCUPIED"
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # motion again
+    assert await passes(599) == "OCCUPIED"
+    await ingest.take([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to say anything
+    assert await passes(0) == "OCCUPIED"
+    assert await passes(1) == "FREE"
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # the same word as the last one, but news
+    assert await passes(0) == "OCCUPIED"
+    assert await passes(600) == "FREE"
+    assert await passes(3 * 3600 - 600) == "UNKNOWN"  # its last reading is three intervals old

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from baylight.domain.display import Light
@@ -14,12 +15,14 @@ class Reading:
     """Decoded meaning of a sensor's uplink.
 
     `occupancy` None: this frame says nothing about the bay (never FREE). `fields`: JSON-ready values, units in the
-    names (`battery_v`, `temperature_c`). `damaged`: the device says that its readings cannot be trusted.
+    names (`battery_v`, `temperature_c`). `damaged`: the device says that its readings cannot be trusted. `hold`: how
+    long an OCCUPIED by motion counts; None: until the sensor says otherwise.
     """
 
     occupancy: Occupancy | None
     fields: dict[str, object] = field(default_factory=dict)
     damaged: bool = False
+    hold: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from baylight.codecs.registry import Reading
@@ -122,7 +122,9 @@ class Decoded:
             fields.pop("battery_v", None)  # the name means volts; millivolts or percent are not
         if mapping is None:
             return Reading(None, fields)
-        return Reading(mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s), fields)
+        said = mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s)
+        moved = said is Occupancy.OCCUPIED and mapping.motion_timeout_s is not None
+        return Reading(said, fields, hold=timedelta(seconds=mapping.motion_timeout_s or 0) if moved else None)
 
 
 def _storable(text: str) -> str:

@@ -72,13 +72,15 @@ class SensorView:
 
     `occupancy_at`: when its last reading with occupancy was made, by the network server's clock (or ours).
     `deadline`: the longest silence its type allows, counted from that reading: a frame without occupancy proves
-    that the radio lives, not that the bay is as it was.
+    that the radio lives, not that the bay is as it was. `free_from`: of a motion sensor that said OCCUPIED, from when
+    on this counts as FREE, if it tells no motion meanwhile.
     """
 
     occupancy: Occupancy | None
     occupancy_at: datetime | None
     deadline: timedelta
     damaged: bool = False
+    free_from: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -184,6 +186,8 @@ def _sensor_says(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | 
         return None, Reason.SENSOR_NEVER_HEARD
     if now - sensor.occupancy_at >= sensor.deadline:
         return None, Reason.SENSOR_SILENT
+    if sensor.free_from is not None and now >= sensor.free_from:
+        return Occupancy.FREE, Reason.SENSOR
     return sensor.occupancy, Reason.SENSOR
 
 
@@ -192,12 +196,12 @@ def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> 
     if sensor is None:
         return Considered(Reason.NO_SENSOR, inputs.default_state, "no sensor assigned: the space's default state")
     if reading is not None:
+        assert sensor.occupancy is not None
         assert sensor.occupancy_at is not None
-        return Considered(
-            Reason.SENSOR,
-            State(reading.value),
-            f"sensor said {reading.value} at {sensor.occupancy_at.isoformat()}",
-        )
+        detail = f"sensor said {sensor.occupancy.value} at {sensor.occupancy_at.isoformat()}"
+        if reading is not sensor.occupancy:
+            detail += ", and told no motion since for as long as it counts"
+        return Considered(Reason.SENSOR, State(reading.value), detail)
     detail = {
         Reason.SENSOR_DAMAGED: "sensor reports itself damaged",
         Reason.SENSOR_NEVER_HEARD: "sensor has never told its occupancy",
@@ -227,8 +231,10 @@ def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | No
 
 
 def _deadline(sensor: SensorView | None, now: datetime) -> datetime | None:
-    """When a sensor that is believed now will be silent for too long."""
+    """When a sensor that is believed now will be silent for too long, or will have told no motion for long enough."""
     if sensor is None or sensor.occupancy_at is None or sensor.damaged:
         return None
     at = sensor.occupancy_at + sensor.deadline
+    if sensor.free_from is not None and now < sensor.free_from < at:
+        return sensor.free_from
     return at if at > now else None

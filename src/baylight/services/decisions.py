@@ -250,7 +250,8 @@ def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
 def to_view(row: asyncpg.Record) -> SensorView:
     """A disabled or decommissioned sensor counts as one that was never heard."""
     occupancy = Occupancy[row["occupancy"]] if row["occupancy"] and row["usable"] else None
-    return SensorView(occupancy, row["occupancy_at"], timedelta(seconds=row["deadline_s"]), row["damaged"])
+    deadline = timedelta(seconds=row["deadline_s"])
+    return SensorView(occupancy, row["occupancy_at"], deadline, row["damaged"], row["free_from"])
 
 
 async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -> None:

@@ -107,6 +107,7 @@ class Sensor(Radio):
     deadline: timedelta = field(kw_only=True)
     occupancy: Occupancy | None = field(kw_only=True)
     occupancy_at: datetime | None = field(kw_only=True)
+    free_from: datetime | None = field(kw_only=True)
     damaged: bool = field(kw_only=True)
     heard_at: datetime | None = field(kw_only=True)
     battery_v: float | None = None
@@ -123,6 +124,7 @@ class Sensor(Radio):
             deadline=timedelta(seconds=row["deadline_s"]),
             occupancy=Occupancy[row["occupancy"]] if row["occupancy"] else None,
             occupancy_at=row["occupancy_at"],
+            free_from=row["free_from"],
             damaged=row["damaged"],
             heard_at=row["heard_network_at"],
             battery_pct=row["battery_pct"],
@@ -131,7 +133,8 @@ class Sensor(Radio):
 
     def view(self) -> SensorView:
         """A disabled or decommissioned sensor says nothing."""
-        return SensorView(self.occupancy if self.usable else None, self.occupancy_at, self.deadline, self.damaged)
+        said = self.occupancy if self.usable else None
+        return SensorView(said, self.occupancy_at, self.deadline, self.damaged, self.free_from)
 
     def note(self, event: Join | DeviceStatus) -> None:
         self.facts_changed = True
@@ -165,6 +168,7 @@ class Sensor(Radio):
             "battery_pct": self.battery_pct,
             "join_at": self.join_at,
             "damaged": self.damaged,
+            "free_from": self.free_from,
             "network_server": self.network_server,
         }
 
@@ -251,8 +255,11 @@ def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
         sensor.occupancy is reading.occupancy
         and sensor.occupancy_at is not None
         and at - sensor.occupancy_at < sensor.deadline / 2
+        and sensor.free_from is None  # motion that is renewed moves the end of what it told before
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
+    if reading.hold or sensor.free_from:
+        sensor.free_from, sensor.facts_changed = at + reading.hold if reading.hold else None, True
     arrival.outcome = "unchanged"
     return turned or not repeats
 

@@ -28,6 +28,7 @@ CREATE TABLE sensor_devices (
     heard_network_at timestamptz,
     occupancy varchar(20),
     occupancy_at timestamptz,
+    free_from timestamptz,
     damaged boolean NOT NULL DEFAULT false,
     CONSTRAINT sensor_devices_dev_eui CHECK (
         length(dev_eui) = 16 AND translate(dev_eui, '0123456789abcdef', '') = ''
@@ -40,6 +41,7 @@ CREATE TABLE sensor_devices (
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN sensor_devices.heard_network_at IS 'network server''s time of the newest uplink taken: older ones are stale';
 COMMENT ON COLUMN sensor_devices.occupancy_at IS 'when the newest reading with occupancy was made, never by gateway time';
+COMMENT ON COLUMN sensor_devices.free_from IS 'OCCUPIED by motion counts until then, if no more is told meanwhile';
 CREATE INDEX idx_sensor_devices_deveui ON sensor_devices (dev_eui, enabled) WHERE enabled = true;
 CREATE INDEX sensor_devices_device_type ON sensor_devices (device_type);
 

@@ -26,7 +26,7 @@ FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sensors_of_spaces
 -- What is known of the sensors. $1 sensor ids.
-SELECT s.id, s.occupancy, s.occupancy_at, s.damaged,
+SELECT s.id, s.occupancy, s.occupancy_at, s.damaged, s.free_from,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
 FROM sensor_devices AS s

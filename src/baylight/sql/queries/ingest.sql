@@ -1,6 +1,6 @@
 -- name: lock_sensors
 -- Sensors that events name, locked in id order. $1 dev_euis.
-SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.damaged,
+SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.free_from, s.damaged,
        s.heard_network_at, s.dev_addr, s.last_f_cnt, s.network_server, s.application_id, s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
@@ -72,10 +72,10 @@ WHERE s.id = n.id;
 UPDATE sensor_devices AS s
 SET dev_addr = coalesce(n.dev_addr, s.dev_addr), application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.join_at, s.last_join_at),
-    damaged = n.damaged, network_server = n.network_server
+    damaged = n.damaged, free_from = n.free_from, network_server = n.network_server
 FROM json_to_recordset($1::json) AS n (
     id uuid, dev_addr text, application_id text, battery_pct real, join_at timestamptz, damaged boolean,
-    network_server text
+    free_from timestamptz, network_server text
 )
 WHERE s.id = n.id;
 
