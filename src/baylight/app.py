@@ -29,7 +29,8 @@ from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.mqtt import Handle, MqttConsumer, Reject
 from baylight.lns.mqtt_connection import Received
 from baylight.lns.router import Router
-from baylight.lns.tts_commands import TtsMqtt
+from baylight.lns.tts_api import tts_api
+from baylight.lns.tts_commands import TtsDownlinks
 from baylight.log import Trouble, logger
 from baylight.ports import NetworkServer
 from baylight.sandbox.pool import Sandbox
@@ -217,9 +218,11 @@ class Program:
         servers: dict[str, NetworkServer] = {}
         if self.settings.mqtt_host or self.settings.chirpstack_api:
             servers["chirpstack"] = self.chirpstack
-        if self.tts_consumer:
+        if api := tts_api(self.settings):
+            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
+        elif self.tts_consumer:
             # Its MQTT server knows QoS 0 alone.
-            servers[tts_events.NETWORK_SERVER] = TtsMqtt(
+            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(
                 partial(self.tts_consumer.publish, qos=0), self.settings.tts_mqtt_user
             )
         return servers

@@ -60,6 +60,17 @@ class Settings(BaseSettings):
     tts_mqtt_tls: bool = Field(True, description="connect with TLS")
     tts_mqtt_ca: Path | None = Field(None, description="CA certificates (PEM) to trust instead of the system's")
 
+    tts_api: str | None = Field(
+        None,
+        description="The Things Stack's HTTP API, e.g. https://eu1.cloud.thethings.network: downlinks go by it, and "
+        "what it refuses is told at once; unset: by MQTT",
+    )
+    tts_api_key: SecretStr | None = Field(
+        None, description="API key of the application there, with the right to write downlink application traffic"
+    )
+    tts_api_application: str = Field("", description="id of that application, e.g. garage")
+    tts_api_webhook: str = Field("", description="id of its webhook that brings the uplinks to Baylight")
+
     chirpstack_http_secret: SecretStr | None = Field(
         None,
         min_length=16,

@@ -19,6 +19,7 @@ from baylight.embedded.broker import MosquittoBroker
 from baylight.settings import Settings
 from baylight.sim.devices import Busylight, Tbms100
 from baylight.sim.tts import FakeTheThingsStack
+from baylight.sim.tts_api import KEY, WEBHOOK, http_api
 from baylight.store.pool import Pool
 from tests import factories
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
@@ -101,6 +102,39 @@ async def test_a_bay_at_the_things_stack_alone_shows_the_truth_and_proves_it(poo
     assert last["status"] == "shown"
     assert last["transmitted_at"] is not None  # down/sent was matched by our correlation id
     assert await pool.fetchval("SELECT count(*) FROM rejected_messages") == 0
+
+
+async def test_a_site_with_webhooks_alone_gets_its_downlinks_by_http(pool: Pool, garage: Garage) -> None:
+    posts: asyncio.Queue[bytes] = asyncio.Queue()
+    garage.tts.webhook = posts.put_nowait
+
+    async def deliver(client: httpx.AsyncClient) -> None:
+        while True:
+            answer = await client.post("/inbound/tts", content=await posts.get(), headers={"X-Baylight-Secret": SECRET})
+            assert answer.status_code == 204
+
+    async with http_api(garage.tts) as base:
+        api = {
+            "tts_mqtt_host": None,
+            "tts_api": base,
+            "tts_api_key": SecretStr(KEY),
+            "tts_api_application": garage.tts.application,
+            "tts_api_webhook": WEBHOOK,
+        }
+        async with (
+            running(garage.settings | api) as program,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{program.http_port}") as client,
+        ):
+            webhook = asyncio.create_task(deliver(client))
+            garage.light.report()
+            garage.tts.away = True
+            garage.sensor.set(True)
+            await eventually(pool, "SELECT count(*) > 0 FROM actuations WHERE downlink_error LIKE '%503%'")
+            garage.tts.away = False
+            await until(lambda: garage.light.code == RED)
+            await in_sync(pool, garage)
+            webhook.cancel()
+    assert await pool.fetchval("SELECT status FROM actuations ORDER BY id DESC LIMIT 1") == "shown"
 
 
 async def test_a_light_that_rejoins_there_is_told_again_what_to_show(pool: Pool, garage: Garage) -> None:

@@ -15,7 +15,7 @@ from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.errors import PermanentError, TransientError
 from baylight.lns.router import Router
-from baylight.lns.tts_commands import TtsMqtt
+from baylight.lns.tts_commands import TtsDownlinks
 from baylight.lns.tts_events import parse
 from baylight.ports import NetworkServer
 
@@ -50,7 +50,7 @@ class Broker:
 
 async def test_a_downlink_replaces_what_waits_there() -> None:
     broker = Broker()
-    assert await TtsMqtt(broker.publish, "garage@ttn").enqueue(DOWNLINK) == ITEM
+    assert await TtsDownlinks(broker.publish, "garage@ttn").enqueue(DOWNLINK) == ITEM
     command = {
         "f_port": 15,
         "frm_payload": "/wAAZAA=",
@@ -63,7 +63,7 @@ async def test_a_downlink_replaces_what_waits_there() -> None:
 
 async def test_the_item_s_id_comes_back_with_the_news_of_it() -> None:
     broker = Broker()
-    server = TtsMqtt(broker.publish, "garage@ttn")
+    server = TtsDownlinks(broker.publish, "garage@ttn")
     item = await server.enqueue(DOWNLINK)
     sent = {
         "end_device_ids": {"device_id": "light-017"},
@@ -80,7 +80,7 @@ async def test_the_item_s_id_comes_back_with_the_news_of_it() -> None:
 
 async def test_a_device_that_was_never_heard_has_the_console_s_name() -> None:
     broker = Broker()
-    await TtsMqtt(broker.publish, "garage@ttn").enqueue(but(application_id=None))
+    await TtsDownlinks(broker.publish, "garage@ttn").enqueue(but(application_id=None))
     assert broker.messages[0][0] == "v3/garage@ttn/devices/eui-58a0cb0000110001/down/replace"
 
 
@@ -88,13 +88,13 @@ async def test_a_device_that_was_never_heard_has_the_console_s_name() -> None:
 async def test_a_device_elsewhere_is_not_sent_anything(address: str) -> None:
     broker = Broker()
     with pytest.raises(PermanentError) as caught:
-        await TtsMqtt(broker.publish, "garage@ttn").enqueue(but(application_id=address))
+        await TtsDownlinks(broker.publish, "garage@ttn").enqueue(but(application_id=address))
     assert caught.value.code == "other_application"
     assert broker.messages == []
 
 
 async def test_it_cannot_tell_its_queue() -> None:
-    server = TtsMqtt(Broker().publish, "garage")
+    server = TtsDownlinks(Broker().publish, "garage")
     assert await server.queue(EUI) is None
     await server.ping()
 

@@ -1,4 +1,4 @@
-"""Downlinks to The Things Stack v3 by MQTT."""
+"""Downlinks to The Things Stack v3, by its MQTT or by its HTTP API."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WILD = frozenset("+#/\0")
 
 
-class TtsMqtt:
-    """Port NetworkServer by MQTT. `application`: as The Things Stack's MQTT names it, `<application>@<tenant>`.
+class TtsDownlinks:
+    """Port NetworkServer. `publish`: of an MQTT client, or `TtsApi.publish`, which takes the same topics.
+    `application`: as The Things Stack's MQTT names it, `<application>@<tenant>`.
 
     Whatever waits for a device there is replaced: of a display's commands only the newest counts. So `enqueue` is
     idempotent. The queue item id is our correlation id, which the news of the downlink carries.
@@ -54,7 +55,7 @@ class TtsMqtt:
             raise PermanentError(
                 "other_application",
                 f"display {downlink.dev_eui} is {downlink.application_id} at The Things Stack, but downlinks go to the "
-                f"application {self._application}: move it there, or set BAYLIGHT_TTS_MQTT_USER",
+                f"application {self._application}: move it there, or set up that application",
                 dev_eui=downlink.dev_eui,
             )
         return device_id
@@ -63,4 +64,4 @@ class TtsMqtt:
         return None
 
     async def ping(self) -> None:
-        """Nothing to ask: over MQTT nothing comes back. Whether the broker is there, the consumer tells."""
+        """Nothing to ask that would do nothing. Whether the broker is there, the consumer tells."""

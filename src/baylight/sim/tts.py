@@ -39,13 +39,14 @@ class TtsDevice:
 
 class FakeTheThingsStack:
     """`webhook` gets each message's JSON, too. `refuses`: name of the error that downlinks fail with, None: they are
-    sent. `published` are topics and messages, the newest last."""
+    sent. `away`: its HTTP API takes nothing. `published` are topics and messages, the newest last."""
 
     def __init__(self, broker_host: str, broker_port: int, *, application: str = "garage", tenant: str = "ttn") -> None:
         self.application, self.user = application, f"{application}@{tenant}"
         self.devices: dict[str, TtsDevice] = {}
         self.webhook: Callable[[bytes], None] | None = None
         self.refuses: str | None = None
+        self.away = False
         self.published: deque[tuple[str, Json]] = deque(maxlen=10_000)
         self.chance = random.Random(0)
         self._broker = (broker_host, broker_port)
@@ -114,16 +115,18 @@ class FakeTheThingsStack:
     def _command(self, _client: object, topic: str, payload: bytes, *_: object) -> int:
         levels = topic.split("/")
         device_id, command = levels[-3], levels[-1]
-        device = self.devices.get(device_id)
-        if device is None or command not in ("push", "replace"):
-            return 0
-        downlinks: list[Json] = json.loads(payload)["downlinks"]
-        device.queue = (device.queue if command == "push" else []) + downlinks
+        if device_id in self.devices and command in ("push", "replace"):
+            self.take(device_id, command, json.loads(payload)["downlinks"])
+        return 0
+
+    def take(self, device_id: str, operation: str, downlinks: list[Json]) -> None:
+        """`operation`: push or replace, of a device's queue."""
+        device = self.devices[device_id]
+        device.queue = (device.queue if operation == "push" else []) + downlinks
         for downlink in downlinks:
             self._publish(device, "down/queued", "downlink_queued", downlink)
         if device.class_c:
             self._transmit(device)
-        return 0
 
     def _transmit(self, device: TtsDevice) -> None:
         waiting, device.queue = device.queue, []

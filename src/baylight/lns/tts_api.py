@@ -1,0 +1,100 @@
+"""The Things Stack's HTTP API, as far as downlinks go: what its MQTT takes, with an answer.
+
+Source: The Things Stack documentation, Integrations, Webhooks, Scheduling Downlinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import quote, urlsplit
+
+from baylight.errors import BaylightError, InputError, PermanentError, TransientError
+from baylight.settings import Settings
+
+
+class TtsApi:
+    """`base`: its URL; `webhook`: id of any webhook of the application."""
+
+    def __init__(self, base: str, key: str, application: str, webhook: str, *, timeout_s: float = 5.0) -> None:
+        """Raises InputError `bad_tts_api`."""
+        parts = urlsplit(base)
+        try:
+            self._port = parts.port
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.path.strip("/"):
+            raise InputError("bad_tts_api", f"BAYLIGHT_TTS_API: {base!r} is not https:// and a name alone")
+        self._host = parts.hostname
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._key, self._timeout_s = key, timeout_s
+        self.application = application
+        self._path = f"/api/v3/as/applications/{quote(application, '')}/webhooks/{quote(webhook, '')}/devices/"
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """`topic`: `v3/<application>/devices/<device id>/down/<push or replace>`.
+
+        Raises TransientError `tts_away`; PermanentError `bad_api_key`, `device_not_known`, `downlink_refused`.
+        """
+        *_, device_id, down, operation = topic.split("/")
+        path = f"{self._path}{quote(device_id, '')}/{down}/{operation}"
+        try:
+            status, said = await asyncio.to_thread(self._post, path, payload)
+        except (OSError, HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise TransientError("tts_away", f"The Things Stack at {self._host} does not answer: {reason}") from error
+        if not 200 <= status < 300:
+            raise self._in_plain_words(status, said, device_id)
+
+    def _post(self, path: str, payload: bytes) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        connection: HTTPConnection
+        if self._tls:
+            connection = HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._tls)
+        else:
+            connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        try:
+            connection.request("POST", path, payload, headers)
+            answer = connection.getresponse()
+            return answer.status, _message(answer.read(10_000))
+        finally:
+            connection.close()
+
+    def _in_plain_words(self, status: int, said: str, device_id: str) -> BaylightError:
+        if status in (401, 403):
+            message = f"The Things Stack does not accept the API key ({said}); make one that may write downlinks"
+            return PermanentError("bad_api_key", message, status=status)
+        if status == 404:
+            return PermanentError(
+                "device_not_known",
+                f"The Things Stack knows no device {device_id} of application {self.application}, or not its webhook "
+                f"({said})",
+                device_id=device_id,
+            )
+        if status in (408, 429) or status >= 500:
+            return TransientError("tts_away", f"The Things Stack cannot take it now: {status} {said}", status=status)
+        return PermanentError("downlink_refused", f"The Things Stack refuses it: {status} {said}", status=status)
+
+
+def tts_api(settings: Settings) -> TtsApi | None:
+    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tts_api`."""
+    if settings.tts_api is None:
+        return None
+    if settings.tts_api_key is None or not settings.tts_api_application or not settings.tts_api_webhook:
+        raise InputError(
+            "tts_settings_missing",
+            "set BAYLIGHT_TTS_API_KEY, …_TTS_API_APPLICATION and …_TTS_API_WEBHOOK, or unset …_TTS_API",
+        )
+    key = settings.tts_api_key.get_secret_value()
+    return TtsApi(settings.tts_api, key, settings.tts_api_application, settings.tts_api_webhook)
+
+
+def _message(body: bytes) -> str:
+    """What the answer says, in a line."""
+    try:
+        said = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = body.decode(errors="replace")
+    return " ".join(str(said).replace("\0", "").split())[:300]
