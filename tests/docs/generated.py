@@ -63,8 +63,9 @@ def routes() -> str:
         route: routing.APIRoute = getattr(place, "route", place)
         needed = [scopes[call] for call in _calls(route.dependant) if call in scopes]
         text = " ".join((route.description or route.name.replace("_", " ")).split())
+        path = place.path.replace(":path}", "}")
         for method in sorted(place.methods):
-            rows.append(f"| {method} | `{place.path.replace(":path}", "}")}` | {needed[0] if needed else 'none'} | {text} |")
+            rows.append(f"| {method} | `{path}` | {needed[0] if needed else 'none'} | {text} |")
     return "\n".join(rows)
 
 
