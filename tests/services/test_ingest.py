@@ -163,6 +163,18 @@ async def test_a_reading_that_repeats_after_long_silence_is_decided(pool: Pool, 
     assert await pool.fetchval("SELECT recompute_at FROM spaces") == due_at
 
 
+async def test_a_repeated_reading_that_waited_long_in_the_broker_is_decided(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, T0)])
+    clock.tick(3.5 * 3600)
+    await Reconcile(pool, clock, Policy(), LoopPolicy(), 24, 24).spaces()
+    assert await state(pool, bay.space_id) == "UNKNOWN"
+    await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(hours=1), f_cnt=2)])
+    assert await state(pool, bay.space_id) == "OCCUPIED"
+
+
 async def test_a_frame_of_an_earlier_session_that_is_delivered_again_changes_nothing(
     pool: Pool, ingest: Ingest, clock: Clock
 ) -> None:

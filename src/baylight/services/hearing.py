@@ -20,6 +20,10 @@ from baylight.domain.state import Occupancy, SensorView
 from baylight.errors import DeviceDataError
 
 
+STILL_BELIEVED = timedelta(minutes=15)
+"""Nobody can take a sensor for silent that is believed for so long: no batch waits so long for its commit."""
+
+
 @dataclass(slots=True)
 class Arrival:
     """A new uplink on its way into the table. `outcome` as in the column. `decoded`: what the codec `decoded_by` made
@@ -214,8 +218,8 @@ def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
     """Decodes an uplink and takes over what it says; True if its spaces must be decided anew.
 
     Only a positive reading says anything about a bay (B1). One older than the newest is kept as `stale`: it must not
-    turn time back. A frame without occupancy proves that the radio lives, no more. One that repeats what was said not
-    long ago (B6) changes no decision; not long ago means long before anyone could take the sensor for silent.
+    turn time back. A frame without occupancy proves that the radio lives, no more. One that repeats what is known
+    (B6) changes no decision, if it comes long before anyone could take the sensor for silent.
     """
     uplink, at = arrival.uplink, arrival.at
     sensor.hear(uplink, arrival.received_at)
@@ -254,7 +258,7 @@ def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
     repeats = (
         sensor.occupancy is reading.occupancy
         and sensor.occupancy_at is not None
-        and at - sensor.occupancy_at < sensor.deadline / 2
+        and sensor.occupancy_at + sensor.deadline - arrival.received_at > STILL_BELIEVED
         and sensor.free_from is None  # motion that is renewed moves the end of what it told before
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
