@@ -19,7 +19,6 @@ from baylight.domain.events import Ack, DeviceStatus, Event, Join, Log, TxAck, U
 from baylight.domain.state import Occupancy, SensorView
 from baylight.errors import DeviceDataError
 
-
 STILL_BELIEVED = timedelta(minutes=15)
 """Nobody can take a sensor for silent that is believed for so long: no batch waits so long for its commit."""
 
