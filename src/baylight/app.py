@@ -177,7 +177,7 @@ class Program:
         self.http_port = listener.getsockname()[1]
         server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
         parts: dict[str, asyncio.Task[Any]] = {
-            **{name: asyncio.create_task(consumer.run()) for name, consumer in self._consumers().items()},
+            **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers().items()},
             "relay": asyncio.create_task(self.relay.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
@@ -191,7 +191,7 @@ class Program:
         log.info("stopping")
         # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
         with contextlib.suppress(TimeoutError):
-            stops = [consumer.stop() for consumer in self._consumers().values()]
+            stops = [consumer.stop() for consumer in self.consumers().values()]
             await asyncio.wait_for(asyncio.gather(*stops), DRAIN_S)
         self.relay.stop()
         api.state.hub.close()
@@ -209,7 +209,7 @@ class Program:
         async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
-    def _consumers(self) -> dict[str, MqttConsumer]:
+    def consumers(self) -> dict[str, MqttConsumer]:
         """Those that are set up, by what they connect to."""
         consumers = {"broker": self.consumer} if self.settings.mqtt_host else {}
         return consumers | ({"the_things_stack": self.tts_consumer} if self.tts_consumer else {})
@@ -272,9 +272,9 @@ class Program:
         found = {}
         if self.reconcile.trouble.reason:
             found["database"] = self.reconcile.trouble.reason
-        for name, consumer in self._consumers().items():
-            if not consumer.connected:
-                found[name] = f"not connected to {consumer.host}:{consumer.port}"
+        for name, consumer in self.consumers().items():
+            if consumer.trouble:
+                found[name] = consumer.trouble
         if self.relay.trouble.reason:
             found["network_server"] = self.relay.trouble.reason
         if self.sandbox.trouble.reason:
@@ -312,7 +312,7 @@ class _Counts:
         yield GaugeMetricFamily(
             "baylight_messages_waiting",
             "Messages received and not yet begun with",
-            sum(consumer.waiting for consumer in self._program._consumers().values()),
+            sum(consumer.waiting for consumer in self._program.consumers().values()),
         )
 
 

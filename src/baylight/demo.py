@@ -41,7 +41,7 @@ WHERE d.dev_eui = ANY($2::text[])
 """
 
 _DECIDED = """
-SELECT s.code, s.current_state, d.display_codes ->> s.current_state AS light
+SELECT s.code, s.current_state, s.sensor_state, d.display_codes ->> s.current_state AS light
 FROM spaces AS s INNER JOIN display_devices AS d ON d.id = s.display_device_id
 WHERE s.code = ANY($1::text[])
 """
@@ -237,8 +237,8 @@ async def _report(garage: _Garage) -> bool:
 
 
 async def _wrong_lights(connection: asyncpg.Connection[asyncpg.Record], park: CarPark) -> list[str]:
-    """Bays that are taken for something else than they are, or whose lamp, as a driver sees it, shows something else
-    than was decided."""
+    """Bays whose sensor is taken at another word than it gave, or whose lamp, as a driver sees it, shows something else
+    than was decided (which may be a person's reservation or override)."""
     rows = await connection.fetch(_DECIDED, [bay.code for bay in park.bays])
     driver = display_driver("kuando_busylight")
     assert driver is not None
@@ -246,8 +246,8 @@ async def _wrong_lights(connection: asyncpg.Connection[asyncpg.Record], park: Ca
     for row in rows:
         bay = park.bay(row["code"])
         stands = "OCCUPIED" if bay.occupied else "FREE"
-        if row["current_state"] not in (stands, "UNKNOWN"):
-            wrong.append(f"{bay.code} is {stands}, taken for {row['current_state']}")
+        if row["sensor_state"] not in (stands, None):
+            wrong.append(f"{bay.code} is {stands}, taken for {row['sensor_state']}")
         if distinguishable(bay.light.light, driver.describe(bytes.fromhex(row["light"]))):
             wrong.append(f"{bay.code} must show {row['current_state']}, the lamp shows {bay.light.light.rgb}")
     return wrong

@@ -140,7 +140,16 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(
 def test_doctor_tells_of_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baylight.cli.reach.PATIENCE_S", 0.5)
     monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "1")
-    assert "LOOK  broker: the MQTT broker 127.0.0.1:1 does not let us in" in cli("doctor", code=1).stdout
+    told = cli("doctor", code=1).stdout
+    assert "LOOK  broker: the MQTT broker does not let us in: 127.0.0.1:1: [Errno 111]" in told
+    monkeypatch.setenv("BAYLIGHT_TTS_MQTT_HOST", "127.0.0.1")
+    monkeypatch.setenv("BAYLIGHT_TTS_MQTT_PORT", "2")
+    monkeypatch.setenv("BAYLIGHT_TTS_MQTT_USER", "garage@ttn")
+    monkeypatch.setenv("BAYLIGHT_TTS_MQTT_KEY", "key")
+    monkeypatch.setenv("BAYLIGHT_MQTT_HOST", "")
+    told = cli("doctor", code=1).stdout
+    assert "LOOK  the things stack: the MQTT broker does not let us in: 127.0.0.1:2: [Errno 111]" in told
+    assert " broker:" not in told, "there is none"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""Whether the broker and the network server answer."""
+"""Whether the brokers and the network server answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from baylight.app import Program
+    from baylight.lns.mqtt import MqttConsumer
     from baylight.services.doctor import Finding
     from baylight.settings import Settings
 
@@ -29,23 +30,26 @@ async def reach(settings: Settings) -> list[Finding]:
         "mqtt_session_expiry_s": 0,
     }
     program = Program(settings.model_copy(update=beside))
-    pings: dict[str, Callable[[], Awaitable[None]]] = {"broker": lambda: _ping_broker(program)}
+    if program.tts_consumer is not None:
+        program.tts_consumer.topic = f"v3/{settings.tts_mqtt_user}/devices/baylight-doctor/up"
+    pings: dict[str, Callable[[], Awaitable[None]]] = {
+        name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in program.consumers().items()
+    }
     if settings.chirpstack_api is not None:
         pings["network server"] = program.network_server.ping
     return await doctor.reach(pings)
 
 
-async def _ping_broker(program: Program) -> None:
+async def _ping_broker(consumer: MqttConsumer) -> None:
     from baylight.errors import TransientError
 
-    where = f"{program.settings.mqtt_host}:{program.settings.mqtt_port}"
-    running = asyncio.create_task(program.consumer.run())
+    running = asyncio.create_task(consumer.run())
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not program.consumer.connected:
+            while not consumer.connected:
                 await asyncio.wait([running], timeout=EVERY_S)
     except TimeoutError:
-        raise TransientError("broker_away", f"the MQTT broker {where} does not let us in") from None
+        raise TransientError("broker_away", f"the MQTT broker does not let us in: {consumer.trouble}") from None
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

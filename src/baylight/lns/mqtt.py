@@ -67,6 +67,7 @@ class MqttConsumer:
         self._batches: deque[Batch] = deque()
         self._wake = asyncio.Event()
         self._connection: Connection | None = None
+        self._trouble = f"not connected to {self._broker}"
         self._publishing = asyncio.Semaphore(_UNDER_WAY)
         self._stopping = asyncio.Event()
         self._ended: asyncio.Event | None = None
@@ -76,6 +77,11 @@ class MqttConsumer:
     @property
     def connected(self) -> bool:
         return self._connection is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not connected, in plain words; None while it is."""
+        return None if self.connected else self._trouble
 
     @property
     def waiting(self) -> int:
@@ -143,6 +149,7 @@ class MqttConsumer:
             finally:
                 self._connection = None
                 await connection.close()
+            self._trouble = f"{self._broker}: {error or type(error).__name__}"
             if away_since is None:
                 away_since = time.monotonic()
                 _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}", hint=hint)
