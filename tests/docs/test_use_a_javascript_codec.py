@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
+from baylight.codecs.ts013_display import DisplayMapping
 from baylight.codecs.ts013_mapping import OccupancyMapping
 from tests.conftest import Database
 
@@ -26,7 +27,10 @@ def test_who_follows_the_page_has_a_sensor_that_decodes(
 ) -> None:
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
     monkeypatch.chdir(tmp_path)
-    assert [name for name, _ in FILES] == ["bay_eye.js", "mapping.json", "examples.json"]
+    assert [name for name, _ in FILES] == [
+        "bay_eye.js", "mapping.json", "examples.json", "signal.js", "states.json", "signal_mapping.json",
+        "signal_examples.json",
+    ]  # fmt: skip
     for name, text in FILES:
         (tmp_path / name).write_text(text, "utf-8")
     said = {}
@@ -37,6 +41,7 @@ def test_who_follows_the_page_has_a_sensor_that_decodes(
     (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert said["baylight codec test bay_eye"] == shown
     assert "OCCUPIED" in said["baylight codec decode bay_eye 4 01b4"]
+    assert "1002" in said["""baylight codec encode signal '{"colour": "red"}'"""]
 
 
 def test_the_table_has_every_key_of_a_mapping() -> None:
@@ -51,5 +56,6 @@ def test_the_table_has_every_key_of_a_mapping() -> None:
                                                  "bad_mapping"} == told  # fmt: skip
 
 
-def test_the_mapping_of_the_page_is_one() -> None:
+def test_the_mappings_of_the_page_are_some() -> None:
     OccupancyMapping.parse(json.loads(dict(FILES)["mapping.json"]))
+    DisplayMapping.parse(json.loads(dict(FILES)["signal_mapping.json"]))

@@ -19,7 +19,7 @@ from baylight.domain.ids import DevEui
 from baylight.domain.state import Occupancy, Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.sandbox.pool import Sandbox
-from baylight.services import codecs
+from baylight.services import codec_types, codecs
 from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.ingest import Ingest
 from baylight.services.reconcile import Reconcile
@@ -92,7 +92,7 @@ async def add(
 
 async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
     given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600, "actor": "ann"}
-    return await codecs.add_type(db, name, "acme_bay_eye", **given | more)
+    return await codec_types.add_type(db, name, "acme_bay_eye", **given | more)
 
 
 @pytest.fixture

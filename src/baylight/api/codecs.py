@@ -11,7 +11,7 @@ from baylight.api.bodies import Body
 from baylight.api.deps import Administering, Database, Given, Reading
 from baylight.api.problems import Refused
 from baylight.ports import CodecEngine
-from baylight.services import codecs
+from baylight.services import codec_types, codecs
 from baylight.services.catalogue import DeviceTypeRow
 from baylight.services.codecs import LONGEST_SOURCE, ExampleResult, Outcome, Summary, Version
 
@@ -19,8 +19,9 @@ router = APIRouter(prefix="/codecs", tags=["codecs"])
 
 
 class NewVersion(Body):
-    """`mapping`: which decoded fields mean OCCUPIED and FREE; without one the codec tells no occupancy. `examples`: as
-    in `examples.json` of LoRa Alliance TS013; an uplink's `occupancy` says what the mapping must make of it."""
+    """`mapping`: which decoded fields mean OCCUPIED and FREE, or of a display the light of which state; without one the
+    codec tells neither. `examples`: as in `examples.json` of LoRa Alliance TS013; an uplink's `occupancy` or `shows`
+    says what the mapping must make of it."""
 
     source: Annotated[str, Field(min_length=1, max_length=LONGEST_SOURCE)]
     mapping: dict[str, Any] | None = None
@@ -38,6 +39,15 @@ class NewType(Body):
     uplink_interval_s: int
     silent_after_intervals: int = 3
     dev_eui_prefixes: list[str] = Field([])
+
+
+class NewDisplayType(NewType):
+    """`states`: state -> the `data` that the codec's `encodeDownlink` takes for its light. `f_port`: unless the codec
+    names it."""
+
+    states: Annotated[dict[str, Any], Field(min_length=1)]
+    f_port: Annotated[int | None, Field(ge=1, le=223)] = None
+    confirmed_downlinks: bool = False
 
 
 class Frame(Body):
@@ -95,7 +105,15 @@ async def show_codec(key: Reading, connection: Database, name: str, version: int
 @router.post("/{name}/types", status_code=201)
 async def add_type(key: Administering, connection: Database, name: str, new: NewType) -> DeviceTypeRow:
     """A sensor type whose devices decode by the codec."""
-    return await codecs.add_type(connection, name, **new.model_dump(), actor=str(key.id))
+    return await codec_types.add_type(connection, name, **new.model_dump(), actor=str(key.id))
+
+
+@router.post("/{name}/display-types", status_code=201)
+async def add_display_type(
+    key: Administering, connection: Database, engine: Engine, name: str, new: NewDisplayType
+) -> DeviceTypeRow:
+    """A display type whose codes the codec's active version makes."""
+    return await codec_types.add_display_type(connection, engine, name, **new.model_dump(), actor=str(key.id))
 
 
 @router.post("/{name}/{version}/test")

@@ -123,10 +123,10 @@ def add_type(
     as_json: Json = False,
 ) -> None:
     """Makes a sensor type whose devices decode by the codec."""
-    from baylight.services import codecs
+    from baylight.services import codec_types
 
     made = on_database(
-        lambda c: codecs.add_type(
+        lambda c: codec_types.add_type(
             c.connection,
             name,
             code,
@@ -139,6 +139,70 @@ def add_type(
         )
     )
     print_fields(made, as_json=as_json)
+
+
+@codec.command("add-display-type")
+def add_display_type(
+    name: Name,
+    code: Annotated[str, typer.Argument(help="of the new device type, e.g. acme_signal")],
+    states: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON: state -> data of encodeDownlink")],
+    manufacturer: Annotated[str, typer.Option()],
+    model: Annotated[str, typer.Option()],
+    every: Annotated[
+        timedelta, typer.Option(parser=duration, metavar="TIME", help="longest pause between two uplinks")
+    ],
+    silent_after: Annotated[int, typer.Option(help="after so many such pauses it is unreachable")] = 3,
+    prefix: Annotated[list[str] | None, typer.Option(help="of its DevEUIs, by which it is recognised")] = None,
+    f_port: Annotated[int | None, typer.Option(min=1, max=223, help="of its downlinks, unless the codec says")] = None,
+    confirmed: Annotated[bool, typer.Option("--confirmed", help="it must acknowledge each downlink")] = False,
+    as_json: Json = False,
+) -> None:
+    """Makes a display type whose codes the codec's active version makes."""
+    from baylight.services import codec_types
+
+    made = _on_engine(
+        lambda c, engine: codec_types.add_display_type(
+            c.connection,
+            engine,
+            name,
+            code,
+            states=_read(states, {}),
+            manufacturer=manufacturer,
+            model=model,
+            uplink_interval_s=round(every.total_seconds()),
+            silent_after_intervals=silent_after,
+            dev_eui_prefixes=prefix or (),
+            f_port=f_port,
+            confirmed_downlinks=confirmed,
+            actor=c.actor,
+        )
+    )
+    print_fields(made, as_json=as_json)
+
+
+@codec.command("encode")
+def encode_command(
+    name: Name,
+    data: Annotated[str, typer.Argument(metavar="JSON", help="what encodeDownlink takes")],
+    version: Number = None,
+    as_json: Json = False,
+) -> None:
+    """The bytes of a downlink; nothing is sent."""
+    import json
+
+    from baylight.services import codecs
+
+    try:
+        given = json.loads(data)
+    except ValueError as error:
+        raise typer.BadParameter(f"{data!r} is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise typer.BadParameter(f"{data!r} is not a JSON object")
+
+    async def work(c: Context, engine: CodecEngine) -> Outcome:
+        return await codecs.encode(engine, await codecs.get(c.connection, name, version), given)
+
+    print_fields(_on_engine(work), as_json=as_json)
 
 
 @codec.command("decode")

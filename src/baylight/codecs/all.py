@@ -59,5 +59,11 @@ def sensor_codec(name: str) -> SensorCodec | None:
     return _SENSOR_CODECS.get(name)
 
 
+def reports(codec: str, told: bool) -> bool:
+    """Whether a display can tell what it shows. `told`: what its type says, which counts for a JavaScript codec."""
+    driver = display_driver(codec)
+    return driver.reports if driver else told
+
+
 def display_driver(name: str) -> DisplayDriver | None:
     return _DISPLAY_DRIVERS.get(name)

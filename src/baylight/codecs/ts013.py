@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from baylight.codecs.registry import Reading
+from baylight.codecs.registry import Reading, Report
+from baylight.codecs.ts013_display import DisplayMapping, Mapped
 from baylight.codecs.ts013_mapping import OccupancyMapping, number
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
@@ -92,10 +93,11 @@ def answer(text: str) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An uplink's answer on its way to a reading, which may depend on what the sensor said before."""
+    """An uplink's answer on its way to what it means, which may depend on what the sensor said before, or on the codes
+    of the display."""
 
     answer: Answer
-    mapping: OccupancyMapping | None
+    mapping: Mapped | None
     f_port: int
 
     def reading(self, previous: Occupancy | None = None, age_s: float | None = None) -> Reading:
@@ -103,17 +105,8 @@ class Decoded:
 
         Raises DeviceDataError `codec_error` if the codec reports errors that its mapping does not wave through.
         """
-        errors, mapping = self.answer.errors, self.mapping
-        if errors and (mapping is None or mapping.ignore_on_errors):
-            raise DeviceDataError("codec_error", "; ".join(errors))
-        data = self.answer.data
-        fields: dict[str, object] = {}
-        if isinstance(data, dict):
-            fields = dict(data)
-        elif data is not None:
-            fields = {"data": data}
-        if self.answer.warnings:
-            fields["warnings"] = list(self.answer.warnings)
+        mapping = self.mapping if isinstance(self.mapping, OccupancyMapping) else None
+        data, fields = self.answer.data, self._fields(refuse=mapping is None or mapping.ignore_on_errors)
         volts = next(mapping.battery.values(data), None) if mapping and mapping.battery else fields.get("battery_v")
         battery_v = number(volts)
         if battery_v is not None and 0 <= battery_v < MOST_VOLTS:
@@ -125,6 +118,28 @@ class Decoded:
         said = mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s)
         moved = said is Occupancy.OCCUPIED and mapping.motion_timeout_s is not None
         return Reading(said, fields, hold=timedelta(seconds=mapping.motion_timeout_s or 0) if moved else None)
+
+    def report(self, codes: Mapping[str, str]) -> Report:
+        """`codes` (hex) of the display: what it reports is the code of the state whose light it names, or no code at
+        all if it shows another light. Raises DeviceDataError `codec_error`."""
+        fields = self._fields(refuse=True)
+        shows = self.mapping.shows(self.f_port, self.answer.data) if isinstance(self.mapping, DisplayMapping) else None
+        if shows is None:
+            return Report(None, fields)
+        return Report(bytes.fromhex(next((codes[state] for state in shows if state in codes), "")), fields)
+
+    def _fields(self, *, refuse: bool) -> dict[str, object]:
+        if refuse and self.answer.errors:
+            raise DeviceDataError("codec_error", "; ".join(self.answer.errors))
+        data = self.answer.data
+        fields: dict[str, object] = {}
+        if isinstance(data, dict):
+            fields = dict(data)
+        elif data is not None:
+            fields = {"data": data}
+        if self.answer.warnings:
+            fields["warnings"] = list(self.answer.warnings)
+        return fields
 
 
 def _storable(text: str) -> str:

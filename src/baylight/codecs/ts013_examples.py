@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from baylight.codecs.ts013 import Answer, Function, same
-from baylight.domain.state import Occupancy
+from baylight.domain.state import Occupancy, State
 from baylight.errors import InputError
 
 MOST_EXAMPLES = 500
@@ -23,8 +23,8 @@ _OCCUPANCY = {"OCCUPIED": Occupancy.OCCUPIED, "FREE": Occupancy.FREE, None: None
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`input`: JSON text of the call. `output`: what must come of it, as far as it is written down. `occupancy`: what
-    the mapping must make of it, where `tells_occupancy`."""
+    """`input`: JSON text of the call. `output`: what must come of it, as far as it is written down. What the mapping
+    must make of it: `occupancy`, where `tells_occupancy`; the state whose light a display `shows`, where told."""
 
     description: str
     function: Function
@@ -33,8 +33,11 @@ class Example:
     output: Mapping[str, Any]
     tells_occupancy: bool = False
     occupancy: Occupancy | None = None
+    shows: State | None = None
 
-    def problem(self, answer: Answer, occupancy: Occupancy | None) -> str | None:
+    def problem(
+        self, answer: Answer, occupancy: Occupancy | None, shows: tuple[State, ...] | None = None
+    ) -> str | None:
         """What is not as it must be, in plain words."""
         found: dict[str, object] = {
             "data": answer.data,
@@ -49,12 +52,16 @@ class Example:
                 return f"{key} is {_short(found[key])}, not {_short(expected)}"
         if self.tells_occupancy and occupancy is not self.occupancy:
             return f"the mapping says {occupancy or 'nothing'}, not {self.occupancy or 'nothing'}"
+        if self.shows is not None and self.shows not in (shows or ()):
+            found_states = "nothing" if shows is None else " and ".join(shows) or "another light"
+            return f"the mapping says {found_states}, not {self.shows}"
         return None
 
 
 def parse_examples(given: Sequence[Mapping[str, Any]]) -> list[Example]:
     """`type` (uplink, downlink-decode, downlink-encode), `description`, `input` (`bytes` as hex or list, `fPort`,
-    `recvTime`; or `data`), `output`; `occupancy` of an uplink (OCCUPIED, FREE, null) is Baylight's own.
+    `recvTime`; or `data`), `output`; of an uplink `occupancy` (OCCUPIED, FREE, null) and `shows` (the state whose light
+    a display reports) are Baylight's own.
 
     Raises InputError `bad_examples`.
     """
@@ -88,6 +95,8 @@ def _example(n: int, item: Mapping[str, Any]) -> Example:
         raise KeyError("data")
     if item.get("occupancy") not in _OCCUPANCY:
         raise ValueError("occupancy is OCCUPIED, FREE or null")
+    if item.get("shows", State.FREE) not in State.__members__:
+        raise ValueError(f"shows is one of {', '.join(State)}")
     return Example(
         str(item.get("description") or f"example {n}"),
         function,
@@ -96,6 +105,7 @@ def _example(n: int, item: Mapping[str, Any]) -> Example:
         output,
         "occupancy" in item,
         _OCCUPANCY[item.get("occupancy")],
+        State[item["shows"]] if "shows" in item else None,
     )
 
 

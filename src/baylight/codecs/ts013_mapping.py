@@ -28,14 +28,14 @@ class Path:
     def parse(cls, text: object) -> Path:
         """Raises InputError `bad_mapping`."""
         if not isinstance(text, str) or not 0 < len(text) <= 200:
-            raise _bad(
+            raise bad_mapping(
                 f"{text!r} is not a path such as occupied, status.parking, slots[0] or [variable=occupancy].value"
             )
         steps, at = [], 0
         while at < len(text):
             match = _STEP.match(text, at)
             if match is None:
-                raise _bad(f"{text!r} is not a path: look at {text[at:]!r}")
+                raise bad_mapping(f"{text!r} is not a path: look at {text[at:]!r}")
             name, index, key, value = match.groups()
             steps.append((name, "") if name else ("[]", index) if index is not None else (f"[{key}", value))
             at = match.end()
@@ -79,32 +79,32 @@ class OccupancyMapping:
         rest = dict(given)
         path = Path.parse(rest.pop("field", None))
         threshold, motion = rest.pop("threshold", None), rest.pop("motion_timeout_s", None)
-        occupied, free = _normals(rest.pop("occupied", []), "occupied"), _normals(rest.pop("free", []), "free")
+        occupied, free = normals(rest.pop("occupied", []), "occupied"), normals(rest.pop("free", []), "free")
         if (threshold is None) == (not occupied):
-            raise _bad("a mapping has either `occupied` and `free` (lists of values) or `threshold`")
+            raise bad_mapping("a mapping has either `occupied` and `free` (lists of values) or `threshold`")
         if threshold is None and not free:
-            raise _bad("`free` must list the values that mean FREE")
+            raise bad_mapping("`free` must list the values that mean FREE")
         if threshold is not None and free:
-            raise _bad("`free` does not go with `threshold`")
+            raise bad_mapping("`free` does not go with `threshold`")
         if both := sorted(occupied & free):
-            raise _bad(f"{both[0]!r} cannot mean both OCCUPIED and FREE")
+            raise bad_mapping(f"{both[0]!r} cannot mean both OCCUPIED and FREE")
         if motion is not None and not (_is_number(motion) and 0 < motion <= 86400):
-            raise _bad("`motion_timeout_s` is a number of seconds, at most a day")
+            raise bad_mapping("`motion_timeout_s` is a number of seconds, at most a day")
         bounds, below = _threshold(threshold) if threshold is not None else (None, False)
         ports = rest.pop("f_ports", None)
         if ports is not None and not (_is_list(ports) and all(type(p) is int and 1 <= p <= 223 for p in ports)):
-            raise _bad("`f_ports` is a list of numbers 1 to 223")
+            raise bad_mapping("`f_ports` is a list of numbers 1 to 223")
         warnings, when = rest.pop("ignore_on_warnings", []), rest.pop("ignore_when", {})
         if not isinstance(warnings, list) or not all(isinstance(w, str) and w.strip() for w in warnings):
-            raise _bad("`ignore_on_warnings` is a list of words to look for in warnings")
+            raise bad_mapping("`ignore_on_warnings` is a list of words to look for in warnings")
         if not isinstance(when, dict):
-            raise _bad("`ignore_when` is an object of path: list of values")
+            raise bad_mapping("`ignore_when` is an object of path: list of values")
         battery = rest.pop("battery_v", None)
         flags = {name: rest.pop(name, default) for name, default in (("invert", False), ("ignore_on_errors", True))}
         if not all(isinstance(flag, bool) for flag in flags.values()):
-            raise _bad("`invert` and `ignore_on_errors` are true or false")
+            raise bad_mapping("`invert` and `ignore_on_errors` are true or false")
         if rest:
-            raise _bad(f"unknown: {', '.join(sorted(map(str, rest)))}")
+            raise bad_mapping(f"unknown: {', '.join(sorted(map(str, rest)))}")
         return cls(
             path,
             occupied,
@@ -116,7 +116,7 @@ class OccupancyMapping:
             motion,
             flags["ignore_on_errors"],
             tuple(w.strip().casefold() for w in warnings),
-            tuple((Path.parse(where), _normals(values, where)) for where, values in when.items()),
+            tuple((Path.parse(where), normals(values, where)) for where, values in when.items()),
             None if battery is None else Path.parse(battery),
             dict(given),
         )
@@ -206,15 +206,16 @@ def _threshold(given: object) -> tuple[tuple[float, float], bool]:
             below = occupied == "occupied_below"
             if len(bounds) == 2 and (bounds[0] == bounds[1] or (bounds[0] < bounds[1]) is below):
                 return (bounds[0], bounds[1]), below
-    raise _bad(
+    raise bad_mapping(
         "`threshold` is `occupied_below` and a higher `free_above`, or `occupied_above` and a lower `free_below`"
     )
 
 
-def _normals(given: object, name: str) -> frozenset[str]:
+def normals(given: object, name: str) -> frozenset[str]:
+    """Normal forms of a list of values. Raises InputError `bad_mapping`."""
     values = [normal(value) for value in given] if isinstance(given, list) else [None]
     if None in values:
-        raise _bad(f"`{name}` is a list of numbers, texts, true and false: null says nothing")
+        raise bad_mapping(f"`{name}` is a list of numbers, texts, true and false: null says nothing")
     return frozenset(v for v in values if v is not None)
 
 
@@ -226,5 +227,5 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-def _bad(message: str) -> InputError:
+def bad_mapping(message: str) -> InputError:
     return InputError("bad_mapping", f"mapping: {message}")

@@ -103,13 +103,14 @@ class Batch:
                 sensor.note(event)
 
     def check_codecs(self) -> None:
-        """Raises OtherCodecError unless the uplinks of sensors with a JavaScript codec, and no others, went by it."""
+        """Raises OtherCodecError unless the uplinks of devices with a JavaScript codec, and no others, went by it."""
         others: dict[str, str | None] = {}
         for arrival in self.arrivals:
-            if sensor := self.sensors.get(arrival.uplink.dev_eui):
-                codec = sensor.codec if sensor.codec.startswith(PREFIX) else None
+            eui = arrival.uplink.dev_eui
+            if device := self.sensors.get(eui) or self.displays.get(eui):
+                codec = device.codec if device.codec.startswith(PREFIX) else None
                 if codec != arrival.decoded_by:
-                    others[arrival.uplink.dev_eui] = codec
+                    others[eui] = codec
         if others:
             raise OtherCodecError(others)
 

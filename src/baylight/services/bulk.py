@@ -197,7 +197,7 @@ async def _check_codes(connection: Connection, sheet: Sheet) -> None:
     while found := await cursor.fetch(_CHUNK, timeout=_TIMEOUT_S):
         for row in found:
             try:
-                codes = check_codes(row["codec"], row["codes"])
+                codes = check_codes(row["codec"], row["codes"], row["of_type"])
             except InputError as error:
                 await connection.execute(_sql(sheet, "codes_error"), row["lines"], error.message)
             else:
@@ -233,7 +233,7 @@ def _wrong_type(category: str, codec: str, config: dict[str, Any]) -> Iterator[t
             yield "default_config", "bad_config", "display_codes is an object: state to hex"
             return
         try:
-            if check_codes(codec, codes) != codes:
+            if check_codes(codec, codes, codes) != codes:
                 yield "default_config", "bad_display_code", "display_codes of a type are lower-case hex, no colours"
         except InputError as error:
             yield "default_config", "bad_display_code", error.message

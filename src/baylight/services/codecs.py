@@ -12,20 +12,18 @@ from uuid import UUID
 import msgspec
 
 from baylight.codecs.ts013 import PREFIX, Answer, Call, Decoded, Function, Script, decode_call
+from baylight.codecs.ts013_display import DisplayMapping, Mapped, parse_mapping
 from baylight.codecs.ts013_examples import Example, parse_examples
-from baylight.codecs.ts013_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, DeviceDataError, InputError, NotFoundError
 from baylight.ports import CodecEngine
-from baylight.services import audit, catalogue
-from baylight.services.catalogue import DeviceTypeRow
+from baylight.services import audit
+from baylight.services.codec_displays import check_displays
 from baylight.store.pool import Connection, Pool
 from baylight.store.queries import queries
 
 LONGEST_SOURCE = 256 * 1024
 _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
-_TYPE = re.compile(r"[a-z0-9_]{1,50}\Z")
-_PREFIX = re.compile(r"[0-9a-f]{2,16}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version with all that it holds. `mapping`: as `OccupancyMapping.parse` takes it; `examples`: as
+    """A version with all that it holds. `mapping`: as `parse_mapping` takes it; `examples`: as
     `parse_examples` does."""
 
     id: UUID
@@ -64,6 +62,10 @@ class Version:
     @property
     def script(self) -> Script:
         return Script(str(self.id), self.source)
+
+    @property
+    def mapped(self) -> Mapped | None:
+        return None if self.mapping is None else parse_mapping(self.mapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ async def add(
     if not source.strip() or len(source.encode(errors="replace")) > LONGEST_SOURCE or "\0" in source:
         raise InputError("bad_source", f"the source is text of at most {LONGEST_SOURCE // 1024} KB", name=name)
     if mapping is not None:
-        OccupancyMapping.parse(mapping)
+        parse_mapping(mapping)
     parse_examples(examples)
     if b"\\u0000" in msgspec.json.encode((mapping, examples, notes)):
         raise InputError("bad_examples", "mapping, examples and notes are texts without NUL", name=name)
@@ -138,7 +140,7 @@ async def get(connection: Connection, name: str, version: int | None = None) -> 
 
 async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleResult]:
     """Runs a version's own examples."""
-    mapping = None if version.mapping is None else OccupancyMapping.parse(version.mapping)
+    mapping = version.mapped
     examples = parse_examples(version.examples)
     outcomes = await engine.run([Call(version.script, e.function, e.input) for e in examples])
     return [_judge(example, outcome, mapping) for example, outcome in zip(examples, outcomes, strict=True)]
@@ -149,7 +151,8 @@ async def activate(
 ) -> list[ExampleResult]:
     """Makes a version the one that decodes, from the next uplink on, if its examples pass; the one before rests.
 
-    Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`.
+    Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`; ConflictError
+    `codes_change` if a display type's codes would not be what it makes any more.
     """
     found = await get(connection, name, version)
     results = await run_examples(engine, found)
@@ -163,6 +166,7 @@ async def activate(
             name=name,
             failed=[r.description for r in failed[:20]],
         )
+    await check_displays(connection, engine, name, found.script, found.mapped)
     sql = queries("codecs")
     async with audit.change(connection, actor):
         await connection.execute(sql["lock_name"], name)
@@ -198,46 +202,13 @@ async def deactivate(connection: Connection, name: str, *, actor: str, force: bo
             await audit.record(connection, actor, "codec.deactivate", "codec", name, before={"version": before})
 
 
-async def add_type(
-    connection: Connection,
-    name: str,
-    code: str,
-    *,
-    manufacturer: str,
-    model: str,
-    uplink_interval_s: int,
-    silent_after_intervals: int = 3,
-    dev_eui_prefixes: Sequence[str] = (),
-    actor: str,
-) -> DeviceTypeRow:
-    """A sensor type of the operator's own, whose devices decode by the codec's active version.
-
-    A sensor of it is believed for `uplink_interval_s` x `silent_after_intervals` after its last reading.
-    Raises NotFoundError `unknown_codec`; InputError `bad_device_type`; ConflictError `type_exists`.
-    """
-    prefixes = [prefix.lower() for prefix in dev_eui_prefixes]
-    if not _TYPE.match(code) or not 0 < len(manufacturer) <= 100 or not 0 < len(model) <= 100:
-        raise InputError("bad_device_type", "a type has a code of a-z, 0-9 and _ (50 at most), a maker and a model")
-    if not 0 < uplink_interval_s <= 30 * 86400 or not 0 < silent_after_intervals <= 1000:
-        raise InputError("bad_device_type", "a type sends at least once in 30 days")
-    if not all(_PREFIX.match(prefix) for prefix in prefixes):
-        raise InputError("bad_device_type", "a prefix of DevEUIs is 2 to 16 hex digits")
-    async with audit.change(connection, actor):
-        await get(connection, name)
-        given = (code, manufacturer, model, PREFIX + name, prefixes, uplink_interval_s, silent_after_intervals)
-        if await connection.fetchval(queries("codecs")["add_type"], *given) is None:
-            raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
-        await audit.record(connection, actor, "device_type.add", "device_type", code, after={"codec": PREFIX + name})
-        return await catalogue.get(connection, code)
-
-
 async def decode(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:
     """What an uplink would mean; nothing is stored. Raises InputError `bad_frame`."""
     try:
         call = decode_call(version.script, f_port, data, now)
     except DeviceDataError as error:
         raise InputError("bad_frame", error.message) from None
-    mapping = None if version.mapping is None else OccupancyMapping.parse(version.mapping)
+    mapping = version.mapped
     return _told((await engine.run([call]))[0], f_port, mapping)
 
 
@@ -247,7 +218,7 @@ async def encode(engine: CodecEngine, version: Version, data: Mapping[str, Any])
     return _told((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)
 
 
-_Active = tuple[Script, OccupancyMapping | None]
+_Active = tuple[Script, Mapped | None]
 
 
 class Decoders:
@@ -264,7 +235,7 @@ class Decoders:
         """Uplinks are (`js:<name>`, FPort, data, time of arrival); one result each, in order."""
         active = await self._active({codec.removeprefix(PREFIX) for codec, *_ in uplinks})
         results: list[Decoded | DeviceDataError | None] = []
-        calls: list[tuple[int, Call, OccupancyMapping | None, int]] = []
+        calls: list[tuple[int, Call, Mapped | None, int]] = []
         for codec, f_port, data, at in uplinks:
             try:
                 if (found := active.get(codec.removeprefix(PREFIX))) is None:
@@ -283,7 +254,7 @@ class Decoders:
         rows = await self._pool.fetch(queries("codecs")["active"], sorted(names), list(self._known))
         for row in rows:
             if row["source"] is not None:
-                mapping = None if row["mapping"] is None else OccupancyMapping.parse(row["mapping"])
+                mapping = None if row["mapping"] is None else parse_mapping(row["mapping"])
                 self._known[row["id"]] = Script(str(row["id"]), row["source"]), mapping
         found = {row["name"]: self._known[row["id"]] for row in rows}
         if len(self._known) > 100:  # versions of long ago
@@ -291,24 +262,26 @@ class Decoders:
         return found
 
 
-def _judge(example: Example, outcome: Answer | DeviceDataError, mapping: OccupancyMapping | None) -> ExampleResult:
+def _judge(example: Example, outcome: Answer | DeviceDataError, mapping: Mapped | None) -> ExampleResult:
     if isinstance(outcome, DeviceDataError):
         return ExampleResult(example.description, False, None, outcome.message)
-    occupancy = None
+    occupancy, shows = None, None
     if example.function is Function.DECODE_UPLINK:
         occupancy = _occupancy(outcome, example.f_port, mapping)
-    problem = example.problem(outcome, occupancy)
+        if isinstance(mapping, DisplayMapping):
+            shows = mapping.shows(example.f_port, outcome.data)
+    problem = example.problem(outcome, occupancy, shows)
     return ExampleResult(example.description, problem is None, occupancy, problem)
 
 
-def _occupancy(answer: Answer, f_port: int, mapping: OccupancyMapping | None) -> Occupancy | None:
+def _occupancy(answer: Answer, f_port: int, mapping: Mapped | None) -> Occupancy | None:
     try:
         return Decoded(answer, mapping, f_port).reading().occupancy
     except DeviceDataError:
         return None
 
 
-def _told(outcome: Answer | DeviceDataError, f_port: int, mapping: OccupancyMapping | None) -> Outcome:
+def _told(outcome: Answer | DeviceDataError, f_port: int, mapping: Mapped | None) -> Outcome:
     if isinstance(outcome, DeviceDataError):
         return Outcome(None, [], [], None, None, None, f"{outcome.code}: {outcome.message}")
     return Outcome(

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from baylight.codecs.all import display_driver
+from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import DisplayDriver
+from baylight.codecs.ts013 import PREFIX
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.display import Light, distinguishable, parse_light
@@ -18,7 +19,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import assignments, audit
 from baylight.services import shadows as shadow_store
 from baylight.services.devices import Role
-from baylight.services.display_codes import parse_code
+from baylight.services.display_codes import check_codes, parse_code
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
@@ -76,7 +77,7 @@ async def begin_pattern(
     device = await assignments.find_device(connection, dev_eui, "display")
     async with audit.change(connection, actor):
         shadow, row, driver = await _lock_display(connection, device["id"])
-        code = parse_code(driver, light) if light else _pattern(driver, row["display_codes"], shadow.desired_code)
+        code = _named(driver, row, light) if light else _pattern(driver, row["display_codes"], shadow.desired_code)
         actuation = shadow.command(
             _space_of(shadow), code.hex(), trigger=TriggerType.DEVICE_TEST, source=str(test_id), now=now, f_port=None
         )
@@ -211,8 +212,8 @@ async def send(
         raise InputError("bad_f_port", "an FPort is 1 to 223", f_port=f_port)
     device = await assignments.find_device(connection, dev_eui, "display")
     async with audit.change(connection, actor, reason=reason):
-        shadow, _, driver = await _lock_display(connection, device["id"])
-        safe = _is_light(driver, data) and f_port in (None, shadow.f_port)
+        shadow, row, driver = await _lock_display(connection, device["id"])
+        safe = _is_light(driver, row, data) and f_port in (None, shadow.f_port)
         if not safe and not permit_unsafe:
             raise InputError(
                 "unsafe_payload",
@@ -236,11 +237,12 @@ async def send(
     return actuation.id
 
 
-async def _lock_display(connection: Connection, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver]:
+async def _lock_display(connection: Connection, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver | None]:
+    """No driver: it has a JavaScript codec."""
     row = await connection.fetchrow(queries("commissioning")["codec"], display_id)
     assert row is not None
     driver = display_driver(row["codec"])
-    if driver is None:
+    if driver is None and not row["codec"].startswith(PREFIX):
         raise InputError("no_driver", f"there is no display driver {row['codec']!r}", codec=row["codec"])
     await connection.fetch(queries("devices")["lock_spaces_of"], display_id)
     return (await shadow_store.load(connection, [display_id], LoopPolicy()))[display_id], row, driver
@@ -252,8 +254,19 @@ def _space_of(shadow: Shadow) -> UUID:
     return shadow.space_id
 
 
-def _pattern(driver: DisplayDriver, codes: Mapping[str, str], desired: str | None) -> bytes:
+def _named(driver: DisplayDriver | None, row: Any, light: str) -> bytes:
+    if driver:
+        return parse_code(driver, light)
+    return bytes.fromhex(check_codes(row["codec"], {"UNKNOWN": light}, row["display_codes"])["UNKNOWN"])
+
+
+def _pattern(driver: DisplayDriver | None, codes: Mapping[str, str], desired: str | None) -> bytes:
     """A light that nobody takes for FREE, nor for what it shows now; of a display with few lights, one of its own."""
+    if driver is None:
+        other = next((code for code in codes.values() if code not in (codes.get("FREE"), desired)), None)
+        if other is None:
+            raise InputError("no_pattern", "this display has no light besides FREE and what it shows now")
+        return bytes.fromhex(other)
     free = _seen(driver, codes.get("FREE"))
     shows = _seen(driver, desired)
     found: list[bytes] = []
@@ -277,7 +290,9 @@ def _seen(driver: DisplayDriver, code: str | None) -> Light | None:
         return None
 
 
-def _is_light(driver: DisplayDriver, data: bytes) -> bool:
+def _is_light(driver: DisplayDriver | None, row: Any, data: bytes) -> bool:
+    if driver is None:
+        return data.hex() in row["display_codes"].values()
     try:
         driver.check(data)
     except InputError:
@@ -291,8 +306,8 @@ _Verdict = tuple[str, str, float | None, UUID | None]
 async def _look_at_pattern(connection: Connection, test: Any, now: datetime) -> _Verdict | None:
     row = await connection.fetchrow(queries("commissioning")["actuation"], test["actuation_id"])
     assert row is not None
-    codec = await connection.fetchval(queries("commissioning")["codec"], test["display_device_id"])
-    verdict = _light_verdict(row, row["created_at"], codec, test["deadline_at"], now)
+    display = await connection.fetchrow(queries("commissioning")["codec"], test["display_device_id"])
+    verdict = _light_verdict(row, row["created_at"], display, test["deadline_at"], now)
     return (*verdict, row["id"]) if verdict else None
 
 
@@ -311,21 +326,20 @@ async def _look_at_pair(connection: Connection, test: Any, now: datetime) -> _Ve
         if now <= until:
             return None
         return "failed", f"the space became {change['new_state']}, but its light was to show no other", None, None
-    codec = await connection.fetchval(sql["codec"], test["display_device_id"])
-    verdict = _light_verdict(row, change["at"], codec, until, now)
+    display = await connection.fetchrow(sql["codec"], test["display_device_id"])
+    verdict = _light_verdict(row, change["at"], display, until, now)
     return (verdict[0], f"{change['new_state']}: {verdict[1]}", verdict[2], row["id"]) if verdict else None
 
 
 def _light_verdict(
-    actuation: Any, since: datetime, codec: str, until: datetime, now: datetime
+    actuation: Any, since: datetime, display: Any, until: datetime, now: datetime
 ) -> tuple[str, str, float | None] | None:
     """Of a display that reports, only its report proves anything; of another, that a gateway sent the command."""
-    driver = display_driver(codec)
-    reports = driver is not None and driver.reports
-    proven_at = actuation["shown_at"] if reports else actuation["transmitted_at"]
+    tells = reports(display["codec"], display["reports"])
+    proven_at = actuation["shown_at"] if tells else actuation["transmitted_at"]
     if proven_at is not None:
         seconds = max((proven_at - since).total_seconds(), 0.0)
-        proof = "it reports the light" if reports else "the command was transmitted; this display cannot report"
+        proof = "it reports the light" if tells else "the command was transmitted; this display cannot report"
         if proven_at > until:
             return "failed", f"{proof}, but only after {seconds:.1f} s", seconds
         return "passed", proof, seconds

@@ -33,7 +33,7 @@ async def set_display_codes(
     async with audit.change(connection, actor):
         row, spaces = await _lock_display(connection, dev_eui)
         before = row["display_codes"]
-        after = check_codes(row["codec"], codes if replace else {**before, **codes})
+        after = check_codes(row["codec"], codes if replace else {**before, **codes}, row["of_type"])
         if after != before:
             await connection.execute(queries("devices")["set_display_codes"], row["id"], after)
             await audit.record(connection, actor, "display.codes", "display", row["id"], before=before, after=after)

@@ -165,7 +165,8 @@ async def register_display(
     eui = parse_dev_eui(dev_eui)
     async with audit.change(connection, actor):
         kind = await catalogue.type_for(connection, "display", eui, device_type)
-        codes = check_codes(kind.codec, {**kind.default_config.get("display_codes", {}), **(display_codes or {})})
+        of_type = kind.default_config.get("display_codes", {})
+        codes = check_codes(kind.codec, {**of_type, **(display_codes or {})}, of_type)
         new = await connection.fetchval(
             queries("devices")["insert_display"],
             eui,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from baylight.codecs.all import display_driver
+from baylight.codecs.all import display_driver, reports
 from baylight.domain.state import Policy, decide
 from baylight.errors import BaylightError, InputError
 from baylight.services import why
@@ -118,10 +118,12 @@ async def _in_sync(connection: Connection) -> Finding:
     for row in await connection.fetch(queries("doctor")["in_sync"]):
         driver = display_driver(row["codec"])
         desired, reported = row["desired_code"], row["reported_code"]
-        if driver is None or desired is None:
+        if desired is None:
             proven = False
-        elif driver.reports:
-            proven = reported is not None and driver.shows(bytes.fromhex(desired), bytes.fromhex(reported))
+        elif reports(row["codec"], row["reports"]):
+            proven = reported is not None and (
+                driver.shows(bytes.fromhex(desired), bytes.fromhex(reported)) if driver else desired == reported
+            )
         else:
             proven = row["status"] in ("transmitted", "acknowledged")
         if not proven:

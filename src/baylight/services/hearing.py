@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from baylight.codecs.all import display_driver, sensor_codec
-from baylight.codecs.registry import Reading
+from baylight.codecs.registry import Reading, Report
 from baylight.codecs.ts013 import Decoded
 from baylight.domain.actuation import GAVE_UP, Step
 from baylight.domain.closed_loop import Shadow
@@ -314,11 +314,8 @@ def _hear_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> None:
     seen.reached(uplink)
     if shadow.heard_at is None or at >= shadow.heard_at:
         shadow.heard(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
-    driver = display_driver(seen.codec)
     try:
-        if driver is None:
-            raise DeviceDataError("no_codec", f"there is no driver {seen.codec}")
-        report = driver.decode_report(uplink.f_port, uplink.data)
+        report = _read_report(shadow, seen, arrival)
     except DeviceDataError as error:
         arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
         arrival.error = f"{error.code}: {error.message}"
@@ -329,6 +326,19 @@ def _hear_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> None:
     seen.firmware = firmware if isinstance(firmware, str) else seen.firmware
     if report.code is not None and (shadow.reported_at is None or at >= shadow.reported_at):
         shadow.report(report.code.hex(), at, arrival.received_at)
+
+
+def _read_report(shadow: Shadow, seen: DisplaySeen, arrival: Arrival) -> Report:
+    """Raises DeviceDataError."""
+    decoded = arrival.decoded
+    if isinstance(decoded, DeviceDataError):
+        raise decoded
+    if decoded is not None:
+        return decoded.report(shadow.codes)
+    driver = display_driver(seen.codec)
+    if driver is None:
+        raise DeviceDataError("no_codec", f"there is no driver {seen.codec}")
+    return driver.decode_report(arrival.uplink.f_port, arrival.uplink.data)
 
 
 def _hear_log(shadow: Shadow, event: Log, now: datetime) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.codecs.all import display_driver
+from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import CountingDriver
 from baylight.domain.actuation import Actuation, LoopPolicy
 from baylight.domain.assignment import SharedRule
@@ -214,7 +214,6 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 
 def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
-    driver = display_driver(row["codec"])
     return Shadow(
         id=row["id"],
         dev_eui=DevEui(row["dev_eui"]),
@@ -228,7 +227,7 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         policy=policy,
         confirmed=row["confirmed_downlinks"],
         usable=row["usable"],
-        reports=driver is not None and driver.reports,
+        reports=reports(row["codec"], row["reports"]),
         asked=row["ask_report"],
         silent_after=timedelta(seconds=row["silent_s"]),
         same=_same(row["codec"]),

@@ -160,10 +160,11 @@ SELECT;
 
 -- name: display_codes
 -- Codes that a file names, with the driver that must understand them.
-SELECT t.codec, n.display_codes AS codes, array_agg(n.line ORDER BY n.line) AS lines
+SELECT t.codec, n.display_codes AS codes, coalesce(t.default_config -> 'display_codes', '{}') AS of_type,
+       array_agg(n.line ORDER BY n.line) AS lines
 FROM bulk_devices AS n INNER JOIN device_types AS t ON t.code = n.device_type
 WHERE n.role = 'display' AND NOT 'display_codes' = ANY (n.kept)
-GROUP BY 1, 2;
+GROUP BY 1, 2, 3;
 
 -- name: set_codes
 -- Colours are kept as codes.

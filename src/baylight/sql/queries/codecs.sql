@@ -51,11 +51,18 @@ ORDER BY what
 LIMIT 20;
 
 -- name: add_type
--- A sensor type of the operator's own. $1 code, $2 manufacturer, $3 model, $4 codec, $5 DevEUI prefixes,
--- $6 uplink interval, $7 intervals of silence.
+-- A type of the operator's own. $1 code, $2 manufacturer, $3 model, $4 DevEUI prefixes, $5 uplink interval,
+-- $6 intervals of silence, $7 category, $8 codec, $9 default_config.
 INSERT INTO device_types (
-    code, category, manufacturer, model, codec, dev_eui_prefixes, uplink_interval_s, silent_after_intervals
+    code, manufacturer, model, dev_eui_prefixes, uplink_interval_s, silent_after_intervals, category, codec, default_config
 )
-VALUES ($1, 'sensor', $2, $3, $4, $5, $6, $7)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (code) DO NOTHING
 RETURNING code;
+
+-- name: display_types
+-- Display types that speak by $1 (`js:<name>`) and are enabled or have displays.
+SELECT t.code, t.default_config FROM device_types AS t
+WHERE t.category = 'display' AND t.codec = $1
+    AND (t.enabled OR EXISTS (SELECT FROM display_devices AS d WHERE d.device_type = t.code))
+ORDER BY t.code;

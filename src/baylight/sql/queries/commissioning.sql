@@ -71,5 +71,6 @@ WHERE t.code = coalesce(
 
 -- name: codec
 -- How a display is spoken to, and what its states look like.
-SELECT t.codec, d.display_codes FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
+SELECT t.codec, coalesce((t.default_config ->> 'reports')::boolean, false) AS reports, d.display_codes
+FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = $1;

@@ -73,7 +73,8 @@ FROM sensor_devices WHERE dev_eui = $1 FOR NO KEY UPDATE;
 
 -- name: lock_display
 -- A display by its DevEUI, until the end of the transaction.
-SELECT d.id, d.dev_eui, d.device_type, d.enabled, d.lifecycle_state, d.shared, d.shared_rule, d.display_codes, t.codec
+SELECT d.id, d.dev_eui, d.device_type, d.enabled, d.lifecycle_state, d.shared, d.shared_rule, d.display_codes, t.codec,
+       coalesce(t.default_config -> 'display_codes', '{}') AS of_type
 FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.dev_eui = $1 FOR NO KEY UPDATE OF d;
 

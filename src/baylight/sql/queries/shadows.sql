@@ -5,7 +5,8 @@ SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.appli
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
        d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at, d.heard_network_at,
        d.dev_addr, d.last_f_cnt, d.shared, d.shared_rule, t.codec, t.uplink_interval_s * t.silent_after_intervals AS silent_s,
-       coalesce((t.default_config ->> 'ask_report')::boolean, true) AS ask_report
+       coalesce((t.default_config ->> 'ask_report')::boolean, true) AS ask_report,
+       coalesce((t.default_config ->> 'reports')::boolean, false) AS reports
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = ANY($1::uuid[])

@@ -1,0 +1,281 @@
+"""Displays with a JavaScript codec, on a real database and in real worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.events import TxAck, Uplink
+from baylight.domain.ids import DevEui
+from baylight.domain.state import Policy
+from baylight.errors import BaylightError, ConflictError, InputError
+from baylight.sandbox.pool import Sandbox
+from baylight.services import codec_types, codecs, commissioning, device_changes, devices, doctor, spaces
+from baylight.services.ingest import Ingest
+from baylight.services.relay import Relay
+from baylight.store.pool import Connection, Pool
+
+DISPLAY = DevEui("70b3d50000000001")
+POLICY = Policy()
+SOURCE = """
+var COLOURS = ['off', 'green', 'red', 'blue'];
+function encodeDownlink(input) {
+  if (input.data.colour === 'loop') for (;;);
+  if (input.data.colour === 'nothing') return { bytes: [] };
+  if (input.data.colour === 'error') return { errors: ['no such light'] };
+  if (input.data.colour === 'elsewhere') return { bytes: [9], fPort: 9 };
+  return { bytes: [0x10, COLOURS.indexOf(input.data.colour)], fPort: 7 };
+}
+function decodeUplink(input) {
+  if (input.bytes[0] === 0xee) for (;;);
+  return { data: input.bytes[0] === 0x20 ? { light: COLOURS[input.bytes[1]] } : { battery_v: input.bytes[1] / 10 } };
+}
+"""
+MAPPING = {"field": "light", "states": {"FREE": ["green"], "OCCUPIED": ["red"], "UNKNOWN": ["blue"]}}
+STATES = {"FREE": {"colour": "green"}, "OCCUPIED": {"colour": "red"}, "UNKNOWN": {"colour": "blue"}}
+CODES = {"FREE": "1001", "OCCUPIED": "1002", "UNKNOWN": "1003"}
+EXAMPLES: list[dict[str, Any]] = [
+    {"type": "downlink-encode", "input": {"data": {"colour": "red"}}, "output": {"bytes": [16, 2], "fPort": 7}},
+    {
+        "type": "uplink",
+        "input": {"bytes": "2001", "fPort": 7},
+        "output": {"data": {"light": "green"}},
+        "shows": "FREE",
+    },
+]
+
+
+class Clock:
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def tick(self, seconds: float) -> datetime:
+        self.at += timedelta(seconds=seconds)
+        return self.at
+
+
+class Network:
+    """Takes every downlink."""
+
+    def __init__(self) -> None:
+        self.sent: list[Downlink] = []
+
+    async def enqueue(self, downlink: Downlink) -> str:
+        self.sent.append(downlink)
+        return f"item-{len(self.sent)}"
+
+    async def queue(self, dev_eui: DevEui) -> Sequence[QueueItem] | None:
+        return None
+
+    async def ping(self) -> None: ...
+
+
+@dataclass
+class Stage:
+    """One bay, A-1, without sensor, that is set FREE or OCCUPIED by its default state."""
+
+    db: Connection
+    clock: Clock
+    network: Network
+    relay: Relay
+    ingest: Ingest
+    engine: Sandbox
+
+    @property
+    def by(self) -> dict[str, Any]:
+        return {"actor": "ann", "now": self.clock.now(), "policy": POLICY}
+
+    async def deliver(self) -> Downlink:
+        assert await self.relay.send_due() == 1
+        downlink = self.network.sent[-1]
+        at = self.clock.tick(1)
+        await self.ingest.take([TxAck(DISPLAY, f"item-{len(self.network.sent)}", 1, None, "gw", at)])
+        return downlink
+
+    async def report(self, data: str) -> None:
+        at = self.clock.tick(6)
+        await self.ingest.take([Uplink(DISPLAY, uuid4(), at, at, "01020304", None, 7, bytes.fromhex(data))])
+
+    async def status(self) -> str:
+        return (await devices.display(self.db, DISPLAY)).sync_status
+
+
+async def add_type(db: Connection, engine: Sandbox, **more: Any) -> Any:
+    given: dict[str, Any] = {"states": STATES, "manufacturer": "Acme", "model": "Signal", "uplink_interval_s": 3600}
+    return await codec_types.add_display_type(db, engine, "signal", "acme_signal", actor="ann", **given | more)
+
+
+@pytest.fixture
+async def engine(db: Connection) -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(workers=1)
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+async def codec(db: Connection, engine: Sandbox) -> codecs.Version:
+    await codecs.add(db, "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES, actor="ann")
+    await codecs.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+    return await codecs.get(db, "signal")
+
+
+@pytest.fixture
+async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: codecs.Version) -> Stage:
+    await add_type(db, engine)
+    clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), Network()
+    loop = LoopPolicy()
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="acme_signal")
+    stage = Stage(
+        db, clock, network, Relay(pool, network, clock, loop), Ingest(pool, clock, POLICY, loop, engine), engine
+    )
+    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **stage.by)
+    return stage
+
+
+async def test_a_light_gets_the_codes_of_its_codec_and_proves_them_by_what_it_decodes(stage: Stage) -> None:
+    sent = await stage.deliver()
+    assert (sent.data.hex(), sent.f_port) == (CODES["FREE"], 7)
+    assert await stage.status() == "pending"
+    await stage.report("0a24")  # no light in it: no proof
+    assert await stage.status() == "pending"
+    await stage.report("2001")
+    assert await stage.status() == "in_sync"
+    assert await stage.db.fetchval("SELECT status FROM actuations") == "shown"
+    findings = {f.check: f.ok for f in await doctor.examine(stage.db, now=stage.clock.now(), policy=POLICY)}
+    assert findings["displays in sync"]
+
+
+async def test_a_light_that_shows_another_is_told_again(stage: Stage) -> None:
+    await stage.deliver()
+    await stage.report("2001")
+    await stage.report("2000")  # off: the light of no state
+    assert await stage.status() == "pending"
+    stage.clock.tick(60)
+    assert (await stage.deliver()).data.hex() == CODES["FREE"]
+    await stage.report("2001")
+    assert await stage.status() == "in_sync"
+
+
+async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage) -> None:
+    await stage.deliver()
+    await stage.report("ee01")
+    await stage.report("2001")
+    assert await stage.status() == "in_sync"
+    rows = await stage.db.fetch("SELECT outcome, error FROM uplinks ORDER BY received_at")
+    assert [row["outcome"] for row in rows] == ["not_decodable", "display_report"]
+    assert rows[0]["error"].startswith("codec_timeout")
+
+
+async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
+    stage: Stage, db: Connection, engine: Sandbox
+) -> None:
+    await codecs.add(db, "mute", SOURCE, mapping=None, examples=EXAMPLES[:1], actor="ann")
+    await codecs.activate(db, engine, "mute", 1, actor="ann", now=stage.clock.now())
+    kind = await codec_types.add_display_type(
+        db, engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60, actor="ann"
+    )
+    assert kind.default_config["reports"] is False
+    await stage.deliver()
+    mute = "70b3d50000000002"
+    await devices.register_display(db, mute, actor="ann", device_type="mute_signal")
+    await spaces.assign(db, "A-1", display=mute, **stage.by)
+    sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
+    assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
+    await stage.ingest.take([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
+    assert (await devices.display(db, mute)).sync_status == "in_sync"
+
+
+async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
+    with pytest.raises(InputError, match="OCCUPIED: 'ff' is no code of this display's type: FREE 1001"):
+        await device_changes.set_display_codes(stage.db, DISPLAY, {"OCCUPIED": "ff"}, **stage.by)
+    with pytest.raises(InputError, match="orange"):
+        await device_changes.set_display_codes(stage.db, DISPLAY, {"OCCUPIED": "orange"}, **stage.by)
+    changed = await device_changes.set_display_codes(stage.db, DISPLAY, {"RESERVED": "1002"}, **stage.by)
+    assert changed.display_codes == {**CODES, "RESERVED": "1002"}
+    assert changed.warnings == ["OCCUPIED has the code of RESERVED: they look alike"]
+    with pytest.raises(InputError, match="brick"):
+        await commissioning.send(stage.db, DISPLAY, "ff", actor="ann", now=stage.clock.now(), reason="try")
+
+
+async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
+    await stage.deliver()
+    await stage.report("2001")
+    test = await commissioning.begin_pattern(stage.db, DISPLAY, actor="ann", now=stage.clock.now())
+    assert test.code == CODES["UNKNOWN"]
+    await stage.deliver()
+    await stage.report("2003")
+    assert (await commissioning.look(stage.db, test.id, now=stage.clock.now())).result == "passed"
+
+
+@pytest.mark.parametrize(
+    ("colour", "says"),
+    [
+        ("loop", "FREE: .*longer"),
+        ("nothing", "FREE: .*bytes"),
+        ("error", "FREE: no such light"),
+        ("elsewhere", "different FPorts"),
+    ],
+)
+async def test_b18_a_state_that_the_codec_cannot_encode_makes_no_type(
+    db: Connection, engine: Sandbox, codec: codecs.Version, colour: str, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        await add_type(db, engine, states={"FREE": {"colour": colour}, "OCCUPIED": {"colour": "red"}})
+    assert await db.fetchval("SELECT count(*) FROM device_types WHERE code = 'acme_signal'") == 0
+
+
+@pytest.mark.parametrize("states", [{}, {"GREEN": {"colour": "green"}}])
+async def test_states_that_are_none_are_named(
+    db: Connection, engine: Sandbox, codec: codecs.Version, states: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="FREE, OCCUPIED"):
+        await add_type(db, engine, states=states)
+
+
+@pytest.mark.parametrize(
+    ("source", "mapping", "says"),
+    [
+        (SOURCE.replace("'off', 'green', 'red'", "'green', 'off', 'red'"), MAPPING, "other codes"),
+        (SOURCE, None, "other reports"),
+        (SOURCE.replace("=== 'loop'", "!== 'red'"), MAPPING, "acme_signal: FREE"),
+    ],
+)
+async def test_a_version_that_makes_other_codes_stays_inactive(
+    stage: Stage, source: str, mapping: dict[str, Any] | None, says: str
+) -> None:
+    await codecs.add(stage.db, "signal", source, mapping=mapping, examples=EXAMPLES[:1], actor="ann")
+    with pytest.raises(ConflictError, match=says):
+        await codecs.activate(stage.db, stage.engine, "signal", 2, actor="ann", now=stage.clock.now())
+    assert (await codecs.get(stage.db, "signal")).version == 1
+
+
+async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
+    wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
+    await codecs.add(db, "signal", SOURCE, mapping=MAPPING, examples=wrong, actor="ann")
+    with pytest.raises(InputError, match="the mapping says FREE, not OCCUPIED"):
+        await codecs.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"field": "light", "states": {}},
+        {"field": "light", "states": {"GREEN": ["green"]}},
+        {"field": "light", "states": {"FREE": []}},
+        {"field": "light", "states": {"FREE": ["green"]}, "occupied": [1]},
+        {"field": "light", "states": {"FREE": ["green"]}, "f_ports": [0]},
+    ],
+)
+async def test_a_mapping_that_is_none_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
+    with pytest.raises(BaylightError, match="mapping"):
+        await codecs.add(db, "signal", SOURCE, mapping=mapping, examples=[], actor="ann")
