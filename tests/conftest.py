@@ -122,7 +122,7 @@ def debian_15_server() -> Iterator[Server]:
 def any_server(request: pytest.FixtureRequest) -> Server:
     """Each PostgreSQL at hand: the oldest and the newest version that Baylight promises to run on."""
     name = "server" if request.param == "default" else "debian_15_server"
-    return request.getfixturevalue(name)  # type: ignore[no-any-return]
+    return request.getfixturevalue(name)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
 
 @pytest.fixture(params=["broker", "mosquitto"])
 def any_broker(request: pytest.FixtureRequest) -> EmbeddedBroker | MosquittoBroker:
-    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ log = logger("app")
 Parse = Callable[[str, bytes], Event | Ignored]
 
 DRAIN_S = 10
+STALLED_S = 60
+"""A caller that has taken nothing of its answer for so long is sent away."""
 WAIT_S = 1.0
 
 
@@ -107,6 +109,8 @@ class Program:
         self.chirpstack = network_server(settings, self.consumer)
         self.network_server = Router(self._network_servers())
         self.sandbox = Sandbox()
+        self.api_pool: Pool
+        """Apart from the work's: callers that are slow to read hold their connections for long."""
         self.ingest: Ingest
         self.relay: Relay
         self.reconcile: Reconcile
@@ -119,29 +123,35 @@ class Program:
         try:
             tune_collector()
             self._build(pool)
-            await self._run_parts(pool, stopping)
+            await self._run_parts(stopping)
         finally:
             if isinstance(self.chirpstack, ChirpStackGrpc):
                 await self.chirpstack.close()
             await self.sandbox.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(pool.close(), DRAIN_S)
+                await asyncio.wait_for(asyncio.gather(pool.close(), self.api_pool.close()), DRAIN_S)
             pool.terminate()
+            self.api_pool.terminate()
 
     async def _open_database(self, stopping: asyncio.Event) -> Pool | None:
         trouble = Trouble(log, "the database")
         while not stopping.is_set():
+            opened: list[Pool] = []
             try:
                 await migrate.check(self.dsn)
-                pool = await open_pool(self.dsn, size=self.settings.database_pool_size)
-                async with pool.acquire() as connection:
+                for _ in range(2):
+                    opened.append(await open_pool(self.dsn, size=self.settings.database_pool_size))
+                async with opened[0].acquire() as connection:
                     await catalogue.sync(connection)
             except (TransientError, *AWAY) as error:
+                for pool in opened:
+                    pool.terminate()
                 trouble.begin(str(error) or type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), WAIT_S)
             else:
                 trouble.end()
+                pool, self.api_pool = opened
                 return pool
         return None
 
@@ -157,12 +167,12 @@ class Program:
             self.settings.actuation_retention_months,
         )
 
-    async def _run_parts(self, pool: Pool, stopping: asyncio.Event) -> None:
+    async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
         registry.register(_Counts(self))
         api = create_app(
             Deps(
-                pool,
+                self.api_pool,
                 self.dsn,
                 self.clock,
                 self.policy,
@@ -388,7 +398,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _listen(settings: Settings) -> socket.socket:
     """Raises InputError `http_port_taken`."""
     try:
-        return socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        listener = socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
+        return listener
     except OSError as error:
         raise InputError(
             "http_port_taken",

@@ -17,7 +17,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 to 18, e.g. postgresql://baylight:…@db.example/baylight"
     )
-    database_pool_size: int = Field(10, ge=2, le=100, description="most connections of one process")
+    database_pool_size: int = Field(
+        10, ge=2, le=100, description="most connections of one process for its work; the API has as many of its own"
+    )
 
     mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that ChirpStack publishes to; empty: there is none")
     mqtt_port: int = Field(1883, ge=1, le=65535, description="its port (8883 with TLS)")

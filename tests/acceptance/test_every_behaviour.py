@@ -37,7 +37,7 @@ async def test_whatever_happens_on_the_way_the_end_is_right(
         await stage.begin()
         cars = asyncio.create_task(stage.park.run())
         for number, bay in enumerate(stage.bays):
-            await until(lambda number=number: len(stage.park.changes) > 15 * (number + 1))  # type: ignore[misc]
+            await until(lambda number=number: len(stage.park.changes) > 15 * (number + 1))
             bay.light.power_cut()
             stage.fake.set_gateway(list(GatewayMode)[number % 4], dev_eui=bay.display_eui)
             stage.bays[number - 3].light.report()

@@ -204,7 +204,7 @@ def test_b19_a_gateways_clock_that_runs_ahead_does_not_touch_the_network_servers
 def test_absurd_radio_facts_cost_the_fact_not_the_uplink() -> None:
     uplink = read("up", rxInfo=[{"gatewayId": "x", "rssi": 99999, "snr": "NaN", "nsTime": "1970-01-01T00:00:00Z"}])
     assert (uplink.gateway_id, uplink.rssi_dbm, uplink.snr_db, uplink.network_at) == (None, None, None, None)
-    assert uplink.data == EXPECTED["up"].data  # type: ignore[union-attr]
+    assert uplink.data == EXPECTED["up"].data
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ async def test_13_a_foreign_device_is_unauthenticated_to_a_tenants_key(site: Sit
 )
 async def test_13_status_codes(site: Site, fields: dict[str, object], code: grpc.StatusCode) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await site.enqueue(**fields)  # type: ignore[arg-type]
+        await site.enqueue(**fields)
     assert refused.value.code() is code
 
 
@@ -320,7 +320,7 @@ async def test_a_gateway_whose_answers_are_lost_sends_the_same_frame_again_and_a
     assert site.seen("txack") == []
 
 
-async def test_events_have_the_fields_of_captured_ones(site: Site, shared_vectors) -> None:  # type: ignore[no-untyped-def]
+async def test_events_have_the_fields_of_captured_ones(site: Site, shared_vectors) -> None:
     captured = [row for row in shared_vectors("chirpstack_events.jsonl") if row["kind"].startswith("captured")]
     await site.uplink()
     await site.fake.status(LIGHT)
@@ -353,7 +353,7 @@ async def test_what_is_published_is_what_uplink_returns(site: Site) -> None:
     assert (up["deduplicationId"], up["fCnt"], up["data"]) == (sent.deduplication_id, sent.f_cnt, "AQI=")
 
 
-async def test_events_survive_a_restart_of_the_broker(sites: Sites, broker) -> None:  # type: ignore[no-untyped-def]
+async def test_events_survive_a_restart_of_the_broker(sites: Sites, broker) -> None:
     site = await sites()
     await site.uplink(SENSOR)
     await site.see("up", SENSOR)

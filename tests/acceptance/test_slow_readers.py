@@ -1,0 +1,45 @@
+"""Callers of the API that do not read what they asked for: no light waits for them."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from baylight import app
+from baylight.services import keys
+from tests.acceptance.conftest import RED, Stage, until
+
+CONNECTIONS = 2
+
+
+async def test_exports_that_nobody_reads_hold_up_no_light_and_come_to_an_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export is a read of one moment: it keeps its connection to the database until its caller has it all."""
+    monkeypatch.setattr(app, "STALLED_S", 3)
+    await stage.pool.execute(
+        "INSERT INTO spaces (code, name) SELECT 'X-' || n, repeat('x', 90) FROM generate_series(1, 60000) AS n"
+    )
+    async with stage.pool.acquire() as connection:
+        _, key = await keys.create(connection, "reader", ["read"], actor="test")
+    async with stage.program(database_pool_size=CONNECTIONS) as program:
+        await stage.begin()
+        with ExitStack() as callers:
+            for _ in range(2 * CONNECTIONS):
+                callers.enter_context(_export(program.http_port, key))
+            await until(lambda: program.api_pool.get_idle_size() == 0 and program.api_pool.get_size() == CONNECTIONS)
+            await stage.park.arrive(stage.bays[0].code)
+            await stage.shows(stage.bays[0], RED)
+            await until(lambda: program.api_pool.get_idle_size() == program.api_pool.get_size(), "still being written")
+
+
+def _export(port: int, key: str) -> socket.socket:
+    caller = socket.socket()
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    caller.connect(("127.0.0.1", port))
+    caller.sendall(
+        f"GET /api/v1/export/spaces HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode("ascii")
+    )
+    return caller
