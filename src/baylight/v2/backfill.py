@@ -11,7 +11,7 @@ import asyncpg
 
 from baylight.store.queries import queries
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
-from baylight.v2.tool import Bar, Tool, mark_done, mark_place, mark_started, place_of
+from baylight.v2.tool import Bar, Tool, mark_done, mark_started, place_of
 
 _DATA = (
     asyncpg.IntegrityConstraintViolationError,
@@ -21,7 +21,7 @@ _DATA = (
 )
 _SWEEP = 500
 _FETCH = 20_000
-_STATISTICS = f"ANALYZE {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
+_STATISTICS = f"ANALYZE (SKIP_LOCKED) {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
 
 
 async def find_contested(tool: Tool) -> None:
@@ -135,7 +135,7 @@ async def carry_reservations(tool: Tool) -> None:
                 tool.pace.failed()
                 await tool.pace.after(0.05)
     await tool.check_quarantine()
-    await tool.connection.execute(f"ANALYZE {NEXT}.reservations")
+    await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.reservations")
     await mark_done(tool.connection, "reservations")
 
 
@@ -159,7 +159,7 @@ async def carry_state_changes(tool: Tool) -> None:
             "SELECT set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true)"
         )
         await tool.connection.execute(queries("v2")["state_changes_left"])
-    await tool.connection.execute(f"ANALYZE {NEXT}.state_changes")
+    await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.state_changes")
     await mark_done(tool.connection, "state_changes")
 
 
@@ -175,29 +175,6 @@ async def carry_api_keys(tool: Tool) -> None:
     await tool.batch(batch)
 
 
-async def last_readings(tool: Tool) -> None:
-    """What each sensor said last, so that a bay is not UNKNOWN after the switch until its sensor speaks again."""
-    place = await place_of(tool.connection, "readings")
-    bar = Bar(tool, "readings", await tool.connection.fetchval(f"SELECT count(*) FROM {NEXT}.sensor_devices"))
-    bar.start(await _rows_done(tool, "readings"))
-    if place is None:
-        await tool.connection.execute(queries("v2")["note_last_reading"])
-        place = "00000000-0000-0000-0000-000000000000"
-    while True:
-        ids = [r["id"] for r in await tool.connection.fetch(queries("v2")["next_sensors"], UUID(place), tool.pace.size)]
-        if not ids:
-            break
-        place = str(ids[-1])
-
-        async def batch(ids: list[UUID] = ids, place: str = place) -> int:
-            await tool.connection.execute(queries("v2")["take_last_readings"], ids)
-            await mark_place(tool.connection, "readings", place, len(ids))
-            return len(ids)
-
-        bar.move(bar.done + await tool.batch(batch))
-    await mark_done(tool.connection, "readings")
-
-
 async def _estimate(tool: Tool, table: str) -> int:
     assert table in LEGACY_TABLES
     rows = await tool.connection.fetchval(
@@ -206,7 +183,3 @@ async def _estimate(tool: Tool, table: str) -> int:
     if rows <= 0:
         rows = await tool.connection.fetchval(f"SELECT count(*) FROM public.{table}")
     return int(rows)
-
-
-async def _rows_done(tool: Tool, step: str) -> int:
-    return int(await tool.connection.fetchval(f"SELECT rows FROM {OWN}.steps WHERE name = $1", step) or 0)

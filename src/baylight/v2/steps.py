@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from baylight.errors import ConflictError, InputError
 from baylight.store.migrate import placed, statements
 from baylight.store.pool import Connection
-from baylight.v2 import backfill, contract, switch
+from baylight.store.queries import queries
+from baylight.v2 import backfill, contract, later, switch
 from baylight.v2.schema import ARCHIVE, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
 from baylight.v2.tool import STAGES, Tool, mark_done, mark_started
@@ -46,12 +47,17 @@ async def _control(tool: Tool) -> None:
 
 
 async def _tables(tool: Tool) -> None:
-    await tool.locked("tables", [], "", create)
+    async def work(connection: Connection) -> None:
+        await create(connection)
+        await later.postpone(connection)
+        await connection.execute(queries("v2")["note_last_reading"])
+
+    await tool.locked("tables", [], "", work)
 
 
 async def _functions(tool: Tool) -> None:
     async def work(connection: Connection) -> None:
-        for name in ("carry", "capture", "reflect", "reflect_triggers"):
+        for name in ("carry", "capture", "reflect", "reflect_triggers", "assignments"):
             await connection.execute(script(name))
 
     await tool.locked("functions", [], "", work)
@@ -89,6 +95,10 @@ def _rows(name: str, does: str, sql: str, lock: str, run: Callable[[Tool], Await
     return Step(name, "backfill", does, lambda: [sql], lock, _BATCH if "ROW" in lock else "nothing", undo, run)
 
 
+def _later(name: str, does: str, sql: list[str], blocks: str, run: Callable[[Tool], Awaitable[None]]) -> Step:
+    return Step(name, "backfill", does, lambda: sql, NO_LOCK, blocks, "nothing to undo, as above", run)
+
+
 STEPS: tuple[Step, ...] = (
     Step(
         "control", "expand", "The migration's own tables.", lambda: _statements("control"), NO_LOCK, "nothing",
@@ -101,7 +111,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "functions", "expand", "How a row of V2's becomes one of Baylight's, and the other way round.",
-        lambda: _statements("carry", "capture", "reflect", "reflect_triggers"), NO_LOCK, "nothing",
+        lambda: _statements("carry", "capture", "reflect", "reflect_triggers", "assignments"), NO_LOCK, "nothing",
         f"with {OWN} and {NEXT}", _functions,
     ),
     _capture("spaces"),
@@ -119,8 +129,14 @@ STEPS: tuple[Step, ...] = (
           "ACCESS SHARE", backfill.carry_state_changes),
     _rows("api_keys", "API keys.", f"SELECT {OWN}.carry_api_keys(ids)", "ROW SHARE, FOR SHARE on the rows",
           backfill.carry_api_keys),
-    _rows("readings", "What each sensor said last.", f"UPDATE {NEXT}.sensor_devices …, from sensor_readings by index",
-          "ACCESS SHARE", backfill.last_readings),
+    _later("indexes", "Indexes that the filling of the tables did not need.",
+           [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], "nothing", later.build_indexes),
+    _later("assignments", "The keys of the history of assignments, then its changes of the meantime.",
+           [f"ALTER TABLE {NEXT}.device_assignments ADD CONSTRAINT …", f"SELECT {OWN}.replay_assignments(5000)"],
+           "nothing of V2's; Baylight's history of assignments until its keys are built", later.build_assignments),
+    _later("foreign keys", "Foreign keys of the tables that were filled.",
+           [f"ALTER TABLE {NEXT}.… ADD CONSTRAINT … FOREIGN KEY … NOT VALID", "ALTER TABLE … VALIDATE CONSTRAINT …"],
+           _BRIEF, later.build_foreign_keys),
     Step("verify", "verify", "Compares both sides in one snapshot; nothing goes on unless they agree.",
          lambda: ["SELECT … (see `baylight v2 verify`)"], "ACCESS SHARE", "nothing", "nothing to undo", _verify),
     Step("catch_up", "switch", "What V2 heard since the backfill, and what its displays show.",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import asyncpg
 
@@ -22,6 +23,7 @@ STAGES = ("expand", "backfill", "verify", "switch", "contract")
 BATCH_TRIES = 200
 
 Work = Callable[[Connection], Awaitable[None]]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -68,19 +70,25 @@ class Tool:
             async with self.connection.transaction():
                 return await work()
 
-        return await self._tried(whole)
+        return await self._paced(whole)
 
-    async def _tried(self, work: Callable[[], Awaitable[int]]) -> int:
-        for attempt in range(BATCH_TRIES):
+    async def _paced(self, work: Callable[[], Awaitable[int]]) -> int:
+        async def timed() -> tuple[int, float]:
             began = time.perf_counter()
+            return await work(), time.perf_counter() - began
+
+        count, took_s = await self.tried(timed)
+        await self.pace.after(took_s)
+        return count
+
+    async def tried(self, work: Callable[[], Awaitable[T]], again: tuple[type[Exception], ...] = BUSY) -> T:
+        """Tries again after these errors. Raises TransientError `batch_locked`."""
+        for attempt in range(BATCH_TRIES):
             try:
-                count = await work()
-            except BUSY:
+                return await work()
+            except again:
                 self.pace.failed()
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.05 * 1.2**attempt, 2.0))
-                continue
-            await self.pace.after(time.perf_counter() - began)
-            return count
         raise TransientError("batch_locked", f"a batch got no lock in {BATCH_TRIES} tries; run the same command again")
 
     async def call(self, step: str, place: str, expression: str, *arguments: object) -> int:
@@ -96,7 +104,7 @@ class Tool:
         async def work() -> int:
             return int(await self.connection.fetchval(query, step, place, *arguments) or 0)
 
-        return await self._tried(work)
+        return await self._paced(work)
 
     async def check_quarantine(self) -> None:
         """Raises InputError `quarantine_full`."""

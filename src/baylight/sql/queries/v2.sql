@@ -82,36 +82,21 @@ WHERE NOT EXISTS (SELECT FROM baylight_next.state_changes AS c WHERE c.id = l.id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: note_last_reading
--- Where the readings stood when the first pass began.
+-- Where the readings stand when the first sensor is registered.
 UPDATE v2_migration.control SET last_reading = coalesce((SELECT max(id) FROM public.sensor_readings), 0);
 
--- name: next_sensors
--- $1 id after which, $2 how many.
-SELECT id FROM baylight_next.sensor_devices WHERE id > $1 ORDER BY id LIMIT $2;
-
 -- name: take_last_readings
--- The newest reading of each sensor, in either spelling of its EUI. $1 sensor ids.
+-- The newest reading of each sensor. $1 sensor ids.
 UPDATE baylight_next.sensor_devices AS d
-SET last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi, d.rssi_dbm),
+SET last_seen_at = n.seen_at, rssi_dbm = coalesce(n.rssi, d.rssi_dbm),
     snr_db = coalesce(n.snr, d.snr_db), occupancy = coalesce(n.occupancy, d.occupancy),
     occupancy_at = CASE WHEN n.occupancy IS NULL THEN d.occupancy_at ELSE n.seen_at END
 FROM (
-    SELECT s.id, r.seen_at, r.rssi, r.snr, r.occupancy
-    FROM baylight_next.sensor_devices AS s
-    CROSS JOIN LATERAL (
-        SELECT u."timestamp" AS seen_at, greatest(least(u.rssi, 32767), -32768) AS rssi, u.snr,
-               CASE WHEN u.occupancy_state IN ('FREE', 'OCCUPIED') THEN u.occupancy_state END AS occupancy
-        FROM (
-            (SELECT * FROM public.sensor_readings WHERE device_eui = s.dev_eui ORDER BY "timestamp" DESC LIMIT 1)
-            UNION ALL
-            (SELECT * FROM public.sensor_readings WHERE device_eui = upper(s.dev_eui) AND s.dev_eui <> upper(s.dev_eui)
-             ORDER BY "timestamp" DESC LIMIT 1)
-        ) AS u
-        WHERE u."timestamp" IS NOT NULL ORDER BY u."timestamp" DESC LIMIT 1
-    ) AS r
+    SELECT s.id, r.* FROM baylight_next.sensor_devices AS s
+    CROSS JOIN LATERAL v2_migration.last_reading(s.dev_eui) AS r
     WHERE s.id = ANY($1::uuid[])
 ) AS n
-WHERE d.id = n.id AND coalesce(n.seen_at >= d.last_seen_at, true);
+WHERE d.id = n.id AND coalesce(n.seen_at > d.last_seen_at, true);
 
 -- name: sensors_read_since
 -- Sensors that V2 heard since an earlier pass. Ids are given before commit, so the last 10,000 are looked at again.
@@ -124,8 +109,14 @@ ORDER BY d.id;
 UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pending';
 
 -- name: next_displays
--- $1 id after which, $2 how many.
-SELECT id FROM baylight_next.display_devices WHERE id > $1 ORDER BY id LIMIT $2;
+-- Displays that are to show something else than what V2 shows. $1 id after which, $2 how many.
+SELECT d.id FROM baylight_next.display_devices AS d
+WHERE d.id > $1 AND EXISTS (
+    SELECT FROM baylight_next.spaces AS s
+    WHERE s.display_device_id = d.id AND s.deleted_at IS NULL
+      AND (d.desired_state, d.desired_code) IS DISTINCT FROM (s.current_state::text, d.display_codes ->> s.current_state)
+)
+ORDER BY d.id LIMIT $2;
 
 -- name: shown_by_v2
 -- Displays show what V2 made them show: after the switch only what is decided otherwise is sent. $1 display ids.
@@ -140,8 +131,10 @@ WHERE d.id = s.display_device_id
   AND (d.desired_state, d.desired_code) IS DISTINCT FROM (s.current_state::text, d.display_codes ->> s.current_state);
 
 -- name: next_spaces
--- $1 id after which, $2 how many.
-SELECT id FROM baylight_next.spaces WHERE id > $1 ORDER BY id LIMIT $2;
+-- Spaces that are not going to be decided anyway. $1 id after which, $2 how many.
+SELECT id FROM baylight_next.spaces
+WHERE id > $1 AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
+ORDER BY id LIMIT $2;
 
 -- name: decide_anew
 -- The loop of time decides these spaces by Baylight's rules, if it is not going to anyway. $1 ids.

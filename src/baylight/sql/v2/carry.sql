@@ -117,7 +117,24 @@ BEGIN
 END
 $$;
 
+-- What V2 heard of a sensor last, in either spelling of its EUI. No row if it never did.
+CREATE OR REPLACE FUNCTION v2_migration.last_reading(eui text)
+RETURNS TABLE (seen_at timestamptz, rssi smallint, snr real, occupancy varchar(20))
+LANGUAGE sql STABLE
+AS $$
+SELECT u."timestamp", greatest(least(u.rssi, 32767), -32768)::smallint, u.snr::real,
+       CASE WHEN u.occupancy_state IN ('FREE', 'OCCUPIED') THEN u.occupancy_state END
+FROM (
+    (SELECT * FROM public.sensor_readings WHERE device_eui = eui ORDER BY "timestamp" DESC LIMIT 1)
+    UNION ALL
+    (SELECT * FROM public.sensor_readings WHERE device_eui = upper(eui) AND eui <> upper(eui)
+     ORDER BY "timestamp" DESC LIMIT 1)
+) AS u
+WHERE u."timestamp" IS NOT NULL ORDER BY u."timestamp" DESC LIMIT 1
+$$;
+
 -- Registers what is not registered yet. In bulk the event that a trigger would write is written here, for all at once.
+-- Ids made together lie together, which makes their indexes much quicker to fill.
 CREATE OR REPLACE FUNCTION v2_migration.register_devices(wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -125,15 +142,20 @@ DECLARE
     bulk boolean := coalesce(current_setting('baylight.v2_bulk', true), '') = 'on';
 BEGIN
     WITH made AS (
-        INSERT INTO baylight_next.sensor_devices (dev_eui, device_type, lifecycle_state)
-        SELECT DISTINCT w.sensor_deveui, (
+        INSERT INTO baylight_next.sensor_devices (
+            id, dev_eui, device_type, lifecycle_state, last_seen_at, rssi_dbm, snr_db, occupancy, occupancy_at
+        )
+        SELECT baylight_next.uuid7(), n.eui, (
             SELECT r.device_type FROM v2_migration.type_rules AS r
-            WHERE r.role = 'sensor' AND starts_with(w.sensor_deveui, r.prefix) ORDER BY length(r.prefix) DESC LIMIT 1
-        ), 'active'
-        FROM unnest(wants) AS w
-        WHERE w.sensor_deveui IS NOT NULL
-          AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
-        ORDER BY 1
+            WHERE r.role = 'sensor' AND starts_with(n.eui, r.prefix) ORDER BY length(r.prefix) DESC LIMIT 1
+        ), 'active', r.seen_at, r.rssi, r.snr, r.occupancy, CASE WHEN r.occupancy IS NOT NULL THEN r.seen_at END
+        FROM (
+            SELECT DISTINCT w.sensor_deveui AS eui FROM unnest(wants) AS w
+            WHERE w.sensor_deveui IS NOT NULL
+              AND NOT EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = w.sensor_deveui)
+        ) AS n
+        LEFT JOIN LATERAL v2_migration.last_reading(n.eui) AS r ON true
+        ORDER BY n.eui
         ON CONFLICT (dev_eui) DO NOTHING
         RETURNING id, dev_eui, lifecycle_state
     )
@@ -141,10 +163,10 @@ BEGIN
     SELECT 'sensor', id, dev_eui, lifecycle_state, 'v2' FROM made WHERE bulk;
     WITH made AS (
         INSERT INTO baylight_next.display_devices (
-            dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared,
+            id, dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared,
             desired_state, desired_code, desired_at
         )
-        SELECT DISTINCT ON (w.display_deveui) w.display_deveui, t.code, k.codes,
+        SELECT DISTINCT ON (w.display_deveui) baylight_next.uuid7(), w.display_deveui, t.code, k.codes,
                coalesce((t.default_config ->> 'f_port')::integer, 15),
                coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared,
                w.state, k.codes ->> w.state, clock_timestamp()
@@ -178,21 +200,23 @@ DECLARE
     before text := coalesce(current_setting('baylight.v2_sync', true), '');
     owner_now text := (SELECT owner FROM v2_migration.control);
     wants v2_migration.want[];
+    shared_now uuid[];
 BEGIN
     PERFORM set_config('baylight.v2_sync', 'on', true);
     wants := v2_migration.wanted(ids);
     PERFORM v2_migration.register_devices(wants);
     -- One more space for a display: then it is shared, and so is what it already serves.
-    WITH joined AS (
-        SELECT DISTINCT d.id FROM unnest(wants) AS w
-        INNER JOIN baylight_next.display_devices AS d ON d.dev_eui = w.display_deveui AND NOT d.shared
-        INNER JOIN baylight_next.spaces AS o
-            ON o.display_device_id = d.id AND o.deleted_at IS NULL AND o.id <> w.id
-    ), made AS (
-        UPDATE baylight_next.display_devices SET shared = true WHERE id IN (SELECT id FROM joined) RETURNING id
+    WITH made AS (
+        UPDATE baylight_next.display_devices SET shared = true
+        WHERE id IN (
+            SELECT d.id FROM unnest(wants) AS w
+            INNER JOIN baylight_next.display_devices AS d ON d.dev_eui = w.display_deveui AND NOT d.shared
+            INNER JOIN baylight_next.spaces AS o
+                ON o.display_device_id = d.id AND o.deleted_at IS NULL AND o.id <> w.id
+        )
+        RETURNING id
     )
-    UPDATE baylight_next.device_assignments SET shared = true
-    WHERE display_device_id IN (SELECT id FROM made) AND superseded_at IS NULL AND upper_inf(valid);
+    SELECT array_agg(id) INTO shared_now FROM made;
 
     INSERT INTO baylight_next.spaces AS s (
         id, name, code, location_id, gps_latitude, gps_longitude, sensor_device_id, display_device_id,
@@ -215,6 +239,11 @@ BEGIN
         current_state = CASE
             WHEN owner_now = 'v2' AND excluded.current_state IS DISTINCT FROM v2_migration.v2_state(s.current_state)
             THEN excluded.current_state ELSE s.current_state END;
+    -- Asked after the spaces are written: then the answer cannot change before the end of this transaction.
+    IF shared_now IS NOT NULL AND NOT (SELECT assignments_logged FROM v2_migration.control) THEN
+        UPDATE baylight_next.device_assignments SET shared = true
+        WHERE device_id = ANY(shared_now) AND superseded_at IS NULL AND upper_inf(valid);
+    END IF;
     PERFORM v2_migration.note_spaces(ids, wants);
     PERFORM set_config('baylight.v2_sync', before, true);
 END
@@ -224,7 +253,7 @@ $$;
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_spaces(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 -- The tables grow from nothing while this runs: a plan for few rows would be kept for many.
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ids uuid[];
@@ -264,9 +293,9 @@ BEGIN
         RETURNING id, sensor_device_id, display_device_id, deleted_at
     ), assigned AS (
         INSERT INTO baylight_next.device_assignments (
-            space_id, role, sensor_device_id, display_device_id, valid, shared, reason, actor
+            id, space_id, role, sensor_device_id, display_device_id, valid, shared, reason, actor
         )
-        SELECT m.id, r.role, r.sensor_id, r.display_id, tstzrange(clock_timestamp(), NULL),
+        SELECT baylight_next.uuid7(), m.id, r.role, r.sensor_id, r.display_id, tstzrange(clock_timestamp(), NULL),
                coalesce(d.shared, false), 'install', 'v2'
         FROM made AS m
         CROSS JOIN LATERAL (
@@ -319,7 +348,7 @@ $$;
 -- Of two that overlap the one that was made first is carried over; what is left is looked at one by one.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ids uuid[];
@@ -360,6 +389,7 @@ $$;
 -- V2's ids are kept; Baylight's own begin far above them (see the step "tables").
 CREATE OR REPLACE FUNCTION v2_migration.carry_state_changes(first_id bigint, last_id bigint) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 DECLARE
     carried integer;

@@ -20,10 +20,12 @@ CREATE TABLE IF NOT EXISTS v2_migration.control (
     choices jsonb NOT NULL DEFAULT '{}',
     made_btree_gist boolean NOT NULL DEFAULT false,
     last_reading bigint NOT NULL DEFAULT 0,
+    assignments_logged boolean NOT NULL DEFAULT true,
     CONSTRAINT control_single_row CHECK (id = 1),
     CONSTRAINT control_owner CHECK (owner IN ('v2', 'baylight'))
 );
 COMMENT ON COLUMN v2_migration.control.owner IS 'whose decisions count: V2''s until the switch';
+COMMENT ON COLUMN v2_migration.control.assignments_logged IS 'until the history of assignments is built: see assignment_log';
 INSERT INTO v2_migration.control DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS v2_migration.type_rules (
@@ -95,6 +97,27 @@ CREATE TABLE IF NOT EXISTS v2_migration.quiet_triggers (
     PRIMARY KEY (table_name, trigger_name)
 );
 COMMENT ON TABLE v2_migration.quiet_triggers IS 'triggers that rows carried in bulk do not fire, as they were before';
+
+CREATE TABLE IF NOT EXISTS v2_migration.postponed (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    definition text NOT NULL,
+    CONSTRAINT postponed_kind CHECK (kind IN ('index', 'key', 'foreign_key', 'unvalidated'))
+);
+COMMENT ON TABLE v2_migration.postponed IS 'indexes and constraints that are built when the rows are there, as they were before';
+
+CREATE TABLE IF NOT EXISTS v2_migration.assignment_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    space_id uuid NOT NULL,
+    role text NOT NULL,
+    device_id uuid,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    reason text NOT NULL,
+    actor text NOT NULL
+);
+COMMENT ON TABLE v2_migration.assignment_log IS 'changes of assignments, to be written when the keys of their table are built';
 
 CREATE TABLE IF NOT EXISTS v2_migration.own_objects (
     kind text NOT NULL,
