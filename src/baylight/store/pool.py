@@ -49,14 +49,23 @@ RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.Lock
 """As AWAY, and the outcomes of a race that the next try will not meet."""
 
 
+_BESIDE_V2 = "SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = 'baylight_next'"
+"""PostgreSQL ends one side of a deadlock after a second: beside a V2 application it must be ours, which tries again."""
+
+
 async def open_pool(dsn: str, *, size: int = 10) -> Pool:
     """A pool of up to `size` connections. Raises TransientError `database_away` if the server cannot be reached."""
     try:
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=prepare, reset=_keep, server_settings=SESSION, command_timeout=60
+            dsn, min_size=1, max_size=size, init=_begin, reset=_keep, server_settings=SESSION, command_timeout=60
         )
     except AWAY as error:
         raise TransientError("database_away", f"the database cannot be reached: {error}") from error
+
+
+async def _begin(connection: Connection) -> None:
+    await prepare(connection)
+    await connection.execute(_BESIDE_V2)
 
 
 async def _keep(_: Connection) -> None:

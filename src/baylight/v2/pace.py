@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
@@ -17,7 +18,8 @@ _LOOK_EVERY_S = 0.25
 _LOOK = """
 SELECT (SELECT count(*) FROM pg_stat_activity AS a
         WHERE a.wait_event_type = 'Lock' AND $1::integer[] && pg_blocking_pids(a.pid) AND a.pid <> ALL ($1)) AS blocked,
-       (SELECT max(extract(epoch FROM replay_lag))::float8 FROM pg_stat_replication) AS lag_s
+       pg_current_wal_lsn() - '0/0'::pg_lsn AS written,
+       (SELECT min(replay_lsn) - '0/0'::pg_lsn FROM pg_stat_replication) AS replayed
 """
 _PROBE = "SELECT FROM public.spaces LIMIT 1"
 
@@ -47,6 +49,7 @@ class Pace:
     lag_limit_s: float
     size: int = 50
     ease: float = 0.1
+    _written: deque[tuple[float, int]] = field(default_factory=deque)
     _lag_s: float = 0.0
 
     @asynccontextmanager
@@ -79,7 +82,7 @@ class Pace:
         while True:
             row = await self.watch.fetchrow(_LOOK, self.pids)
             assert row is not None
-            self._lag_s = row["lag_s"] or 0.0
+            self._lag_s = self._lag(row["written"], row["replayed"])
             if row["blocked"]:
                 self.ease = min(self.ease * 2, 8.0)
             elif await self._probe() > max(10 * quiet_s, 0.02):
@@ -87,6 +90,17 @@ class Pace:
             else:
                 self.ease = max(self.ease * 0.8, 0.1)
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _lag(self, written: int, replayed: int | None) -> float:
+        """Seconds since there was something that the slowest replica has not replayed yet; positions are in bytes.
+
+        Not PostgreSQL's own replay_lag: that stays as it was while a replica stands still.
+        """
+        now = time.monotonic()
+        self._written.append((now, int(written)))
+        while self._written and (replayed is None or self._written[0][1] <= replayed):
+            self._written.popleft()
+        return now - self._written[0][0] if self._written else 0.0
 
     async def _probe(self) -> float:
         began = time.perf_counter()

@@ -19,6 +19,7 @@ from baylight.v2.steps import STEPS, UNDOING, Step, undo
 from baylight.v2.tool import STAGES, Tool, done_steps, mark_done, mark_started
 
 PATIENCE_S = 600.0
+_LAG_UNSEEN = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state IS NULL)"
 
 Say = Callable[[str], None]
 Report = Callable[[Progress], None]
@@ -119,6 +120,8 @@ async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, pat
         known = choices or await choices_of.stored(connection) or Choices()
         pids = [connection.get_server_pid(), second.get_server_pid()]
         pace = Pace(watch, pids, report, known.replication_lag_s)
+        if await watch.fetchval(_LAG_UNSEEN):
+            say("this account cannot see how far the replicas are behind, so they are not waited for: GRANT pg_monitor")
         yield Tool(connection, second, pace, known, patience_s, say)
 
 
