@@ -54,6 +54,7 @@ class Pair:
         return {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
 
     async def start(self) -> None:
+        self._directory.chmod(0o711)  # the account that PostgreSQL runs under must pass
         give(self._directory, self._account)
         self.run("initdb", "-D", str(self._directory / "primary"), "-U", "postgres", "-A", "trust", "--no-sync")
         await self._launch("primary")
@@ -63,7 +64,7 @@ class Pair:
         )  # fmt: skip
         await self._launch("replica")
 
-    async def _launch(self, server: str) -> None:
+    def _spawn(self, server: str) -> None:
         options = [word for setting in _SETTINGS for word in ("-c", setting)]
         self._servers.append(
             subprocess.Popen(
@@ -76,6 +77,9 @@ class Pair:
                 **self._account.as_child(),
             )
         )  # fmt: skip
+
+    async def _launch(self, server: str) -> None:
+        self._spawn(server)
         while True:
             assert self._servers[-1].poll() is None
             try:
@@ -93,7 +97,6 @@ class Pair:
 @asynccontextmanager
 async def primary_and_replica(programs: Path) -> AsyncIterator[Pair]:
     with tempfile.TemporaryDirectory(prefix="bl-pair-") as directory:
-        Path(directory).chmod(0o711)
         pair = Pair(programs, Path(directory))
         try:
             await pair.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import asyncpg
 import pytest
@@ -12,7 +13,11 @@ from tests.v2.conftest import V2Database
 
 
 async def waits(admin: Connection, waiter: int, holder: int) -> None:
-    while holder not in await admin.fetchval("SELECT pg_blocking_pids($1)", waiter):
+    deadline = time.monotonic() + 20
+    while True:
+        if holder in await admin.fetchval("SELECT pg_blocking_pids($1)", waiter):
+            return
+        assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
 

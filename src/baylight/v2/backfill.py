@@ -19,7 +19,6 @@ _DATA = (
     asyncpg.RaiseError,
     asyncpg.exceptions.ProgramLimitExceededError,
 )
-_SWEEP = 500
 _FETCH = 20_000
 _STATISTICS = f"ANALYZE (SKIP_LOCKED) {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
 
@@ -104,11 +103,11 @@ async def _carry_spaces(tool: Tool, ids: Sequence[UUID]) -> int:
 
 async def _sweep(tool: Tool) -> None:
     """What the walk has missed: rows that were locked or moved at that moment."""
-    while ids := [row["id"] for row in await tool.connection.fetch(queries("v2")["spaces_left"], _SWEEP)]:
+    while ids := [row["id"] for row in await tool.connection.fetch(queries("v2")["spaces_left"], _FETCH)]:
         for first in range(0, len(ids), tool.pace.size):
             part = ids[first : first + tool.pace.size]
-            if await _carry_spaces(tool, part) < len(part):
-                tool.pace.failed()  # somebody holds some of them: less haste
+            if not await _carry_spaces(tool, part):
+                tool.pace.failed()  # somebody holds them: less haste
                 await tool.pace.after(0.05)
 
 

@@ -13,7 +13,8 @@ from baylight.errors import TransientError
 from baylight.store.pool import Connection
 
 BATCH_S = 0.02
-_SMALLEST, _LARGEST = 5, 5000
+_SMALLEST, _LARGEST = 50, 5000
+"""Rows. Fewer than a page has are no quicker to carry: what a batch costs whatever its size outweighs them."""
 _LOOK_EVERY_S = 0.25
 _LOOK = """
 SELECT (SELECT count(*) FROM pg_stat_activity AS a

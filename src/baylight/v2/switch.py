@@ -30,7 +30,13 @@ async def catch_up(tool: Tool) -> None:
 
         await tool.batch(batch)
     await tool.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)
-    await tool.connection.execute(sql["supersede_shadow_actuations"])
+
+    async def tidy() -> int:
+        await tool.connection.execute(sql["forget_orphans"])
+        await tool.connection.execute(sql["supersede_shadow_actuations"])
+        return 0
+
+    await tool.batch(tidy)
     await _walk(tool, "catch_up", "next_displays", "display_devices", sql["shown_by_v2"])
 
 

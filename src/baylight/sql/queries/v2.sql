@@ -104,6 +104,12 @@ SELECT d.id FROM baylight_next.sensor_devices AS d
 WHERE d.dev_eui IN (SELECT lower(device_eui) FROM public.sensor_readings WHERE id > $1::bigint - 10000)
 ORDER BY d.id;
 
+-- name: forget_orphans
+-- Devices that a shadow heard before they were registered.
+DELETE FROM baylight_next.orphans AS o
+WHERE EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = o.dev_eui)
+   OR EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = o.dev_eui);
+
 -- name: supersede_shadow_actuations
 -- What Baylight would have sent while it ran as a shadow is not sent after the switch.
 UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pending';
