@@ -1,4 +1,4 @@
-"""What is dear to keep row by row while tables are filled: it is built when the rows are there, and V2 does not wait."""
+"""What is dear to keep row by row while tables are filled: built when the rows are there; V2 does not wait."""
 
 from __future__ import annotations
 
