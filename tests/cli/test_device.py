@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from baylight.services.bulk_sheets import SHEETS
+
 from .test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
 
 __all__ = ["cli", "garage"]
@@ -65,3 +69,16 @@ def test_a_display_is_shared_told_in_colours_tested_and_measured(garage: Cli) ->
 def test_b18_unsafe_bytes_are_sent_only_with_permission(garage: Cli) -> None:
     refused = garage("device", "send", DISPLAY, "aa", "--reason", "support", code=2)
     assert "brick" in refused.stderr
+
+
+def test_a_prefix_tells_a_display_too_and_the_network_server_is_told(garage: Cli, tmp_path: Path) -> None:
+    row = "own_light,display,Acme,Light,one_byte_light,70b3d5,3600,3,,,"
+    text = f"# baylight device-types v1\n{','.join(c.name for c in SHEETS['device-types'].columns)}\n{row}\n"
+    (tmp_path / "types.csv").write_text(text, "utf-8")
+    garage("import", str(tmp_path / "types.csv"), "--kind", "device-types")
+    garage("device", "register", "70B3D5-0000000001", "--network-server", "tts", "--application", "garage/light-1")
+    light = data(garage("display", "show", "70b3d50000000001", "--json"))
+    assert (light["device_type"], light["enabled"]) == ("own_light", True)
+    assert "70b3d50000000001" in garage("export", "devices").stdout
+    assert ",tts,garage/light-1," in garage("export", "devices").stdout
+    assert "chirpstack, tts" in garage("device", "register", NEW, "--network-server", "ttn", code=2).stderr

@@ -43,13 +43,13 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Registers a sensor or a display, as its type says. May be repeated."""
+    from baylight.domain.ids import parse_dev_eui
     from baylight.services import catalogue, devices
 
     codes = parse_codes(code or [])
 
     async def work(c: Context) -> Sensor | Display:
-        is_display = kind is not None and (await catalogue.get(c.connection, kind)).category == "display"
-        if not is_display:
+        if await catalogue.category_for(c.connection, parse_dev_eui(dev_eui), kind) == "sensor":
             sensor, _ = await devices.register_sensor(
                 c.connection,
                 dev_eui,

@@ -237,7 +237,8 @@ def print_display(found: Display, *, as_json: bool) -> None:
 
 
 def _print_lights(found: Display) -> None:
+    unknown = "by its codec" if found.codec.startswith("js:") else "not a code of this display"
     for state, light in found.lights.items():
-        typer.echo(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or 'not a code of this display'}")
+        typer.echo(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or unknown}")
     for warning in found.warnings:
         typer.echo(f"look: {warning}")

@@ -251,6 +251,7 @@ async def _write(connection: Connection, sheet: Sheet, report: Report, tell: Pro
     await _run(connection, sheet, f"apply_{sheet.group}")
     if sheet.kind == "spaces":
         await _run(connection, sheet, "touch_spaces")
+    await _run(connection, sheet, "still_serving")
     if report.added + report.changed >= _MANY:
         await connection.execute(f"ANALYZE bulk_touched, {_WRITTEN[sheet.kind]}", timeout=_TIMEOUT_S)
 
@@ -259,7 +260,7 @@ async def _decide(
     connection: Connection, sheet: Sheet, actor: str, now: datetime, policy: Policy, tell: Progress
 ) -> None:
     total = await connection.fetchval("SELECT count(*) FROM bulk_touched")
-    done, after = 0, None
+    done, after = 0, UUID(int=0)
     while page := await connection.fetch(_sql(sheet, "touched"), after, _DECIDED_AT_ONCE, timeout=_TIMEOUT_S):
         ids: list[UUID] = [row["id"] for row in page]
         released = [row["released"] for row in page if row["released"]]

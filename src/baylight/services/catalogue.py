@@ -65,6 +65,17 @@ async def get(connection: Connection, code: str) -> DeviceTypeRow:
     return DeviceTypeRow(**row)
 
 
+async def category_for(connection: Connection, dev_eui: DevEui, code: str | None) -> str:
+    """Of the named type, else of the one whose DevEUI prefix fits best; `sensor` if that tells nothing.
+
+    Raises NotFoundError `unknown_device_type`.
+    """
+    if code is not None:
+        return (await get(connection, code)).category
+    fits = {c: await connection.fetch(queries("catalogue")["by_prefix"], c, dev_eui) for c in ("sensor", "display")}
+    return max(fits, key=lambda category: fits[category][0]["fit"] if fits[category] else 0)
+
+
 async def type_for(connection: Connection, category: str, dev_eui: DevEui, code: str | None) -> DeviceTypeRow:
     """The type of a device: the named one, else the one whose DevEUI prefix fits best.
 

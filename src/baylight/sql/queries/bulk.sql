@@ -555,13 +555,14 @@ FROM bulk_assignments AS n
 WHERE n.action = 'change' AND d.dev_eui = n.before ->> 'sensor_deveui'
     AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL);
 
+-- name: still_serving
+-- A display that serves another space is not released.
+UPDATE bulk_touched AS t SET released = NULL
+WHERE EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = t.released AND s.deleted_at IS NULL);
+
 -- name: touched
--- A page of the spaces to decide. $1 after, $2 at most. `released`: a display that serves no space any more.
-SELECT t.id, CASE WHEN NOT EXISTS (
-    SELECT FROM spaces AS s WHERE s.display_device_id = t.released AND s.deleted_at IS NULL
-) THEN t.released END AS released
-FROM bulk_touched AS t
-WHERE $1::uuid IS NULL OR t.id > $1 ORDER BY t.id LIMIT $2;
+-- A page of the spaces to decide. $1 after this id, $2 at most. `released`: a display that serves no space any more.
+SELECT id, released FROM bulk_touched WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: record
 -- A row of the audit log for each object. $1 actor.
