@@ -257,6 +257,8 @@ async def test_inspect_finds_every_weakness_and_its_proposal_is_accepted(v2: V2D
         "half_position": 1,
         "overlap": 1, "empty_name": 1, "untyped": 1, "wrong_colour": found["wrong_colour"],
     }  # fmt: skip
+    sizes = {size.table: size.rows for size in report.sizes}
+    assert (sizes["spaces"], sizes["reservations"]) == (15, 4)
     await findings.check_choices(v2.admin, choices.parse(report.proposal))
     assert choices.parse(report.proposal).legacy_role == "parking"
 

@@ -133,7 +133,7 @@ STEPS: tuple[Step, ...] = (
            [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], "nothing", later.build_indexes),
     _later("assignments", "The keys of the history of assignments, then its changes of the meantime.",
            [f"ALTER TABLE {NEXT}.device_assignments ADD CONSTRAINT …", f"SELECT {OWN}.replay_assignments(5000)"],
-           "nothing of V2's; Baylight's history of assignments until its keys are built", later.build_assignments),
+           f"Baylight's history of assignments while its keys are built; at the end {_BRIEF}", later.build_assignments),
     _later("foreign keys", "Foreign keys of the tables that were filled.",
            [f"ALTER TABLE {NEXT}.… ADD CONSTRAINT … FOREIGN KEY … NOT VALID", "ALTER TABLE … VALIDATE CONSTRAINT …"],
            _BRIEF, later.build_foreign_keys),

@@ -140,7 +140,7 @@ class Bar:
         if now - self._told > 0.2 or to >= self.total:
             self._told = now
             rate = (to - self._first) / max(now - self._began, 0.001)
-            left = (self.total - to) / rate if rate else None
+            left = max(self.total - to, 0) / rate if rate else None
             self.tool.pace.report(Progress(self.step, min(to, self.total), self.total, rate, left))
 
 
