@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -14,25 +15,48 @@ from tests.acceptance.conftest import RED, Stage, until
 CONNECTIONS = 2
 
 
-async def test_exports_that_nobody_reads_hold_up_no_light_and_come_to_an_end(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An export is a read of one moment: it keeps its connection to the database until its caller has it all."""
-    monkeypatch.setattr(app, "STALLED_S", 3)
+@pytest.fixture
+async def key(stage: Stage) -> str:
+    """May only read; what there is to export is more than sockets hold."""
     await stage.pool.execute(
         "INSERT INTO spaces (code, name) SELECT 'X-' || n, repeat('x', 90) FROM generate_series(1, 60000) AS n"
     )
     async with stage.pool.acquire() as connection:
-        _, key = await keys.create(connection, "reader", ["read"], actor="test")
+        return (await keys.create(connection, "reader", ["read"], actor="test"))[1]
+
+
+@pytest.fixture
+def callers() -> Iterator[ExitStack]:
+    with ExitStack() as callers:
+        yield callers
+
+
+async def test_exports_that_nobody_reads_hold_up_no_light(stage: Stage, key: str, callers: ExitStack) -> None:
+    """An export is a read of one moment: it keeps its connection to the database until its caller has it all."""
     async with stage.program(database_pool_size=CONNECTIONS) as program:
         await stage.begin()
-        with ExitStack() as callers:
-            for _ in range(2 * CONNECTIONS):
-                callers.enter_context(_export(program.http_port, key))
-            await until(lambda: program.api_pool.get_idle_size() == 0 and program.api_pool.get_size() == CONNECTIONS)
-            await stage.park.arrive(stage.bays[0].code)
-            await stage.shows(stage.bays[0], RED)
-            await until(lambda: program.api_pool.get_idle_size() == program.api_pool.get_size(), "still being written")
+        for _ in range(2 * CONNECTIONS):
+            callers.enter_context(_export(program.http_port, key))
+        await until(lambda: _all_taken(program))
+        await stage.park.arrive(stage.bays[0].code)
+        await stage.shows(stage.bays[0], RED)
+        assert _all_taken(program)
+        callers.close()
+
+
+async def test_who_does_not_read_for_long_is_sent_away(
+    stage: Stage, key: str, callers: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STALLED_S", 3)
+    async with stage.program(database_pool_size=CONNECTIONS) as program:
+        for _ in range(CONNECTIONS):
+            callers.enter_context(_export(program.http_port, key))
+        await until(lambda: _all_taken(program))
+        await until(lambda: program.api_pool.get_idle_size() == program.api_pool.get_size(), "still being written")
+
+
+def _all_taken(program: app.Program) -> bool:
+    return program.api_pool.get_size() == CONNECTIONS and not program.api_pool.get_idle_size()
 
 
 def _export(port: int, key: str) -> socket.socket:

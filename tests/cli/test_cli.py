@@ -84,7 +84,10 @@ def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:
 
 def test_devices_are_swapped_disabled_and_decommissioned(garage: Cli) -> None:
     garage("sensor", "add", "58a0cb00000000a2")
-    assert "58a0cb00000000a2" in garage("space", "assign", "A-13", "--sensor", "58A0CB00000000A2").stdout
+    assert (
+        "58a0cb00000000a2"
+        in garage("space", "assign", "A-13", "--sensor", "58A0CB00000000A2", "--reason", "swap").stdout
+    )
     garage("sensor", "lifecycle", SENSOR, "decommissioned", "--reason", "battery")
     assert SENSOR not in garage("sensor", "list").stdout
     assert SENSOR in garage("sensor", "list", "--all").stdout

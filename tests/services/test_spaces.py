@@ -98,7 +98,7 @@ async def test_a_disabled_device_is_refused(db: Connection) -> None:
 
 async def test_a_swap_is_one_step_and_both_devices_keep_their_history(db: Connection) -> None:
     await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
-    space = await spaces.assign(db, "A-1", sensor=S2, display=D2, **BY)
+    space = await spaces.assign(db, "A-1", sensor=S2, display=D2, reason="swap", **BY)
     assert (space.sensor_deveui, space.display_deveui) == (S2, D2)
     rows = await db.fetch(
         "SELECT role, reason, actor, upper_inf(valid) AS current FROM device_assignments ORDER BY 4, role"
@@ -123,6 +123,14 @@ async def test_the_reading_of_a_sensor_stays_with_the_place_that_it_left(db: Con
     await spaces.unassign(db, "A-1", "sensor", **BY)
     moved = await spaces.assign(db, "A-2", sensor=S1, **BY)
     assert (moved.current_state, moved.sensor_state) == ("UNKNOWN", None)
+
+
+async def test_a_second_device_on_an_occupied_role_needs_a_reason(db: Connection) -> None:
+    await spaces.create(db, "A-1", sensor=S1, **BY)
+    with pytest.raises(ConflictError, match=f"A-1 has the sensor {S1} already") as refused:
+        await spaces.assign(db, "A-1", sensor=S2, display=D2, **BY)
+    assert refused.value.code == "role_taken"
+    assert (await spaces.show(db, "A-1")).display_deveui is None
 
 
 async def test_assigning_twice_changes_nothing(db: Connection) -> None:
@@ -160,7 +168,7 @@ async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool
             for _ in range(5):
                 try:
                     await spaces.unassign(connection, code, "sensor", **BY)
-                    await spaces.assign(connection, code, **devices, **BY)
+                    await spaces.assign(connection, code, **devices, reason="swap", **BY)
                     outcomes.add("served")
                 except BaylightError as error:
                     outcomes.add(error.code)

@@ -90,7 +90,7 @@ async def set_default_state(change: Changing, code: str, body: StateBody) -> Spa
 
 @router.put("/{code:path}/{role}")
 async def assign(change: Changing, code: str, role: Literal["sensor", "display"], body: Device) -> Space:
-    """From now on this device serves the space; another one in its place is a swap. Idempotent."""
+    """From now on this device serves the space; with a `reason` (swap, …) also in place of another. Idempotent."""
     return await spaces.assign(
         change.connection,
         code,

@@ -108,7 +108,7 @@ def assign(
     display: Display = None,
     reason: Annotated[str | None, typer.Option(help="install, swap, maintenance or correction")] = None,
 ) -> None:
-    """Makes devices serve a space; in place of others: a swap."""
+    """Makes devices serve a space, others by a reason."""
     from baylight.services import spaces
 
     done = on_database(

@@ -135,9 +135,9 @@ async def assign(
     display: str | None = None,
     reason: str | None = None,
 ) -> Space:
-    """Makes devices (DevEUIs) serve the space, in place of others if it has them: a swap. Idempotent.
+    """Makes devices (DevEUIs) serve the space; in place of others only with a `reason`. Idempotent.
 
-    Raises NotFoundError; InputError `device_disabled`, `bad_reason`; ConflictError `device_in_use`.
+    Raises NotFoundError; InputError `device_disabled`, `bad_reason`; ConflictError `device_in_use`, `role_taken`.
     """
     if not sensor and not display:
         raise InputError("no_device", "name a sensor, a display, or both")
@@ -272,6 +272,13 @@ async def _serve(
             if eui == before:
                 continue
             old = space[f"{role}_device_id"]
+            if eui is not None and old is not None and reason is None:
+                raise ConflictError(
+                    "role_taken",
+                    f"{code} has the {role} {before} already: swap the two, or say by a reason that this is meant",
+                    space=code,
+                    dev_eui=before,
+                )
             if role == "display":
                 rows = {row["id"]: row for row in await connection.fetch(sql["lock_displays"], eui, old)}
             else:
