@@ -31,7 +31,6 @@ log = logger("ingest")
 
 REMEMBERED = timedelta(days=20)
 HALVED_FROM = 100
-LANES = 2
 DECODE_TRIES = 5
 GATEWAY_EVERY = timedelta(minutes=1)
 
@@ -88,8 +87,8 @@ class Ingest:
         await self._see_gateways(batch)
 
     async def _store_decoded(self, batch: Batch) -> None:
-        """JavaScript codecs run before the transaction, for the sensors that are known to need one. Where the
-        transaction finds that a sensor's codec is another than was thought, it has to begin anew."""
+        """JavaScript codecs run before the transaction, for the devices that are known to need one. Where the
+        transaction finds that a device's codec is another than was thought, it has to begin anew."""
         for _ in range(DECODE_TRIES):
             await self._decode(batch)
             try:
@@ -97,7 +96,7 @@ class Ingest:
                     return await self._store(connection, batch)
             except OtherCodecError as error:
                 self._scripted.update(error.codecs)
-        raise TransientError("batch_not_stored", "the codecs of sensors change again and again")
+        raise TransientError("batch_not_stored", "the codecs of devices change again and again")
 
     async def _decode(self, batch: Batch) -> None:
         todo = []
@@ -177,9 +176,9 @@ def _lanes(messages: Sequence[Message]) -> list[Sequence[Message]]:
     says stays in order."""
     if len(messages) < HALVED_FROM:
         return [messages]
-    lanes: tuple[list[Message], ...] = tuple([] for _ in range(LANES))
+    lanes: tuple[list[Message], list[Message]] = ([], [])
     for message in messages:
-        lanes[0 if isinstance(message, Ignored | Rejected) else hash(message.dev_eui) % LANES].append(message)
+        lanes[0 if isinstance(message, Ignored | Rejected) else hash(message.dev_eui) & 1].append(message)
     return [lane for lane in lanes if lane]
 
 
