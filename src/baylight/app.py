@@ -128,10 +128,10 @@ class Program:
             if isinstance(self.chirpstack, ChirpStackGrpc):
                 await self.chirpstack.close()
             await self.sandbox.close()
+            self.api_pool.terminate()  # who still reads has had DRAIN_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(pool.close(), self.api_pool.close()), DRAIN_S)
+                await asyncio.wait_for(pool.close(), DRAIN_S)
             pool.terminate()
-            self.api_pool.terminate()
 
     async def _open_database(self, stopping: asyncio.Event) -> Pool | None:
         trouble = Trouble(log, "the database")
