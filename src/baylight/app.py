@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,13 +18,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
 from baylight.api.deps import Deps, Inbound
+from baylight.connections import listen, mqtt_consumer, network_server, tts_consumer
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Event, Ignored, Rejected
 from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
 from baylight.lns import chirpstack_events, tts_events
-from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
-from baylight.lns.mqtt import Handle, MqttConsumer, Reject
+from baylight.lns.chirpstack_commands import ChirpStackGrpc
+from baylight.lns.mqtt import Handle, MqttConsumer
 from baylight.lns.mqtt_connection import Received
 from baylight.lns.router import Router
 from baylight.lns.tts_api import tts_api
@@ -49,8 +48,6 @@ log = logger("app")
 Parse = Callable[[str, bytes], Event | Ignored]
 
 DRAIN_S = 10
-STALLED_S = 60
-"""A caller that has taken nothing of its answer for so long is sent away."""
 WAIT_S = 1.0
 
 
@@ -104,8 +101,8 @@ class Program:
         self.http_port = 0
         self.clock = SystemClock()
         self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
-        self.consumer = _consumer(settings, self._takes(chirpstack_events.parse), self._reject)
-        self.tts_consumer = _tts_consumer(settings, self._takes(tts_events.parse), self._reject)
+        self.consumer = mqtt_consumer(settings, self._takes(chirpstack_events.parse), self._reject)
+        self.tts_consumer = tts_consumer(settings, self._takes(tts_events.parse), self._reject)
         self.chirpstack = network_server(settings, self.consumer)
         self.network_server = Router(self._network_servers())
         self.sandbox = Sandbox()
@@ -183,7 +180,7 @@ class Program:
             )
         )
         api.include_router(page.router())
-        listener = _listen(self.settings)
+        listener = listen(self.settings)
         self.http_port = listener.getsockname()[1]
         server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
         parts: dict[str, asyncio.Task[Any]] = {
@@ -324,89 +321,6 @@ class _Counts:
             "Messages received and not yet begun with",
             sum(consumer.waiting for consumer in self._program.consumers().values()),
         )
-
-
-def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc | ChirpStackMqtt:
-    """By gRPC if its address is set, else by MQTT's command/down. Raises InputError `chirpstack_api_key_missing`."""
-    if settings.chirpstack_api is None:
-        return ChirpStackMqtt(consumer.publish)
-    if settings.chirpstack_api_key is None:
-        raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
-    return ChirpStackGrpc(
-        settings.chirpstack_api,
-        settings.chirpstack_api_key.get_secret_value(),
-        tls=settings.chirpstack_api_tls,
-        timeout_s=settings.chirpstack_api_timeout_s,
-    )
-
-
-def _consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer:
-    password = settings.mqtt_password
-    return MqttConsumer(
-        host=settings.mqtt_host,
-        port=settings.mqtt_port,
-        client_id=settings.mqtt_client_id,
-        topic=settings.mqtt_topic,
-        handle=handle,
-        reject=reject,
-        session_expiry_s=settings.mqtt_session_expiry_s,
-        share_group=settings.mqtt_share_group,
-        user=settings.mqtt_user,
-        password=password.get_secret_value() if password else None,
-        tls=_tls(settings),
-    )
-
-
-def _tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer | None:
-    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`."""
-    if settings.tts_mqtt_host is None:
-        return None
-    if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
-        raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
-    try:
-        tls = ssl.create_default_context(cafile=settings.tts_mqtt_ca) if settings.tts_mqtt_tls else None
-    except (OSError, ssl.SSLError) as error:
-        raise InputError("bad_tls_files", f"BAYLIGHT_TTS_MQTT_CA: {error}") from error
-    return MqttConsumer(
-        host=settings.tts_mqtt_host,
-        port=settings.tts_mqtt_port,
-        client_id=f"{settings.mqtt_client_id}-tts",
-        topic=f"v3/{settings.tts_mqtt_user}/devices/#",
-        handle=handle,
-        reject=reject,
-        session_expiry_s=settings.mqtt_session_expiry_s,
-        user=settings.tts_mqtt_user,
-        password=settings.tts_mqtt_key.get_secret_value(),
-        tls=tls,
-        version=4,
-    )
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Raises InputError `bad_tls_files`."""
-    if not settings.mqtt_tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.mqtt_ca)
-        if settings.mqtt_client_cert is not None:
-            context.load_cert_chain(settings.mqtt_client_cert, settings.mqtt_client_key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError("bad_tls_files", f"BAYLIGHT_MQTT_CA, …_CLIENT_CERT or …_CLIENT_KEY: {error}") from error
-    return context
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Raises InputError `http_port_taken`."""
-    try:
-        listener = socket.create_server((settings.http_host, settings.http_port), backlog=128)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
-        return listener
-    except OSError as error:
-        raise InputError(
-            "http_port_taken",
-            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): set BAYLIGHT_HTTP_PORT",
-        ) from error
 
 
 def _read(parse: Parse, message: Received) -> Message:

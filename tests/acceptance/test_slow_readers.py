@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from baylight import app
+from baylight import app, connections
 from baylight.services import keys
 from tests.acceptance.conftest import RED, Stage, until
 
@@ -47,7 +47,7 @@ async def test_exports_that_nobody_reads_hold_up_no_light(stage: Stage, key: str
 async def test_who_does_not_read_for_long_is_sent_away(
     stage: Stage, key: str, callers: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STALLED_S", 3)
+    monkeypatch.setattr(connections, "STALLED_S", 3)
     async with stage.program(database_pool_size=CONNECTIONS) as program:
         for _ in range(CONNECTIONS):
             callers.enter_context(_export(program.http_port, key))

@@ -1,0 +1,97 @@
+"""What the settings name, made ready to be opened: brokers, the network server's API, the port of our own API."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from baylight.errors import InputError
+from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.mqtt import Handle, MqttConsumer, Reject
+from baylight.settings import Settings
+
+STALLED_S = 60
+"""A caller that has taken nothing of its answer for so long is sent away."""
+
+
+def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc | ChirpStackMqtt:
+    """By gRPC if its address is set, else by MQTT's command/down. Raises InputError `chirpstack_api_key_missing`."""
+    if settings.chirpstack_api is None:
+        return ChirpStackMqtt(consumer.publish)
+    if settings.chirpstack_api_key is None:
+        raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
+    return ChirpStackGrpc(
+        settings.chirpstack_api,
+        settings.chirpstack_api_key.get_secret_value(),
+        tls=settings.chirpstack_api_tls,
+        timeout_s=settings.chirpstack_api_timeout_s,
+    )
+
+
+def mqtt_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer:
+    password = settings.mqtt_password
+    return MqttConsumer(
+        host=settings.mqtt_host,
+        port=settings.mqtt_port,
+        client_id=settings.mqtt_client_id,
+        topic=settings.mqtt_topic,
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        share_group=settings.mqtt_share_group,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        tls=_tls(settings),
+    )
+
+
+def tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer | None:
+    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`."""
+    if settings.tts_mqtt_host is None:
+        return None
+    if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
+        raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
+    try:
+        tls = ssl.create_default_context(cafile=settings.tts_mqtt_ca) if settings.tts_mqtt_tls else None
+    except (OSError, ssl.SSLError) as error:
+        raise InputError("bad_tls_files", f"BAYLIGHT_TTS_MQTT_CA: {error}") from error
+    return MqttConsumer(
+        host=settings.tts_mqtt_host,
+        port=settings.tts_mqtt_port,
+        client_id=f"{settings.mqtt_client_id}-tts",
+        topic=f"v3/{settings.tts_mqtt_user}/devices/#",
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        user=settings.tts_mqtt_user,
+        password=settings.tts_mqtt_key.get_secret_value(),
+        tls=tls,
+        version=4,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Raises InputError `bad_tls_files`."""
+    if not settings.mqtt_tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.mqtt_ca)
+        if settings.mqtt_client_cert is not None:
+            context.load_cert_chain(settings.mqtt_client_cert, settings.mqtt_client_key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError("bad_tls_files", f"BAYLIGHT_MQTT_CA, …_CLIENT_CERT or …_CLIENT_KEY: {error}") from error
+    return context
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Raises InputError `http_port_taken`."""
+    try:
+        listener = socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
+        return listener
+    except OSError as error:
+        raise InputError(
+            "http_port_taken",
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): set BAYLIGHT_HTTP_PORT",
+        ) from error
