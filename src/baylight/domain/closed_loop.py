@@ -378,38 +378,3 @@ class Shadow(Record):
                 now=now,
                 code=self.desired_code,
             )
-
-    def _settle(self, now: datetime) -> None:
-        """`sync_status` and `reconcile_at` as they follow from the rest."""
-        sent = self._in(*PROVEN_SENT)
-        gives_up_at = next((a.expires_at + self.policy.grace for a in self._in(QUEUED) if a.expires_at), None)
-        if self.desired_state is None:
-            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, gives_up_at
-        elif self._problem():
-            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, gives_up_at
-        elif self._in(*ON_ITS_WAY):
-            self.sync_status, self.reconcile_at = SyncStatus.PENDING, gives_up_at
-        elif sent and self.reports:
-            self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent[-1])
-        elif not self._drifted():
-            self._settle_in_sync(now)
-        else:
-            hopeless = self.failures >= self.policy.unreachable_after
-            self.sync_status = SyncStatus.UNREACHABLE if hopeless else SyncStatus.DRIFTED
-            if self.resend_after_uplink:
-                self.reconcile_at = None
-            elif self.reconcile_at is None:
-                self.reconcile_at = now + self.policy.wait(self.failures, self.commanded_id)
-
-    def _settle_in_sync(self, now: datetime) -> None:
-        self.failures = 0
-        heard_at = max(filter(None, (self.heard_at, self.reported_at)), default=now)
-        if not self.reports:
-            self.sync_status, self.reconcile_at = SyncStatus.IN_SYNC, None
-        elif heard_at + self.silent_after <= now:
-            self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
-        else:
-            # Not later than needed, seldom written: a passed deadline is looked at again, and moves on.
-            self.sync_status = SyncStatus.IN_SYNC
-            if self.reconcile_at is None or not now < self.reconcile_at <= heard_at + self.silent_after:
-                self.reconcile_at = heard_at + self.silent_after

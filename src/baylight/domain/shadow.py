@@ -1,4 +1,5 @@
-"""What is known of one display: its row, its unfinished actuations, and what has changed since they were loaded."""
+"""What is known of one display: its row, its unfinished actuations, what has changed since they were loaded; and how
+far it is by that."""
 
 from __future__ import annotations
 
@@ -7,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from baylight.domain.actuation import EXPIRED, FAILED, PROVEN_SENT, SHOWN, SUPERSEDED, Actuation, LoopPolicy, Step
+from baylight.domain.actuation import (
+    EXPIRED,
+    FAILED,
+    ON_ITS_WAY,
+    PROVEN_SENT,
+    QUEUED,
+    SHOWN,
+    SUPERSEDED,
+    Actuation,
+    LoopPolicy,
+    Step,
+)
 from baylight.domain.assignment import SharedRule, combine, count_free
 from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
@@ -172,3 +184,38 @@ class Record:
     def _report_by(self, actuation: Actuation) -> datetime:
         since = actuation.transmitted_at or actuation.confirmed_at or actuation.created_at
         return since + (self.policy.report_timeout if self.asked else self.silent_after)
+
+    def _settle(self, now: datetime) -> None:
+        """`sync_status` and `reconcile_at` as they follow from the rest."""
+        sent = self._in(*PROVEN_SENT)
+        gives_up_at = next((a.expires_at + self.policy.grace for a in self._in(QUEUED) if a.expires_at), None)
+        if self.desired_state is None:
+            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, gives_up_at
+        elif self._problem():
+            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, gives_up_at
+        elif self._in(*ON_ITS_WAY):
+            self.sync_status, self.reconcile_at = SyncStatus.PENDING, gives_up_at
+        elif sent and self.reports:
+            self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent[-1])
+        elif not self._drifted():
+            self._settle_in_sync(now)
+        else:
+            hopeless = self.failures >= self.policy.unreachable_after
+            self.sync_status = SyncStatus.UNREACHABLE if hopeless else SyncStatus.DRIFTED
+            if self.resend_after_uplink:
+                self.reconcile_at = None
+            elif self.reconcile_at is None:
+                self.reconcile_at = now + self.policy.wait(self.failures, self.commanded_id)
+
+    def _settle_in_sync(self, now: datetime) -> None:
+        self.failures = 0
+        heard_at = max(filter(None, (self.heard_at, self.reported_at)), default=now)
+        if not self.reports:
+            self.sync_status, self.reconcile_at = SyncStatus.IN_SYNC, None
+        elif heard_at + self.silent_after <= now:
+            self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
+        else:
+            # Not later than needed, seldom written: a passed deadline is looked at again, and moves on.
+            self.sync_status = SyncStatus.IN_SYNC
+            if self.reconcile_at is None or not now < self.reconcile_at <= heard_at + self.silent_after:
+                self.reconcile_at = heard_at + self.silent_after
