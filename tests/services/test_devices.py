@@ -160,6 +160,9 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
 async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
     await devices.register_sensor(db, SENSOR, actor="ann", network_server="tts", application_id="garage/bay-017")
     await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", network_server="tts")
+    told = await devices.sensor(db, SENSOR)
+    assert (told.network_server, told.application_id) == ("tts", "garage/bay-017")
+    assert (await devices.display(db, DISPLAY)).network_server == "tts"
     for table in ("sensor_devices", "display_devices"):
         assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"
     assert await db.fetchval("SELECT application_id FROM sensor_devices") == "garage/bay-017"

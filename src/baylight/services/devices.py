@@ -42,6 +42,8 @@ class Device:
     battery_pct: float | None
     firmware: str | None
     notes: str | None
+    network_server: str
+    application_id: str | None
     spaces: list[str]
 
 
