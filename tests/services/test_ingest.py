@@ -193,6 +193,19 @@ async def test_a_frame_of_an_earlier_session_that_is_delivered_again_changes_not
     assert ingest.counts["uplink", "redelivered"] == 3
 
 
+async def test_a_stored_frame_that_seems_new_is_found_when_it_is_delivered_again(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(bay.sensor_eui, clock.now(), f_cnt=7)])
+    # Later by its counter, earlier by the network server's clock: it does not become the sensor's newest.
+    ahead = uplink(bay.sensor_eui, T0 - timedelta(minutes=2), FREE, f_cnt=9)
+    await ingest.take([ahead])
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE, f_cnt=8), ahead])
+    assert await outcomes(pool) == ["state_changed", "stale", "state_changed"]
+    assert ingest.counts["uplink", "redelivered"] == 1
+
+
 async def test_b7_frame_counters_that_restart_after_a_rejoin_drop_nothing(
     pool: Pool, ingest: Ingest, clock: Clock
 ) -> None:
