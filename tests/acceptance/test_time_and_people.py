@@ -169,7 +169,13 @@ async def test_a_bay_that_is_paired_anew_gets_the_light_of_its_new_sensor(stage:
         async with stage.pool.acquire() as connection:
             await spaces.delete(connection, second.code, actor="ann", now=now, policy=program.policy)
             await spaces.assign(
-                connection, first.code, sensor=second.sensor_eui, actor="ann", now=now, policy=program.policy
+                connection,
+                first.code,
+                sensor=second.sensor_eui,
+                reason="swap",
+                actor="ann",
+                now=now,
+                policy=program.policy,
             )
         await stage.shows(first, FLASHING_BLUE)  # what the sensor said of the bay that it left counts no more
         second.sensor.heartbeat()

@@ -188,7 +188,7 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     await stage.deliver()
     mute = "70b3d50000000002"
     await devices.register_display(db, mute, actor="ann", device_type="mute_signal")
-    await spaces.assign(db, "A-1", display=mute, **stage.by)
+    await spaces.assign(db, "A-1", display=mute, reason="swap", **stage.by)
     sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
     await stage.ingest.take([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])

@@ -57,7 +57,7 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
         await spaces.unassign(connection, code, "sensor", now=clock.now(), **by)
         await spaces.unassign(connection, code, "display", now=clock.now(), **by)
         sensor, display = dice.choice(SENSORS), dice.choice(DISPLAYS)
-        await spaces.assign(connection, code, sensor=sensor, display=display, now=clock.now(), **by)
+        await spaces.assign(connection, code, sensor=sensor, display=display, reason="swap", now=clock.now(), **by)
 
     async def fix(connection: Connection) -> None:
         target = dice.choice(({"location": "Garage"}, {"space": dice.choice(CODES)}))
