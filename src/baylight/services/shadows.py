@@ -133,7 +133,7 @@ async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> Non
     if not touched:
         return
     await connection.execute(
-        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], touched[0].id, touched[-1].id
+        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], [a.id for a in touched]
     )
 
 

@@ -83,7 +83,7 @@ FROM json_to_recordset($1::json) AS n (
 WHERE d.id = n.id;
 
 -- name: update_actuations
--- Writes delivery columns. $1 rows, $2 lowest and $3 highest id: they let the planner leave out partitions.
+-- Writes delivery columns. $1 rows, $2 their ids: so the planner sees which partitions and how few rows they are.
 UPDATE actuations AS a
 SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
     next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,
@@ -96,7 +96,7 @@ FROM json_to_recordset($1::json) AS n (
     expires_at timestamptz, sent_at timestamptz, transmitted_at timestamptz, confirmed_at timestamptz,
     shown_at timestamptz, superseded_by uuid
 )
-WHERE a.id = n.id AND a.id BETWEEN $2 AND $3;
+WHERE a.id = n.id AND a.id = ANY($2::uuid[]);
 
 -- name: insert_steps
 -- Appends steps; a network event that is known already changes nothing, a late one finds its ended actuation.
