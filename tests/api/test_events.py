@@ -163,6 +163,28 @@ async def test_a_slow_watcher_is_dropped_and_the_others_are_not() -> None:
     assert last is None
 
 
+async def test_whoever_watches_a_large_site_sees_all_of_it_change_at_once(site: Site, address: str) -> None:
+    await site.pool.execute("INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n")
+    async with watching(address, await site.key("read")) as stream:
+        assert len((await stream.next())[2]["spaces"]) == 1000
+        for state in ("MAINTENANCE", "FREE"):
+            await site.pool.execute("UPDATE spaces SET current_state = $1, current_state_at = now()", state)
+            await site.pool.execute("SELECT pg_notify('baylight_state', '')")
+            told = {(await stream.next())[2]["code"] for _ in range(1000)}
+            assert len(told) == 1000
+
+
+async def test_whoever_does_not_read_is_sent_away(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "TOGETHER_S", 0.01)
+    await site.pool.execute("INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n")
+    async with watching(address, await site.key("read")) as stream:
+        await stream.next()
+        async with asyncio.timeout(60):
+            while site.app.state.hub.watchers:
+                await site.pool.execute("UPDATE spaces SET current_state_at = clock_timestamp()")
+                await site.pool.execute("SELECT pg_notify('baylight_state', '')")
+
+
 async def test_a_stream_ends_when_its_database_connection_is_lost(site: Site, address: str) -> None:
     await add_bay(site.pool, "A-1")
     async with watching(address, await site.key("read")) as stream:

@@ -42,16 +42,16 @@ async def _stream(hub: Hub, verifier: Verifier, key: Key) -> AsyncIterator[bytes
         yield b"retry: 2000\n\n"
         while True:
             try:
-                event = await asyncio.wait_for(watcher.queue.get(), KEEP_ALIVE_S)
+                events = await asyncio.wait_for(watcher.queue.get(), KEEP_ALIVE_S)
             except TimeoutError:
-                event = b": still here\n\n"
-            if event is None:
+                events = b": still here\n\n"
+            if events is None:
                 return
             if clock() - verified >= KEEP_ALIVE_S:
                 if not await verifier.is_live(key):
                     return
                 verified = clock()
-            yield event
+            yield events
     except AWAY:
         return
     finally:

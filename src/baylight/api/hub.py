@@ -16,21 +16,22 @@ from baylight.store.pool import Pool
 TOGETHER_S = 0.2
 """Notifications this close together become one read."""
 LOOK_ANYWAY_S = 15.0
-QUEUE_LENGTH = 200
+QUEUE_LENGTH = 50
+"""Reads that a watcher may lag behind: ten seconds where something always changes."""
 _log = logger("events")
 
 
 class Watcher:
-    """A bounded queue of events, each as bytes of `text/event-stream`; None ends the stream."""
+    """A bounded queue: of each read the events, as bytes of `text/event-stream`; None ends the stream."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
         self.greeted = False
 
-    def put(self, event: bytes) -> bool:
+    def put(self, events: bytes) -> bool:
         """False if the watcher is too slow: its stream ends, and it comes back for a new snapshot."""
         try:
-            self.queue.put_nowait(event)
+            self.queue.put_nowait(events)
         except asyncio.QueueFull:
             self.end()
             return False
@@ -110,15 +111,16 @@ class Hub:
             self._end_all()
             return
         joining = [watcher for watcher in self._watchers if not watcher.greeted]
-        for watcher in [watcher for watcher in self._watchers if watcher.greeted]:
-            if not all(watcher.put(event) for event in events):
-                self._watchers.discard(watcher)
+        if events:
+            for watcher in [watcher for watcher in self._watchers if watcher.greeted]:
+                if not watcher.put(events):
+                    self._watchers.discard(watcher)
         if joining:
             snapshot = self._snapshot(view.last_change_id)
             for watcher in joining:
                 watcher.greeted = watcher.put(snapshot)
 
-    def _take(self, view: live.View) -> list[bytes]:
+    def _take(self, view: live.View) -> bytes:
         """Keeps the view; what differs from before, as events."""
         if self._horizon is None:
             self._spaces, self._actuations = {}, {}
@@ -142,7 +144,7 @@ class Hub:
                 events.append(_event("actuation", row, view.last_change_id))
         for old in sorted(self._actuations)[:-50]:
             del self._actuations[old]
-        return events
+        return b"".join(events)
 
     def _snapshot(self, last_change_id: int) -> bytes:
         body = {
