@@ -164,7 +164,9 @@ async def test_a_slow_watcher_is_dropped_and_the_others_are_not() -> None:
 
 
 async def test_whoever_watches_a_large_site_sees_all_of_it_change_at_once(site: Site, address: str) -> None:
-    await site.pool.execute("INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n")
+    await site.pool.execute(
+        "INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n"
+    )
     async with watching(address, await site.key("read")) as stream:
         assert len((await stream.next())[2]["spaces"]) == 1000
         for state in ("MAINTENANCE", "FREE"):
@@ -176,7 +178,9 @@ async def test_whoever_watches_a_large_site_sees_all_of_it_change_at_once(site: 
 
 async def test_whoever_does_not_read_is_sent_away(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "TOGETHER_S", 0.01)
-    await site.pool.execute("INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n")
+    await site.pool.execute(
+        "INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n"
+    )
     async with watching(address, await site.key("read")) as stream:
         await stream.next()
         async with asyncio.timeout(60):
