@@ -246,7 +246,7 @@ async def test_11_after_a_join_nothing_is_sent_before_the_first_uplink(site: Sit
 
 @pytest.mark.parametrize("by_enqueue", [False, True])
 async def test_12_a_flush_in_flight_makes_the_next_downlink_a_replay(sites: Sites, by_enqueue: bool) -> None:
-    site = await sites(gateway_s=20.0)  # 0.4 s
+    site = await sites(gateway_s=75.0)  # 1.5 s
     lost = await site.enqueue(b"\1")
     await site.tries(1)
     if not by_enqueue:
