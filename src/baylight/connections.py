@@ -86,12 +86,14 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def listen(settings: Settings) -> socket.socket:
     """Raises InputError `http_port_taken`."""
     try:
-        listener = socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+        listener = socket.create_server((settings.http_host, settings.http_port), family=family, backlog=128)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
         return listener
     except OSError as error:
         raise InputError(
             "http_port_taken",
-            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): set BAYLIGHT_HTTP_PORT",
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): "
+            "set BAYLIGHT_HTTP_PORT or BAYLIGHT_HTTP_HOST",
         ) from error
