@@ -350,6 +350,18 @@ def test_a_display_that_cannot_be_addressed_before_it_is_heard_is_left_alone_unt
     assert [a.code for a in shadow.waiting] == [GREEN]
 
 
+def test_a_display_that_is_heard_while_it_cannot_be_addressed_yet_is_told_at_once() -> None:
+    shadow = make()
+    first = want(shadow, State.FREE, T0)
+    hand_over(shadow, T0)
+    shadow.heard(f_cnt=1, dev_addr=None, at=T0 + seconds(1), now=T0 + seconds(1))
+    shadow.refused(first.id, "its application is not known", T0 + seconds(2), permanent=True, until_heard=True)
+    again = hand_over(shadow, T0 + seconds(2))
+    assert (first.status, again.code) == (S.FAILED, GREEN)
+    shadow.refused(again.id, "its application is not known", T0 + seconds(3), permanent=True, until_heard=True)
+    assert shadow.waiting == [], "nothing was heard since"
+
+
 def test_a_report_that_overtook_its_tx_ack_proves_the_light() -> None:
     shadow = make()
     want(shadow, State.OCCUPIED, T0)
