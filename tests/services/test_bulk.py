@@ -225,6 +225,17 @@ async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
     assert (await devices.sensor(garage, SENSOR_A)).occupancy is None
 
 
+async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_brings_them(garage: Connection) -> None:
+    await well(garage, "devices", "sensor,58a0cb00000000a3,,,,,,,,,,")
+    await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
+    await well(garage, "assignments", f"A-1,{SENSOR_B},", f"A-2,{SENSOR_A},")  # exchanged
+    await well(garage, "spaces", "A-3,,,,,,,")
+    await well(garage, "assignments", "A-3,58a0cb00000000a3,")  # from the van
+    for code in ("A-1", "A-2", "A-3"):
+        space = await spaces.show(garage, code)
+        assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard"), code
+
+
 async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> None:
     own = "own_sensor,sensor,Own,One,browan_tbms100,AB12 cd,600,,,,"
     await well(garage, "device-types", own)

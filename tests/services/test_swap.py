@@ -141,6 +141,23 @@ async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: No
         await swap.latest(db, D1)
 
 
+async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
+    db: Connection, bay: None, clock: Clock
+) -> None:
+    done = await swap.swap(db, S1, S2, **by(clock))
+    since = clock.tick(60)
+    await spaces.create(db, "A-14", **by(clock))
+    await assignments.install(db, "A-14", S1, at=since, **by(clock))
+    removed = clock.tick(60)
+    await assignments.remove(db, "A-14", "sensor", at=removed, **by(clock))
+    with pytest.raises(ConflictError, match="was on another space"):
+        await swap.undo(db, done.id, **by(clock))
+    with pytest.raises(ConflictError, match="was on another space"):
+        await swap.swap(db, S2, S1, at=since, **by(clock))
+    assert (await spaces.show(db, "A-13")).sensor_deveui == S2
+    assert (await swap.swap(db, S2, S1, at=removed, **by(clock))).spaces == ["A-13"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error", "says"),
     [

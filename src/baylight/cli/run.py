@@ -81,7 +81,7 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
         raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
     except AWAY as error:
-        raise TransientError("database_away", f"the database cannot be reached: {error or 'no answer'}") from error
+        raise TransientError("database_away", f"the database cannot be reached: {str(error) or 'no answer'}") from error
     try:
         await prepare(connection)
         policy = Policy(timedelta(seconds=settings.reserved_soon_s), settings.reserved_hides_occupied)

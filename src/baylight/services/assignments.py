@@ -195,9 +195,7 @@ async def remove(
         await put(connection, role, space, None, at, reason="removal", actor=actor, now=now)
         before = {"space": code, role: devices[old]["dev_eui"], "until": at.isoformat()}
         await audit.record(connection, actor, "space.remove", "space", space["id"], before=before)
-        others = [s["id"] for s in spaces if s is not space and s[f"{role}_device_id"] == old]
-        gone = [] if others and role == "sensor" else [old]
-        await settle(connection, role, [space["id"]], {}, gone, actor, now, policy)
+        await settle(connection, role, [space["id"]], {}, [old], actor, now, policy)
     return await as_of(connection, now, space=code)
 
 
@@ -311,14 +309,11 @@ async def settle(
     now: datetime,
     policy: Policy,
 ) -> None:
-    """After a change of devices: what sensors that `came` said since then counts, what those `gone` said does not; the
-    new ones are installed; the spaces are decided anew and their displays told."""
-    if role == "sensor":
-        for device_id, since in came.items():
+    """After a change of devices: what sensors that `came` said since then counts; new ones are installed; spaces are
+    decided anew, and their displays and those that are `gone` told."""
+    for device_id, since in came.items():
+        if role == "sensor":
             await count_since(connection, device_id, since)
-        for device_id in gone:
-            await connection.execute(queries("assignments")["set_reading"], device_id, None, None)
-    for device_id in came:
         state = await connection.fetchval(queries("devices")[f"{role}_lifecycle"], device_id)
         if state == "registered":
             await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device_id, "installed")

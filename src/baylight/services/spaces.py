@@ -289,10 +289,8 @@ async def _serve(
             if eui is not None:
                 await _check_free(connection, role, eui, device, space["id"])
             await connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
-            if old is not None:
-                await _leave(connection, role, old)
-                if role == "display":
-                    released.append(old)
+            if old is not None and role == "display":
+                released.append(old)
             if device is not None and role == "sensor":
                 # What it said before was said of another place: a drawer, another bay.
                 await connection.execute(queries("devices")["forget_reading"], device["id"])
@@ -325,12 +323,6 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
         others = [row["code"] for row in served if row["id"] != space_id]
         if others:
             raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(others)}", dev_eui=eui, spaces=others)
-
-
-async def _leave(connection: Connection, role: Role, device_id: UUID) -> None:
-    """What a sensor said of the place that it left counts no more."""
-    if role == "sensor" and not await connection.fetch(queries("spaces")["served"], device_id):
-        await connection.execute(queries("devices")["forget_reading"], device_id)
 
 
 async def _redecide(

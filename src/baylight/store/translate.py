@@ -14,7 +14,10 @@ _CONFLICTS = {
     "spaces_code_live": ("code_used", "another space has this code"),
     "sensor_devices_dev_eui_key": ("dev_eui_used", "a sensor with this DevEUI is registered"),
     "display_devices_dev_eui_key": ("dev_eui_used", "a display with this DevEUI is registered"),
-    "device_assignments_one_space_per_device": ("device_in_use", "the device serves another space"),
+    "device_assignments_one_space_per_device": (
+        "device_in_use",
+        "the device is or was on another space during that time",
+    ),
     "device_assignments_one_device_per_space": ("role_taken", "the space has another device in this role"),
     "devices_lifecycle_step": ("lifecycle_step", "this step of the device's life is none that may follow"),
     "locations_sibling_name": ("name_used", "a location of this kind and name lies there already"),

@@ -408,10 +408,17 @@ SELECT s.id FROM bulk_devices AS n INNER JOIN spaces AS s ON s.display_device_id
 WHERE n.role = 'display' AND n.action = 'change';
 
 -- name: touch_assignments
--- Spaces that get or lose a device, with the display that they lose.
+-- Spaces that get or lose a device, with the display that they lose; and those that a coming mobile sensor serves too.
 INSERT INTO bulk_touched
 SELECT n.id, CASE WHEN n.display_deveui IS DISTINCT FROM s.display_deveui THEN s.display_device_id END
 FROM bulk_assignments AS n INNER JOIN spaces AS s ON s.id = n.id WHERE n.action = 'change';
+INSERT INTO bulk_touched
+SELECT s.id
+FROM bulk_assignments AS n
+INNER JOIN sensor_devices AS d ON d.dev_eui = n.sensor_deveui AND d.mobile
+INNER JOIN spaces AS s ON s.sensor_device_id = d.id AND s.deleted_at IS NULL
+WHERE n.action = 'change' AND n.sensor_deveui IS DISTINCT FROM n.before ->> 'sensor_deveui'
+ON CONFLICT DO NOTHING;
 
 -- name: lock_touched
 -- Spaces, then displays.
@@ -507,7 +514,7 @@ FROM bulk_devices AS n WHERE n.role = 'display' AND n.action = 'change' AND n.id
 
 -- name: apply_assignments
 -- All at one instant, so that two spaces can exchange theirs: what went ends, then what came begins. The trigger that
--- keeps one space's assignments would take twice as long.
+-- keeps one space's assignments would take twice as long. What a sensor said elsewhere says nothing of where it comes.
 SELECT set_config('baylight.assignments', 'written', true);
 CREATE TEMP TABLE bulk_at ON COMMIT DROP AS
 SELECT greatest(clock_timestamp(), max(lower(a.valid)) + interval '1 microsecond') AS at
@@ -552,8 +559,8 @@ FROM bulk_assignments AS n
 WHERE n.action = 'change' AND d.dev_eui = n.display_deveui AND d.lifecycle_state = 'registered';
 UPDATE sensor_devices AS d SET occupancy = NULL, occupancy_at = NULL
 FROM bulk_assignments AS n
-WHERE n.action = 'change' AND d.dev_eui = n.before ->> 'sensor_deveui'
-    AND NOT EXISTS (SELECT FROM spaces AS s WHERE s.sensor_device_id = d.id AND s.deleted_at IS NULL);
+WHERE n.action = 'change' AND d.dev_eui = n.sensor_deveui AND d.occupancy IS NOT NULL
+    AND n.sensor_deveui IS DISTINCT FROM n.before ->> 'sensor_deveui';
 
 -- name: still_serving
 -- A display that serves another space is not released.

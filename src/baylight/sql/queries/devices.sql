@@ -107,7 +107,7 @@ UPDATE display_devices SET lifecycle_state = $2 WHERE id = $1;
 UPDATE display_devices SET display_codes = $2 WHERE id = $1;
 
 -- name: forget_reading
--- A reading belongs to the place that the sensor left.
+-- What it said was said of another place.
 UPDATE sensor_devices SET occupancy = NULL, occupancy_at = NULL WHERE id = $1;
 
 -- name: set_shared
