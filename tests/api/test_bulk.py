@@ -20,10 +20,11 @@ async def test_a_file_is_imported_and_exported(client: httpx.AsyncClient) -> Non
     assert exported.content == text
 
 
-async def test_wrong_rows_are_a_report_and_a_wrong_file_is_a_problem(client: httpx.AsyncClient) -> None:
+async def test_wrong_rows_and_a_wrong_file_are_problems(client: httpx.AsyncClient) -> None:
     wrong = await client.post("/api/v1/import/spaces", content=HEAD + b"A-1,,Nowhere,,,,,\r\n")
-    assert wrong.status_code == 422
-    assert wrong.json()["first"] == [
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:baylight:problem:wrong_rows")
+    assert wrong.headers["content-type"] == "application/problem+json"
+    assert wrong.json()["report"]["first"] == [
         {
             "row": 3,
             "column": "location",

@@ -34,6 +34,37 @@ async def test_unknown_things_and_paths_are_404(client: httpx.AsyncClient) -> No
     told(await client.patch("/api/v1/summary"), 405, "method_not_allowed")
 
 
+async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
+    for path, allow in (("spaces", "GET, POST"), ("spaces/A-1", "DELETE, GET"), ("codecs/eye", "GET, POST")):
+        assert (await client.patch(f"/api/v1/{path}")).headers["allow"] == allow
+
+
+async def test_the_openapi_document_declares_every_error_as_a_problem(client: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        document = (await client.get("/api/v1/openapi.json")).json()
+    for path in document["paths"].values():
+        for operation in path.values():
+            errors = [one for status, one in operation["responses"].items() if status[0] not in "12"]
+            assert {kind for one in errors for kind in one.get("content", ())} == {"application/problem+json"}
+            assert operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
+
+
+@pytest.mark.parametrize("query", ["actuations?display=", "spaces?device=", "swaps?device=", "device-tests?device="])
+async def test_an_empty_filter_is_not_taken_for_none(client: httpx.AsyncClient, query: str) -> None:
+    told(await client.get(f"/api/v1/{query}"), 422, "bad_dev_eui")
+
+
+@pytest.mark.parametrize("at", ["0.5", "1780000000", "-1", "2026-11-24"])
+async def test_a_number_is_no_time(client: httpx.AsyncClient, at: str) -> None:
+    told(await client.get("/api/v1/assignments", params={"as_of": at}), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 5e-324, 1e300])
+async def test_a_test_takes_some_time(client: httpx.AsyncClient, site: Site, seconds: float) -> None:
+    await add_bay(site.pool, "T-1")
+    told(await client.post("/api/v1/spaces/T-1/pair-tests", json={"wait_s": seconds}), 422, "invalid_request")
+
+
 async def test_wrong_fields_are_listed(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/reservations", json={"space": 5, "start_at": "soon", "colour": "red"})
     body = told(answer, 422, "invalid_request")

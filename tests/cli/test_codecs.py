@@ -53,6 +53,18 @@ def test_a_codec_that_fails_its_examples_is_told_and_stays_inactive(files: Path)
     assert "not active" in cli("show", "eye").stdout
 
 
+def test_a_codec_that_is_no_text_is_refused(files: Path) -> None:
+    (files / "eye.js").write_bytes(b"\x00\xff")
+    assert "eye.js is not UTF-8 text" in add(files, code=2).output
+
+
+def test_what_a_codec_cannot_do_is_told_by_the_exit_code(files: Path) -> None:
+    (files / "eye.js").write_text("function decodeUplink(i) { throw new Error('boo'); }")
+    add(files)
+    assert "boo" in cli("decode", "eye", 1, "00", code=1).stdout
+    assert "encodeDownlink" in cli("encode", "eye", "{}", code=1).stdout
+
+
 def test_a_device_type_is_made_of_a_codec(files: Path) -> None:
     add(files)
     made = ("add-type", "eye", "acme_eye", "--manufacturer", "Acme", "--model", "Bay Eye", "--every", "6h")

@@ -71,7 +71,7 @@ def create_app(deps: Deps) -> FastAPI:
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])
     async def openapi() -> dict[str, Any]:
-        return app.openapi()
+        return problems.described(app.openapi())
 
     app.include_router(api)
     app.include_router(metrics.router)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.state import State
@@ -17,6 +17,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=2000)
 
 
+def _text(at: object) -> object:
+    if not isinstance(at, str) or at.lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("a time is ISO 8601 with a time zone, such as 2026-11-24T18:00Z")
+    return at
+
+
 def _utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
@@ -24,10 +30,13 @@ def _utc(at: datetime) -> datetime:
         raise ValueError("the time is out of range") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""With a time zone; UTC from here on."""
+Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
+"""With a time zone, no number of seconds; UTC from here on."""
 StateWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(state) for state in State]})]
 StatusWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(status) for status in ActuationStatus]})]
 DevEuiText = Annotated[
-    str, WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{16}$", "examples": ["58a0cb0000101234"]})
+    str,
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\s*([0-9A-Fa-f][\s:.-]*){16}$", "examples": ["58a0cb0000101234"]},
+    ),
 ]

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from baylight.api.deps import ACQUIRE_S, Given, Reading, Writing
+from baylight.api.problems import problem
 from baylight.services import bulk
 from baylight.services.bulk import Report
 
@@ -31,13 +32,13 @@ _CSV: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 @router.post(
     "/import/{kind}",
-    responses={422: {"model": Report, "description": "rows are wrong: nothing was changed"}},
+    response_model=Report,
     openapi_extra={"requestBody": _CSV | {"required": True}},
 )
 async def import_csv(
-    key: Writing, given: Given, request: Request, response: Response, kind: Kind, dry_run: bool = False
-) -> Report:
-    """The body is the CSV file. All rows or none; may be repeated. 422 with a report if rows are wrong."""
+    key: Writing, given: Given, request: Request, kind: Kind, dry_run: bool = False
+) -> Report | JSONResponse:
+    """The body is the CSV file. All rows or none; may be repeated. 422 with a `report` if rows are wrong."""
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
         async for part in request.stream():  # read before a connection is taken: a caller may be slow
             file.write(part)
@@ -52,7 +53,8 @@ async def import_csv(
                 policy=given.policy,
                 dry_run=dry_run,
             )
-    response.status_code = 422 if report.errors else 200
+    if report.errors:
+        return problem(request, 422, "wrong_rows", "rows are wrong: nothing was changed", report=report)
     return report
 
 

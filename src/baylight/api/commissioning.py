@@ -16,7 +16,7 @@ from baylight.services.commissioning import DeviceTest
 from baylight.services.reception import Signal
 
 router = APIRouter(tags=["commissioning"])
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+Seconds = Annotated[float, Field(ge=0.001, le=3600)]
 
 
 class Pattern(Body):

@@ -8,10 +8,12 @@ from typing import Any
 
 import asyncpg
 from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from baylight.errors import BaylightError, InputError, TransientError
 from baylight.store.pool import RETRY
@@ -33,7 +35,7 @@ class FieldError(BaseModel):
 
 
 class ProblemBody(BaseModel):
-    """RFC 9457. `errors`: one entry for each wrong field. `request_id` is in the log, too."""
+    """RFC 9457. `errors`: one entry for each wrong field. `request_id` is in the log, too. `report`: of an import."""
 
     type: str
     title: str
@@ -42,13 +44,13 @@ class ProblemBody(BaseModel):
     request_id: str | None = None
     facts: dict[str, Any] | None = None
     errors: list[FieldError] | None = None
+    report: dict[str, Any] | None = None
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "a problem (RFC 9457)",
         "model": ProblemBody,
-        "content": {"application/problem+json": {}},
     }
 }
 
@@ -61,6 +63,7 @@ def problem(
     *,
     facts: Mapping[str, object] | None = None,
     errors: list[dict[str, str]] | None = None,
+    report: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     request.state.problem = code
@@ -75,7 +78,19 @@ def problem(
         body["facts"] = {name: _plain(value) for name, value in facts.items()}
     if errors:
         body["errors"] = errors
+    if report is not None:
+        body["report"] = jsonable_encoder(report)
     return JSONResponse(body, status, headers, "application/problem+json")
+
+
+def described(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document; the framework calls every answer plain JSON, errors too. Idempotent."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            content = operation["responses"]["default"]["content"]
+            if "application/json" in content:
+                content["application/problem+json"] = content.pop("application/json")
+    return schema
 
 
 def _plain(value: object) -> object:
@@ -112,7 +127,17 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
+    return problem(request, error.status_code, code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Of all routes of the path; the framework tells those of the first one alone."""
+    methods = ("DELETE", "GET", "PATCH", "POST", "PUT")
+    routes = request.app.routes
+    return [m for m in methods if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
 
 
 async def _later(request: Request, _: Exception) -> JSONResponse:

@@ -35,7 +35,7 @@ def add_codec(
     """Stores a version; it decodes nothing before it is activated. May be repeated."""
     from baylight.services import codecs
 
-    text, rules, proofs = source.read_text("utf-8"), _read(mapping, {}), _read(examples, [])
+    text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
 
     async def work(c: Context) -> Version:
         return await codecs.add(
@@ -187,7 +187,7 @@ def encode_command(
     version: Number = None,
     as_json: Json = False,
 ) -> None:
-    """The bytes of a downlink; nothing is sent."""
+    """The bytes of a downlink; nothing is sent. Exit code 1 if it makes none."""
     import json
 
     from baylight.services import codecs
@@ -202,7 +202,7 @@ def encode_command(
     async def work(c: Context, engine: CodecEngine) -> Outcome:
         return await codecs.encode(engine, await codecs.get(c.connection, name, version), given)
 
-    print_fields(_on_engine(work), as_json=as_json)
+    _print_outcome(_on_engine(work), as_json=as_json)
 
 
 @codec.command("decode")
@@ -213,7 +213,7 @@ def decode_frame(
     version: Number = None,
     as_json: Json = False,
 ) -> None:
-    """What an uplink would mean; nothing is stored."""
+    """What an uplink would mean; nothing is stored. Exit code 1 if it cannot be read."""
     from baylight.services import codecs
 
     try:
@@ -224,7 +224,7 @@ def decode_frame(
     async def work(c: Context, engine: CodecEngine) -> Outcome:
         return await codecs.decode(engine, await codecs.get(c.connection, name, version), f_port, sent, c.now)
 
-    print_fields(_on_engine(work), as_json=as_json)
+    _print_outcome(_on_engine(work), as_json=as_json)
 
 
 def _on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
@@ -243,13 +243,20 @@ def _on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
     return on_database(run)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except ValueError:
+        raise typer.BadParameter(f"{path} is not UTF-8 text") from None
+
+
 def _read(path: Path | None, nothing: Any) -> Any:
     import json
 
     if path is None:
         return nothing
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(_text(path))
     except ValueError as error:
         raise typer.BadParameter(f"{path}: {error}") from None
     if not isinstance(found, type(nothing)):
@@ -265,6 +272,12 @@ def _print_version(found: Version, *, as_json: bool) -> None:
     typer.echo(f"by {found.created_by}, {len(found.examples)} examples{f', {found.notes}' if found.notes else ''}")
     for key, value in (found.mapping or {}).items():
         typer.echo(f"  {key:<18} {value}")
+
+
+def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    print_fields(outcome, as_json=as_json)
+    if outcome.problem:
+        raise typer.Exit(FOUND)
 
 
 def _print_results(results: list[ExampleResult], *, as_json: bool) -> None:

@@ -70,8 +70,8 @@ async def as_of(
     connection: Connection, at: datetime, *, space: str | None = None, device: str | None = None
 ) -> list[Served]:
     """Who served whom at a moment, by what is known today. Raises NotFoundError `unknown_space`, `unknown_device`."""
-    space_id = (await _space_then(connection, space, at))["id"] if space else None
-    device_id = (await find_device(connection, device))["id"] if device else None
+    space_id = (await _space_then(connection, space, at))["id"] if space is not None else None
+    device_id = (await find_device(connection, device))["id"] if device is not None else None
     return [Served(**row) for row in await connection.fetch(queries("assignments")["as_of"], at, space_id, device_id)]
 
 
@@ -79,10 +79,10 @@ async def history(
     connection: Connection, *, space: str | None = None, device: str | None = None, superseded: bool = False
 ) -> list[Served]:
     """All intervals of a space or of a device, the newest first; with `superseded` also what corrections replaced."""
-    space_id = await connection.fetchval(queries("history")["space_id"], space) if space else None
-    if space and space_id is None:
+    space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
+    if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await find_device(connection, device))["id"] if device else None
+    device_id = (await find_device(connection, device))["id"] if device is not None else None
     rows = await connection.fetch(queries("assignments")["history"], space_id, device_id, superseded)
     return [Served(**row) for row in rows]
 
@@ -209,8 +209,9 @@ def check_may_come(role: Role, device: Any, serves: Sequence[str]) -> None:
     """Raises InputError `device_disabled`, ConflictError `device_in_use`."""
     eui = device["dev_eui"]
     if not device["enabled"] or device["lifecycle_state"] == "decommissioned":
-        word = "decommissioned" if device["lifecycle_state"] == "decommissioned" else "disabled"
-        raise InputError("device_disabled", f"{role} {eui} is {word}: enable it or take another", dev_eui=eui)
+        gone = device["lifecycle_state"] == "decommissioned"
+        word = "decommissioned: register it again" if gone else "disabled: enable it"
+        raise InputError("device_disabled", f"{role} {eui} is {word}, or take another", dev_eui=eui)
     if serves and not device["shared"]:
         raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(serves)}", dev_eui=eui, spaces=serves)
 

@@ -181,7 +181,7 @@ async def list_tests(
     limit: int = 100,
 ) -> list[DeviceTest]:
     """The newest first, of a device (DevEUI) or a space (code)."""
-    device_id = (await assignments.find_device(connection, device))["id"] if device else None
+    device_id = (await assignments.find_device(connection, device))["id"] if device is not None else None
     rows = await connection.fetch(queries("commissioning")["list"], test_id, device_id, space, limit)
     return [DeviceTest(**row) for row in rows]
 

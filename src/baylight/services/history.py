@@ -133,7 +133,7 @@ async def actuations(
         raise InputError("one_filter", "filter by space or by display, not by both")
     at, last = before or (None, None)
     if space is None:
-        eui = parse_dev_eui(display) if display else None
+        eui = parse_dev_eui(display) if display is not None else None
         rows = await connection.fetch(queries("history")["actuations"], last, eui, status, limit)
     else:
         space_id = await _space_id(connection, space)

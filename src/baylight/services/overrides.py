@@ -113,8 +113,8 @@ async def active(
     connection: Connection, now: datetime, *, space: str | None = None, location: str | None = None
 ) -> list[Override]:
     """Those in force, the oldest first: all, or those set on a space or a location itself."""
-    space_id = (await spaces.show(connection, space)).id if space else None
-    location_id = (await locations.find(connection, location)).id if location else None
+    space_id = (await spaces.show(connection, space)).id if space is not None else None
+    location_id = (await locations.find(connection, location)).id if location is not None else None
     rows = await connection.fetch(queries("overrides")["list"], now, None, space_id, location_id)
     return [Override(**row) for row in rows]
 

@@ -71,9 +71,9 @@ async def page(
     device: str | None = None,
 ) -> list[Space]:
     """Spaces by code, beginning after one; `limit` 1-1000. `location`: path of a subtree. `device`: a DevEUI."""
-    subtree = (await locations.find(connection, location)).id if location else None
-    eui = parse_dev_eui(device) if device else None
-    wanted = parse_state(state) if state else None
+    subtree = (await locations.find(connection, location)).id if location is not None else None
+    eui = parse_dev_eui(device) if device is not None else None
+    wanted = parse_state(state) if state is not None else None
     sql = queries("spaces")["list"]
     return [Space(**row) for row in await connection.fetch(sql, None, after, subtree, wanted, eui, page_size(limit))]
 
@@ -316,8 +316,9 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
     if device is None:
         raise NotFoundError(f"unknown_{role}", f"no {role} {eui} is registered", dev_eui=eui)
     if not device["enabled"] or device["lifecycle_state"] == "decommissioned":
-        word = "decommissioned" if device["lifecycle_state"] == "decommissioned" else "disabled"
-        raise InputError("device_disabled", f"{role} {eui} is {word}: enable it or take another", dev_eui=eui)
+        gone = device["lifecycle_state"] == "decommissioned"
+        word = "decommissioned: register it again" if gone else "disabled: enable it"
+        raise InputError("device_disabled", f"{role} {eui} is {word}, or take another", dev_eui=eui)
     if not device["shared"]:
         served = await connection.fetch(queries("spaces")["served"], device["id"])
         others = [row["code"] for row in served if row["id"] != space_id]

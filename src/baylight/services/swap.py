@@ -200,10 +200,10 @@ async def swaps(
     connection: Connection, *, space: str | None = None, device: str | None = None, limit: int = 100
 ) -> list[Swap]:
     """The newest first, of a space (code) or a device (DevEUI)."""
-    space_id = await connection.fetchval(queries("history")["space_id"], space) if space else None
-    if space and space_id is None:
+    space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
+    if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await assignments.find_device(connection, device))["id"] if device else None
+    device_id = (await assignments.find_device(connection, device))["id"] if device is not None else None
     return [Swap(**row) for row in await connection.fetch(queries("swap")["list"], space_id, device_id, limit, None)]
 
 

@@ -30,6 +30,7 @@ _INPUTS = {
     "sensor_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
     "display_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
     "display_devices_fport": ("bad_f_port", "an FPort is 1 to 223"),
+    "device_tests_deadline": ("bad_times", "a test takes some time: `wait` and `within` are more than 0"),
     "locations_no_cycle": ("location_cycle", "a location cannot lie below itself"),
     "valid_gps": ("bad_position", "latitude and longitude go together, -90 to 90 and -180 to 180"),
 }
