@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
 from baylight.api.deps import Deps, Inbound
-from baylight.connections import listen, mqtt_consumer, network_server, tts_consumer
+from baylight.connections import chirpstack_devices, listen, mqtt_consumer, network_server, tts_consumer
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Event, Ignored, Rejected
 from baylight.domain.state import Policy
@@ -177,6 +177,7 @@ class Program:
                 self.problems,
                 codec_engine=self.sandbox,
                 inbound=self._inbound(),
+                chirpstack_devices=chirpstack_devices(self.settings),
             )
         )
         api.include_router(page.router())

@@ -6,8 +6,10 @@ import socket
 import ssl
 
 from baylight.errors import InputError
+from baylight.lns import chirpstack_devices as chirpstack_lists
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.mqtt import Handle, MqttConsumer, Reject
+from baylight.services.bulk_lists import Source
 from baylight.settings import Settings
 
 STALLED_S = 60
@@ -81,6 +83,17 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise InputError("bad_tls_files", f"BAYLIGHT_MQTT_CA, …_CLIENT_CERT or …_CLIENT_KEY: {error}") from error
     return context
+
+
+def chirpstack_devices(settings: Settings) -> Source | None:
+    """None if ChirpStack's API is not set."""
+    target, key = settings.chirpstack_api, settings.chirpstack_api_key
+    if not target or not key:
+        return None
+    secret, tls = key.get_secret_value(), settings.chirpstack_api_tls
+    return lambda applications, tenant: chirpstack_lists.devices(
+        target, secret, applications=applications, tenant=tenant, tls=tls
+    )
 
 
 def listen(settings: Settings) -> socket.socket:

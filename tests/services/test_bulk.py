@@ -236,6 +236,11 @@ async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_bring
         assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard"), code
 
 
+async def test_json_that_lies_too_deep_is_refused_as_a_cell(garage: Connection) -> None:
+    deep = '{""a"":' * 10_000 + "1" + "}" * 10_000
+    assert told(await load(garage, "spaces", f'A-1,,,,,,,"{deep}"')) == [(3, "metadata", "bad_json")]
+
+
 async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> None:
     own = "own_sensor,sensor,Own,One,browan_tbms100,AB12 cd,600,,,,"
     await well(garage, "device-types", own)

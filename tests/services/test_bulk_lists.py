@@ -12,7 +12,7 @@ import pytest
 from baylight.embedded.broker import EmbeddedBroker
 from baylight.errors import InputError, NotFoundError, TransientError
 from baylight.lns import chirpstack_devices
-from baylight.services import bulk, bulk_lists, devices
+from baylight.services import bulk_lists, devices
 from baylight.services.bulk import Report
 from baylight.services.bulk_lists import Listed, read_tts
 from baylight.sim.chirpstack import FakeChirpStack
@@ -31,8 +31,10 @@ async def given(listed: Iterable[Listed]) -> AsyncIterator[Listed]:
 async def load(
     db: Connection, listed: Iterable[Listed], *, network_server: str = "tts", types: dict[str, str], **options: Any
 ) -> tuple[Report, dict[str, int]]:
-    taken = await bulk_lists.take(db, given(listed), network_server=network_server, types=types, **options)
-    return await bulk.import_rows(db, "devices", taken.rows(), **BY), taken.left_out
+    report = await bulk_lists.import_list(
+        db, given(listed), network_server=network_server, types=types, **BY, **options
+    )
+    return report, report.left_out
 
 
 async def listed_by(fake: FakeChirpStack, **asked: Any) -> list[Listed]:

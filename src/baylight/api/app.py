@@ -21,6 +21,7 @@ from baylight.api import (
     history,
     inbound,
     keys,
+    lists,
     locations,
     metrics,
     orphans,
@@ -65,7 +66,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    parts = (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs)
+    parts = (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs, lists)
     for part in (assignments, commissioning, *parts):
         api.include_router(part.router)
 

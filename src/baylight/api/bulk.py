@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from typing import IO, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -39,20 +40,30 @@ async def import_csv(
     key: Writing, given: Given, request: Request, kind: Kind, dry_run: bool = False
 ) -> Report | JSONResponse:
     """The body is the CSV file. All rows or none; may be repeated. 422 with a `report` if rows are wrong."""
+    async with received(request) as file, given.pool.acquire(timeout=ACQUIRE_S) as connection:
+        report = await bulk.import_csv(
+            connection,
+            kind,
+            file,
+            actor=str(key.id),
+            now=given.clock.now(),
+            policy=given.policy,
+            dry_run=dry_run,
+        )
+    return answer(request, report)
+
+
+@asynccontextmanager
+async def received(request: Request) -> AsyncIterator[IO[bytes]]:
+    """The whole body as a file, before a connection is taken: a caller may be slow."""
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
-        async for part in request.stream():  # read before a connection is taken: a caller may be slow
+        async for part in request.stream():
             file.write(part)
         file.seek(0)
-        async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
-            report = await bulk.import_csv(
-                connection,
-                kind,
-                file,
-                actor=str(key.id),
-                now=given.clock.now(),
-                policy=given.policy,
-                dry_run=dry_run,
-            )
+        yield file
+
+
+def answer(request: Request, report: Report) -> Report | JSONResponse:
     if report.errors:
         return problem(request, 422, "wrong_rows", "rows are wrong: nothing was changed", report=report)
     return report

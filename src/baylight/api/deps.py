@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from baylight.api.problems import Refused
 from baylight.domain.state import Policy
 from baylight.ports import Clock, CodecEngine
+from baylight.services.bulk_lists import Source
 from baylight.services.keys import Key, Scope, Verifier
 from baylight.store.pool import Connection, Pool
 
@@ -32,7 +33,7 @@ class Inbound:
 @dataclass(frozen=True, slots=True)
 class Deps:
     """`problems()`: part -> plain words of what keeps it from working; empty when ready. `inbound`: by the last part
-    of its path."""
+    of its path. `chirpstack_devices`: None if its API is not set."""
 
     pool: Pool
     dsn: str
@@ -42,6 +43,7 @@ class Deps:
     problems: Callable[[], dict[str, str]]
     codec_engine: CodecEngine | None = None
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
+    chirpstack_devices: Source | None = None
 
 
 def deps(request: Request) -> Deps:

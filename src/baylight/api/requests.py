@@ -17,7 +17,7 @@ from baylight.log import logger
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_IMPORT_BYTES = 256 * 1024 * 1024
-IMPORTS = "/api/v1/import/"
+IMPORTS = ("/api/v1/import/", "/api/v1/import-tts")
 """Its bodies are files, which go to disk while they are read."""
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
 _HEADERS = {

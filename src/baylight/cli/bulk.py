@@ -79,23 +79,12 @@ def import_chirpstack(
     as_json: Json = False,
 ) -> None:
     """Registers the devices that ChirpStack knows."""
-    if not application and not tenant:
-        raise typer.BadParameter("name --application or --tenant")
 
     def listed(c: Context) -> AsyncIterator[Listed]:
-        from baylight.errors import InputError
-        from baylight.lns import chirpstack_devices
+        from baylight.connections import chirpstack_devices
+        from baylight.services.bulk_lists import asked
 
-        settings = c.settings
-        if settings.chirpstack_api is None or settings.chirpstack_api_key is None:
-            raise InputError("no_chirpstack", "set BAYLIGHT_CHIRPSTACK_API and BAYLIGHT_CHIRPSTACK_API_KEY")
-        return chirpstack_devices.devices(
-            settings.chirpstack_api,
-            settings.chirpstack_api_key.get_secret_value(),
-            applications=application or (),
-            tenant=tenant,
-            tls=settings.chirpstack_api_tls,
-        )
+        return asked(chirpstack_devices(c.settings), application or (), tenant)
 
     _import_list(listed, "chirpstack", types, only_known, dry_run, as_json)
 
@@ -123,25 +112,23 @@ def _import_list(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    mapped = {}
-    for pair in types or []:
-        profile, equals, code = pair.rpartition("=")
-        if not equals or not code:
-            raise typer.BadParameter(f"{pair!r} is not PROFILE=TYPE, e.g. 'Parking sensor=browan_tbms100'")
-        mapped[profile] = code
-
     async def work(c: Context) -> Report:
-        from baylight.services import bulk, bulk_lists
+        from baylight.services import bulk_lists
 
-        taken = await bulk_lists.take(
-            c.connection, listed(c), network_server=network_server, types=mapped, only_known=only_known
-        )
-        for profile, count in sorted(taken.left_out.items()):
-            typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
         with _progress() as progress:
-            return await bulk.import_rows(
-                c.connection, "devices", taken.rows(), dry_run=dry_run, progress=progress, **c.by
+            report = await bulk_lists.import_list(
+                c.connection,
+                listed(c),
+                network_server=network_server,
+                types=bulk_lists.parse_types(types or ()),
+                only_known=only_known,
+                dry_run=dry_run,
+                progress=progress,
+                **c.by,
             )
+        for profile, count in sorted(report.left_out.items()):
+            typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
+        return report
 
     _tell(on_database(work), as_json=as_json)
 

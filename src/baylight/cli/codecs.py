@@ -194,7 +194,7 @@ def encode_command(
 
     try:
         given = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{data!r} is not JSON: {error}") from None
     if not isinstance(given, dict):
         raise typer.BadParameter(f"{data!r} is not a JSON object")
@@ -257,7 +257,7 @@ def _read(path: Path | None, nothing: Any) -> Any:
         return nothing
     try:
         found = json.loads(_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path}: {error}") from None
     if not isinstance(found, type(nothing)):
         raise typer.BadParameter(f"{path} does not hold a JSON {'list' if isinstance(nothing, list) else 'object'}")

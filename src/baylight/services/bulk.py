@@ -53,7 +53,7 @@ _MANY = 1000
 class Report:
     """`errors` of them were found, by code in `by_code`, the first in `first`; with any nothing was changed.
 
-    `applied` False and no errors: a dry run.
+    `applied` False and no errors: a dry run. `left_out`: of a device list, how many of each profile were not taken.
     """
 
     kind: str
@@ -65,6 +65,7 @@ class Report:
     by_code: dict[str, int] = field(default_factory=dict)
     first: list[RowError] = field(default_factory=list)
     applied: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def add(self, error: RowError) -> None:
         self.errors += 1

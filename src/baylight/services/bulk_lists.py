@@ -6,19 +6,22 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import IO
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any
 
 import msgspec
 
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError
-from baylight.services import catalogue
+from baylight.services import bulk, catalogue
+from baylight.services.bulk import Report
 from baylight.services.bulk_sheets import SHEETS, write
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
+Types = Mapping[str, str]
+"""Profile or model -> device type, or LEFT_OUT."""
 _MOST_BYTES = 256 * 1024 * 1024
 _COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
 LEFT_OUT = "-"
@@ -33,6 +36,10 @@ class Listed:
     name: str = ""
     profile: str = ""
     application_id: str = ""
+
+
+Source = Callable[[Sequence[str], str | None], AsyncIterator[Listed]]
+"""Devices of applications (ids), or of all of a tenant."""
 
 
 @dataclass(slots=True)
@@ -61,12 +68,54 @@ class Taken:
             yield number, cells | {"role": role}
 
 
+async def import_list(
+    connection: Connection,
+    devices: AsyncIterable[Listed],
+    *,
+    network_server: str,
+    types: Types,
+    only_known: bool = False,
+    **options: Any,
+) -> Report:
+    """As `take`, then as `bulk.import_rows`, whose `options` these are. Its errors name the device."""
+    taken = await take(connection, devices, network_server=network_server, types=types, only_known=only_known)
+    report = await bulk.import_rows(connection, "devices", taken.rows(), **options)
+    listed = {number: device for number, device, _ in taken.devices}
+    report.first = [
+        replace(error, message=f"{device.dev_eui} ({device.profile or 'no profile'}): {error.message}")
+        for error in report.first
+        for device in (listed[error.row],)
+    ]
+    report.left_out = taken.left_out
+    return report
+
+
+def asked(source: Source | None, applications: Sequence[str], tenant: str | None) -> AsyncIterator[Listed]:
+    """Raises InputError `no_chirpstack`, `no_application`."""
+    if source is None:
+        raise InputError("no_chirpstack", "set BAYLIGHT_CHIRPSTACK_API and BAYLIGHT_CHIRPSTACK_API_KEY")
+    if not applications and not tenant:
+        raise InputError("no_application", "name an application or a tenant")
+    return source(applications, tenant)
+
+
+def parse_types(pairs: Iterable[str]) -> dict[str, str]:
+    """Of PROFILE=TYPE each. Raises InputError `bad_map`."""
+    types = {}
+    for pair in pairs:
+        profile, equals, code = pair.rpartition("=")
+        if not equals or not code:
+            raise InputError("bad_map", f"{pair!r} is not PROFILE=TYPE, e.g. 'Parking sensor=browan_tbms100'")
+        types[profile] = code
+    return types
+
+
 async def take(
     connection: Connection,
     devices: AsyncIterable[Listed],
     *,
     network_server: str,
-    types: Mapping[str, str],
+    types: Types,
     only_known: bool = False,
 ) -> Taken:
     """Devices as a `devices` file would tell them. Whether a device is a sensor or a display follows from its type.

@@ -127,7 +127,7 @@ def _yes(cell: str) -> object:
 def _object(cell: str) -> object:
     try:
         return msgspec.json.decode(cell, type=dict[str, msgspec.Raw]) and msgspec.json.decode(cell)
-    except (msgspec.MsgspecError, ValueError):
+    except (ValueError, RecursionError):
         raise _refuse("bad_json", f"{shorten(cell)} is not a JSON object such as {{}}") from None
 
 

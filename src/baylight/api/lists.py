@@ -1,0 +1,87 @@
+"""Device lists of network servers, as `baylight import-chirpstack` and `baylight import-tts` take them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from baylight.api.bodies import Body
+from baylight.api.bulk import answer, received
+from baylight.api.deps import ACQUIRE_S, Deps, Given, Writing
+from baylight.services import bulk_lists
+from baylight.services.bulk import Report
+from baylight.services.bulk_lists import Listed, Types
+from baylight.services.keys import Key
+
+router = APIRouter(tags=["bulk"])
+_FILE: dict[str, Any] = {
+    "content": {name: {"schema": {"type": "string"}} for name in ("text/csv", "application/json")},
+    "required": True,
+}
+
+
+class FromChirpStack(Body):
+    """`applications`: ids; or all of a `tenant`. `types`: device type of a profile or model, `-` leaves it out."""
+
+    applications: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    tenant: str | None = None
+    types: dict[str, str] = Field(default_factory=dict)
+    only_known: bool = False
+    dry_run: bool = False
+
+
+@router.post("/import-chirpstack", response_model=Report)
+async def import_chirpstack(
+    key: Writing, given: Given, request: Request, body: FromChirpStack
+) -> Report | JSONResponse:
+    """Registers the devices that ChirpStack knows. May be repeated. 422 with a `report` if some are wrong."""
+    listed = bulk_lists.asked(given.chirpstack_devices, body.applications, body.tenant)
+    report = await _import(key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run)
+    return answer(request, report)
+
+
+@router.post("/import-tts", response_model=Report, openapi_extra={"requestBody": _FILE})
+async def import_tts(
+    key: Writing,
+    given: Given,
+    request: Request,
+    types: Annotated[list[str], Query(alias="map", default_factory=list, max_length=1000)],
+    only_known: bool = False,
+    dry_run: bool = False,
+) -> Report | JSONResponse:
+    """Registers devices that The Things Stack exported: the body is its CSV or JSON. `map`: PROFILE=TYPE, repeated."""
+    mapped = bulk_lists.parse_types(types)
+    async with received(request) as file:
+
+        async def listed() -> AsyncIterator[Listed]:
+            for device in bulk_lists.read_tts(file):
+                yield device
+
+        return answer(request, await _import(key, given, listed(), "tts", mapped, only_known, dry_run))
+
+
+async def _import(
+    key: Key,
+    given: Deps,
+    listed: AsyncIterator[Listed],
+    network_server: str,
+    types: Types,
+    only_known: bool,
+    dry_run: bool,
+) -> Report:
+    async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+        return await bulk_lists.import_list(
+            connection,
+            listed,
+            network_server=network_server,
+            types=types,
+            only_known=only_known,
+            actor=str(key.id),
+            now=given.clock.now(),
+            policy=given.policy,
+            dry_run=dry_run,
+        )
