@@ -129,6 +129,18 @@ async def test_new_codes_reach_the_display_at_once(site: Site, client: httpx.Asy
     assert (await client.put(f"{path}/lifecycle", json={"state": "orphan"})).status_code == 409
 
 
+async def test_what_the_registry_says_of_a_device_is_changed(client: httpx.AsyncClient, ready: None) -> None:
+    await client.post("/api/v1/sensors", json={"dev_eui": "58a0cb00000000e1"})
+    await client.post("/api/v1/displays", json={"dev_eui": "20200000000000e1", "device_type": "kuando_busylight"})
+    sensor = await client.patch("/api/v1/sensors/58A0CB00000000E1", json={"notes": "wet", "mobile": True})
+    assert (sensor.status_code, sensor.json()["notes"], sensor.json()["mobile"]) == (200, "wet", True)
+    display = await client.patch("/api/v1/displays/20200000000000e1", json={"fport": 16, "confirmed_downlinks": True})
+    assert (display.json()["fport"], display.json()["confirmed_downlinks"]) == (16, True)
+    for path, body in (("sensors/58a0cb00000000e1", {"fport": 1}), ("displays/20200000000000e1", {"fport": 224})):
+        assert (await client.patch(f"/api/v1/{path}", json=body)).status_code == 422
+    assert (await client.patch("/api/v1/sensors/58a0cb00000000e2", json={})).status_code == 404
+
+
 async def test_the_catalogue_is_listed(client: httpx.AsyncClient, ready: None) -> None:
     listed = await _ok(await client.get("/api/v1/device-types", params={"category": "display"}))
     assert "kuando_busylight" in {kind["code"] for kind in listed}

@@ -26,6 +26,23 @@ def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: 
     assert "no swap" in refused.stderr
 
 
+def test_what_the_registry_says_of_a_device_is_changed(garage: Cli) -> None:
+    assert data(garage("device", "change", SENSOR, "--notes", "wet", "--json"))["notes"] == "wet"
+    told = data(garage("device", "change", DISPLAY, "--f-port", "16", "--confirmed", "--json"))
+    assert (told["fport"], told["confirmed_downlinks"]) == (16, True)
+    assert "serves a space" in garage("device", "change", SENSOR, "--mobile", code=2).stderr
+    assert "of displays" in garage("device", "change", SENSOR, "--f-port", "16", code=2).stderr
+    assert "of sensors" in garage("device", "change", DISPLAY, "--mobile", code=2).stderr
+    garage("device", "change", DISPLAY, "--f-port", "224", code=2)
+
+
+def test_options_of_the_other_role_are_refused(garage: Cli) -> None:
+    assert "of displays" in garage("device", "register", NEW, "--code", "FREE=green", code=2).stderr
+    assert "of displays" in garage("device", "register", NEW, "--shared", "count", code=2).stderr
+    light = ("device", "register", "2020000000000009", "--type", "kuando_busylight")
+    assert "of sensors" in garage(*light, "--mobile", code=2).stderr
+
+
 def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage: Cli) -> None:
     assert data(garage("device", "where", SENSOR, "--json"))[0]["space"] == "A-13"
     assert "none" in garage("device", "where", SENSOR, "--as-of", "2026-05-03T14:00Z").stderr

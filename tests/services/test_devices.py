@@ -32,6 +32,39 @@ async def test_registering_as_another_type_is_a_conflict(db: Connection) -> None
         await devices.register_sensor(db, SENSOR, actor="ann", device_type="bosch_tps110")
 
 
+async def test_registering_again_as_something_else_is_a_conflict(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="not mobile"):
+            await devices.register_sensor(db, SENSOR, actor="ann", mobile=True)
+        with pytest.raises(ConflictError, match="for one space"):
+            await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", shared=True)
+    with pytest.raises(InputError, match="2000"):
+        await devices.register_sensor(db, SENSOR, actor="ann", notes="x" * 2001)
+
+
+async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann", notes="old")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for _ in range(2):
+        sensor = await device_changes.change_sensor(db, SENSOR.upper(), actor="bob", mobile=True)
+        assert (sensor.notes, sensor.mobile) == ("old", True)
+        display = await device_changes.change_display(
+            db, DISPLAY, actor="bob", notes="left", fport=99, confirmed_downlinks=True
+        )
+        assert (display.notes, display.fport, display.confirmed_downlinks) == ("left", 99, True)
+    rows = await db.fetch("SELECT action, actor, before, after FROM audit_log WHERE action LIKE '%.change' ORDER BY id")
+    assert [(row["action"], row["actor"]) for row in rows] == [("sensor.change", "bob"), ("display.change", "bob")]
+    assert (rows[1]["before"]["fport"], rows[1]["after"]["fport"]) == (15, 99)
+    assert (await device_changes.change_sensor(db, SENSOR, actor="bob", notes="")).notes is None
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError, match="serves a space"):
+        await device_changes.change_sensor(db, SENSOR, actor="bob", mobile=False)
+    with pytest.raises(InputError, match="1 to 223"):
+        await device_changes.change_display(db, DISPLAY, actor="bob", fport=0)
+
+
 @pytest.mark.parametrize("text", ["", "58a0cb", "58a0cb00000000zz", "58a0cb00000000a1ff"])
 async def test_a_bad_dev_eui_is_refused(db: Connection, text: str) -> None:
     with pytest.raises(InputError, match="16 hex digits"):

@@ -55,6 +55,21 @@ class Codes(Body):
     replace: bool = False
 
 
+class SensorChange(Body):
+    """What is not given stays; empty `notes` are none. `mobile` cannot change while it serves a space."""
+
+    notes: str | None = None
+    mobile: bool | None = None
+
+
+class DisplayChange(Body):
+    """What is not given stays; empty `notes` are none."""
+
+    notes: str | None = None
+    fport: Annotated[int | None, Field(ge=1, le=223)] = None
+    confirmed_downlinks: bool | None = None
+
+
 class Switch(Body):
     on: bool
 
@@ -86,6 +101,11 @@ async def show_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) -
     return await devices.sensor(connection, dev_eui)
 
 
+@router.patch("/sensors/{dev_eui}")
+async def change_sensor(change: Changing, dev_eui: DevEuiText, body: SensorChange) -> Sensor:
+    return await device_changes.change_sensor(change.connection, dev_eui, actor=change.actor, **body.model_dump())
+
+
 @router.get("/displays")
 async def list_displays(
     key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
@@ -106,6 +126,12 @@ async def register_display(change: Changing, new: NewDisplay, response: Response
 @router.get("/displays/{dev_eui}")
 async def show_display(key: Reading, connection: Database, dev_eui: DevEuiText) -> Display:
     return await devices.display(connection, dev_eui)
+
+
+@router.patch("/displays/{dev_eui}")
+async def change_display(change: Changing, dev_eui: DevEuiText, body: DisplayChange) -> Display:
+    """FPort and confirmation count from the next downlink on."""
+    return await device_changes.change_display(change.connection, dev_eui, actor=change.actor, **body.model_dump())
 
 
 @router.put("/displays/{dev_eui}/codes")

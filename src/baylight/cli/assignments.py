@@ -50,6 +50,8 @@ def register(
 
     async def work(c: Context) -> Sensor | Display:
         if await catalogue.category_for(c.connection, parse_dev_eui(dev_eui), kind) == "sensor":
+            if codes or shared is not None:
+                raise typer.BadParameter("--code and --shared are of displays, this is a sensor")
             sensor, _ = await devices.register_sensor(
                 c.connection,
                 dev_eui,
@@ -61,6 +63,8 @@ def register(
                 actor=c.actor,
             )
             return sensor
+        if mobile:
+            raise typer.BadParameter("--mobile is of sensors, this is a display")
         found, _ = await devices.register_display(
             c.connection,
             dev_eui,
@@ -101,6 +105,38 @@ def list_devices(limit: Limit = 100, everything: All = False, as_json: Json = Fa
 
     rows = on_database(work)
     print_rows(rows, "dev_eui device_type lifecycle_state enabled spaces last_seen_at rssi_dbm", as_json=as_json)
+
+
+@device.command("change")
+def change(
+    dev_eui: Eui,
+    role: Role = None,
+    notes: Annotated[str | None, typer.Option(help="anything worth remembering; '' for none")] = None,
+    mobile: Annotated[
+        bool | None, typer.Option("--mobile/--not-mobile", help="whether a sensor may wander between spaces")
+    ] = None,
+    f_port: Annotated[int | None, typer.Option(min=1, max=223, help="of a display's downlinks")] = None,
+    confirmed: Annotated[
+        bool | None, typer.Option("--confirmed/--unconfirmed", help="whether a display must acknowledge downlinks")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Changes notes, FPort, confirmation or mobility; the rest stays."""
+    from baylight.services import assignments, device_changes
+
+    async def work(c: Context) -> Sensor | Display:
+        found = await assignments.find_device(c.connection, dev_eui, role)
+        if found["role"] == "sensor":
+            if f_port is not None or confirmed is not None:
+                raise typer.BadParameter("--f-port and --confirmed are of displays, this is a sensor")
+            return await device_changes.change_sensor(c.connection, dev_eui, notes=notes, mobile=mobile, actor=c.actor)
+        if mobile is not None:
+            raise typer.BadParameter("--mobile is of sensors, this is a display")
+        return await device_changes.change_display(
+            c.connection, dev_eui, notes=notes, fport=f_port, confirmed_downlinks=confirmed, actor=c.actor
+        )
+
+    _print_device(on_database(work), as_json=as_json)
 
 
 @device.command("retire")

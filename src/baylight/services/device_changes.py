@@ -13,7 +13,7 @@ from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import audit, decisions
-from baylight.services.devices import Display, Role, display, parse_rule
+from baylight.services.devices import Display, Role, Sensor, check_notes, display, parse_rule, sensor
 from baylight.services.display_codes import check_codes
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
@@ -87,6 +87,56 @@ async def set_enabled(
             connection, actor, action, role, row["id"], before={"enabled": not on}, after={"enabled": on}
         )
         await _redecide(connection, spaces, actor, now, policy)
+
+
+async def change_sensor(
+    connection: Connection, dev_eui: str, *, actor: str, notes: str | None = None, mobile: bool | None = None
+) -> Sensor:
+    """None leaves it as it is; empty `notes` are none. Idempotent.
+
+    Raises ConflictError `device_in_use` if it shall be mobile, or no more, while it serves a space.
+    """
+    async with audit.change(connection, actor):
+        row, spaces = await _lock(connection, "sensor", dev_eui)
+        found = await sensor(connection, row["dev_eui"])
+        before = {"notes": found.notes, "mobile": found.mobile}
+        after = _with(before, notes=check_notes(notes), mobile=mobile)
+        if spaces and after["mobile"] != before["mobile"]:
+            raise ConflictError("device_in_use", f"sensor {found.dev_eui} serves a space: unassign it first")
+        await _change(connection, "sensor", row["id"], before, after, actor)
+    return await sensor(connection, dev_eui)
+
+
+async def change_display(
+    connection: Connection,
+    dev_eui: str,
+    *,
+    actor: str,
+    notes: str | None = None,
+    fport: int | None = None,
+    confirmed_downlinks: bool | None = None,
+) -> Display:
+    """None leaves it as it is; empty `notes` are none. Idempotent. Raises InputError `bad_f_port`."""
+    async with audit.change(connection, actor):
+        row, _ = await _lock_display(connection, dev_eui)
+        found = await display(connection, row["dev_eui"])
+        before = {"notes": found.notes, "fport": found.fport, "confirmed_downlinks": found.confirmed_downlinks}
+        after = _with(before, notes=check_notes(notes), fport=fport, confirmed_downlinks=confirmed_downlinks)
+        await _change(connection, "display", row["id"], before, after, actor)
+    return await display(connection, dev_eui)
+
+
+def _with(before: Mapping[str, Any], **given: object) -> dict[str, Any]:
+    said = {name: value if value != "" else None for name, value in given.items() if value is not None}
+    return {**before, **said}
+
+
+async def _change(
+    connection: Connection, role: Role, device_id: UUID, before: dict[str, Any], after: dict[str, Any], actor: str
+) -> None:
+    if after != before:
+        await connection.execute(queries("devices")[f"change_{role}"], device_id, *after.values())
+        await audit.record(connection, actor, f"{role}.change", role, device_id, before=before, after=after)
 
 
 async def set_lifecycle(

@@ -126,7 +126,7 @@ async def register_sensor(
     Without `device_type` the DevEUI's prefix tells it. `network_server` and `application_id` count until it is heard.
     Raises InputError, ConflictError `registered_otherwise`.
     """
-    eui = parse_dev_eui(dev_eui)
+    eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
     async with audit.change(connection, actor):
         kind = await catalogue.type_for(connection, "sensor", eui, device_type)
         new = await connection.fetchval(
@@ -142,7 +142,9 @@ async def register_sensor(
             application_id,
             parse_network_server(network_server),
         )
-        await _registered(connection, "sensor", eui, kind.code, new, actor)
+        row = await _registered(connection, "sensor", eui, kind.code, new, actor)
+        if mobile and not row["shared"]:
+            raise ConflictError("registered_otherwise", f"sensor {eui} is registered as not mobile", dev_eui=eui)
     return await sensor(connection, eui), new is not None
 
 
@@ -164,7 +166,7 @@ async def register_display(
     `display_codes`: as `check_codes`, over those of the type. `shared`: it may serve several spaces, of whose states
     `shared_rule` makes one. Raises InputError, ConflictError `registered_otherwise`.
     """
-    eui = parse_dev_eui(dev_eui)
+    eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
     async with audit.change(connection, actor):
         kind = await catalogue.type_for(connection, "display", eui, device_type)
         of_type = kind.default_config.get("display_codes", {})
@@ -189,6 +191,9 @@ async def register_display(
             raise ConflictError(
                 "registered_otherwise", f"display {eui} is registered with other display_codes", dev_eui=eui
             )
+        if shared and not (row["shared"] and row["shared_rule"] == shared_rule):
+            rule = row["shared_rule"] if row["shared"] else "for one space"
+            raise ConflictError("registered_otherwise", f"display {eui} is registered {rule}: share it", dev_eui=eui)
     return await display(connection, eui), new is not None
 
 
@@ -216,6 +221,13 @@ def parse_network_server(name: str) -> str:
         known = ", ".join(NETWORK_SERVERS)
         raise InputError("bad_network_server", f"{name!r} is no network server: one of {known}", network_server=name)
     return name
+
+
+def check_notes(notes: str | None) -> str | None:
+    """Raises InputError `bad_text`."""
+    if notes is not None and (len(notes) > 2000 or "\0" in notes):
+        raise InputError("bad_text", "notes have at most 2000 characters, none of them NUL")
+    return notes
 
 
 def parse_rule(text: str) -> SharedRule:

@@ -110,6 +110,7 @@ async def swap(
                 "spaces": [s["code"] for s in served],
                 "at": since.isoformat(),
                 "note": note,
+                "retire": retire,
             },
         )
         ids = [s["id"] for s in served]

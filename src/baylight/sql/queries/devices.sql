@@ -94,6 +94,14 @@ SET enabled = $2, occupancy = NULL, occupancy_at = NULL WHERE id = $1;
 -- A disabled display is sent nothing.
 UPDATE display_devices SET enabled = $2 WHERE id = $1;
 
+-- name: change_sensor
+-- What an operator may say of it at any time.
+UPDATE sensor_devices SET notes = $2, mobile = $3 WHERE id = $1;
+
+-- name: change_display
+-- What an operator may say of it at any time.
+UPDATE display_devices SET notes = $2, fport = $3, confirmed_downlinks = $4 WHERE id = $1;
+
 -- name: set_sensor_lifecycle
 -- One step.
 UPDATE sensor_devices SET lifecycle_state = $2 WHERE id = $1;
