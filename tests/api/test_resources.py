@@ -78,6 +78,15 @@ async def test_maintenance_of_a_space_and_of_a_location(site: Site, client: http
     assert {row["trigger_source"] for row in causes} == {maker}
 
 
+async def test_a_location_is_renamed_and_deleted(client: httpx.AsyncClient) -> None:
+    await client.post("/api/v1/locations", json={"path": "Garage/Flor"})
+    made = await client.put("/api/v1/locations/name", json={"path": "Garage/Flor", "name": "Floor"})
+    assert made.json()["path"] == "Garage/Floor"
+    for path, status in (("Garage", 409), ("Garage/Floor", 204), ("Garage/Floor", 404), ("Garage", 204), ("", 422)):
+        assert (await client.delete("/api/v1/locations", params={"path": path})).status_code == status, path
+    assert (await client.get("/api/v1/locations")).json() == []
+
+
 async def test_a_reservation_is_idempotent_shown_and_cancelled(site: Site, client: httpx.AsyncClient) -> None:
     await add_bay(site.pool, "A-1")
     start = datetime.now(UTC) - timedelta(minutes=1)

@@ -63,6 +63,10 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     assert "MAINTENANCE" in garage("space", "maintenance", "A-13", "on").stdout
     assert "UNKNOWN" in garage("space", "maintenance", "A-13", "off").stdout
     assert "1 spaces" in garage("location", "maintenance", "Garage", "on").stdout
+    assert "Garage/Level 1" in garage("location", "rename", "Garage/Floor 1", "Level 1").stdout
+    assert "holds 1 spaces" in garage("location", "delete", "Garage/Level 1", code=2).stderr
+    garage("location", "add", "Hut")
+    assert "is deleted" in garage("location", "delete", "Hut").stdout
     garage("override", "set", "OCCUPIED", "A-13", "--for", "2h", "--reason", "crane")
     assert "crane" in garage("override", "list").stdout
     assert data(garage("space", "show", "A-13", "--json"))["current_state"] == "OCCUPIED"

@@ -252,6 +252,50 @@ async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> N
         await locations.create(db, "Garage//Floor", actor="ann")
 
 
+@pytest.mark.parametrize(
+    ("path", "timezone", "says"),
+    [
+        ("Garage", "Mars/X", "not a time zone"),
+        ("Garage", "Asia/Tokyo", "Europe/Berlin: change"),
+        ("G", "", "not a time"),
+    ],
+)
+async def test_a_time_zone_that_would_not_count_is_refused(db: Connection, path: str, timezone: str, says: str) -> None:
+    await locations.create(db, "Garage", actor="ann", timezone="Europe/Berlin")
+    with pytest.raises((InputError, ConflictError), match=says):
+        await locations.create(db, path, actor="ann", timezone=timezone)
+    with pytest.raises(InputError, match="only a site"):
+        await locations.create(db, "Ramp", kinds=["zone"], actor="ann", timezone="Europe/Berlin")
+    assert [place.path for place in await locations.tree(db)] == ["Garage"]
+
+
+async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Connection) -> None:
+    await locations.create(db, "Garage/Flor", actor="ann")
+    await locations.create(db, "Garage/Ramp", actor="ann")
+    await spaces.create(db, "A-1", location="Garage/Flor", **BY)
+    for _ in range(2):
+        made = await locations.rename(db, "Garage/Flor", " Floor ", actor="bob")
+        assert (made.path, made.spaces) == ("Garage/Floor", 1)
+        with pytest.raises(NotFoundError):
+            await locations.find(db, "Garage/Flor")
+        await locations.rename(db, "Garage/Floor", "Flor", actor="bob")
+    with pytest.raises(ConflictError, match="lies there already"):
+        await locations.rename(db, "Garage/Flor", "Ramp", actor="bob")
+    with pytest.raises(InputError, match="not the name of one"):
+        await locations.rename(db, "Garage/Flor", "a/b", actor="bob")
+    for path, holds in (("Garage", "holds Flor"), ("Garage/Flor", "holds 1 spaces")):
+        with pytest.raises(ConflictError, match=holds):
+            await locations.delete(db, path, actor="bob")
+    await overrides.set_override(db, "OUT_OF_ORDER", location="Garage/Ramp", **BY)
+    with pytest.raises(ConflictError, match="overrides were set"):
+        await locations.delete(db, "Garage/Ramp", actor="bob")
+    await spaces.delete(db, "A-1", **BY)
+    await locations.delete(db, "Garage/Flor", actor="bob")
+    assert [place.path for place in await locations.tree(db)] == ["Garage", "Garage/Ramp"]
+    actions = await db.fetch("SELECT action, actor FROM audit_log WHERE actor = 'bob' ORDER BY id")
+    assert [row["action"] for row in actions] == ["location.rename"] * 4 + ["location.delete"]
+
+
 async def test_the_same_location_made_by_two_at_once_is_one(db: Connection, pool: Pool) -> None:
     async def make() -> str:
         async with pool.acquire() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from baylight.api.bodies import Body
@@ -22,6 +22,13 @@ class NewLocation(Body):
     path: Annotated[str, Field(min_length=1)]
     kinds: tuple[str, ...] = ()
     timezone: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Name(Body):
+    """`name`: for the last part of the path."""
+
+    path: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
 
 
 class Maintenance(Body):
@@ -48,6 +55,19 @@ async def create_location(change: Changing, new: NewLocation) -> Location:
     return await locations.create(
         change.connection, new.path, kinds=new.kinds, timezone=new.timezone, actor=change.actor
     )
+
+
+@router.put("/name")
+async def rename_location(change: Changing, body: Name) -> Location:
+    """Idempotent."""
+    return await locations.rename(change.connection, body.path, body.name, actor=change.actor)
+
+
+@router.delete("", status_code=204)
+async def delete_location(change: Changing, path: str) -> Response:
+    """One that holds no location and no space."""
+    await locations.delete(change.connection, path, actor=change.actor)
+    return Response(status_code=204)
 
 
 @router.put("/maintenance")

@@ -179,6 +179,24 @@ def list_locations(as_json: Json = False) -> None:
     print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
 
 
+@location.command("rename")
+def rename_location(path: Path, name: Annotated[str, typer.Argument(help="for the last part of the path")]) -> None:
+    """Gives a location another name."""
+    from baylight.services import locations
+
+    made = on_database(lambda c: locations.rename(c.connection, path, name, actor=c.actor))
+    typer.echo(f"it is {made.path}")
+
+
+@location.command("delete")
+def delete_location(path: Path) -> None:
+    """One that holds no location and no space."""
+    from baylight.services import locations
+
+    on_database(lambda c: locations.delete(c.connection, path, actor=c.actor))
+    typer.echo(f"{path} is deleted")
+
+
 @location.command("maintenance")
 def location_maintenance(path: Path, switch: Annotated[Switch, typer.Argument()]) -> None:
     """Closes (on) or opens (off) all spaces of a location."""

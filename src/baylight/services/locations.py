@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from baylight.domain.downlink import TriggerType
 from baylight.domain.state import Policy
@@ -38,7 +39,8 @@ async def create(
     """The location at a path such as `Garage/Floor 1`, made with whatever lies above it; idempotent.
 
     `kinds`: one for each part; without them the usual ones (site, then floor; with more parts building, zone, room).
-    Raises InputError `bad_path`, `bad_kinds`; ConflictError `kind_differs`.
+    Raises InputError `bad_path`, `bad_kinds`, `bad_timezone`, `timezone_of_site`; ConflictError `kind_differs`,
+    `timezone_differs`.
     """
     names = _names(path)
     if len(names) > len(KINDS):
@@ -46,6 +48,10 @@ async def create(
     wanted = list(kinds) or _USUAL[len(names)].split()
     if len(wanted) != len(names) or any(kind not in KINDS for kind in wanted):
         raise InputError("bad_kinds", f"{path!r} needs {len(names)} kinds of {', '.join(KINDS)}")
+    if timezone is not None and timezone not in available_timezones():
+        raise InputError("bad_timezone", f"{timezone!r} is not a time zone such as Europe/Berlin", timezone=timezone)
+    if timezone is not None and "site" not in wanted:
+        raise InputError("timezone_of_site", f"only a site has a time zone, and {path!r} has none")
     sql = queries("locations")
     above: UUID | None = None
     async with audit.change(connection, actor):
@@ -61,6 +67,9 @@ async def create(
                 )
             elif kinds and row["kind"] != kind:
                 raise ConflictError("kind_differs", f"{name!r} is a {row['kind']}, not a {kind}", location=row["id"])
+            elif timezone is not None and row["kind"] == "site" and row["timezone"] != timezone:
+                zone = row["timezone"] or "none"
+                raise ConflictError("timezone_differs", f"{name!r} has the time zone {zone}: change it by an import")
             above = row["id"]
     return await find(connection, path)
 
@@ -82,6 +91,38 @@ async def tree(connection: Connection) -> list[Location]:
 async def space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
     """Live spaces of the subtree."""
     return [row["id"] for row in await connection.fetch(queries("locations")["space_ids"], location_id)]
+
+
+async def rename(connection: Connection, path: str, name: str, *, actor: str) -> Location:
+    """Another name for the last part of the path. Raises InputError `bad_path`, ConflictError `name_used`."""
+    location = await find(connection, path)
+    names = _names(name)
+    if len(names) > 1:
+        raise InputError("bad_path", f"{name!r} is not the name of one location")
+    async with audit.change(connection, actor):
+        if await connection.fetchval(queries("locations")["rename"], location.id, names[0]):
+            before, after = {"name": location.name}, {"name": names[0]}
+            await audit.record(
+                connection, actor, "location.rename", "location", location.id, before=before, after=after
+            )
+    return await find(connection, "/".join([*_names(path)[:-1], *names]))
+
+
+async def delete(connection: Connection, path: str, *, actor: str) -> None:
+    """One that holds no location, no space, and no override's history. Raises ConflictError `location_in_use`."""
+    location = await find(connection, path)
+    async with audit.change(connection, actor):
+        row = await connection.fetchrow(queries("locations")["lock"], location.id)
+        if row is None:
+            raise NotFoundError("unknown_location", f"there is no location {location.path!r}")
+        if row["below"] is not None:
+            raise ConflictError("location_in_use", f"{location.path} holds {row['below']}: delete that first")
+        if spaces := await space_ids(connection, location.id):
+            raise ConflictError("location_in_use", f"{location.path} holds {len(spaces)} spaces: delete or move them")
+        await connection.execute(queries("locations")["leave"], location.id)
+        await connection.execute(queries("locations")["delete"], location.id)
+        before = {"path": location.path, "kind": location.kind}
+        await audit.record(connection, actor, "location.delete", "location", location.id, before=before)
 
 
 async def set_maintenance(

@@ -96,7 +96,7 @@ async def create(
 ) -> Space:
     """A new space, with its devices if given (DevEUIs). Raises ConflictError `code_used`, NotFoundError, InputError."""
     if not 0 < len(code) <= 20 or code != code.strip():
-        raise InputError("bad_code", f"{code!r}: a code has 1 to 20 characters", space=code)
+        raise InputError("bad_code", f"{code!r}: a code has 1 to 20 characters, no blanks around them", space=code)
     if name is not None and not 0 < len(name) <= 100:
         raise InputError("bad_name", "a name has 1 to 100 characters")
     async with audit.change(connection, actor):

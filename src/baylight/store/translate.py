@@ -20,6 +20,7 @@ _CONFLICTS = {
     ),
     "device_assignments_one_device_per_space": ("role_taken", "the space has another device in this role"),
     "devices_lifecycle_step": ("lifecycle_step", "this step of the device's life is none that may follow"),
+    "overrides_location_fk": ("location_in_use", "overrides were set on the location: it stays, with their history"),
     "locations_sibling_name": ("name_used", "a location of this kind and name lies there already"),
 }
 _INPUTS = {

@@ -16,11 +16,28 @@ ORDER BY named.names;
 
 -- name: child
 -- The location of a name right below another (null: a root).
-SELECT id, kind FROM locations WHERE parent_id IS NOT DISTINCT FROM $1::uuid AND name = $2 ORDER BY created_at LIMIT 1;
+SELECT id, kind, timezone FROM locations WHERE parent_id IS NOT DISTINCT FROM $1::uuid AND name = $2 ORDER BY created_at LIMIT 1;
 
 -- name: insert
 -- A new location; two at once make one.
 INSERT INTO locations (parent_id, kind, name, timezone) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+
+-- name: rename
+-- Null if it is called so already.
+UPDATE locations SET name = $2 WHERE id = $1 AND name <> $2 RETURNING id;
+
+-- name: lock
+-- Until the end of the transaction nothing comes to lie in it; and what lies right below.
+SELECT l.id, (SELECT min(b.name) FROM locations AS b WHERE b.parent_id = l.id) AS below
+FROM locations AS l WHERE l.id = $1 FOR UPDATE;
+
+-- name: leave
+-- Deleted spaces lie nowhere then.
+UPDATE spaces SET location_id = NULL WHERE location_id = $1 AND deleted_at IS NOT NULL;
+
+-- name: delete
+-- One that holds nothing.
+DELETE FROM locations WHERE id = $1;
 
 -- name: set_maintenance
 -- Null if it was so already.
