@@ -43,6 +43,7 @@ async def bay(db: Connection, clock: Clock) -> None:
     for eui in (D1, D2):
         await devices.register_display(db, eui, actor="ann", device_type="kuando_busylight")
     await spaces.create(db, "A-13", actor="ann", now=clock.now(), policy=POLICY)
+    await db.execute("UPDATE spaces SET created_at = $1", clock.now())
     for eui in (S1, D1):
         await assignments.install(db, "A-13", eui, at=clock.now(), **by(clock))
 
@@ -128,6 +129,18 @@ async def test_an_undone_swap_is_as_if_it_had_not_been(db: Connection, bay: None
     assert await swap.undo(db, done.id, **by(clock)) == undone
     assert await db.fetchval("SELECT count(*) FROM audit_log WHERE action = 'device.swap_undone'") == 1
     await is_sound(db, clock.now())
+
+
+@pytest.mark.parametrize("state", ["installed", "testing", "active", "maintenance"])
+async def test_an_undone_swap_gives_a_retired_device_its_state_back(
+    db: Connection, bay: None, clock: Clock, state: str
+) -> None:
+    if state != "installed":
+        await device_changes.set_lifecycle(db, "sensor", S1, state, actor="ann")
+    done = await swap.swap(db, S1, S2, retire=True, **by(clock))
+    await swap.undo(db, done.id, **by(clock))
+    old = await devices.sensor(db, S1)
+    assert (old.lifecycle_state, old.enabled) == (state, True)
 
 
 async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: None, clock: Clock) -> None:
@@ -301,5 +314,7 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
     assert (now.state, now.sensor, now.display, now.reading, now.light) == ("UNKNOWN", S2, D2, None, None)
     first = await assignments.space_as_of(db, "A-13", start)
     assert (first.state, first.sensor, first.light) == ("UNKNOWN", S1, None)
+    before = await assignments.space_as_of(db, "A-13", start - timedelta(days=1))
+    assert (before.state, before.sensor, before.display) == (None, None, None)
     with pytest.raises(NotFoundError):
         await assignments.space_as_of(db, "Z-1", start)

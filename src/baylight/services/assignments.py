@@ -53,7 +53,7 @@ class LightThen:
 
 @dataclass(frozen=True, slots=True)
 class SpaceThen:
-    """A space as it was at a moment. `state` None: it was not yet decided. `reading`: the sensor's newest statement."""
+    """A space as it was at a moment. `state` None: it was not yet there. `reading`: the sensor's newest statement."""
 
     code: str
     at: datetime
@@ -93,7 +93,11 @@ async def space_as_of(connection: Connection, code: str, at: datetime) -> SpaceT
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         space = await _space_then(connection, code, at)
         change = await connection.fetchrow(sql["state_then"], space["id"], at)
-        before = None if change else await connection.fetchval(sql["state_before"], space["id"])
+        state = None
+        if change:
+            state = change["state"]
+        elif space["there"]:
+            state = await connection.fetchval(sql["state_before"], space["id"]) or space["current_state"]
         rows = await connection.fetch(sql["as_of"], at, space["id"], None)
         served = {row["role"]: Served(**row) for row in rows}
         sensor, display = served.get("sensor"), served.get("display")
@@ -101,7 +105,7 @@ async def space_as_of(connection: Connection, code: str, at: datetime) -> SpaceT
         return SpaceThen(
             code=space["code"],
             at=at,
-            state=change["state"] if change else before or space["state"],
+            state=state,
             state_since=change["since"] if change else None,
             reason=change["reason"] if change else None,
             sensor=sensor.dev_eui if sensor else None,

@@ -160,7 +160,8 @@ async def undo(
                 raise ConflictError("changed_since", "the space has another device by now, or is deleted")
             since[space["id"]] = await _put_back(connection, role, space, old, part["at"], actor, now)
         if first["retired"] and old["lifecycle_state"] == "decommissioned":
-            for state in ("registered", "installed"):
+            before = await connection.fetchval(queries("swap")["state_when_retired"], old["id"])
+            for state in ("registered", *(("installed",) if before == "maintenance" else ()), before):
                 await connection.execute(queries("devices")[f"set_{role}_lifecycle"], old["id"], state)
             await connection.execute(queries("devices")[f"set_{role}_enabled"], old["id"], True)
         if role == "display":

@@ -103,7 +103,7 @@ ORDER BY lower(a.valid) DESC, a.recorded_at DESC, a.role;
 
 -- name: space_then
 -- The space that had a code then: of those that were not deleted yet, the one deleted first.
-SELECT id, code, CASE WHEN created_at <= $2 THEN current_state END AS state FROM spaces
+SELECT id, code, created_at <= $2 AS there, current_state FROM spaces
 WHERE code = $1 AND (deleted_at IS NULL OR deleted_at > $2)
 ORDER BY deleted_at NULLS LAST LIMIT 1;
 

@@ -48,3 +48,8 @@ UPDATE display_devices SET display_codes = $2, shared = shared OR $3, shared_rul
 -- name: restore_codes
 -- What the display had before the swap.
 UPDATE display_devices SET display_codes = $2 WHERE id = $1;
+
+-- name: state_when_retired
+-- What a device was before it was decommissioned.
+SELECT previous_state FROM device_lifecycle_events
+WHERE device_id = $1 AND new_state = 'decommissioned' ORDER BY at DESC, id DESC LIMIT 1;
