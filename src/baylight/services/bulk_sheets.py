@@ -14,7 +14,7 @@ import msgspec
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013 import PREFIX
 from baylight.domain.downlink import NETWORK_SERVERS
-from baylight.domain.ids import parse_dev_eui
+from baylight.domain.ids import SPACE_CODE, parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import State
 from baylight.errors import InputError
@@ -202,7 +202,7 @@ def write_codes(value: object) -> str:
     return "; ".join(f"{state}={codes[state]}" for state in State if state in codes)
 
 
-_CODE = _matching(r"\S(.{0,18}\S)?", "a code of 1 to 20 characters")
+_CODE = _matching(SPACE_CODE, "a code of 1 to 20 characters in one line")
 _STATES = tuple(str(state) for state in State)
 
 SHEETS: Mapping[str, Sheet] = MappingProxyType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from baylight.domain.downlink import TriggerType
-from baylight.domain.ids import parse_dev_eui
+from baylight.domain.ids import SPACE_CODE, parse_dev_eui
 from baylight.domain.state import Policy, State
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.services import audit, decisions, locations
@@ -95,8 +96,9 @@ async def create(
     metadata: Mapping[str, Any] | None = None,
 ) -> Space:
     """A new space, with its devices if given (DevEUIs). Raises ConflictError `code_used`, NotFoundError, InputError."""
-    if not 0 < len(code) <= 20 or code != code.strip():
-        raise InputError("bad_code", f"{code!r}: a code has 1 to 20 characters, no blanks around them", space=code)
+    if not re.fullmatch(SPACE_CODE, code):
+        message = f"{code!r}: a code has 1 to 20 characters in one line, no blanks around them"
+        raise InputError("bad_code", message, space=code)
     if name is not None and not 0 < len(name) <= 100:
         raise InputError("bad_name", "a name has 1 to 100 characters")
     async with audit.change(connection, actor):
