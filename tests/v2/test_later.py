@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -53,4 +55,27 @@ async def test_doubled_devices_do_not_keep_the_keys_from_being_built(v2: V2Datab
     assert [(d.check, d.detail) for d in (await v2.verify()).differences] == [("assignments", "sensor")]
     await v2.legacy.execute("UPDATE spaces SET sensor_eui = NULL WHERE code LIKE 'P_'")
     await v2.legacy.execute("UPDATE spaces SET sensor_eui = '58a0cb000000000' || right(code, 1) WHERE code LIKE 'P_'")
+    assert (await v2.verify()).differences == []
+
+
+async def test_assignments_that_v2_changes_all_the_time_do_not_keep_the_keys_from_being_built(v2: V2Database) -> None:
+    await v2.add("P1", sensor_eui=sensor(1))
+    await v2.apply("expand")
+    await v2.legacy.execute("UPDATE spaces SET name = 'carried' WHERE code = 'P1'")
+    await v2.admin.execute(
+        """
+        CREATE FUNCTION v2_migration.once_more() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_constraint WHERE conname = 'device_assignments_one_device_per_space'
+                           AND connamespace = 'baylight_next'::regnamespace) THEN
+                INSERT INTO v2_migration.assignment_log (space_id, role, device_id, reason, actor)
+                VALUES (OLD.space_id, OLD.role, OLD.device_id, 'swap', 'v2');
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER once_more AFTER DELETE ON v2_migration.assignment_log
+        FOR EACH ROW EXECUTE FUNCTION v2_migration.once_more();
+        """
+    )
+    await asyncio.wait_for(v2.apply("backfill"), 20)
     assert (await v2.verify()).differences == []

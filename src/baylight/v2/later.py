@@ -80,6 +80,7 @@ async def build_assignments(tool: Tool) -> None:
     if not await tool.connection.fetchval(f"SELECT assignments_logged FROM {OWN}.control"):
         return
     await _replay(tool)
+    await _in_sync(tool, "assignments_shared")
     try:
         await _build_keys(tool)
     except asyncpg.ExclusionViolationError:
@@ -102,9 +103,11 @@ async def build_assignments(tool: Tool) -> None:
 
 
 async def _replay(tool: Tool) -> None:
-    while await tool.connection.fetchval(f"SELECT {OWN}.replay_assignments($1)", _REPLAYED_AT_ONCE):
+    """What has been logged, but for the last few, to which V2 adds all the time."""
+    while (
+        await tool.connection.fetchval(f"SELECT {OWN}.replay_assignments($1)", _REPLAYED_AT_ONCE) == _REPLAYED_AT_ONCE
+    ):
         pass
-    await _in_sync(tool, "assignments_shared")
 
 
 async def _in_sync(tool: Tool, query: str) -> None:
