@@ -48,7 +48,7 @@ BEGIN
         );
     FOR waiting IN
         SELECT l.id FROM v2_migration.quarantine AS q
-        INNER JOIN public.spaces AS l ON l.id::text = q.source_id
+        INNER JOIN public.spaces AS l ON l.id = q.source_id::uuid
         WHERE q.source_table = 'spaces' AND q.reason = 'contested_sensor' AND lower(q.value) = lower(carry_waiting.eui)
         ORDER BY l.created_at, l.id
         FOR SHARE OF l SKIP LOCKED
@@ -131,7 +131,7 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN
         FOR waiting IN
             SELECT l.id FROM v2_migration.quarantine AS q
-            INNER JOIN public.reservations AS l ON l.id::text = q.source_id
+            INNER JOIN public.reservations AS l ON l.id = q.source_id::uuid
             WHERE q.source_table = 'reservations' AND q.value = OLD.space_id::text AND l.id <> OLD.id
             ORDER BY l.created_at, l.id
             FOR SHARE OF l SKIP LOCKED
@@ -150,7 +150,8 @@ BEGIN
     IF current_setting('baylight.v2_sync', true) IS NOT DISTINCT FROM 'on' THEN
         RETURN NULL;
     END IF;
-    PERFORM set_config('baylight.v2_sync', 'on', true);
+    -- Not announced: whoever notifies commits one after the other, each after its write to the disk.
+    PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
     INSERT INTO baylight_next.state_changes (
         id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
     )
@@ -158,7 +159,7 @@ BEGIN
     FROM added AS a
     INNER JOIN baylight_next.spaces AS s ON s.id = a.space_id
     ON CONFLICT (id) DO NOTHING;
-    PERFORM set_config('baylight.v2_sync', '', true);
+    PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
     RETURN NULL;
 END
 $$;

@@ -74,7 +74,7 @@ BEGIN
     WHERE x.space_id = ANY(ids) AND s.id = x.space_id
       AND (x.sensor_deveui, x.display_deveui) IS DISTINCT FROM (s.sensor_deveui, s.display_deveui);
     DELETE FROM v2_migration.quarantine AS q USING baylight_next.spaces AS s
-    WHERE q.source_table = 'spaces' AND q.source_id = ANY(ids::text[]) AND s.id::text = q.source_id
+    WHERE q.source_table = 'spaces' AND q.source_id = ANY(ids::text[]) AND s.id = q.source_id::uuid
       AND ((q.field = 'sensor_eui' AND s.sensor_deveui IS NOT NULL)
            OR (q.field = 'display_eui' AND s.display_deveui IS NOT NULL)
            OR (q.field = 'gps' AND s.gps_latitude IS NOT NULL));
