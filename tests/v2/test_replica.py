@@ -14,7 +14,7 @@ from tests.v2.conftest import BASELINE, CHOICES
 from tests.v2.replica import binaries, primary_and_replica
 
 PROGRAMS = binaries()
-SPACES = 4_000
+SPACES = 40_000
 STILL_S = 2.0
 
 

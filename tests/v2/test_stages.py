@@ -13,6 +13,7 @@ from baylight.cli_v2 import app
 from baylight.errors import InputError
 from baylight.store import migrate
 from baylight.v2 import choices, findings, run
+from baylight.v2.pace import Progress
 from baylight.v2.steps import STEPS
 from baylight.v2.switch import shadow_report
 from tests.conftest import Server
@@ -288,6 +289,19 @@ async def test_inspect_refuses_what_is_no_v2_database(server: Server) -> None:
 def test_mistakes_in_the_choices_are_named(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         choices.parse(text)
+
+
+async def test_each_step_in_batches_tells_its_end_once_and_status_names_the_steps_of_the_plan(v2: V2Database) -> None:
+    await make_dirty(v2)
+    told: list[Progress] = []
+    await run.apply(v2.dsn, to="switch", choices=CHOICES, report=told.append)
+    ends = [progress.step for progress in told if progress.done >= progress.total]
+    assert ends == ["spaces", "reservations", "state_changes", "catch_up", "decide_anew"]
+    found = await run.status(v2.admin)
+    assert [step.name for step in found.steps] == [step.name for step in STEPS if step.stage != "contract"]
+    assert next(step.rows for step in found.steps if step.name == "spaces") == await v2.admin.fetchval(
+        "SELECT count(*) FROM spaces"
+    )
 
 
 async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path: Any, monkeypatch: Any) -> None:

@@ -19,6 +19,8 @@ _DATA = (
     asyncpg.RaiseError,
     asyncpg.exceptions.ProgramLimitExceededError,
 )
+OTHER_HALF = "spaces, other half"
+"""Where the place of the second walk over the spaces is noted: as a step, which it is not."""
 _FETCH = 20_000
 _STATISTICS = f"ANALYZE (SKIP_LOCKED) {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
 
@@ -42,9 +44,9 @@ async def carry_spaces(tool: Tool) -> None:
     per_page = max(bar.total / max(pages, 1), 1.0)
     walks = [
         _Walk(tool, "spaces", 0, pages // 2),
-        _Walk(replace(tool, connection=tool.second), "spaces 2", pages // 2, pages),
+        _Walk(replace(tool, connection=tool.second), OTHER_HALF, pages // 2, pages),
     ]
-    await mark_started(tool.connection, "spaces 2", "backfill")
+    await mark_started(tool.connection, OTHER_HALF, "backfill")
     tasks = [asyncio.create_task(walk.run(bar, per_page)) for walk in walks]
     try:
         await asyncio.gather(*tasks)  # not a TaskGroup: callers look for the error itself, not for a group of them
@@ -55,9 +57,9 @@ async def carry_spaces(tool: Tool) -> None:
     await tool.check_quarantine()
     await _sweep(tool)
     await tool.connection.execute(_STATISTICS)
-    await mark_done(tool.connection, "spaces 2")
+    await mark_done(tool.connection, OTHER_HALF)
     await mark_done(tool.connection, "spaces")
-    bar.move(bar.total)
+    bar.end()
 
 
 @dataclass(slots=True)
@@ -136,6 +138,7 @@ async def carry_reservations(tool: Tool) -> None:
     await tool.check_quarantine()
     await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.reservations")
     await mark_done(tool.connection, "reservations")
+    bar.end()
 
 
 async def carry_state_changes(tool: Tool) -> None:
@@ -160,6 +163,7 @@ async def carry_state_changes(tool: Tool) -> None:
         await tool.connection.execute(queries("v2")["state_changes_left"])
     await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.state_changes")
     await mark_done(tool.connection, "state_changes")
+    bar.end()
 
 
 async def carry_api_keys(tool: Tool) -> None:

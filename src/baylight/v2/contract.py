@@ -8,7 +8,7 @@ from baylight.errors import InputError
 from baylight.store.migrate import placed
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
-from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script
+from baylight.v2.schema import ARCHIVE, CARRY, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script
 from baylight.v2.tool import Bar, Tool, mark_done
 
 _REFLECT = ("spaces", "locations", "reservations", "state_changes", "api_keys")
@@ -209,8 +209,8 @@ async def undo_contract(tool: Tool) -> None:
     async def prepare(connection: Connection) -> None:
         await connection.execute(";\n".join(early))
         await connection.execute("SET LOCAL check_function_bodies = off")  # V2's tables are not in public yet
-        await connection.execute(script("carry"))
-        await connection.execute(script("capture"))
+        for name in (*CARRY, "capture"):
+            await connection.execute(script(name))
 
     async def swap(connection: Connection) -> None:
         await connection.execute(";\n".join(late))
@@ -261,6 +261,7 @@ async def _catch_up(tool: Tool) -> None:
         await tool.batch(changes)
         low = until + 1
     await connection.execute(sql["revoked_keys"])
+    bar.end()
 
 
 async def _ours_in_public(connection: Connection) -> list[str]:

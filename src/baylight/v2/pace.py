@@ -15,6 +15,7 @@ from baylight.store.pool import Connection
 BATCH_S = 0.02
 _SMALLEST, _LARGEST = 50, 5000
 """Rows. Fewer than a page has are no quicker to carry: what a batch costs whatever its size outweighs them."""
+_LEAST_EASE = 0.1
 _LOOK_EVERY_S = 0.25
 _LOOK = """
 SELECT (SELECT count(*) FROM pg_stat_activity AS a
@@ -38,7 +39,8 @@ class Progress:
 
 @dataclass(slots=True)
 class Pace:
-    """`size`: rows of the next batch, steered to BATCH_S. `ease`: pause after a batch, as a multiple of its time.
+    """`size`: rows of the next batch, steered to BATCH_S. `ease`: pause after a batch, as a multiple of its time; none
+    while nobody is the worse for it.
 
     `watch` is a connection of its own, which looks on while the others (`pids`) work: who waits for it, how long a
     trivial read takes, how far replicas are behind.
@@ -49,7 +51,7 @@ class Pace:
     report: Callable[[Progress], None]
     lag_limit_s: float
     size: int = 50
-    ease: float = 0.1
+    ease: float = 0.0
     _written: deque[tuple[float, int]] = field(default_factory=deque)
     _lag_s: float = 0.0
 
@@ -77,7 +79,10 @@ class Pace:
     def failed(self) -> None:
         """A batch could not get a lock, or was cancelled."""
         self.size = max(self.size // 2, _SMALLEST)
-        self.ease = min(self.ease * 2, 8.0)
+        self._harm(2.0)
+
+    def _harm(self, factor: float, most: float = 8.0) -> None:
+        self.ease = min(max(self.ease, _LEAST_EASE) * factor, most)
 
     async def _look(self, quiet_s: float) -> None:
         while True:
@@ -85,11 +90,11 @@ class Pace:
             assert row is not None
             self._lag_s = self._lag(row["written"], row["replayed"])
             if row["blocked"]:
-                self.ease = min(self.ease * 2, 8.0)
+                self._harm(2.0)
             elif await self._probe() > max(10 * quiet_s, 0.02):
-                self.ease = min(self.ease * 1.3, 2.0)
+                self._harm(1.3, most=2.0)
             else:
-                self.ease = max(self.ease * 0.8, 0.1)
+                self.ease = self.ease * 0.8 if self.ease > _LEAST_EASE else 0.0
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _lag(self, written: int, replayed: int | None) -> float:

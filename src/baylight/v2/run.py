@@ -10,6 +10,7 @@ from datetime import datetime
 from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.v2 import choices as choices_of
+from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
 from baylight.v2.findings import check_choices, is_v2
 from baylight.v2.pace import Pace, Progress
@@ -150,7 +151,12 @@ class Status:
 async def status(connection: Connection) -> Status:
     """Where the migration stands. Reads only."""
     rows = await done_steps(connection)
-    steps = [StepStatus(r["name"], r["stage"], r["done_at"], r["rows"], r["tries"]) for r in rows.values()]
+    half = rows.pop(OTHER_HALF, None)
+    steps = [
+        StepStatus(r["name"], r["stage"], r["done_at"], r["rows"] + (half["rows"] if half and name == "spaces" else 0),
+                   r["tries"])
+        for name, r in rows.items()
+    ]  # fmt: skip
     finished = [
         s for s in STAGES if all(step.name in rows and rows[step.name]["done_at"] for step in STEPS if step.stage == s)
     ]

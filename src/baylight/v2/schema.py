@@ -14,6 +14,8 @@ from baylight.store.queries import queries
 NEXT = BESIDE
 ARCHIVE = "v2_archive"
 OWN = "v2_migration"
+CARRY = ("carry", "carry_spaces", "carry_rows")
+"""Files of sql/v2: from V2's rows to Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
 
 UNKNOWN_TYPES = (("unknown_sensor", "sensor"), ("unknown_display", "display"))

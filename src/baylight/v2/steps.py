@@ -10,11 +10,12 @@ from baylight.store.migrate import placed, statements
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 from baylight.v2 import backfill, contract, later, switch
-from baylight.v2.schema import ARCHIVE, NEXT, OWN, create, migrations, script
+from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
 from baylight.v2.tool import STAGES, Tool, mark_done, mark_started
 from baylight.v2.verify import verify
 
+_FUNCTIONS = (*CARRY, "capture", "reflect", "reflect_triggers", "assignments")
 NO_LOCK = "none on a table of V2"
 _BRIEF = f"writers wait at most {LONGEST_WAIT_MS} ms for the lock to be had, and then some ms for its few statements"
 _BATCH = "a writer of one of these rows waits for the end of its batch, about 20 ms"
@@ -57,7 +58,7 @@ async def _tables(tool: Tool) -> None:
 
 async def _functions(tool: Tool) -> None:
     async def work(connection: Connection) -> None:
-        for name in ("carry", "capture", "reflect", "reflect_triggers", "assignments"):
+        for name in _FUNCTIONS:
             await connection.execute(script(name))
 
     await tool.locked("functions", [], "", work)
@@ -111,7 +112,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "functions", "expand", "How a row of V2's becomes one of Baylight's, and the other way round.",
-        lambda: _statements("carry", "capture", "reflect", "reflect_triggers", "assignments"), NO_LOCK, "nothing",
+        lambda: _statements(*_FUNCTIONS), NO_LOCK, "nothing",
         f"with {OWN} and {NEXT}", _functions,
     ),
     _capture("spaces"),

@@ -102,6 +102,7 @@ async def _walk(tool: Tool, step: str, query: str, table: str, statement: str) -
         await tool.batch(_batch(tool, step, statement, ids, place))
         bar.move(bar.done + len(ids))
     await mark_done(tool.connection, step)
+    bar.end()
 
 
 def _batch(tool: Tool, step: str, statement: str, ids: list[UUID], place: str) -> Callable[[], Awaitable[int]]:

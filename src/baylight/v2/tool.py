@@ -135,13 +135,20 @@ class Bar:
         self._began, self.done, self._first = time.monotonic(), done, done
 
     def move(self, to: int) -> None:
+        """`total` is an estimate: only `end` says that it is all."""
         self.done = to
         now = time.monotonic()
-        if now - self._told > 0.2 or to >= self.total:
+        if now - self._told > 0.2 and to < self.total:
             self._told = now
-            rate = (to - self._first) / max(now - self._began, 0.001)
-            left = max(self.total - to, 0) / rate if rate else None
-            self.tool.pace.report(Progress(self.step, min(to, self.total), self.total, rate, left))
+            rate = self._rate(now)
+            self.tool.pace.report(Progress(self.step, to, self.total, rate, (self.total - to) / rate if rate else None))
+
+    def end(self) -> None:
+        """Once, when all is done."""
+        self.tool.pace.report(Progress(self.step, self.done, self.done, self._rate(time.monotonic()), 0.0))
+
+    def _rate(self, now: float) -> float:
+        return (self.done - self._first) / max(now - self._began, 0.001)
 
 
 async def mark_started(connection: Connection, step: str, stage: str) -> None:

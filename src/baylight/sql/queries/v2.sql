@@ -6,7 +6,7 @@ SELECT 'sensor', lower(sensor_eui),
                      WHEN 'newest' THEN (array_agg(id ORDER BY created_at DESC, id DESC))[1] END,
        'contested_sensor'
 FROM public.spaces
-WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+WHERE deleted_at IS NULL AND v2_migration.canon_eui(sensor_eui) IS NOT NULL
 GROUP BY lower(sensor_eui) HAVING count(*) > 1;
 
 -- name: contested_roles
@@ -15,10 +15,10 @@ INSERT INTO v2_migration.contested (role, eui, reason)
 SELECT CASE $1::text WHEN 'sensor' THEN 'display' ELSE 'sensor' END, eui, 'other_role'
 FROM (
     SELECT lower(sensor_eui) AS eui FROM public.spaces
-    WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+    WHERE deleted_at IS NULL AND v2_migration.canon_eui(sensor_eui) IS NOT NULL
     INTERSECT
     SELECT lower(display_eui) FROM public.spaces
-    WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+    WHERE deleted_at IS NULL AND v2_migration.canon_eui(display_eui) IS NOT NULL
 ) AS both_roles
 WHERE $1::text <> 'both'
 ON CONFLICT (role, eui) DO UPDATE SET winner = NULL, reason = excluded.reason;
@@ -28,7 +28,7 @@ ON CONFLICT (role, eui) DO UPDATE SET winner = NULL, reason = excluded.reason;
 INSERT INTO v2_migration.contested (role, eui, shared, reason)
 SELECT 'display', lower(display_eui), $1::text = 'shared', 'shared_display'
 FROM public.spaces
-WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+WHERE deleted_at IS NULL AND v2_migration.canon_eui(display_eui) IS NOT NULL
 GROUP BY lower(display_eui) HAVING count(*) > 1
 ON CONFLICT (role, eui) DO NOTHING;
 
