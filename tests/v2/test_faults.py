@@ -181,13 +181,20 @@ async def test_a_transaction_that_holds_its_locks_for_long(v2: V2Database) -> No
     await holder.close()
 
 
-async def test_giving_up_on_a_lock_names_who_holds_it(v2: V2Database) -> None:
+@pytest.mark.parametrize(("before", "stage"), [(None, "expand"), ("switch", "contract")])
+async def test_who_holds_a_lock_is_named_while_it_is_asked_for_and_when_it_is_given_up(
+    v2: V2Database, before: str | None, stage: str
+) -> None:
+    if before:
+        await v2.apply(before)
+    said: list[str] = []
     async with v2.legacy.transaction():
         await v2.legacy.execute("UPDATE spaces SET name = 'held' WHERE code = 'A001'")
-        pid = v2.legacy.get_server_pid()
-        with pytest.raises(TransientError, match=f"pid {pid}"):
-            await run.apply(v2.dsn, to="expand", choices=CHOICES, patience_s=1)
-    await v2.apply("expand")
+        holder = f"in the way: pid {v2.legacy.get_server_pid()}"
+        with pytest.raises(TransientError, match=holder):
+            await run.apply(v2.dsn, to=stage, choices=CHOICES, say=said.append, patience_s=6)
+    assert len([line for line in said if holder in line]) == 1
+    await v2.apply(stage)
 
 
 async def test_an_undoing_that_was_broken_off_is_finished_before_anything_is_carried_over_anew(v2: V2Database) -> None:

@@ -52,7 +52,7 @@ async def apply(
         if not await done_steps(tool.connection):
             await is_v2(tool.connection)
             await check_choices(tool.connection, tool.choices)
-        await tool.connection.execute(script("control"))
+            await tool.connection.execute(script("control"))
         await choices_of.store(tool.connection, tool.choices)
         for stage in wanted:
             for step in (s for s in STEPS if s.stage == stage):

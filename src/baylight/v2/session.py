@@ -28,6 +28,7 @@ _SETTINGS = {
 }
 NOWAIT_TRIES = 30
 _TRIES_OF_TWO = 5
+_ROUNDS_UNTOLD = 5
 LONGEST_WAIT_MS = 20
 """How long a lock on a table of V2 is waited for, and so how long others may queue behind that, once NOWAIT failed."""
 
@@ -77,27 +78,31 @@ async def briefly(
     work: Callable[[], Awaitable[None]],
     *,
     patience_s: float,
+    say: Callable[[str], None],
     first: tuple[Sequence[str], Callable[[], Awaitable[None]]] | None = None,
 ) -> int:
     """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
 
-    The lock is taken only when it is free at once; after 30 tries it is waited for, 20 ms at most. SHARE UPDATE
-    EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the table step aside.
-    `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
+    The lock is taken only when it is free at once; after 30 tries `say` is told who stands in the way, and it is waited
+    for, 20 ms at most. SHARE UPDATE EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the
+    table step aside. `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
     Raises TransientError `locked` with who stands in the way if `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s
-    tries = 0
+    tries = rounds = 0
     while True:
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL synchronous_commit = on")
                 for names, part in ((first,) if first else ()) + ((tables, work),):
                     if names:
-                        tries += await _lock(connection, ", ".join(names), mode, give_up, give_way=first is not None)
+                        tries += await _lock(connection, names, mode, give_up, say, give_way=first is not None)
                     await part()
             return max(tries, 1)
         except BUSY:
+            rounds += 1
+            if rounds == _ROUNDS_UNTOLD:
+                say(_in_the_way(tables, await _holders(connection, tables)))
             if time.monotonic() > give_up:
                 holders = await _holders(connection, tables)
                 raise TransientError(
@@ -108,8 +113,17 @@ async def briefly(
             await asyncio.sleep(random.uniform(0.05, 0.2))
 
 
-async def _lock(connection: Connection, names: str, mode: str, give_up: float, *, give_way: bool) -> int:
+async def _lock(
+    connection: Connection,
+    tables: Sequence[str],
+    mode: str,
+    give_up: float,
+    say: Callable[[str], None],
+    *,
+    give_way: bool,
+) -> int:
     """`give_way`: raises LockNotAvailableError soon, so that what is locked already is not held for long."""
+    names = ", ".join(tables)
     await connection.execute("SET LOCAL lock_timeout = '1500ms'")  # autovacuum gives way after deadlock_timeout, 1 s
     await connection.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
     await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
@@ -124,7 +138,13 @@ async def _lock(connection: Connection, names: str, mode: str, give_up: float, *
         except asyncpg.LockNotAvailableError:
             if time.monotonic() > give_up or (give_way and tries == _TRIES_OF_TWO):
                 raise
+            if tries == NOWAIT_TRIES:
+                say(_in_the_way(tables, await _holders(connection, tables)))
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.1 ** min(tries, 40), 0.5))
+
+
+def _in_the_way(tables: Sequence[str], holders: str) -> str:
+    return f"  waiting for {', '.join(tables)}; in the way: {holders}"
 
 
 async def _holders(connection: Connection, tables: Sequence[str]) -> str:

@@ -59,7 +59,9 @@ class Tool:
                 await mark_done(self.connection, step)
 
         before = (first[0], partial(first[1], self.connection)) if first else None
-        tries = await briefly(self.connection, tables, mode, both, patience_s=self.patience_s, first=before)
+        tries = await briefly(
+            self.connection, tables, mode, both, patience_s=self.patience_s, say=self.say, first=before
+        )
         if tries > 1 and done:
             await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)
 
