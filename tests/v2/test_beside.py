@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 import bcrypt
 
 import baylight
+from baylight.domain.state import Policy
+from baylight.services import doctor
 from baylight.services.keys import Scope, Verifier
 from baylight.store import migrate
 from baylight.store.pool import open_pool
@@ -88,3 +91,11 @@ async def test_what_v2_writes_is_not_announced_since_whoever_announces_commits_o
         await v2.baylight.execute("SELECT 1")
     assert [message[3] for message in heard] == ["last"]  # type: ignore[index]
     assert await v2.baylight.fetchval("SELECT count(*) FROM state_changes") == 1
+
+
+async def test_doctor_takes_what_v2_heard_last_for_true(v2: V2Database) -> None:
+    space = await v2.add("P1", sensor_eui=sensor(1), state="OCCUPIED")
+    await v2.insert("sensor_readings", {"device_eui": sensor(1), "space_id": space, "occupancy_state": "OCCUPIED"})
+    await v2.apply("switch")
+    found = await doctor.examine(v2.baylight, now=datetime.now(UTC), policy=Policy())
+    assert [(f.ok, f.detail) for f in found if f.check == "last readings"] == [(True, "agree with the stored uplinks")]

@@ -67,7 +67,9 @@ CROSS JOIN LATERAL (
 WHERE n.lifecycle_state <> 'decommissioned'
     AND CASE WHEN n.occupancy IS NULL
         THEN u.occupancy IS NOT NULL AND u.received_at > coalesce(forgotten.at, u.received_at - interval '1 second')
-        ELSE n.occupancy IS DISTINCT FROM u.occupancy AND n.occupancy_at > $1::timestamptz - interval '28 days' END
+        ELSE n.occupancy IS DISTINCT FROM u.occupancy AND n.occupancy_at > $1::timestamptz - interval '28 days'
+            -- What V2 heard last came without its uplink.
+            AND (u.occupancy IS NOT NULL OR n.heard_network_at IS NOT NULL) END
 ORDER BY n.dev_eui;
 
 -- name: causes_missing
