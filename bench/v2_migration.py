@@ -176,8 +176,6 @@ async def filled(spaces: int, readings: int) -> AsyncIterator[EmbeddedPostgres]:
     postgres = EmbeddedPostgres(Path(directory), durable=True)
     try:
         await postgres.start()
-        await execute(postgres.dsn("postgres"), "ALTER SYSTEM SET max_wal_size = '4GB'; ")
-        await execute(postgres.dsn("postgres"), "SELECT pg_reload_conf()")
         await execute(postgres.dsn("postgres"), "CREATE DATABASE v2")
         await execute(postgres.dsn("v2"), BASELINE.read_text(encoding="utf-8"))
         await execute(postgres.dsn("v2"), _FILL.format(spaces=spaces, readings=readings))

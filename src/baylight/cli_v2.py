@@ -41,14 +41,21 @@ def inspect(
 ) -> None:
     """What stands in the way. Reads only; safe on a database at work."""
     from baylight.v2.findings import inspect
+    from baylight.v2.steps import STEPS
 
     report = _on_database(inspect)
     if write_choices:
         write_choices.write_text(report.proposal, encoding="utf-8")
     if as_json:
-        _print_json({"findings": [asdict(f) for f in report.findings], "sizes": [asdict(s) for s in report.sizes]})
+        steps = [{"stage": s.stage, "name": s.name, "lock": s.lock, "blocks": s.blocks} for s in STEPS]
+        findings, sizes = [asdict(f) for f in report.findings], [asdict(s) for s in report.sizes]
+        _print_json({"findings": findings, "sizes": sizes, "steps": steps})
         return
     _print_report(report)
+    typer.echo("")
+    for step in STEPS:
+        if step.blocks != "nothing":
+            typer.echo(f"{step.stage} {step.name}: {step.lock}; {step.blocks}")
     if write_choices:
         typer.echo(f"Proposed choices: {write_choices}. Read them before you go on.")
 
@@ -156,7 +163,9 @@ def status(
     typer.echo(f"stage: {found.stage or 'not begun'}   decides: {found.owner}")
     for step in found.steps:
         when = step.done_at.isoformat(timespec="seconds") if step.done_at else "under way"
-        typer.echo(f"  {step.stage:9} {step.name:24} {when}  {step.rows:,} rows, {step.tries} tries for its lock")
+        notes = [f"{step.rows:,} rows"] if step.rows else []
+        notes += [f"{step.tries} tries for its lock"] if step.tries else []
+        typer.echo(f"  {step.stage:9} {step.name:24} {when}  {', '.join(notes)}".rstrip())
     for reason, count in found.quarantined.items():
         typer.echo(f"quarantine: {count} {reason}")
     if found.ignored_writes:

@@ -320,6 +320,7 @@ async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path:
     assert (code, "needs_choices" in text) == (2, True)
     code, text = await invoke("inspect", "--json", "--write-choices", str(file))
     assert "bad_eui" in [f["kind"] for f in json.loads(text)["findings"]]
+    assert [step["name"] for step in json.loads(text)["steps"]] == [step.name for step in STEPS]
     code, text = await invoke("plan", "--choices", str(file))
     assert code == 0
     for step in STEPS:

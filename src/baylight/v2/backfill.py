@@ -11,7 +11,7 @@ import asyncpg
 
 from baylight.store.queries import queries
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
-from baylight.v2.tool import Bar, Tool, mark_done, mark_started, place_of
+from baylight.v2.tool import Bar, Tool, mark_done, mark_place, mark_started, place_of
 
 _DATA = (
     asyncpg.IntegrityConstraintViolationError,
@@ -113,11 +113,6 @@ async def _sweep(tool: Tool) -> None:
                 await tool.pace.after(0.05)
 
 
-async def _call(tool: Tool, function: str, *arguments: object) -> int:
-    places = ", ".join(f"${n}" for n in range(1, len(arguments) + 1))
-    return int(await tool.connection.fetchval(f"SELECT {OWN}.{function}({places})", *arguments))
-
-
 async def carry_reservations(tool: Tool) -> None:
     """Active ones first, the earliest made first: of two that overlap, that one stays."""
     bar = Bar(tool, "reservations", await _estimate(tool, "reservations"))
@@ -171,7 +166,8 @@ async def carry_api_keys(tool: Tool) -> None:
 
     async def batch() -> int:
         await tool.connection.execute("SELECT FROM public.api_keys WHERE id = ANY($1) FOR SHARE", ids)
-        count = await _call(tool, "carry_api_keys", ids)
+        count = int(await tool.connection.fetchval(f"SELECT {OWN}.carry_api_keys($1)", ids))
+        await mark_place(tool.connection, "api_keys", "", count)
         await mark_done(tool.connection, "api_keys")
         return count
 

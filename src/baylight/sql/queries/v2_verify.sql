@@ -50,10 +50,12 @@ LIMIT 20;
 SELECT l.id::text AS id, l.code AS detail FROM public.spaces AS l
 INNER JOIN baylight_next.spaces AS s ON s.id = l.id
 WHERE l.deleted_at IS NULL
-  AND ((v2_migration.canon_eui(l.sensor_eui) IS DISTINCT FROM s.sensor_deveui AND NOT EXISTS (
+  AND ((l.sensor_eui IS DISTINCT FROM s.sensor_deveui
+        AND v2_migration.canon_eui(l.sensor_eui) IS DISTINCT FROM s.sensor_deveui AND NOT EXISTS (
           SELECT FROM v2_migration.quarantine AS q
           WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field = 'sensor_eui'))
-    OR (v2_migration.canon_eui(l.display_eui) IS DISTINCT FROM s.display_deveui AND NOT EXISTS (
+    OR (l.display_eui IS DISTINCT FROM s.display_deveui
+        AND v2_migration.canon_eui(l.display_eui) IS DISTINCT FROM s.display_deveui AND NOT EXISTS (
           SELECT FROM v2_migration.quarantine AS q
           WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field = 'display_eui')))
 LIMIT 20;
