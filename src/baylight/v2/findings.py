@@ -42,6 +42,9 @@ _SAYS = {
 _PER_S = {"spaces": 8_000, "reservations": 20_000, "state_changes": 100_000, "sensor_readings": 0, "api_keys": 1_000}
 """Rows carried over per second on two cores with a live load beside, keys and indexes included: for the estimate."""
 
+_IS_EUI = r"(length(\1) = 16 AND translate(\1, '0123456789abcdefABCDEF', '') = '')"
+"""For is_eui(column) in the queries. A regular expression takes several times as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -95,6 +98,7 @@ async def inspect(connection: Connection) -> Report:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for kind, says in _SAYS.items():
             query = sql[kind].replace("{names}", "'{" + ",".join(_needed_names()) + "}'")
+            query = re.sub(r"is_eui\((\w+)\)", _IS_EUI, query)
             rows = await connection.fetch(
                 f"SELECT id, detail, count(*) OVER () AS total FROM ({query}) AS f LIMIT {_SHOWN}"
             )

@@ -85,7 +85,8 @@ async def briefly(
 
     The lock is taken only when it is free at once; after 30 tries `say` is told who stands in the way, and it is waited
     for, 20 ms at most. SHARE UPDATE EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the
-    table step aside. `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
+    table step aside.
+    `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
     Raises TransientError `locked` with who stands in the way if `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s

@@ -1,8 +1,8 @@
 -- name: bad_eui
 -- Empty, short, or not hex.
 SELECT id::text, concat_ws(' ', code, 'sensor ' || quote_literal(s), 'display ' || quote_literal(d)) AS detail FROM (
-    SELECT id, code, CASE WHEN sensor_eui !~ '^[0-9A-Fa-f]{16}$' THEN sensor_eui END AS s,
-           CASE WHEN display_eui !~ '^[0-9A-Fa-f]{16}$' THEN display_eui END AS d
+    SELECT id, code, CASE WHEN NOT is_eui(sensor_eui) THEN sensor_eui END AS s,
+           CASE WHEN NOT is_eui(display_eui) THEN display_eui END AS d
     FROM public.spaces
 ) AS bad WHERE s IS NOT NULL OR d IS NOT NULL
 
@@ -11,7 +11,7 @@ SELECT id::text, concat_ws(' ', code, 'sensor ' || quote_literal(s), 'display ' 
 SELECT string_agg(id::text, ' ' ORDER BY created_at, id) AS id,
        lower(sensor_eui) || ' on ' || string_agg(code, ', ' ORDER BY created_at, id) AS detail
 FROM public.spaces
-WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+WHERE deleted_at IS NULL AND is_eui(sensor_eui)
 GROUP BY lower(sensor_eui) HAVING count(*) > 1
 
 -- name: both_roles
@@ -19,20 +19,23 @@ GROUP BY lower(sensor_eui) HAVING count(*) > 1
 SELECT string_agg(id::text, ' ' ORDER BY role DESC, code) AS id,
        eui || ': ' || string_agg(role || ' of ' || code, ', ' ORDER BY role DESC, code) AS detail
 FROM (
-    SELECT lower(sensor_eui) AS eui, 'sensor' AS role, id, code FROM public.spaces
-    WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$'
+    SELECT lower(sensor_eui) AS eui, 'sensor' AS role, id, code FROM public.spaces WHERE deleted_at IS NULL
     UNION ALL
-    SELECT lower(display_eui), 'display', id, code FROM public.spaces
-    WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+    SELECT lower(display_eui), 'display', id, code FROM public.spaces WHERE deleted_at IS NULL
 ) AS uses
-GROUP BY eui HAVING count(DISTINCT role) > 1
+WHERE eui IN (
+    SELECT lower(sensor_eui) FROM public.spaces WHERE deleted_at IS NULL AND is_eui(sensor_eui)
+    INTERSECT
+    SELECT lower(display_eui) FROM public.spaces WHERE deleted_at IS NULL AND is_eui(display_eui)
+)
+GROUP BY eui
 
 -- name: shared_display
 -- One display on several live spaces.
 SELECT string_agg(id::text, ' ' ORDER BY code) AS id,
        lower(display_eui) || ' on ' || string_agg(code, ', ' ORDER BY code) AS detail
 FROM public.spaces
-WHERE deleted_at IS NULL AND display_eui ~ '^[0-9A-Fa-f]{16}$'
+WHERE deleted_at IS NULL AND is_eui(display_eui)
 GROUP BY lower(display_eui) HAVING count(*) > 1
 
 -- name: deleted_space
@@ -70,7 +73,7 @@ WHERE new_state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
 -- name: untyped
 -- Sensors whose EUI does not tell their type.
 SELECT id::text, code || ': ' || sensor_eui AS detail FROM public.spaces
-WHERE deleted_at IS NULL AND sensor_eui ~ '^[0-9A-Fa-f]{16}$' AND NOT starts_with(lower(sensor_eui), '58a0cb')
+WHERE deleted_at IS NULL AND is_eui(sensor_eui) AND NOT starts_with(lower(sensor_eui), '58a0cb')
 
 -- name: name_taken
 -- Other things of this database that hang on V2's tables, or have names ({names}) that Baylight's tables need.
