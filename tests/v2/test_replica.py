@@ -14,7 +14,7 @@ from tests.v2.conftest import BASELINE, CHOICES
 from tests.v2.replica import binaries, primary_and_replica
 
 PROGRAMS = binaries()
-SPACES = 40_000
+SPACES = 60_000
 STILL_S = 2.0
 
 
@@ -32,7 +32,7 @@ async def test_the_backfill_waits_while_a_replica_is_behind_and_goes_on_when_it_
         await run.apply(pair.primary, to="expand", choices=CHOICES)
         await replica.execute("SELECT pg_wal_replay_pause()")
         doing = asyncio.create_task(
-            run.apply(pair.primary, to="backfill", choices=replace(CHOICES, replication_lag_s=0.3))
+            run.apply(pair.primary, to="backfill", choices=replace(CHOICES, replication_lag_s=0.1))
         )
         carried = await _standstill(primary)
         assert not doing.done()

@@ -106,28 +106,33 @@ BEGIN
     )
     INSERT INTO baylight_next.device_lifecycle_events (role, device_id, dev_eui, new_state, actor)
     SELECT 'sensor', id, dev_eui, lifecycle_state, 'v2' FROM made WHERE bulk;
-    WITH made AS (
+    WITH kinds AS MATERIALIZED (
+        SELECT r.prefix, t.code, k.codes, coalesce((t.default_config ->> 'f_port')::integer, 15) AS fport,
+               coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false) AS confirmed
+        FROM v2_migration.type_rules AS r
+        INNER JOIN baylight_next.device_types AS t ON t.code = r.device_type
+        CROSS JOIN v2_migration.control AS c
+        CROSS JOIN LATERAL (
+            SELECT coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}')
+        ) AS k (codes)
+        WHERE r.role = 'display'
+    ), made AS (
         INSERT INTO baylight_next.display_devices (
             id, dev_eui, device_type, display_codes, fport, confirmed_downlinks, lifecycle_state, shared,
             desired_state, desired_code, desired_at
         )
-        SELECT DISTINCT ON (w.display_deveui) v2_migration.id_at(moment), w.display_deveui, t.code, k.codes,
-               coalesce((t.default_config ->> 'f_port')::integer, 15),
-               coalesce((t.default_config ->> 'confirmed_downlinks')::boolean, false), 'active', w.display_shared,
-               w.state, k.codes ->> w.state, clock_timestamp()
-        FROM unnest(wants) AS w
-        CROSS JOIN v2_migration.control AS c
+        SELECT v2_migration.id_at(moment), n.display_deveui, k.code, k.codes, k.fport, k.confirmed, 'active',
+               n.display_shared, n.state, k.codes ->> n.state, clock_timestamp()
+        FROM (
+            SELECT DISTINCT ON (w.display_deveui) w.display_deveui, w.display_shared, w.state FROM unnest(wants) AS w
+            WHERE w.display_deveui IS NOT NULL
+              AND NOT EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = w.display_deveui)
+            ORDER BY w.display_deveui
+        ) AS n
         CROSS JOIN LATERAL (
-            SELECT r.device_type FROM v2_migration.type_rules AS r
-            WHERE r.role = 'display' AND starts_with(w.display_deveui, r.prefix) ORDER BY length(r.prefix) DESC LIMIT 1
-        ) AS r
-        INNER JOIN baylight_next.device_types AS t ON t.code = r.device_type
-        CROSS JOIN LATERAL (
-            SELECT coalesce(t.default_config -> 'display_codes', '{}') || coalesce(c.choices -> 'display_codes', '{}')
-        ) AS k (codes)
-        WHERE w.display_deveui IS NOT NULL
-          AND NOT EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = w.display_deveui)
-        ORDER BY w.display_deveui
+            SELECT * FROM kinds WHERE starts_with(n.display_deveui, kinds.prefix) ORDER BY length(kinds.prefix) DESC LIMIT 1
+        ) AS k
+        ORDER BY n.display_deveui
         ON CONFLICT (dev_eui) DO NOTHING
         RETURNING id, dev_eui, lifecycle_state
     )
