@@ -349,6 +349,20 @@ async def test_every_object_and_the_import_are_in_the_audit_log(garage: Connecti
     assert (rows[2]["actor"], rows[2]["before"]["name"], rows[2]["after"]["name"]) == ("ann", "Bay one", "Other")
 
 
+async def test_the_audit_log_has_one_word_for_an_import_and_a_command(garage: Connection) -> None:
+    written = await garage.fetchval("SELECT max(id) FROM audit_log")
+    await well(
+        garage, "devices", "sensor,58a0cb00000000b1,,,,,,,,,,", "display,2020000000000007,kuando_busylight,,,,,,,,,"
+    )
+    await well(garage, "assignments", "A-1,58a0cb00000000b1,")
+    await devices.register_sensor(garage, "58a0cb00000000b2", actor="ann")
+    await spaces.assign(garage, "A-1", sensor="58a0cb00000000b2", reason="swap", **BY)
+    rows = await garage.fetch("SELECT action FROM audit_log WHERE id > $1 AND action <> 'import' ORDER BY id", written)
+    assert [row["action"] for row in rows] == [
+        "sensor.register", "display.register", "space.assign", "sensor.register", "space.assign",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

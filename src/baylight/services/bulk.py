@@ -38,6 +38,9 @@ _OBJECT_TYPE = {
     "devices": "n.role",
     "assignments": "'space'",
 }
+_ADDED = {"devices": "'.register'"}
+_CHANGED = {"assignments": "'.assign'"}
+"""The audit log has one word for one thing, whether a command did it or an import."""
 _WRITTEN = {
     "locations": "locations",
     "spaces": "spaces",
@@ -297,6 +300,8 @@ def _sql(sheet: Sheet, name: str) -> str:
             f"{name} = CASE WHEN '{name}' = ANY (n.kept) THEN o.{name} ELSE n.{name} END" for name in kept
         ),
         "{object_type}": _OBJECT_TYPE[sheet.kind],
+        "{added}": _ADDED.get(sheet.kind, "'.create'"),
+        "{changed}": _CHANGED.get(sheet.kind, "'.change'"),
         "{object_id}": "n.code" if sheet.kind == "device-types" else "n.id::text",
     }
     sql = group[name]

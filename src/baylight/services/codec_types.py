@@ -115,5 +115,5 @@ async def _insert(
     code = given[0]
     if await connection.fetchval(queries("codecs")["add_type"], *given, category, codec, dict(config)) is None:
         raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
-    await audit.record(connection, actor, "device_type.add", "device_type", code, after={"codec": codec, **config})
+    await audit.record(connection, actor, "device_type.create", "device_type", code, after={"codec": codec, **config})
     return await catalogue.get(connection, code)

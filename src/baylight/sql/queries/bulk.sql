@@ -574,7 +574,7 @@ SELECT id, released FROM bulk_touched WHERE id > $1 ORDER BY id LIMIT $2;
 -- name: record
 -- A row of the audit log for each object. $1 actor.
 INSERT INTO audit_log (actor, action, object_type, object_id, before, after)
-SELECT $1, n.object_kind || CASE n.action WHEN 'add' THEN '.create' ELSE '.change' END, n.object_kind, {object_id}, n.before,
+SELECT $1, n.object_kind || CASE n.action WHEN 'add' THEN {added} ELSE {changed} END, n.object_kind, {object_id}, n.before,
        to_jsonb(n) - '{line,kept,id,ref,before,action,object_kind}'::text []
 FROM (SELECT n.*, {object_type} AS object_kind FROM {table} AS n WHERE n.action IS NOT NULL ORDER BY n.line) AS n;
 
