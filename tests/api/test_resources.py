@@ -49,6 +49,21 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
     assert actors == {maker}
 
 
+async def test_what_a_space_is_called_and_where_it_is_changes(site: Site, client: httpx.AsyncClient) -> None:
+    await _ok(await client.post("/api/v1/locations", json={"path": "Garage/Floor 1"}), 201)
+    await _ok(await client.put("/api/v1/locations/maintenance", json={"path": "Garage", "on": True}))
+    await _ok(await client.post("/api/v1/spaces", json={"code": "A/1"}), 201)
+    path = "/api/v1/spaces/A%2F1"
+    body = {"name": "Ramp", "location": "Garage/Floor 1", "latitude": 52.5, "longitude": 13.4}
+    moved = await _ok(await client.patch(path, json=body))
+    assert (moved["name"], moved["location"], moved["current_state"]) == ("Ramp", "Garage/Floor 1", "MAINTENANCE")
+    cleared = await _ok(await client.patch(path, json={"clear": ["position"]}))
+    assert (cleared["location"], cleared["gps_latitude"]) == ("Garage/Floor 1", None)
+    for wrong in ({}, {"latitude": 52.5}, {"latitude": 91, "longitude": 0}, {"clear": ["name"]}, {"colour": "red"}):
+        assert (await client.patch(path, json=wrong)).status_code == 422, wrong
+    assert (await client.patch(path, json={"location": "Roof"})).status_code == 404
+
+
 async def test_a_code_may_have_slashes(site: Site, client: httpx.AsyncClient, ready: None) -> None:
     await add_bay(site.pool, "A/12")
     path = "/api/v1/spaces/A%2F12"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
-from baylight.services import device_changes, devices, doctor, locations, overrides, reservations, spaces
+from baylight.services import device_changes, devices, doctor, locations, overrides, reservations, space_changes, spaces
 from baylight.services.ingest import Ingest
 from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Connection, Pool
@@ -35,7 +35,8 @@ class Now:
 async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Connection, pool: Pool) -> None:
     clock, policy = Now(), Policy()
     by = {"actor": "ann", "policy": policy}
-    await locations.create(db, "Garage/Floor 1", actor="ann")
+    for place in ("Garage/Floor 1", "Yard"):
+        await locations.create(db, place, actor="ann")
     for code, sensor, display in zip(CODES, SENSORS, DISPLAYS, strict=True):
         await devices.register_sensor(db, sensor, actor="ann")
         await devices.register_display(db, display, actor="ann", device_type="kuando_busylight")
@@ -75,6 +76,10 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
         for on in (True, False):
             await locations.set_maintenance(connection, "Garage", on, now=clock.now(), **by)
 
+    async def move(connection: Connection) -> None:
+        place = dice.choice(({"location": "Garage/Floor 1"}, {"location": "Yard"}, {"clear": ["location"]}))
+        await space_changes.change(connection, dice.choice(CODES), now=clock.now(), **place, **by)
+
     async def recolour(connection: Connection) -> None:
         codes = {"FREE": f"#00{dice.randint(100, 255):02x}00"}
         await device_changes.set_display_codes(connection, dice.choice(DISPLAYS), codes, now=clock.now(), **by)
@@ -92,9 +97,11 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
                 except (ConflictError, TransientError) as error:
                     met[error.code] += 1
 
-    await asyncio.gather(*(repeat(work) for work in (hear, hear, swap, swap, fix, book, close, recolour, time_passes)))
+    works = (hear, hear, swap, swap, fix, book, close, move, recolour, time_passes)
+    await asyncio.gather(*(repeat(work) for work in works))
 
-    assert met.keys() <= EXPECTED | {"hear", "swap", "fix", "book", "close", "recolour", "time_passes"}
+    assert met.keys() <= EXPECTED | {work.__name__ for work in works}
+    assert met["move"] == ROUNDS
     assert met["hear"] == 2 * ROUNDS
     await time_passes(db)
     found = await doctor.examine(db, now=clock.now(), policy=policy)

@@ -10,7 +10,7 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
-from baylight.services import spaces, why
+from baylight.services import space_changes, spaces, why
 from baylight.services.spaces import Space
 
 router = APIRouter(prefix="/spaces", tags=["spaces"])
@@ -29,6 +29,16 @@ class NewSpace(Body):
     latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
     longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
     metadata: dict[str, Any] | None = None
+
+
+class SpaceChange(Body):
+    """What is not given stays; `clear` takes away. `latitude` and `longitude` go together."""
+
+    name: Annotated[str | None, Field(min_length=1, max_length=100)] = None
+    location: str | None = None
+    latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
+    longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
+    clear: tuple[Literal["location", "position"], ...] = ()
 
 
 class Switch(Body):
@@ -123,6 +133,14 @@ async def unassign_display(change: Changing, code: str, reason: Reason | None = 
 @router.get("/{code:path}")
 async def show_space(key: Reading, connection: Database, code: str) -> Space:
     return await spaces.show(connection, code)
+
+
+@router.patch("/{code:path}")
+async def change_space(change: Changing, code: str, body: SpaceChange) -> Space:
+    """At another location it is decided anew at once."""
+    return await space_changes.change(
+        change.connection, code, actor=change.actor, now=change.now, policy=change.policy, **body.model_dump()
+    )
 
 
 @router.delete("/{code:path}", status_code=204)

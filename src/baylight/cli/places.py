@@ -18,12 +18,22 @@ Path = Annotated[str, typer.Argument(help="path of names, e.g. 'Garage/Floor 1'"
 Sensor = Annotated[str | None, typer.Option(help="DevEUI of the sensor")]
 Display = Annotated[str | None, typer.Option(help="DevEUI of the display")]
 
+Latitude = Annotated[float | None, typer.Option(help="degrees, -90 to 90; with --longitude")]
+Longitude = Annotated[float | None, typer.Option(help="degrees, -180 to 180; with --latitude")]
+
 
 class Switch(StrEnum):
     """Closed or open."""
 
     ON = "on"
     OFF = "off"
+
+
+class Clearable(StrEnum):
+    """What a space need not have."""
+
+    LOCATION = "location"
+    POSITION = "position"
 
 
 @space.command("add")
@@ -34,8 +44,8 @@ def add_space(
     sensor: Sensor = None,
     display: Display = None,
     default_state: Annotated[str, typer.Option(help="what it shows without a sensor")] = "UNKNOWN",
-    latitude: Annotated[float | None, typer.Option()] = None,
-    longitude: Annotated[float | None, typer.Option()] = None,
+    latitude: Latitude = None,
+    longitude: Longitude = None,
     as_json: Json = False,
 ) -> None:
     """A new space, with its devices if they are registered."""
@@ -56,6 +66,34 @@ def add_space(
         )
     )
     print_fields(made, as_json=as_json)
+
+
+@space.command("change")
+def change_space(
+    code: Code,
+    name: Annotated[str | None, typer.Option(help="what people call it")] = None,
+    location: Annotated[str | None, typer.Option(help="path of an existing location")] = None,
+    latitude: Latitude = None,
+    longitude: Longitude = None,
+    clear: Annotated[list[Clearable] | None, typer.Option(help="what it shall have no more; may be repeated")] = None,
+    as_json: Json = False,
+) -> None:
+    """Changes name, location or position; the rest stays."""
+    from baylight.services import space_changes
+
+    changed = on_database(
+        lambda c: space_changes.change(
+            c.connection,
+            code,
+            name=name,
+            location=location,
+            latitude=latitude,
+            longitude=longitude,
+            clear=clear or (),
+            **c.by,
+        )
+    )
+    print_fields(changed, as_json=as_json)
 
 
 @space.command("list")

@@ -83,6 +83,16 @@ async def find(connection: Connection, path: str) -> Location:
     return Location(**row)
 
 
+async def hold(connection: Connection, path: str) -> Location:
+    """For what comes to lie in it: until the transaction ends, whoever closes, overrides or deletes it or what is above
+    it waits. Raises NotFoundError `unknown_location`."""
+    found = await find(connection, path)
+    held = await connection.fetch(queries("locations")["hold"], found.id)
+    if found.id not in [row["id"] for row in held]:
+        raise NotFoundError("unknown_location", f"there is no location {found.path!r}")
+    return found
+
+
 async def tree(connection: Connection) -> list[Location]:
     """All locations, parents before children, by name."""
     return [Location(**row) for row in await connection.fetch(queries("locations")["list"], None)]

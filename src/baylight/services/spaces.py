@@ -99,18 +99,17 @@ async def create(
     if not re.fullmatch(SPACE_CODE, code):
         message = f"{code!r}: a code has 1 to 20 characters in one line, no blanks around them"
         raise InputError("bad_code", message, space=code)
-    if name is not None and not 0 < len(name) <= 100:
-        raise InputError("bad_name", "a name has 1 to 100 characters")
+    check_name(name)
+    at = parse_position(latitude, longitude)
     async with audit.change(connection, actor):
-        place = (await locations.find(connection, location)).id if location else None
+        place = (await locations.hold(connection, location)).id if location else None
         space_id = await connection.fetchval(
             queries("spaces")["insert"],
             code,
             name or code,
             place,
             parse_state(default_state),
-            None if latitude is None else Decimal(str(latitude)),
-            None if longitude is None else Decimal(str(longitude)),
+            *(at or (None, None)),
             None if metadata is None else dict(metadata),
             now,
         )
@@ -230,6 +229,21 @@ async def lock(connection: Connection, code: str) -> Any:
     if row is None:
         raise _unknown(code)
     return row
+
+
+def check_name(name: str | None) -> None:
+    """Raises InputError `bad_name`."""
+    if name is not None and (not 0 < len(name) <= 100 or "\0" in name):
+        raise InputError("bad_name", "a name has 1 to 100 characters, none of them NUL")
+
+
+def parse_position(latitude: float | None, longitude: float | None) -> tuple[Decimal, Decimal] | None:
+    """Raises InputError `bad_position`."""
+    if latitude is None and longitude is None:
+        return None
+    if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise InputError("bad_position", "latitude and longitude go together, -90 to 90 and -180 to 180")
+    return round(Decimal(str(latitude)), 8), round(Decimal(str(longitude)), 8)
 
 
 def parse_state(text: str) -> State:

@@ -31,6 +31,11 @@ UPDATE locations SET name = $2 WHERE id = $1 AND name <> $2 RETURNING id;
 SELECT l.id, (SELECT min(b.name) FROM locations AS b WHERE b.parent_id = l.id) AS below
 FROM locations AS l WHERE l.id = $1 FOR UPDATE;
 
+-- name: hold
+-- It and what is above it: nobody changes them until the transaction ends.
+SELECT a.id FROM locations AS l INNER JOIN locations AS a ON a.id = ANY (l.path)
+WHERE l.id = $1 ORDER BY a.id FOR SHARE OF a;
+
 -- name: leave
 -- Deleted spaces lie nowhere then.
 UPDATE spaces SET location_id = NULL WHERE location_id = $1 AND deleted_at IS NOT NULL;

@@ -66,6 +66,10 @@ UPDATE spaces SET sensor_device_id = $2, sensor_state = NULL, sensor_state_at = 
 -- The display of a space; what it shows is not known yet.
 UPDATE spaces SET display_device_id = $2, display_state = NULL, display_state_at = NULL WHERE id = $1;
 
+-- name: change
+-- What it is called and where it is.
+UPDATE spaces SET name = $2, location_id = $3, gps_latitude = $4, gps_longitude = $5 WHERE id = $1;
+
 -- name: set_maintenance
 -- Open or closed.
 UPDATE spaces SET maintenance = $2 WHERE id = $1;
