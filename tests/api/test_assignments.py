@@ -46,6 +46,27 @@ async def test_a_swap_is_made_read_as_of_a_moment_and_undone(site: Site, client:
     assert [row["id"] for row in listed] == [made["id"]]
 
 
+async def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(
+    site: Site, client: httpx.AsyncClient, bay: Bay
+) -> None:
+    both, new = bay.sensor_eui, (await add_sensor(site.pool))["dev_eui"]
+    display = {"dev_eui": both, "device_type": "kuando_busylight"}
+    await _ok(await client.post(f"{API}/displays", json=display), 201)
+    await add_space(site.pool, "A-14")
+    refused = await client.post(f"{API}/swaps", json={"old": both, "new": new})
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:baylight:problem:two_devices")
+    told = {"dev_eui": both, "at": datetime.now(UTC).isoformat(), "role": "display"}
+    await _ok(await client.post(f"{API}/spaces/A-14/installed", json=told))
+    await _ok(await client.post(f"{API}/swaps", json={"old": both, "new": new, "role": "sensor"}), 201)
+    for role, space in (("sensor", "A-13"), ("display", "A-14")):
+        where = await _ok(await client.get(f"{API}/devices/{both}/assignments", params={"role": role}))
+        assert [row["space"] for row in where] == [space]
+    swaps = await _ok(await client.get(f"{API}/swaps", params={"device": both, "role": "display"}))
+    assert swaps == []
+    tests = await _ok(await client.get(f"{API}/device-tests", params={"device": both, "role": "display"}))
+    assert tests == []
+
+
 async def test_a_space_is_read_as_of_a_moment(client: httpx.AsyncClient, bay: Bay) -> None:
     now = datetime.now(UTC)
     then = await _ok(await client.get(f"{API}/spaces/A-13/then", params={"as_of": now.isoformat()}))

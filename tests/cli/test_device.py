@@ -54,6 +54,23 @@ def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage:
     garage("space", "show", "A-13", "--as-of", "2026-05-03T14:00", code=2)
 
 
+def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(garage: Cli) -> None:
+    garage("device", "register", NEW)
+    garage("display", "add", NEW, "--type", "kuando_busylight")
+    garage("display", "add", "2020000000000009", "--type", "kuando_busylight")
+    garage("space", "add", "A-14")
+    install = ("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
+    assert "say by its role which" in garage(*install, code=2).stderr
+    garage(*install, "--role", "display")
+    assert garage("device", "where", NEW, "--role", "sensor").stderr == "none\n"
+    assert data(garage("device", "where", NEW, "--role", "display", "--json"))[0]["space"] == "A-14"
+    assert "on A-14" in garage("device", "swap", NEW, "2020000000000009", "--role", "display").stdout
+    assert len(data(garage("device", "swaps", NEW, "--role", "display", "--json"))) == 1
+    assert "no swap" in garage("device", "undo", NEW, "--role", "sensor", code=2).stderr
+    assert "undone" in garage("device", "undo", NEW, "--role", "display").stdout
+    assert data(garage("device", "tests", NEW, "--role", "display", "--json")) == []
+
+
 def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
     garage("device", "register", NEW)
     garage("space", "add", "A-14")

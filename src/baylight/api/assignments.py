@@ -13,7 +13,7 @@ from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
 from baylight.services import assignments, device_changes, swap
 from baylight.services.assignments import Served, SpaceThen
-from baylight.services.devices import Display
+from baylight.services.devices import Display, Role
 from baylight.services.history import UplinkRow
 from baylight.services.swap import Swap
 
@@ -23,26 +23,29 @@ Superseded = Annotated[bool, Query(description="also what corrections have repla
 
 
 class NewSwap(Body):
-    """`at`: when it was done, if not now. `retire`: the old device is decommissioned."""
+    """`at`: when it was done, if not now. `retire`: the old device is decommissioned. `role`: needed only if both a
+    sensor and a display have the DevEUI `old`."""
 
     old: DevEuiText
     new: DevEuiText
     at: Instant | None = None
     note: Annotated[str | None, Field(max_length=500)] = None
     retire: bool = False
+    role: Role | None = None
 
 
 class Told(Body):
-    """A device that has served the space since `at`, told only now."""
+    """A device that has served the space since `at`, told only now. `role`: needed only if both have this DevEUI."""
 
     dev_eui: DevEuiText
     at: Instant
+    role: Role | None = None
 
 
 class Gone(Body):
     """The space has had no such device since `at`, told only now."""
 
-    role: Literal["sensor", "display"]
+    role: Role
     at: Instant
 
 
@@ -73,13 +76,14 @@ async def list_device_assignments(
     key: Reading,
     connection: Database,
     dev_eui: DevEuiText,
+    role: Role | None = None,
     as_of: AsOf | None = None,
     superseded: Superseded = False,
 ) -> list[Served]:
     """Where a device was, the newest first; or at one moment."""
     if as_of is not None:
-        return await assignments.as_of(connection, as_of, device=dev_eui)
-    return await assignments.history(connection, device=dev_eui, superseded=superseded)
+        return await assignments.as_of(connection, as_of, device=dev_eui, role=role)
+    return await assignments.history(connection, device=dev_eui, role=role, superseded=superseded)
 
 
 @router.get("/spaces/{code:path}/then")
@@ -100,7 +104,14 @@ async def list_space_uplinks(
 async def tell_installed(change: Changing, code: str, body: Told) -> list[Served]:
     """What the device sent since then counts."""
     return await assignments.install(
-        change.connection, code, body.dev_eui, at=body.at, actor=change.actor, now=change.now, policy=change.policy
+        change.connection,
+        code,
+        body.dev_eui,
+        at=body.at,
+        role=body.role,
+        actor=change.actor,
+        now=change.now,
+        policy=change.policy,
     )
 
 
@@ -126,10 +137,11 @@ async def list_swaps(
     connection: Database,
     space: str | None = None,
     device: DevEuiText | None = None,
+    role: Role | None = None,
     limit: Limit = 100,
 ) -> list[Swap]:
     """The newest first."""
-    return await swap.swaps(connection, space=space, device=device, limit=limit)
+    return await swap.swaps(connection, space=space, device=device, role=role, limit=limit)
 
 
 @router.post("/swaps", status_code=201)
@@ -143,6 +155,7 @@ async def swap_devices(change: Changing, body: NewSwap) -> Swap:
         at=at,
         note=body.note,
         retire=body.retire,
+        role=body.role,
         actor=change.actor,
         now=change.now,
         policy=change.policy,

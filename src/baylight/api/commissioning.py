@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -13,6 +13,7 @@ from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Administering, Changing, Database, Given, Limit, Reading
 from baylight.services import commissioning, reception
 from baylight.services.commissioning import DeviceTest
+from baylight.services.devices import Role
 from baylight.services.reception import Signal
 
 router = APIRouter(tags=["commissioning"])
@@ -82,17 +83,16 @@ async def list_device_tests(
     key: Reading,
     connection: Database,
     device: DevEuiText | None = None,
+    role: Role | None = None,
     space: str | None = None,
     limit: Limit = 100,
 ) -> list[DeviceTest]:
     """The newest first; one that is still `running` has not been read since it ended."""
-    return await commissioning.list_tests(connection, device=device, space=space, limit=limit)
+    return await commissioning.list_tests(connection, device=device, role=role, space=space, limit=limit)
 
 
 @router.get("/devices/{dev_eui}/signal")
-async def show_signal(
-    key: Reading, connection: Database, dev_eui: DevEuiText, role: Literal["sensor", "display"] | None = None
-) -> Signal:
+async def show_signal(key: Reading, connection: Database, dev_eui: DevEuiText, role: Role | None = None) -> Signal:
     """How well a device is received, against what it needs."""
     return await reception.signal(connection, dev_eui, role)
 

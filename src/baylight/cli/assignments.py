@@ -174,18 +174,21 @@ def swap_device(
     ] = None,
     note: Annotated[str | None, typer.Option(help="why")] = None,
     retire: Annotated[bool, typer.Option("--retire", help="decommission the old one")] = False,
+    role: Role = None,
     as_json: Json = False,
 ) -> None:
     """The new device takes the place of the old one. It can be undone."""
     from baylight.services import swap
 
-    done = on_database(lambda c: swap.swap(c.connection, old, new, at=at, note=note, retire=retire, **c.by))
+    done = on_database(lambda c: swap.swap(c.connection, old, new, at=at, note=note, retire=retire, role=role, **c.by))
     _print_swap(done, as_json=as_json)
 
 
 @device.command("undo")
 def undo(
-    what: Annotated[str, typer.Argument(help="id of the swap, or the DevEUI of one of the two")], as_json: Json = False
+    what: Annotated[str, typer.Argument(help="id of the swap, or the DevEUI of one of the two")],
+    role: Role = None,
+    as_json: Json = False,
 ) -> None:
     """Takes back a swap of the last 24 hours."""
     from baylight.services import swap
@@ -194,7 +197,7 @@ def undo(
         try:
             swap_id = UUID(what)
         except ValueError:
-            swap_id = await swap.latest(c.connection, what)
+            swap_id = await swap.latest(c.connection, what, role)
         return await swap.undo(c.connection, swap_id, **c.by)
 
     _print_swap(on_database(work), as_json=as_json)
@@ -203,19 +206,21 @@ def undo(
 @device.command("swaps")
 def list_swaps(
     dev_eui: Annotated[str | None, typer.Argument(help="DevEUI of a device; without: all")] = None,
+    role: Role = None,
     limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
     """Swaps, the newest first."""
     from baylight.services import swap
 
-    rows = on_database(lambda c: swap.swaps(c.connection, device=dev_eui, limit=limit))
+    rows = on_database(lambda c: swap.swaps(c.connection, device=dev_eui, role=role, limit=limit))
     print_rows(rows, "id role spaces old new at recorded_at actor undone_at", as_json=as_json)
 
 
 @device.command("where")
 def where(
     dev_eui: Eui,
+    role: Role = None,
     as_of: AsOf = None,
     everything: Annotated[bool, typer.Option("--all", help="what corrections replaced too")] = False,
     as_json: Json = False,
@@ -225,20 +230,20 @@ def where(
 
     rows = on_database(
         lambda c: (
-            assignments.as_of(c.connection, as_of, device=dev_eui)
+            assignments.as_of(c.connection, as_of, device=dev_eui, role=role)
             if as_of
-            else assignments.history(c.connection, device=dev_eui, superseded=everything)
+            else assignments.history(c.connection, device=dev_eui, role=role, superseded=everything)
         )
     )
     print_rows(rows, COLUMNS + (" superseded_at" if everything else ""), as_json=as_json)
 
 
 @device.command("install")
-def install(dev_eui: Eui, space: SpaceCode, at: Since) -> None:
+def install(dev_eui: Eui, space: SpaceCode, at: Since, role: Role = None) -> None:
     """Tells late that a device serves a space. What it sent since then counts."""
     from baylight.services import assignments
 
-    on_database(lambda c: assignments.install(c.connection, space, dev_eui, at=at, **c.by))
+    on_database(lambda c: assignments.install(c.connection, space, dev_eui, at=at, role=role, **c.by))
     typer.echo(f"{dev_eui} serves {space} since {text(at)}")
 
 

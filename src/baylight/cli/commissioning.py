@@ -75,12 +75,12 @@ def pair(
 
 
 @device.command("tests")
-def list_tests(dev_eui: Eui, limit: Limit = 100, as_json: Json = False) -> None:
+def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Json = False) -> None:
     """Tests of a device, the newest first."""
     from baylight.services import commissioning
 
     async def work(c: Context) -> list[DeviceTest]:
-        found = await commissioning.list_tests(c.connection, device=dev_eui, limit=limit)
+        found = await commissioning.list_tests(c.connection, device=dev_eui, role=role, limit=limit)
         return [await commissioning.look(c.connection, test.id, now=c.now) for test in found]
 
     print_rows(on_database(work), "started_at kind space result seconds detail", as_json=as_json)

@@ -67,22 +67,32 @@ class SpaceThen:
 
 
 async def as_of(
-    connection: Connection, at: datetime, *, space: str | None = None, device: str | None = None
+    connection: Connection,
+    at: datetime,
+    *,
+    space: str | None = None,
+    device: str | None = None,
+    role: Role | None = None,
 ) -> list[Served]:
     """Who served whom at a moment, by what is known today. Raises NotFoundError `unknown_space`, `unknown_device`."""
     space_id = (await _space_then(connection, space, at))["id"] if space is not None else None
-    device_id = (await find_device(connection, device))["id"] if device is not None else None
+    device_id = (await find_device(connection, device, role))["id"] if device is not None else None
     return [Served(**row) for row in await connection.fetch(queries("assignments")["as_of"], at, space_id, device_id)]
 
 
 async def history(
-    connection: Connection, *, space: str | None = None, device: str | None = None, superseded: bool = False
+    connection: Connection,
+    *,
+    space: str | None = None,
+    device: str | None = None,
+    role: Role | None = None,
+    superseded: bool = False,
 ) -> list[Served]:
     """All intervals of a space or of a device, the newest first; with `superseded` also what corrections replaced."""
     space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
     if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await find_device(connection, device))["id"] if device is not None else None
+    device_id = (await find_device(connection, device, role))["id"] if device is not None else None
     rows = await connection.fetch(queries("assignments")["history"], space_id, device_id, superseded)
     return [Served(**row) for row in rows]
 
@@ -146,7 +156,7 @@ async def uplinks_of_space(
     return [UplinkRow(**row) for row in rows]
 
 
-async def find_device(connection: Connection, dev_eui: str, role: str | None = None) -> Any:
+async def find_device(connection: Connection, dev_eui: str, role: Role | None = None) -> Any:
     """`role`, `id`, `dev_eui` of a device of either registry. Raises NotFoundError `unknown_device`, InputError
     `two_devices` if a sensor and a display have this DevEUI and `role` does not tell which."""
     rows = await connection.fetch(queries("assignments")["find_device"], parse_dev_eui(dev_eui))
@@ -154,19 +164,28 @@ async def find_device(connection: Connection, dev_eui: str, role: str | None = N
     if not rows:
         raise NotFoundError("unknown_device", f"no {role or 'device'} {dev_eui} is registered", dev_eui=dev_eui)
     if len(rows) > 1:
-        raise InputError("two_devices", f"{dev_eui} is a sensor and a display: say which", dev_eui=dev_eui)
+        raise InputError("two_devices", f"{dev_eui} is a sensor and a display: say by its role which", dev_eui=dev_eui)
     return rows[0]
 
 
 async def install(
-    connection: Connection, code: str, dev_eui: str, *, at: datetime, actor: str, now: datetime, policy: Policy
+    connection: Connection,
+    code: str,
+    dev_eui: str,
+    *,
+    at: datetime,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    role: Role | None = None,
 ) -> list[Served]:
     """The device has served the space since `at`, told only now: what it sent since then belongs to the space.
 
     Raises ConflictError `role_taken` (then it is a swap), `changed_since`, `device_in_use`; InputError `in_future`.
     """
-    device = await find_device(connection, dev_eui)
-    role: Role = device["role"]
+    device = await find_device(connection, dev_eui, role)
+    role = device["role"]
+    assert role is not None
     check_not_ahead(at, now)
     async with audit.change(connection, actor):
         devices, spaces = await lock(connection, role, [device["id"]], codes=[code])

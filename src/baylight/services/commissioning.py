@@ -177,11 +177,12 @@ async def list_tests(
     *,
     test_id: UUID | None = None,
     device: str | None = None,
+    role: Role | None = None,
     space: str | None = None,
     limit: int = 100,
 ) -> list[DeviceTest]:
     """The newest first, of a device (DevEUI) or a space (code)."""
-    device_id = (await assignments.find_device(connection, device))["id"] if device is not None else None
+    device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
     rows = await connection.fetch(queries("commissioning")["list"], test_id, device_id, space, limit)
     return [DeviceTest(**row) for row in rows]
 

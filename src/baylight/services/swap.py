@@ -52,6 +52,7 @@ async def swap(
     at: datetime | None = None,
     note: str | None = None,
     retire: bool = False,
+    role: Role | None = None,
 ) -> Swap:
     """The new device (DevEUI) serves every space that the old one served, from now on or since `at`.
 
@@ -60,9 +61,10 @@ async def swap(
     Raises NotFoundError; InputError `other_kind`, `same_device`, `in_future`, `device_disabled`; ConflictError
     `serves_nothing`, `device_in_use`, `changed_since`.
     """
-    leaves = await assignments.find_device(connection, old)
-    comes = await assignments.find_device(connection, new, leaves["role"])
-    role: Role = leaves["role"]
+    leaves = await assignments.find_device(connection, old, role)
+    role = leaves["role"]
+    assert role is not None
+    comes = await assignments.find_device(connection, new, role)
     if leaves["id"] == comes["id"]:
         raise InputError("same_device", f"{leaves['dev_eui']} cannot be swapped for itself", dev_eui=leaves["dev_eui"])
     if at is not None:
@@ -181,9 +183,9 @@ async def undo(
     return await show(connection, swap_id)
 
 
-async def latest(connection: Connection, dev_eui: str) -> UUID:
+async def latest(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
     """The newest swap of a device that was not undone. Raises NotFoundError `unknown_swap`."""
-    device = await assignments.find_device(connection, dev_eui)
+    device = await assignments.find_device(connection, dev_eui, role)
     found: UUID | None = await connection.fetchval(queries("swap")["latest"], device["id"])
     if found is None:
         raise NotFoundError("unknown_swap", f"{dev_eui} took part in no swap that could be undone", dev_eui=dev_eui)
@@ -199,13 +201,18 @@ async def show(connection: Connection, swap_id: UUID) -> Swap:
 
 
 async def swaps(
-    connection: Connection, *, space: str | None = None, device: str | None = None, limit: int = 100
+    connection: Connection,
+    *,
+    space: str | None = None,
+    device: str | None = None,
+    role: Role | None = None,
+    limit: int = 100,
 ) -> list[Swap]:
     """The newest first, of a space (code) or a device (DevEUI)."""
     space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
     if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await assignments.find_device(connection, device))["id"] if device is not None else None
+    device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
     return [Swap(**row) for row in await connection.fetch(queries("swap")["list"], space_id, device_id, limit, None)]
 
 
