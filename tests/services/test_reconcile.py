@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
@@ -15,8 +16,9 @@ from baylight.domain.state import Policy, State
 from baylight.services import reservations, shadows
 from baylight.services.reconcile import MOST, Reconcile
 from baylight.services.relay import Relay
-from baylight.store.pool import Pool
+from baylight.store.pool import Pool, open_pool
 from tests import factories
+from tests.conftest import Database
 from tests.factories import Bay
 
 POLICY, LOOP = Policy(reserved_soon=timedelta()), LoopPolicy()
@@ -201,6 +203,25 @@ async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(
         await until(lambda: is_unknown(pool, bay))
     finally:
         running.cancel()
+
+
+async def test_a_database_that_takes_nothing_is_a_trouble_until_all_of_a_round_works(
+    pool: Pool, database: Database, reconcile: Reconcile, clock: Clock
+) -> None:
+    """Some parts have nothing to do, or only read: that they work does not end the trouble of the others."""
+    bay = await factories.add_bay(pool, "A-01")
+    await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
+    await reconcile.housekeeping()
+    standby = await open_pool(f"{database.dsn}{'&' if '?' in database.dsn else '?'}default_transaction_read_only=on")
+    with capture_logs() as logs:
+        reconcile.pool = standby
+        await reconcile.round()
+        assert "read-only" in (reconcile.trouble.reason or "")
+        reconcile.pool = pool
+        await reconcile.round()
+    await standby.close()
+    assert reconcile.trouble.reason is None
+    assert [line["event"] for line in logs] == ["the database is in trouble", "the database works again"]
 
 
 async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(

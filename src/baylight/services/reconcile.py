@@ -39,22 +39,28 @@ class Reconcile:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            for part in (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping):
-                await self._guarded(part)
+            await self.round()
             await asyncio.sleep(EVERY_S)
 
-    async def _guarded(self, part: Callable[[], Awaitable[int]]) -> None:
+    async def round(self) -> None:
+        parts = (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping)
+        if all([await self._guarded(part) for part in parts]):
+            self.trouble.end()
+
+    async def _guarded(self, part: Callable[[], Awaitable[int]]) -> bool:
+        """False if the database does not let it work."""
         try:
             while await part() >= MOST:
                 pass
-            self.trouble.end()
         except RETRY as error:
             self.trouble.begin(str(error) or type(error).__name__)
             await asyncio.sleep(1)
+            return False
         except Exception as error:
             # Something else than an absent database: told each time, and never the end of the loop.
             log.error("reconcile failed", part=part.__name__, error=repr(error), exc_info=True)
             await asyncio.sleep(1)
+        return True
 
     async def spaces(self) -> int:
         """Decides spaces anew whose time has come; returns how many."""
