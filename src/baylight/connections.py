@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 
 from baylight.errors import InputError
 from baylight.lns import chirpstack_devices as chirpstack_lists
@@ -48,15 +49,14 @@ def mqtt_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttCon
 
 
 def tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer | None:
-    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`."""
+    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
     if settings.tts_mqtt_host is None:
         return None
     if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
         raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
-    try:
-        tls = ssl.create_default_context(cafile=settings.tts_mqtt_ca) if settings.tts_mqtt_tls else None
-    except (OSError, ssl.SSLError) as error:
-        raise InputError("bad_tls_files", f"BAYLIGHT_TTS_MQTT_CA: {error}") from error
+    if settings.tts_mqtt_ca is not None and not settings.tts_mqtt_tls:
+        raise _not_encrypted("BAYLIGHT_TTS_MQTT_CA", "BAYLIGHT_TTS_MQTT_TLS")
+    tls = _trusting(settings.tts_mqtt_ca, "BAYLIGHT_TTS_MQTT_CA") if settings.tts_mqtt_tls else None
     return MqttConsumer(
         host=settings.tts_mqtt_host,
         port=settings.tts_mqtt_port,
@@ -73,16 +73,32 @@ def tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttCons
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Raises InputError `bad_tls_files`."""
+    """Raises InputError `bad_tls_files`, `not_encrypted`."""
     if not settings.mqtt_tls:
+        if settings.mqtt_ca or settings.mqtt_client_cert:
+            raise _not_encrypted("BAYLIGHT_MQTT_CA or …_CLIENT_CERT", "BAYLIGHT_MQTT_TLS")
         return None
-    try:
-        context = ssl.create_default_context(cafile=settings.mqtt_ca)
-        if settings.mqtt_client_cert is not None:
+    context = _trusting(settings.mqtt_ca, "BAYLIGHT_MQTT_CA")
+    if settings.mqtt_client_cert is not None:
+        files = f"BAYLIGHT_MQTT_CLIENT_CERT {settings.mqtt_client_cert}"
+        if settings.mqtt_client_key is not None:
+            files += f", …_CLIENT_KEY {settings.mqtt_client_key}"
+        try:
             context.load_cert_chain(settings.mqtt_client_cert, settings.mqtt_client_key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError("bad_tls_files", f"BAYLIGHT_MQTT_CA, …_CLIENT_CERT or …_CLIENT_KEY: {error}") from error
+        except OSError as error:
+            raise InputError("bad_tls_files", f"{files}: {error}") from error
     return context
+
+
+def _trusting(ca: Path | None, setting: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise InputError("bad_tls_files", f"{setting} {ca}: {error}") from error
+
+
+def _not_encrypted(given: str, missing: str) -> InputError:
+    return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true, too")
 
 
 def chirpstack_devices(settings: Settings) -> Source | None:
@@ -105,8 +121,9 @@ def listen(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
         return listener
     except OSError as error:
+        why = (error.strerror or "").partition(" (while")[0]  # the rest tells the address again
         raise InputError(
             "http_port_taken",
-            f"cannot listen on {settings.http_host}:{settings.http_port} ({error.strerror}): "
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({why}): "
             "set BAYLIGHT_HTTP_PORT or BAYLIGHT_HTTP_HOST",
         ) from error
