@@ -33,7 +33,7 @@ def test_orphans_are_listed_ignored_and_claimed(cli: Cli, database: Database) ->
     assert "none" in cli("orphan", "list").stderr
     asyncio.run(hear(database.dsn))
     assert cli("orphan", "list").stdout.splitlines()[1].split()[0] == SENSOR
-    assert "browan_tbms100" in cli("orphan", "show", SENSOR.upper()).stdout
+    assert " browan_tbms100 (dev_eui, payload)" in cli("orphan", "show", SENSOR.upper()).stdout
     cli("orphan", "ignore", SENSOR)
     assert data(cli("orphan", "list", "--json")) == []
     assert data(cli("orphan", "list", "--ignored", "--json"))[0]["uplinks"] == 1

@@ -37,6 +37,9 @@ class Guess:
     category: str
     because: list[str]
 
+    def __str__(self) -> str:
+        return f"{self.device_type} ({', '.join(self.because)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
