@@ -158,7 +158,7 @@ async def test_a_wrong_schema_ends_the_examination(db: Connection) -> None:
     await db.execute("DELETE FROM schema_migrations WHERE name LIKE '0004%'")
     [finding] = await doctor.examine(db, now=NOW, policy=Policy())
     assert (finding.check, finding.ok) == ("schema", False)
-    assert "db upgrade" in finding.what_to_do
+    assert "db upgrade" in finding.detail
 
 
 async def test_retention_makes_partitions_ahead_and_drops_old_ones(db: Connection) -> None:

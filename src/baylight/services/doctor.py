@@ -88,7 +88,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
     try:
         await migrate.check(connection)
     except InputError as error:
-        return [Finding("schema", False, error.message, "run `baylight db upgrade`")]
+        return [Finding("schema", False, error.message)]
     findings = [Finding("schema", True, "is the one of this version")]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in _CHECKS:
@@ -108,7 +108,7 @@ async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Find
             await ping()
             findings.append(Finding(name, True, "answers"))
         except BaylightError as error:
-            findings.append(Finding(name, False, error.message, f"check the {name}'s address and credentials"))
+            findings.append(Finding(name, False, error.message, "check its address and credentials in the settings"))
     return findings
 
 
