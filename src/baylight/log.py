@@ -24,6 +24,8 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # While the database is away its pools write a traceback at each try; who needs it tells the trouble, once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(message)s")
 
 
