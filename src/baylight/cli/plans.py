@@ -38,6 +38,8 @@ def set_override(
     """Fixes the state of a space or a location from now on."""
     from baylight.services import overrides
 
+    if until is not None and run_for is not None:
+        raise typer.BadParameter("give either --until or --for")
     made = on_database(
         lambda c: overrides.set_override(
             c.connection,
