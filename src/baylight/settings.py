@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -13,6 +15,13 @@ class Settings(BaseSettings):
     """Settings of `baylight serve`. Each field's description is its documentation."""
 
     model_config = SettingsConfigDict(env_prefix="BAYLIGHT_", extra="ignore")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        """`BAYLIGHT_…=` in a file of settings is how many turn one off."""
+        assert info.field_name is not None
+        return None if value == "" and cls.model_fields[info.field_name].default is None else value
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 to 18, e.g. postgresql://baylight:…@db.example/baylight"
@@ -104,3 +113,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
     log_readable: bool = Field(False, description="lines for people instead of JSON")
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Variables that are no setting, and the one that each is like. Others may well belong to somebody else."""
+    known = [field.upper() for field in Settings.model_fields]
+    found = {}
+    for name in sorted(names):
+        prefix, ours, rest = name.upper().partition("BAYLIGHT_")
+        if prefix or not ours or rest in known or rest.startswith("TEST_"):
+            continue
+        if like := get_close_matches(rest, known, n=1, cutoff=0.8):
+            found[name] = f"BAYLIGHT_{like[0]}"
+    return found

@@ -183,9 +183,24 @@ def test_an_error_is_one_line_and_exit_code_2(cli: Cli, words: list[str], says: 
 
 
 @pytest.mark.parametrize("words", [["reservation", "create", "A-1", "--from", "2026-11-24T09:00", "--for", "1h"],
-                                   ["override", "set", "FREE", "A-1", "--for", "soon"]])  # fmt: skip
+                                   ["reservation", "create", "A-1", "--from", "0001-01-01T00:00+12:00", "--for", "1h"],
+                                   ["override", "set", "FREE", "A-1", "--for", "soon"],
+                                   ["override", "set", "FREE", "A-1", "--for", "999999999d"],
+                                   ["override", "set", "FREE", "A-1", "--for", "99999999999d"]])  # fmt: skip
 def test_b23_a_time_without_zone_and_a_wrong_duration_are_refused(cli: Cli, words: list[str]) -> None:
     assert "Invalid value" in cli(*words, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["override", "set", "FREE", "A-1", "--for", "0s"], ["reservation", "create", "A-1", "--for", "0s"],
+     ["override", "set", "FREE", "A-1", "--for", "1h", "--until", "2099-01-01T00:00Z"]],
+)  # fmt: skip
+def test_an_end_that_is_none_or_told_twice_is_refused(cli: Cli, words: list[str]) -> None:
+    cli("location", "add", "Garage")
+    cli("space", "add", "A-1", "--location", "Garage")
+    assert cli(*words, code=2).stderr
+    assert data(cli("override", "list", "--json")) == []
 
 
 def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +221,40 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["serve"])
     assert result.exit_code == 2
     assert result.stderr.startswith("baylight: BAYLIGHT_MQTT_PORT: ")
+
+
+@pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://a@127.0.0.1:port/b"])
+def test_an_address_of_the_database_that_cannot_be_read_ends_serve(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Nothing will make it right: there is nothing to wait for."""
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", url)
+    result = CliRunner().invoke(app, ["serve"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("baylight: BAYLIGHT_DATABASE_URL: ")
+
+
+def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "CHIRPSTACK_API", "TTS_MQTT_HOST", "MQTT_CA", "TTS_WEBHOOK_SECRET", "MQTT_HOST"):
+        monkeypatch.setenv(f"BAYLIGHT_{name}", "")
+    settings = Settings()
+    assert {settings.database_url, settings.chirpstack_api, settings.tts_mqtt_host, settings.mqtt_ca} == {None}
+    assert (settings.tts_webhook_secret, settings.mqtt_host) == (None, "")
+
+
+def test_a_secret_that_is_too_short_is_told_in_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAYLIGHT_TTS_WEBHOOK_SECRET", "short")
+    result = CliRunner().invoke(app, ["serve"])
+    assert result.stderr == "baylight: BAYLIGHT_TTS_WEBHOOK_SECRET: at least 16 characters are needed\n"
+
+
+def test_a_misspelt_setting_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baylight.cli.reach.PATIENCE_S", 0.5)
+    monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "1")
+    assert "ok    settings: each is known" in cli("doctor", code=1).stdout
+    monkeypatch.setenv("BAYLIGHT_MQTT_PASSWORT", "secret")
+    monkeypatch.setenv("BAYLIGHT_SERVICE_HOST", "10.0.0.1")  # Kubernetes tells each pod of a service `baylight`
+    told = cli("doctor", code=1).stdout
+    assert "LOOK  settings: BAYLIGHT_MQTT_PASSWORT is not known: is BAYLIGHT_MQTT_PASSWORD meant?" in told
+    assert "SERVICE_HOST" not in told
 
 
 async def test_an_empty_database_asks_for_the_upgrade(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,10 +56,13 @@ def serve() -> None:
 
 async def _serve() -> None:
     from baylight.app import serve
-    from baylight.log import configure
+    from baylight.log import configure, logger
+    from baylight.settings import misspelt
 
     settings = load_settings()
     configure(level=settings.log_level, readable=settings.log_readable)
+    for name, meant in misspelt(os.environ).items():
+        logger("app").warning("setting_unknown", name=name, meant=meant)
     await serve(settings)
 
 

@@ -1,8 +1,9 @@
-"""Whether the brokers and the network server answer."""
+"""The settings: whether they are known, and whether what they name answers."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ async def reach(settings: Settings) -> list[Finding]:
     from baylight.log import configure
     from baylight.services import doctor
 
+    findings = [_known()]
     configure(level="error")  # what is found is told once, as a finding
     beside = {
         "mqtt_client_id": f"{settings.mqtt_client_id}-doctor",
@@ -37,7 +39,18 @@ async def reach(settings: Settings) -> list[Finding]:
     }
     if settings.chirpstack_api is not None:
         pings["network server"] = program.network_server.ping
-    return await doctor.reach(pings)
+    return findings + await doctor.reach(pings)
+
+
+def _known() -> Finding:
+    from baylight.services.doctor import Finding
+    from baylight.settings import misspelt
+
+    wrong = misspelt(os.environ)
+    if not wrong:
+        return Finding("settings", True, "each is known")
+    told = "; ".join(f"{name} is not known: is {meant} meant?" for name, meant in wrong.items())
+    return Finding("settings", False, told, "set the right name, for this one has no effect")
 
 
 async def _ping_broker(consumer: MqttConsumer) -> None:

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from pydantic_core import ErrorDetails
 
     from baylight.domain.state import Policy
     from baylight.settings import Settings
@@ -26,6 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 T = TypeVar("T")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST_D = 36_525
 
 
 class By(TypedDict):
@@ -101,8 +103,14 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {_told(e)}" for e in error.errors())
         raise InputError("bad_settings", wrong) from error
+
+
+def _told(error: ErrorDetails) -> str:
+    if error["type"] == "too_short":
+        return f"at least {error['ctx']['min_length']} characters are needed"
+    return error["msg"]
 
 
 def database_url(settings: Settings) -> str:
@@ -206,7 +214,10 @@ def duration(given: str) -> timedelta:
     match = _DURATION.fullmatch(given.strip())
     if match is None:
         raise typer.BadParameter(f"{given!r} is no duration such as 30s, 15m, 2h or 1d")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    amount, unit = float(match[1]), _UNITS[match[2]]
+    if not 0 < amount * (timedelta(**{unit: 1}) / timedelta(days=1)) <= _LONGEST_D:
+        raise typer.BadParameter(f"{given!r} is not between 0 and {_LONGEST_D}d")
+    return timedelta(**{unit: amount})
 
 
 def instant(given: str) -> datetime:
@@ -217,4 +228,7 @@ def instant(given: str) -> datetime:
         raise typer.BadParameter(f"{given!r} is no time such as 2026-11-24T09:00Z") from None
     if at.tzinfo is None:
         raise typer.BadParameter(f"{given!r} has no time zone: write {given}Z for UTC")
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise typer.BadParameter(f"{given!r} is out of range") from None

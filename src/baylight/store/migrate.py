@@ -181,6 +181,8 @@ async def _connected(target: str | Connection) -> AsyncIterator[Connection]:
         return
     try:
         connection = await asyncpg.connect(target, server_settings=SESSION)
+    except ValueError as error:
+        raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
     except AWAY as error:
         raise TransientError("database_away", f"the database cannot be reached: {error}") from error
     try:
