@@ -224,11 +224,14 @@ async def test_transient_error_brings_the_same_batch_again(any_broker: Broker) -
     inbox.fail = fail
     await leave_queued(any_broker, numbers(7))
     consumer = consumer_of(any_broker, inbox)
-    async with running(consumer):
-        await until(lambda: set(inbox.done) == set(numbers(7)))
-        assert inbox.batches[0] == inbox.batches[1] == inbox.batches[2]
-        assert inbox.rejected == []
-        await consumer.stop()
+    with capture_logs() as lines:
+        async with running(consumer):
+            await until(lambda: set(inbox.done) == set(numbers(7)))
+            await consumer.stop()
+    assert inbox.batches[0] == inbox.batches[1] == inbox.batches[2]
+    assert inbox.rejected == []
+    told = [(line["event"], line["log_level"]) for line in lines if line["event"].startswith("handler_")]
+    assert told == [("handler_retries", "warning"), ("handler_retries", "debug"), ("handler_works_again", "info")]
 
 
 async def test_a_poison_message_is_rejected_alone(mosquitto: MosquittoBroker) -> None:

@@ -231,14 +231,18 @@ class MqttConsumer:
             return True
 
     async def _until_stopped(self, attempt: Callable[[], Awaitable[None]]) -> bool:
-        backoff = 0.1
+        backoff, told = 0.1, False
         while True:
             try:
                 await attempt()
+                if told:
+                    _log.info("handler_works_again")
                 return True
             except TransientError as error:
                 pause = error.retry_after_s or backoff
-                _log.warning("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
+                tell = _log.debug if told else _log.warning
+                tell("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
+                told = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
             if self._stopping.is_set():
