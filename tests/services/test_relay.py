@@ -170,6 +170,22 @@ async def test_a_server_that_is_away_is_tried_again_and_later_each_time(
     assert (await statuses(pool), relay.trouble.reason) == (["queued"], None)
 
 
+async def test_a_key_that_is_refused_is_a_trouble_of_the_network_server(
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+) -> None:
+    """No light at all can be told then: who asks whether Baylight can work must hear of it."""
+    bay = await factories.add_bay(pool, "A-01")
+    await want(pool, bay, State.FREE, clock)
+    lns.fails = lambda _: PermanentError("bad_api_key", "the key is refused")
+    await relay.send_due()
+    assert (await statuses(pool), relay.trouble.reason) == (["failed"], "the key is refused")
+    assert relay.counts["permanent"] == 1
+    lns.fails = lambda _: None
+    await want(pool, bay, State.OCCUPIED, clock)
+    await relay.send_due()
+    assert relay.trouble.reason is None
+
+
 async def test_a_refusal_for_good_fails_with_its_reason_and_holds_up_no_other_light(
     pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
 ) -> None:

@@ -33,6 +33,8 @@ LANES = 4
 """Claims under way at once: a slow answer for one device holds up no other."""
 IDLE_S = 1.0
 """How long a relay without a notification waits before it looks itself."""
+_OF_ALL = ("bad_api_key", "not_chirpstack")
+"""Refusals that are not of one device: nothing can be sent until a person has mended the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,9 @@ class Relay:
             self.trouble.begin(outcome.message)
         else:
             self.counts["permanent"] += 1
+            if outcome.code in _OF_ALL:
+                self.trouble.begin(outcome.message)
+                return
             log.warning("a downlink was refused for good", code=outcome.code, error=outcome.message, **outcome.facts)
 
 

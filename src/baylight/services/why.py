@@ -230,7 +230,7 @@ def _render_display(e: Explanation) -> list[str]:
     if e.display is None:
         return ["Display: none"]
     d = e.display
-    lines = [f"Display {d.dev_eui}: {d.sync_status}" + (f", {d.failures} failures in a row" if d.failures else "")]
+    lines = [f"Display {d.dev_eui}: {d.sync_status}" + (f", failures in a row: {d.failures}" if d.failures else "")]
     for word, light in (("must show", d.desired), ("was sent", d.commanded), ("reports", d.reported)):
         if light is None or light.state is light.code is None:
             lines.append(f"  {word:<10} nothing" if word != "reports" else f"  {word:<10} nothing yet")
