@@ -17,6 +17,7 @@ from baylight.api import hub
 from baylight.services import keys
 from tests.api.conftest import Site, serving
 from tests.api.test_history import add_actuation
+from tests.conftest import Server
 from tests.factories import add_bay
 
 
@@ -197,6 +198,17 @@ async def test_a_stream_ends_when_its_database_connection_is_lost(site: Site, ad
         connection = await asyncpg.connect(site.dsn)
         await connection.execute("SELECT pg_notify('baylight_displays', '')")
         await connection.close()
+        with pytest.raises(EOFError):
+            await stream.next()
+
+
+async def test_a_stream_ends_at_once_when_the_database_goes_away(site: Site, address: str, server: Server) -> None:
+    """Nothing tells of a change then, and a page must not call itself live."""
+    name = await site.pool.fetchval("SELECT current_database()")
+    async with watching(address, await site.key("read")) as stream:
+        await stream.until("snapshot")
+        await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         with pytest.raises(EOFError):
             await stream.next()
 

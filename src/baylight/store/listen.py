@@ -19,7 +19,8 @@ RETRY_S = 1.0
 
 
 async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, str] | None]:
-    """(channel, payload) of each notification; None after each (re)connect: what came before may have been missed."""
+    """(channel, payload) of each notification; None when the connection is lost and when there is one again: in between
+    something may have been missed."""
     while True:
         arrived: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         try:
@@ -36,6 +37,7 @@ async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, st
             yield None
             while (item := await arrived.get()) != ("", ""):
                 yield item
+            yield None
         except (asyncpg.PostgresError, *AWAY):
             await asyncio.sleep(RETRY_S)
         finally:
