@@ -223,6 +223,17 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr.startswith("baylight: BAYLIGHT_MQTT_PORT: ")
 
 
+@pytest.mark.parametrize("words", [["db", "upgrade"], ["space", "list"], ["doctor"], ["serve"]])
+def test_a_user_without_rights_is_told_what_the_database_needs(
+    cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    poor = f"{database.dsn}{'&' if '?' in database.dsn else '?'}role=pg_monitor"
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", poor)
+    told = cli(*words, code=2).stderr
+    assert told.startswith("baylight: permission denied for ")
+    assert told.endswith(": the user of BAYLIGHT_DATABASE_URL must own the database and all in it\n")
+
+
 @pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://a@127.0.0.1:port/b"])
 def test_an_address_of_the_database_that_cannot_be_read_ends_serve(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Nothing will make it right: there is nothing to wait for."""

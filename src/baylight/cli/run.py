@@ -141,6 +141,8 @@ def told_errors() -> Iterator[None]:
         _leave(error.message, LATER)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         _leave("the database has not the schema of this version: run `baylight db upgrade`", INPUT)
+    except asyncpg.InsufficientPrivilegeError as error:
+        _leave(f"{error}: the user of BAYLIGHT_DATABASE_URL must own the database and all in it", INPUT)
     except RETRY as error:
         _leave(f"the database cannot do it now: {error or type(error).__name__}", LATER)
     except KeyboardInterrupt:
