@@ -154,6 +154,17 @@ async def test_work_that_nobody_does_is_told(db: Connection) -> None:
     assert "states of spaces" in late
 
 
+async def test_a_database_that_takes_no_changes_is_told(db: Connection) -> None:
+    assert "database" not in {f.check for f in await doctor.examine(db, now=NOW, policy=Policy()) if not f.ok}
+    await db.execute("SET default_transaction_read_only = on")
+    try:
+        [finding] = [f for f in await doctor.examine(db, now=NOW, policy=Policy()) if f.check == "database"]
+    finally:
+        await db.execute("RESET default_transaction_read_only")
+    assert not finding.ok
+    assert "standby" in finding.detail
+
+
 async def test_a_wrong_schema_ends_the_examination(db: Connection) -> None:
     await db.execute("DELETE FROM schema_migrations WHERE name LIKE '0004%'")
     [finding] = await doctor.examine(db, now=NOW, policy=Policy())

@@ -89,7 +89,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
         await migrate.check(connection)
     except InputError as error:
         return [Finding("schema", False, error.message)]
-    findings = [Finding("schema", True, "is the one of this version")]
+    findings = [Finding("schema", True, "is the one of this version"), await _takes_changes(connection)]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in _CHECKS:
             rows = await connection.fetch(queries("doctor")[check.query], *([now] if check.timed else []))
@@ -110,6 +110,13 @@ async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Find
         except BaylightError as error:
             findings.append(Finding(name, False, error.message, "check its address and credentials in the settings"))
     return findings
+
+
+async def _takes_changes(connection: Connection) -> Finding:
+    if not await connection.fetchval(queries("doctor")["read_only"]):
+        return Finding("database", True, "takes changes")
+    detail = "takes no changes: it is a standby, or its default_transaction_read_only is on"
+    return Finding("database", False, detail, "let BAYLIGHT_DATABASE_URL name the one that takes changes")
 
 
 async def _in_sync(connection: Connection) -> Finding:

@@ -1,3 +1,7 @@
+-- name: read_only
+-- Whether a transaction may change nothing unless it asks for more.
+SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean;
+
 -- name: copies_differ
 -- Invariant 1: spaces whose copy of a DevEUI is not that of the device.
 SELECT s.code AS who FROM spaces AS s
