@@ -171,10 +171,9 @@ class Shadow(Record):
         actuation.error = error
         newer = self._in(PENDING)
         if permanent:
-            heard_since = self.heard_at is not None and self.heard_at > self._taken_at(actuation)
             self._fail(actuation, error, now)
             self.resend_after_uplink = self.resend_after_uplink or (until_heard and not newer)
-            if until_heard and heard_since:
+            if until_heard and self.application_id is not None:  # it was heard meanwhile
                 self._recover(now)
         elif newer:
             actuation.superseded_by = newer[-1].id
