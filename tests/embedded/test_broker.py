@@ -159,3 +159,35 @@ def test_killing_the_owner_ends_the_brokers(tmp_path: Path) -> None:
     owner.wait()
     owner.stdout.close()
     assert psutil.wait_procs(brokers, timeout=10)[1] == []
+
+
+_FORKS = """
+import signal, subprocess, sys, threading
+from concurrent import futures
+from baylight.embedded.account import ends_with_parent
+import grpc
+
+def call(channel):
+    while True:
+        try:
+            channel.unary_unary("/some/call")(b"", timeout=1)
+        except grpc.RpcError:
+            pass
+
+server = grpc.server(futures.ThreadPoolExecutor(4))
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+for _ in range(4):
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    threading.Thread(target=call, args=(channel,), daemon=True).start()
+ends = [
+    subprocess.run(["true"], preexec_fn=ends_with_parent(signal.SIGKILL)).returncode for _ in range(200)
+]
+print(sum(end != 0 for end in ends), flush=True)
+import os; os._exit(0)
+"""
+
+
+def test_children_start_while_grpc_calls_are_under_way() -> None:
+    told = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, timeout=30, check=True)
+    assert told.stdout.split() == ["0"], "children that ended before they ran their program"
