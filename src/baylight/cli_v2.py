@@ -47,15 +47,25 @@ def inspect(
     if write_choices:
         write_choices.write_text(report.proposal, encoding="utf-8")
     if as_json:
-        steps = [{"stage": s.stage, "name": s.name, "lock": s.lock, "blocks": s.blocks} for s in STEPS]
+        steps = [
+            {
+                "stage": s.stage,
+                "name": s.name,
+                "seconds": round(report.seconds.get(s.name, 0.0), 1),
+                "lock": s.lock,
+                "blocks": s.blocks,
+            }
+            for s in STEPS
+        ]
         findings, sizes = [asdict(f) for f in report.findings], [asdict(s) for s in report.sizes]
         _print_json({"findings": findings, "sizes": sizes, "steps": steps})
         return
     _print_report(report)
     typer.echo("")
     for step in STEPS:
-        if step.blocks != "nothing":
-            typer.echo(f"{step.stage} {step.name}: {step.lock}; {step.blocks}")
+        seconds = report.seconds.get(step.name, 0.0)
+        takes = f"about {seconds:,.0f} s" if seconds >= 1 else "at once"
+        typer.echo(f"{step.stage:9} {step.name:22} {takes:>12}   lock: {step.lock}; can block: {step.blocks}")
     if write_choices:
         typer.echo(f"Proposed choices: {write_choices}. Read them before you go on.")
 
@@ -71,10 +81,7 @@ def _print_report(report: Report) -> None:
         typer.echo("Nothing stands in the way.")
     typer.echo("")
     for size in report.sizes:
-        typer.echo(
-            f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB"
-            f"   about {size.seconds:,.0f} s to carry over"
-        )
+        typer.echo(f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB")
 
 
 @app.command()

@@ -260,6 +260,8 @@ async def test_inspect_finds_every_weakness_and_its_proposal_is_accepted(v2: V2D
     }  # fmt: skip
     sizes = {size.table: size.rows for size in report.sizes}
     assert (sizes["spaces"], sizes["reservations"]) == (15, 4)
+    assert set(report.seconds) <= {step.name for step in STEPS}, "an estimate for no step"
+    assert report.seconds["reservations"] > 0
     await findings.check_choices(v2.admin, choices.parse(report.proposal))
     assert choices.parse(report.proposal).legacy_role == "parking"
 

@@ -39,8 +39,20 @@ _SAYS = {
     "untyped": "sensors whose EUI does not tell their type: give their prefixes in [types.sensor]",
     "name_taken": "other things in this database that the contract stage would meet",
 }
-_PER_S = {"spaces": 8_000, "reservations": 20_000, "state_changes": 100_000, "sensor_readings": 0, "api_keys": 1_000}
-"""Rows carried over per second on two cores with a live load beside, keys and indexes included: for the estimate."""
+_TAKES = {
+    "contested": ("spaces", 2.5),
+    "spaces": ("spaces", 55.0),
+    "reservations": ("reservations", 40.0),
+    "state_changes": ("state_changes", 6.0),
+    "api_keys": ("api_keys", 1000.0),
+    "indexes": ("spaces", 4.0),
+    "assignments": ("spaces", 32.0),
+    "foreign keys": ("spaces", 2.0),
+    "verify": ("spaces", 9.0),
+    "catch_up": ("spaces", 5.0),
+    "decide_anew": ("spaces", 2.5),
+}
+"""Steps that take longer the more rows a table of V2's has: µs a row, on two cores with a live load beside."""
 
 _IS_EUI = r"(length(\1) = 16 AND translate(\1, '0123456789abcdefABCDEF', '') = '')"
 """For is_eui(column) in the queries. A regular expression takes several times as long."""
@@ -60,20 +72,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`seconds`: estimate of the time to carry it over."""
-
     table: str
     rows: int
     bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`proposal`: text of a choices file."""
+    """`proposal`: text of a choices file. `seconds`: about how long each step takes; those not named, less than one."""
 
     findings: list[Finding]
     sizes: list[Size]
+    seconds: dict[str, float]
     proposal: str
 
 
@@ -109,15 +119,14 @@ async def inspect(connection: Connection) -> Report:
                 proposed = RESOLUTIONS[kind][0] if kind in RESOLUTIONS else None
                 examples = [(row["id"], row["detail"]) for row in rows]
                 findings.append(Finding(kind, says, rows[0]["total"], examples, choice, proposed))
-        sizes = [
-            Size(r["name"], r["rows"], r["bytes"], r["rows"] / _PER_S[r["name"]] if _PER_S[r["name"]] else 0.0)
-            for r in await connection.fetch(sql["sizes"])
-        ]
+        sizes = [Size(r["name"], r["rows"], r["bytes"]) for r in await connection.fetch(sql["sizes"])]
         displays = await connection.fetchval("SELECT count(*) FROM public.spaces WHERE display_eui <> ''")
         role = await role_of_v2(connection)
     if displays:
         findings += wrong_colours(PROPOSED_CODES, displays)
-    return Report(findings, sizes, render([f.kind for f in findings], role, proposed_types()))
+    rows_of = {size.table: size.rows for size in sizes}
+    seconds = {step: rows_of[table] * each / 1e6 for step, (table, each) in _TAKES.items()}
+    return Report(findings, sizes, seconds, render([f.kind for f in findings], role, proposed_types()))
 
 
 def wrong_colours(codes: dict[str, str], displays: int) -> list[Finding]:
