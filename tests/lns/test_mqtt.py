@@ -438,17 +438,3 @@ async def test_stop_before_the_start_returns(broker: EmbeddedBroker) -> None:
     consumer = consumer_of(broker, Inbox())
     await consumer.stop()
     await asyncio.wait_for(consumer.run(), 5)
-
-
-async def test_two_workers_handle_two_batches_at_a_time(mosquitto: MosquittoBroker) -> None:
-    inbox = Inbox()
-    inbox.opened.clear()
-    consumer = consumer_of(mosquitto, inbox, workers=2)
-    async with running(consumer):
-        await publish(mosquitto, ["a"])
-        await until(lambda: len(inbox.batches) == 1)
-        await publish(mosquitto, ["b"])
-        await until(lambda: len(inbox.batches) == 2)
-        inbox.opened.set()
-        await until(lambda: sorted(inbox.done) == ["a", "b"])
-        await consumer.stop()

@@ -63,6 +63,12 @@ async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection)
         await device_changes.change_sensor(db, SENSOR, actor="bob", mobile=False)
     with pytest.raises(InputError, match="1 to 223"):
         await device_changes.change_display(db, DISPLAY, actor="bob", fport=0)
+    for nothing in (
+        device_changes.change_sensor(db, SENSOR, actor="bob"),
+        device_changes.change_display(db, DISPLAY, actor="bob"),
+    ):
+        with pytest.raises(InputError, match="say what to change"):
+            await nothing
 
 
 @pytest.mark.parametrize("text", ["", "58a0cb", "58a0cb00000000zz", "58a0cb00000000a1ff"])

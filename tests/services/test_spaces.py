@@ -63,7 +63,7 @@ async def test_codes_are_unique_among_live_spaces_only(db: Connection) -> None:
     assert [space.code for space in await spaces.page(db)] == ["A-1"]
 
 
-@pytest.mark.parametrize("code", ["", " A", "x" * 21, "A\nB"])
+@pytest.mark.parametrize("code", ["", " A", "x" * 21, "A\nB", "A\rB", "A\0B"])
 async def test_a_bad_code_is_refused(db: Connection, code: str) -> None:
     with pytest.raises(InputError, match="1 to 20 characters"):
         await spaces.create(db, code, **BY)

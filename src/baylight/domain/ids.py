@@ -13,8 +13,8 @@ from baylight.errors import InputError
 DevEui = NewType("DevEui", str)
 """64-bit LoRaWAN device id as 16 lower-case hex digits (the canonical form everywhere)."""
 
-SPACE_CODE = r"\S(.{0,18}\S)?"
-"""A space's code: 1 to 20 characters in one line, no blanks around them."""
+SPACE_CODE = r"[^\s\0]([^\r\n\0]{0,18}[^\s\0])?"
+"""A space's code: 1 to 20 characters in one line, none of them NUL, no blanks around them."""
 _CANONICAL = re.compile(r"[0-9a-f]{16}\Z")
 _SEPARATORS = re.compile(r"[\s:\-.]")
 

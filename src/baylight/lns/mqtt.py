@@ -35,8 +35,8 @@ class MqttConsumer:
     to `handle` once more. Delivery is at least once: after a lost connection the broker sends everything
     unacknowledged again.
 
-    `session_expiry_s`: how long the broker keeps messages while we are away. `workers`: batches handled at a time.
-    `version`: of MQTT, 5 or 4 (3.1.1, which has neither session expiry nor shared subscriptions).
+    `session_expiry_s`: how long the broker keeps messages while we are away. `version`: of MQTT, 5 or 4 (3.1.1, which
+    has neither session expiry nor shared subscriptions).
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class MqttConsumer:
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
         max_batch: int = 1000,
-        workers: int = 1,
         version: int = 5,
     ) -> None:
         self.host, self.port, self.tls = host, port, tls
@@ -63,7 +62,7 @@ class MqttConsumer:
         self.session_expiry_s = session_expiry_s
         self.max_batch = max_batch
         self.version = version
-        self._handle, self._reject, self._workers = handle, reject, workers
+        self._handle, self._reject = handle, reject
         self._batches: deque[Batch] = deque()
         self._wake = asyncio.Event()
         self._connection: Connection | None = None
@@ -93,9 +92,7 @@ class MqttConsumer:
         self._ended = asyncio.Event()
         connecting = asyncio.create_task(self._stay_connected())
         try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._workers):
-                    workers.create_task(self._work())
+            await self._work()
         finally:
             connecting.cancel()
             await asyncio.wait([connecting])

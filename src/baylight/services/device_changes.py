@@ -94,8 +94,10 @@ async def change_sensor(
 ) -> Sensor:
     """None leaves it as it is; empty `notes` are none. Idempotent.
 
-    Raises ConflictError `device_in_use` if it shall be mobile, or no more, while it serves a space.
+    Raises InputError `nothing_given`; ConflictError `device_in_use` if it shall be mobile, or no more, while it serves a
+    space.
     """
+    _check_given(notes, mobile)
     async with audit.change(connection, actor):
         row, spaces = await _lock(connection, "sensor", dev_eui)
         found = await sensor(connection, row["dev_eui"])
@@ -116,7 +118,8 @@ async def change_display(
     fport: int | None = None,
     confirmed_downlinks: bool | None = None,
 ) -> Display:
-    """None leaves it as it is; empty `notes` are none. Idempotent. Raises InputError `bad_f_port`."""
+    """None leaves it as it is; empty `notes` are none. Idempotent. Raises InputError `nothing_given`, `bad_f_port`."""
+    _check_given(notes, fport, confirmed_downlinks)
     async with audit.change(connection, actor):
         row, _ = await _lock_display(connection, dev_eui)
         found = await display(connection, row["dev_eui"])
@@ -124,6 +127,11 @@ async def change_display(
         after = _with(before, notes=check_notes(notes), fport=fport, confirmed_downlinks=confirmed_downlinks)
         await _change(connection, "display", row["id"], before, after, actor)
     return await display(connection, dev_eui)
+
+
+def _check_given(*given: object) -> None:
+    if all(value is None for value in given):
+        raise InputError("nothing_given", "say what to change")
 
 
 def _with(before: Mapping[str, Any], **given: object) -> dict[str, Any]:
