@@ -94,8 +94,8 @@ async def change_sensor(
 ) -> Sensor:
     """None leaves it as it is; empty `notes` are none. Idempotent.
 
-    Raises InputError `nothing_given`; ConflictError `device_in_use` if it shall be mobile, or no more, while it serves a
-    space.
+    Raises InputError `nothing_given`; ConflictError `device_in_use` if it shall be mobile, or no more, while it
+    serves a space.
     """
     _check_given(notes, mobile)
     async with audit.change(connection, actor):
