@@ -115,7 +115,8 @@ async def test_limits_are_bounded(client: httpx.AsyncClient, limit: str) -> None
 
 
 async def test_characters_that_cannot_be_stored_are_422(client: httpx.AsyncClient) -> None:
-    told(await client.post("/api/v1/spaces", json={"code": "A\x00"}), 422, "bad_value")
+    told(await client.post("/api/v1/spaces", json={"code": "A", "metadata": {"x": "\x00"}}), 422, "bad_value")
+    told(await client.get("/api/v1/spaces", params={"location": "Garage\x00"}), 422, "bad_value")
 
 
 async def test_a_large_body_is_refused(client: httpx.AsyncClient) -> None:
