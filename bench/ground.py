@@ -28,11 +28,11 @@ Broker = EmbeddedBroker | MosquittoBroker
 _MOVING = (("sensor_devices", "last_seen_at"), ("display_devices", "desired_at"), ("spaces", "current_state_at"))
 _FILL = """
 INSERT INTO sensor_devices (
-    dev_eui, device_type, dev_addr, application_id, battery_pct, occupancy, occupancy_at
+    dev_eui, device_type, dev_addr, application_id, battery_pct, last_f_cnt, heard_network_at, occupancy, occupancy_at
 )
-SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 'FREE',
-       now() - interval '1 minute'
-FROM generate_series(1, {n}) AS n;
+SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 0, heard_at, 'FREE',
+       heard_at
+FROM generate_series(1, {n}) AS n CROSS JOIN (SELECT now() - interval '1 minute' AS heard_at) AS before;
 INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
 SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
        (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15
@@ -66,7 +66,7 @@ def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
     state: dict[str, str] = {}
     messages, changes = [], 0
     infos = {}
-    for f_cnt in range(count):
+    for f_cnt in range(1, count + 1):
         eui = sensor_eui(chance.randrange(spaces) + 1)
         now = state.get(eui, "FREE")
         if chance.random() < 0.5:
