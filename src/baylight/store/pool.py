@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -53,6 +55,12 @@ _BESIDE_V2 = "SELECT set_config('lock_timeout', '250ms', false) WHERE current_sc
 """PostgreSQL ends one side of a deadlock after a second: beside a V2 application it must be ours, which tries again."""
 
 
+def listed(values: Iterable[object]) -> str:
+    """EUIs or ids (None: NULL) as the text of an array, for a parameter `$1::text::uuid[]`: of a list, asyncpg asks
+    each element three times whether it is a list as well."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
 async def open_pool(dsn: str, *, size: int = 10) -> Pool:
     """A pool of up to `size` connections. Raises TransientError `database_away` if the server cannot be reached."""
     try:
@@ -72,18 +80,36 @@ async def _keep(_: Connection) -> None:
     """Nothing to undo: settings are made for a transaction alone. Saves a round trip for each use of a connection."""
 
 
+_encode = msgspec.json.Encoder().encode
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _microseconds(at: datetime) -> tuple[int]:
+    since = at - _EPOCH
+    return (since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds,)
+
+
 async def prepare(connection: Connection) -> None:
-    """json and jsonb travel as Python values."""
+    """json and jsonb travel as Python values. timestamptz, never infinite here, needs half the time that asyncpg's
+    own encoder takes."""
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        encoder=_microseconds,
+        decoder=lambda since: _EPOCH + since[0] * _MICROSECOND,
+        format="tuple",
+    )
     await connection.set_type_codec(
         "json",
         schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
+        encoder=lambda value: _encode(value).decode(),
         decoder=msgspec.json.decode,
     )
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        encoder=lambda value: b"\x01" + _encode(value),
         decoder=lambda raw: msgspec.json.decode(raw[1:]),
         format="binary",
     )
