@@ -1,11 +1,12 @@
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.domain.ids import parse_dev_eui, uuid7
+from baylight.domain.ids import parse_dev_eui, uuid7, uuid_of
 from baylight.errors import InputError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,3 +87,12 @@ def test_an_instant_is_the_same_in_every_time_zone():
     at = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
     elsewhere = at.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert uuid7(at).int >> 64 == uuid7(elsewhere).int >> 64
+
+
+@given(st.uuids(allow_nil=True))
+def test_a_uuid_made_of_its_number_is_one_like_any_other(same: UUID):
+    made = uuid_of(same.int)
+    assert (made, hash(made), str(made), made.bytes, made.is_safe) == (
+        same, hash(same), str(same), same.bytes, same.is_safe,
+    )  # fmt: skip
+    assert pickle.loads(pickle.dumps(made)) == same

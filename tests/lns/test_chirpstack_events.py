@@ -6,7 +6,6 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -339,7 +338,9 @@ def only_bounded_codes(kind: str, payload: bytes) -> None:
     else:
         # A NUL itself; the four characters that a text may spell it with are harmless.
         values = [
-            item for value in astuple(event) for item in (value.items() if isinstance(value, dict) else [(value,)])
+            item
+            for value in (getattr(event, name) for name in type(event).__match_args__)
+            for item in (value.items() if isinstance(value, dict) else [(value,)])
         ]
         assert not any("\0" in text for item in values for text in item if isinstance(text, str))
 

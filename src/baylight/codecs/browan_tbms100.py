@@ -22,6 +22,9 @@ from baylight.codecs.registry import Reading
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
+_LENGTHS = {102: (8,), 204: (16,)}
+_FREE, _OCCUPIED = Occupancy.FREE, Occupancy.OCCUPIED
+
 
 class BrowanTbms100:
     """Sends at each change and every 60 minutes."""
@@ -30,9 +33,9 @@ class BrowanTbms100:
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
         """As `SensorCodec.decode`. `bad_value`: eight zero bytes, which the sensor sends without having measured."""
-        if declared("TBMS100", f_port, data, {102: (8,), 204: (16,)}) == 204:
+        if declared("TBMS100", f_port, data, _LENGTHS) == 204:
             return Reading(None, {"message": "configuration"})
-        return Reading(Occupancy.OCCUPIED if data[0] & 1 else Occupancy.FREE, tabs_fields(data))
+        return Reading(_OCCUPIED if data[0] & 1 else _FREE, tabs_fields(data))
 
 
 def tabs_fields(data: bytes) -> dict[str, object]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+import msgspec
+
 from baylight.domain.display import Light
 from baylight.domain.state import Occupancy
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """Decoded meaning of a sensor's uplink.
 
     `occupancy` None: this frame says nothing about the bay (never FREE). `fields`: JSON-ready values, units in the
@@ -20,7 +21,7 @@ class Reading:
     """
 
     occupancy: Occupancy | None
-    fields: dict[str, object] = field(default_factory=dict)
+    fields: dict[str, object] = {}
     damaged: bool = False
     hold: timedelta | None = None
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from baylight.domain.downlink import TRANSITIONS, ActuationStatus, TriggerType
 from baylight.domain.state import State
 
@@ -42,8 +44,7 @@ class LoopPolicy:
         return base * (1 + ((seed.int if seed else 0) & 0xFF) / 1024)
 
 
-@dataclass(slots=True, eq=False)
-class Actuation:
+class Actuation(msgspec.Struct, eq=False, gc=False):
     """A decision that a display must show something, and its delivery: one row of `actuations`."""
 
     id: UUID

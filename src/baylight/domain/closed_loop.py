@@ -6,7 +6,6 @@ lower-case hex, as kept in `display_codes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -33,7 +32,6 @@ from baylight.domain.state import State
 REJOINED = "the display rejoined"
 
 
-@dataclass(slots=True)
 class Shadow(Record):
     """A display in its loop: told what happened, it knows what follows. (`Record` has the fields.)"""
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from baylight.domain.ids import DevEui
 
 
-@dataclass(slots=True)
-class Uplink:
-    """A data uplink. (A value; not frozen, because very many are made.)
+class Uplink(msgspec.Struct, gc=False):
+    """A data uplink.
 
     `observed_at`: the event's own time, equal in every redelivery; it may run minutes ahead (a gateway without GPS).
     `network_at`: the network server's clock at arrival (ChirpStack `nsTime`), None if it tells none; order and age

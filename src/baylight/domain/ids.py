@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import getrandbits
 from typing import NewType
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from baylight.errors import InputError
 
@@ -34,7 +34,15 @@ def parse_dev_eui(text: str) -> DevEui:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
+_UNKNOWN = SafeUUID.unknown
+
+
+def uuid_of(number: int) -> UUID:
+    """UUID(int=number), whose constructor takes six times as long to look at what it was not given."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return made
 
 
 def uuid7(at: datetime) -> UUID:
@@ -44,6 +52,8 @@ def uuid7(at: datetime) -> UUID:
     Time-ordered to the microsecond, so that rows made together lie together in an index, and a row's partition
     follows from its id.
     """
-    ms, us = divmod((at - _EPOCH) // _US, 1000)
+    since = at - _EPOCH
+    ms, us = divmod(since.microseconds, 1000)
+    ms += (since.days * 86_400 + since.seconds) * 1000
     fraction = us * 4096 // 1000
-    return UUID(int=ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | getrandbits(62))
+    return uuid_of(ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | getrandbits(62))

@@ -4,9 +4,11 @@ far it is by that."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
+
+import msgspec
 
 from baylight.domain.actuation import (
     EXPIRED,
@@ -30,8 +32,7 @@ def _identical(first: str, second: str) -> bool:
     return first == second
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """What is known of one display. `waiting`: its actuations that are not at an end, oldest first; at most one of
     them is pending, and at most one outstanding."""
 
@@ -53,7 +54,7 @@ class Record:
     application_id: str | None = None
     network_server: str = "chirpstack"
     space_id: UUID | None = None
-    members: dict[UUID, State] = field(default_factory=dict)
+    members: dict[UUID, State] = {}
     """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
     rule: SharedRule = SharedRule.WORST_STATE
     digits: Callable[[int], str] | None = None
@@ -72,11 +73,11 @@ class Record:
     heard_at: datetime | None = None
     dev_addr: str | None = None
     last_f_cnt: int | None = None
-    waiting: list[Actuation] = field(default_factory=list)
-    created: list[Actuation] = field(default_factory=list)
-    touched: dict[UUID, Actuation] = field(default_factory=dict)
+    waiting: list[Actuation] = []
+    created: list[Actuation] = []
+    touched: dict[UUID, Actuation] = {}
     """Actuations that were stored before and have changed."""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = []
     told: bool = False
     """It was heard, or joined, since it was loaded."""
 
@@ -187,16 +188,22 @@ class Record:
 
     def _settle(self, now: datetime) -> None:
         """`sync_status` and `reconcile_at` as they follow from the rest."""
-        sent = self._in(*PROVEN_SENT)
-        gives_up_at = next((a.expires_at + self.policy.grace for a in self._in(QUEUED) if a.expires_at), None)
+        on_its_way, sent, gives_up_at = False, None, None
+        for actuation in self.waiting:
+            if actuation.status in PROVEN_SENT:
+                sent = actuation
+            elif actuation.status in ON_ITS_WAY:
+                on_its_way = True
+                if actuation.status is QUEUED and actuation.expires_at and gives_up_at is None:
+                    gives_up_at = actuation.expires_at + self.policy.grace
         if self.desired_state is None:
             self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, gives_up_at
         elif self._problem():
             self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, gives_up_at
-        elif self._in(*ON_ITS_WAY):
+        elif on_its_way:
             self.sync_status, self.reconcile_at = SyncStatus.PENDING, gives_up_at
         elif sent and self.reports:
-            self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent[-1])
+            self.sync_status, self.reconcile_at = SyncStatus.PENDING, self._report_by(sent)
         elif not self._drifted():
             self._settle_in_sync(now)
         else:

@@ -1,7 +1,6 @@
 """States, and the decision: what a space's light must show, and why. Pure: `now` is an argument.
 
-SensorView, Inputs, Considered and Decision are values that nobody changes; they are made for each uplink, and frozen
-ones take three times as long to make.
+SensorView, Inputs, Considered and Decision are values that nobody changes; they are made for each uplink.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
+
+import msgspec
 
 
 class State(StrEnum):
@@ -66,8 +67,7 @@ class Booking:
     end_at: datetime
 
 
-@dataclass(slots=True)
-class SensorView:
+class SensorView(msgspec.Struct, gc=False):
     """What is known of the sensor of a space.
 
     `occupancy_at`: when its last reading with occupancy was made, by the network server's clock (or ours).
@@ -83,8 +83,7 @@ class SensorView:
     free_from: datetime | None = None
 
 
-@dataclass(slots=True)
-class Inputs:
+class Inputs(msgspec.Struct, gc=False):
     """Everything that the decision for one space rests on."""
 
     sensor: SensorView | None
@@ -106,8 +105,7 @@ class Policy:
     reserved_hides_occupied: bool = False
 
 
-@dataclass(slots=True)
-class Considered:
+class Considered(msgspec.Struct, gc=False):
     """A rule that was looked at: what it would have shown (None: it did not apply), and its fact in short."""
 
     reason: Reason
@@ -115,8 +113,7 @@ class Considered:
     detail: str
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct, gc=False):
     """`cause`: id of the override or reservation that won. `next_change_at`: when time alone could change it."""
 
     state: State
@@ -124,6 +121,10 @@ class Decision:
     considered: tuple[Considered, ...]
     next_change_at: datetime | None
     cause: UUID | None = None
+
+
+_SENSOR = Reason.SENSOR
+_SHOWS = {Occupancy.FREE: State.FREE, Occupancy.OCCUPIED: State.OCCUPIED}
 
 
 def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
@@ -187,8 +188,8 @@ def _sensor_says(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | 
     if now - sensor.occupancy_at >= sensor.deadline:
         return None, Reason.SENSOR_SILENT
     if sensor.free_from is not None and now >= sensor.free_from:
-        return Occupancy.FREE, Reason.SENSOR
-    return sensor.occupancy, Reason.SENSOR
+        return Occupancy.FREE, _SENSOR
+    return sensor.occupancy, _SENSOR
 
 
 def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> Considered:
@@ -198,10 +199,10 @@ def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> 
     if reading is not None:
         assert sensor.occupancy is not None
         assert sensor.occupancy_at is not None
-        detail = f"sensor said {sensor.occupancy.value} at {sensor.occupancy_at.isoformat()}"
+        detail = f"sensor said {sensor.occupancy} at {sensor.occupancy_at.isoformat()}"
         if reading is not sensor.occupancy:
             detail += ", and told no motion since for as long as it counts"
-        return Considered(Reason.SENSOR, State(reading.value), detail)
+        return Considered(_SENSOR, _SHOWS[reading], detail)
     detail = {
         Reason.SENSOR_DAMAGED: "sensor reports itself damaged",
         Reason.SENSOR_NEVER_HEARD: "sensor has never told its occupancy",

@@ -15,12 +15,13 @@ from uuid import UUID, uuid5
 import msgspec
 
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
-from baylight.domain.ids import DevEui
+from baylight.domain.ids import DevEui, uuid_of
 from baylight.errors import DeviceDataError
 from baylight.lns import wire
 
 _NAMESPACE = UUID("6f5b1c2e-54a1-5e0c-9d0b-6d1c7f0f7c11")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_X = "[0-9a-fA-F]"
+_UUID = re.compile(rf"{_X}{{8}}-{_X}{{4}}-{_X}{{4}}-{_X}{{4}}-{_X}{{12}}\Z")
 
 
 class _Wire(msgspec.Struct, rename="camel", gc=False):
@@ -100,14 +101,13 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         raise DeviceDataError(
             "encrypted_payload", "the payload is encrypted with a key of an external join server", dev_eui=dev_eui
         )
-    heard = [rx for rx in event.rx_info or () if rx is not None]
-    strongest = max(heard, key=_strength) if heard else None
+    strongest, network_at = _heard(event.rx_info)
     rssi = _finite(strongest.rssi) if strongest else None
     return Uplink(
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
-        observed_at=_time(event),
-        network_at=min((at for rx in heard if (at := wire.instant(rx.ns_time))), default=None),
+        observed_at=wire.instant(event.time) or _time(event),
+        network_at=network_at,
         dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
         f_cnt=wire.number(event.f_cnt, wire.UINT32, "fCnt"),
         f_port=wire.number(event.f_port, 255, "fPort"),
@@ -198,7 +198,7 @@ def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
     text = ((event.device_info and event.device_info.dev_eui) or "").lower()
     if not wire.EUI64.match(text):
         raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {wire.shown(text)} is not 16 hex digits")
-    if in_topic is not None and in_topic.lower() != text:
+    if in_topic not in (text, None) and in_topic.lower() != text:
         raise DeviceDataError("bad_dev_eui", f"the topic speaks of {wire.shown(in_topic)}, the event of {text}")
     return DevEui(text)
 
@@ -208,7 +208,9 @@ def _deduplication_id(event: _Event, dev_eui: DevEui) -> UUID:
     if not text:
         raise DeviceDataError("bad_event", "deduplicationId is missing", dev_eui=dev_eui)
     # Simulators write ids of their own; with the device in it, one id for a whole fleet is no clash.
-    return UUID(text) if _UUID.match(text) else uuid5(_NAMESPACE, f"{dev_eui}/{text}")
+    if not _UUID.match(text):
+        return uuid5(_NAMESPACE, f"{dev_eui}/{text}")
+    return uuid_of(int(text.replace("-", ""), 16))
 
 
 def _queue_item_id(event: _Event) -> str:
@@ -220,6 +222,20 @@ def _queue_item_id(event: _Event) -> str:
 
 def _time(event: _Event) -> datetime:
     return wire.time(event.time, "time")
+
+
+def _heard(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, datetime | None]:
+    """The strongest reception, and when the first of all reached the network server."""
+    strongest, first = None, None
+    for rx in rx_info or ():
+        if rx is None:
+            continue
+        if strongest is None or _strength(rx) > _strength(strongest):
+            strongest = rx
+        at = wire.instant(rx.ns_time)
+        if at is not None and (first is None or at < first):
+            first = at
+    return strongest, first
 
 
 def _strength(rx: _RxInfo) -> tuple[float, float]:

@@ -18,7 +18,7 @@ UINT32 = 2**32 - 1
 INT16 = 2**15 - 1
 EUI64 = re.compile(r"[0-9a-f]{16}\Z")
 DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
-_YEARS = range(2010, 2100)
+_FIRST_YEAR, _END_YEAR = 2010, 2100
 
 T = TypeVar("T")
 
@@ -61,9 +61,9 @@ def instant(text: str | None) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if at.tzinfo is None or at.year not in _YEARS:
+    if at.tzinfo is None or not _FIRST_YEAR <= at.year < _END_YEAR:
         return None
-    return at.astimezone(UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def number(value: int | None, most: int, name: str) -> int:
@@ -77,13 +77,19 @@ def number(value: int | None, most: int, name: str) -> int:
 
 def hex_digits(text: str | None, form: re.Pattern[str]) -> str | None:
     """In lower case; None for what has another form."""
-    lower = (text or "").lower()
+    if not text:
+        return None
+    if form.match(text):
+        return text
+    lower = text.lower()
     return lower if form.match(lower) else None
 
 
 def short(text: str | None) -> str | None:
     """At most 200 characters; None for an empty one."""
-    return clean(text, 200) or None if text else None
+    if not text:
+        return None
+    return text if len(text) <= 200 and "\0" not in text else clean(text, 200) or None
 
 
 def clean(text: str, longest: int) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 from baylight.codecs.ts013 import PREFIX
@@ -16,7 +17,7 @@ from baylight.domain.state import SensorView
 from baylight.services import decisions, orphans
 from baylight.services import shadows as shadow_store
 from baylight.services.hearing import Arrival, DisplaySeen, Sensor, hear_sensor
-from baylight.store.pool import Connection
+from baylight.store.pool import Connection, listed
 from baylight.store.queries import queries
 
 Message = Event | Ignored | Rejected
@@ -28,6 +29,8 @@ OLDEST, NEWEST = timedelta(days=400), timedelta(days=2)
 SAME_FRAME = timedelta(minutes=1)
 """How far apart two network servers may say that they heard the same frame: clocks, and a device that repeats it."""
 KEPT_PAYLOAD = 4096
+_MICROSECOND = timedelta(microseconds=1)
+_made_at = attrgetter("at")
 
 
 class OtherCodecError(Exception):
@@ -49,29 +52,34 @@ class Batch:
         self.rejected: list[Rejected] = []
         self.events: list[Event] = []
         uplinks: dict[tuple[datetime, UUID], Uplink] = {}
+        oldest, newest = now - OLDEST, now + NEWEST
         for message in messages:
-            if isinstance(message, Ignored):
-                self.counts["ignored", message.reason] += 1
-            elif isinstance(message, Rejected):
-                self._reject(message)
-            elif isinstance(message, Uplink):
-                observed_at = self._plausible(message)
-                if observed_at is None:
-                    continue
+            if isinstance(message, Uplink):
+                observed_at = message.observed_at
+                if not oldest < observed_at < newest:
+                    # Its own time is absurd: the network server's, if that is not.
+                    if message.network_at is None or not oldest < message.network_at < newest:
+                        self._reject(_absurd(message))
+                        continue
+                    observed_at = message.network_at
                 key = (observed_at, message.deduplication_id)
                 if key in uplinks:
                     self.counts["uplink", "redelivered"] += 1
                 else:
                     uplinks[key] = message
                     self.events.append(message)
+            elif isinstance(message, Ignored):
+                self.counts["ignored", message.reason] += 1
+            elif isinstance(message, Rejected):
+                self._reject(message)
             else:
                 self.counts[type(message).__name__.lower(), "taken"] += 1
                 self.events.append(message)
         # In the order of the network server's clock; each gets a time of ours, so that they replay in this order.
-        ordered = sorted(uplinks.items(), key=lambda item: min(item[1].network_at or now, now))
-        self.arrivals = [
-            Arrival(uplink, key[0], now + timedelta(microseconds=n)) for n, (key, uplink) in enumerate(ordered, first)
-        ]
+        arrivals = [Arrival(uplink, observed_at, now) for (observed_at, _), uplink in uplinks.items()]
+        self.arrivals = sorted(arrivals, key=_made_at)
+        for n, arrival in enumerate(self.arrivals, first):
+            arrival.received_at = now + n * _MICROSECOND
         self.sensors: dict[str, Sensor] = {}
         self.displays: dict[str, DisplaySeen] = {}
 
@@ -79,21 +87,12 @@ class Batch:
         self.counts["rejected", message.reason] += 1
         self.rejected.append(message)
 
-    def _plausible(self, uplink: Uplink) -> datetime | None:
-        """The uplink's key time: its own, or the network server's where its own is absurd."""
-        for at in (uplink.observed_at, uplink.network_at):
-            if at is not None and self.now - OLDEST < at < self.now + NEWEST:
-                return at
-        text = f"{uplink.dev_eui} {uplink.deduplication_id} f_port {uplink.f_port}: {uplink.data.hex()}"
-        detail = f"the event's time {uplink.observed_at.isoformat()} cannot be true"
-        self._reject(Rejected("", text.encode(), "time_out_of_range", detail))
-        return None
-
     async def load_devices(self, connection: Connection) -> None:
         euis = sorted({event.dev_eui for event in self.events})
         if euis:
             sql = queries("ingest")
-            self.sensors = {r["dev_eui"]: Sensor.of(r) for r in await connection.fetch(sql["lock_sensors"], euis)}
+            rows = await connection.fetch(sql["lock_sensors"], listed(euis))
+            self.sensors = {row["dev_eui"]: Sensor.of(row) for row in rows}
             if others := [eui for eui in euis if eui not in self.sensors]:
                 found = await connection.fetch(sql["find_displays"], others)
                 self.displays = {r["dev_eui"]: DisplaySeen.of(r) for r in found}
@@ -138,9 +137,12 @@ class Batch:
         frames: dict[object, Arrival] = {}
         asked: list[Arrival] = []
         copies: set[int] = set()
+        several = len({arrival.uplink.network_server for arrival in self.arrivals}) > 1
         for arrival in self.arrivals:
             u = arrival.uplink
-            first = frames.setdefault((u.dev_eui, u.dev_addr, u.f_cnt, u.f_port, u.data), arrival)
+            first = arrival
+            if several:
+                first = frames.setdefault((u.dev_eui, u.dev_addr, u.f_cnt, u.f_port, u.data), arrival)
             device = self.sensors.get(u.dev_eui) or self.displays.get(u.dev_eui)
             if first.uplink.network_server != u.network_server and arrival.at - first.at <= SAME_FRAME:
                 copies.add(id(arrival))
@@ -175,7 +177,7 @@ class Batch:
         """Readings that changed nothing, of sensors that serve no space."""
         unchanged = [(a, self.sensors[a.uplink.dev_eui].id) for a in self.arrivals if a.outcome == "unchanged"]
         if unchanged:
-            rows = await connection.fetch(queries("ingest")["serving_sensors"], list({id for _, id in unchanged}))
+            rows = await connection.fetch(queries("ingest")["serving_sensors"], listed({id for _, id in unchanged}))
             serving = {row["sensor_device_id"] for row in rows}
             for arrival, sensor_id in unchanged:
                 if sensor_id not in serving:
@@ -183,10 +185,11 @@ class Batch:
 
     async def load_spaces(self, connection: Connection, sensors: Iterable[UUID]) -> list[decisions.Space]:
         """The spaces of these sensors, and of the displays that were heard."""
-        devices = list(sensors), [d.id for d in self.displays.values()]
-        if not any(devices):
+        asked, displays = list(sensors), [d.id for d in self.displays.values()]
+        if not (asked or displays):
             return []
-        rows = await connection.fetch(queries("decisions")["lock_spaces_of_devices"], *devices)
+        sql = queries("decisions")["lock_spaces_of_devices"]
+        rows = await connection.fetch(sql, listed(asked), listed(displays))
         return [decisions.to_space(row) for row in rows]
 
     async def load_shadows(
@@ -235,3 +238,9 @@ class Batch:
                 detail,
                 self.now,
             )
+
+
+def _absurd(uplink: Uplink) -> Rejected:
+    text = f"{uplink.dev_eui} {uplink.deduplication_id} f_port {uplink.f_port}: {uplink.data.hex()}"
+    detail = f"the event's time {uplink.observed_at.isoformat()} cannot be true"
+    return Rejected("", text.encode(), "time_out_of_range", detail)

@@ -7,11 +7,11 @@ sees what was committed before its locks were granted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from baylight.domain.actuation import FAILED, Actuation, LoopPolicy
 from baylight.domain.closed_loop import Shadow
@@ -21,7 +21,6 @@ from baylight.domain.state import (
     Booking,
     Decision,
     Inputs,
-    Occupancy,
     Override,
     Policy,
     Reason,
@@ -30,15 +29,15 @@ from baylight.domain.state import (
     decide,
 )
 from baylight.services import shadows as shadow_store
-from baylight.store.pool import Connection
+from baylight.services.words import OCCUPANCIES, STATES, span
+from baylight.store.pool import Connection, listed
 from baylight.store.queries import queries
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
 _OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
 
 
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct):
     """One row of `state_changes`."""
 
     space_id: UUID
@@ -50,8 +49,18 @@ class Change:
     observed_at: datetime | None = None
 
 
-@dataclass(slots=True)
-class Space:
+class _Decided(msgspec.Struct, omit_defaults=True, gc=False):
+    """A row for `update_spaces`; as JSON without what is None."""
+
+    id: UUID
+    current_state: State
+    current_state_at: datetime | None = None
+    state_reason: str | None = None
+    sensor_state: str | None = None
+    recompute_at: datetime | None = None
+
+
+class Space(msgspec.Struct):
     """A locked space, its inputs, and what was decided in this transaction."""
 
     id: UUID
@@ -64,7 +73,7 @@ class Space:
     sensor_state: str | None
     recompute_at: datetime | None
     inputs: Inputs
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Change] = []
     written: bool = True
     """False once there is something to write."""
 
@@ -207,11 +216,11 @@ def to_space(row: asyncpg.Record) -> Space:
         location_id=row["location_id"],
         sensor_id=row["sensor_device_id"],
         display_id=row["display_device_id"],
-        state=State[row["current_state"]],
+        state=STATES[row["current_state"]],
         reason=row["state_reason"],
         sensor_state=row["sensor_state"],
         recompute_at=row["recompute_at"],
-        inputs=Inputs(None, maintenance=row["maintenance"], default_state=State[row["default_state"]]),
+        inputs=Inputs(None, maintenance=row["maintenance"], default_state=STATES[row["default_state"]]),
     )
 
 
@@ -225,8 +234,8 @@ async def load_inputs(
     if missing:
         views |= {row["id"]: to_view(row) for row in await connection.fetch(sql["sensors_of_spaces"], list(missing))}
     rules: dict[UUID, list[asyncpg.Record]] = {}
-    places = [space.location_id for space in spaces]
-    for row in await connection.fetch(sql["rules_of_spaces"], [space.id for space in spaces], places, now):
+    ids, places = listed(space.id for space in spaces), [space.location_id for space in spaces]
+    for row in await connection.fetch(sql["rules_of_spaces"], ids, listed(places), now):
         rules.setdefault(row["space_id"], []).append(row)
     for space in spaces:
         space.inputs = space.inputs.with_sensor(views.get(space.sensor_id) if space.sensor_id else None)
@@ -235,22 +244,23 @@ async def load_inputs(
 
 
 def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
-    return replace(
-        inputs,
+    return Inputs(
+        inputs.sensor,
         bookings=tuple(Booking(r["id"], r["from_at"], r["until_at"]) for r in rows if r["kind"] == "reservation"),
         overrides=tuple(
-            Override(r["id"], State[r["state"]], r["from_at"], r["until_at"], on_space=r["kind"] == "override")
+            Override(r["id"], STATES[r["state"]], r["from_at"], r["until_at"], on_space=r["kind"] == "override")
             for r in rows
             if r["kind"] in ("override", "location_override")
         ),
         maintenance=inputs.maintenance or any(r["kind"] == "maintenance" for r in rows),
+        default_state=inputs.default_state,
     )
 
 
 def to_view(row: asyncpg.Record) -> SensorView:
     """A disabled or decommissioned sensor counts as one that was never heard."""
-    occupancy = Occupancy[row["occupancy"]] if row["occupancy"] and row["usable"] else None
-    deadline = timedelta(seconds=row["deadline_s"])
+    occupancy = OCCUPANCIES[row["occupancy"]] if row["usable"] else None
+    deadline = span(row["deadline_s"])
     return SensorView(occupancy, row["occupancy_at"], deadline, row["damaged"], row["free_from"])
 
 
@@ -259,14 +269,7 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
     dirty = [space for space in spaces if not space.written]
     if dirty:
         rows = [
-            {
-                "id": s.id,
-                "current_state": s.state,
-                "current_state_at": s.changes[-1].at if s.changes else None,
-                "state_reason": s.reason,
-                "sensor_state": s.sensor_state,
-                "recompute_at": s.recompute_at,
-            }
+            _Decided(s.id, s.state, s.changes[-1].at if s.changes else None, s.reason, s.sensor_state, s.recompute_at)
             for s in dirty
         ]
         await connection.execute(queries("decisions")["update_spaces"], rows, now)
@@ -295,7 +298,7 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
                     c.decision.reason,
                     c.at,
                     c.observed_at,
-                    [{"reason": k.reason, "state": k.state, "detail": k.detail} for k in c.decision.considered],
+                    c.decision.considered,
                 )
                 for c in changes
             ],

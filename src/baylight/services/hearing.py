@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.registry import Reading, Report
@@ -18,13 +17,14 @@ from baylight.domain.closed_loop import Shadow
 from baylight.domain.events import Ack, DeviceStatus, Event, Join, Log, TxAck, Uplink
 from baylight.domain.state import Occupancy, SensorView
 from baylight.errors import DeviceDataError
+from baylight.services.words import OCCUPANCIES, span
 
+_NUMBER = (int, float)
 STILL_BELIEVED = timedelta(minutes=15)
 """Nobody can take a sensor for silent that is believed for so long: no batch waits so long for its commit."""
 
 
-@dataclass(slots=True)
-class Arrival:
+class Arrival(msgspec.Struct):
     """A new uplink on its way into the table. `outcome` as in the column. `decoded`: what the codec `decoded_by` made
     of it before the transaction, if that is a JavaScript one."""
 
@@ -60,15 +60,14 @@ class Arrival:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Radio:
+class Radio(msgspec.Struct, kw_only=True):
     """Radio facts of the newest uplink; None where it told nothing new. `network_server`, `application_id`: where
     downlinks for it go. `dev_addr`, `f_cnt`: of its newest frame."""
 
-    network_server: str = field(kw_only=True)
-    application_id: str | None = field(kw_only=True)
-    dev_addr: str | None = field(kw_only=True)
-    f_cnt: int | None = field(kw_only=True)
+    network_server: str
+    application_id: str | None
+    dev_addr: str | None
+    f_cnt: int | None
 
     seen_at: datetime | None = None
     rssi_dbm: int | None = None
@@ -100,19 +99,33 @@ class Radio:
         return uplink.f_cnt - self.f_cnt
 
 
-@dataclass(slots=True)
-class Sensor(Radio):
+class SensorHeard(msgspec.Struct, omit_defaults=True, gc=False):
+    """A row for `update_sensors`; as JSON without what is None."""
+
+    id: UUID
+    seen_at: datetime | None
+    heard_at: datetime | None = None
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+    gateway_id: str | None = None
+    battery_v: float | None = None
+    f_cnt: int | None = None
+    occupancy: Occupancy | None = None
+    occupancy_at: datetime | None = None
+
+
+class Sensor(Radio, kw_only=True):
     """A locked sensor, and what the batch tells of it."""
 
-    id: UUID = field(kw_only=True)
-    codec: str = field(kw_only=True)
-    usable: bool = field(kw_only=True)
-    deadline: timedelta = field(kw_only=True)
-    occupancy: Occupancy | None = field(kw_only=True)
-    occupancy_at: datetime | None = field(kw_only=True)
-    free_from: datetime | None = field(kw_only=True)
-    damaged: bool = field(kw_only=True)
-    heard_at: datetime | None = field(kw_only=True)
+    id: UUID
+    codec: str
+    usable: bool
+    deadline: timedelta
+    occupancy: Occupancy | None
+    occupancy_at: datetime | None
+    free_from: datetime | None
+    damaged: bool
+    heard_at: datetime | None
     battery_v: float | None = None
     join_at: datetime | None = None
     facts_changed: bool = False
@@ -124,14 +137,17 @@ class Sensor(Radio):
             id=row["id"],
             codec=row["codec"],
             usable=row["usable"],
-            deadline=timedelta(seconds=row["deadline_s"]),
-            occupancy=Occupancy[row["occupancy"]] if row["occupancy"] else None,
+            deadline=span(row["deadline_s"]),
+            occupancy=OCCUPANCIES[row["occupancy"]],
             occupancy_at=row["occupancy_at"],
             free_from=row["free_from"],
             damaged=row["damaged"],
             heard_at=row["heard_network_at"],
             battery_pct=row["battery_pct"],
-            **_session(row),
+            network_server=row["network_server"],
+            application_id=row["application_id"],
+            dev_addr=row["dev_addr"],
+            f_cnt=row["last_f_cnt"],
         )
 
     def view(self) -> SensorView:
@@ -147,20 +163,11 @@ class Sensor(Radio):
         elif event.battery_pct is not None:
             self.battery_pct = event.battery_pct
 
-    def row(self) -> dict[str, object]:
-        """For `update_sensors`."""
-        return {
-            "id": self.id,
-            "seen_at": self.seen_at,
-            "heard_at": self.heard_at,
-            "rssi_dbm": self.rssi_dbm,
-            "snr_db": self.snr_db,
-            "gateway_id": self.gateway_id,
-            "battery_v": self.battery_v,
-            "f_cnt": self.f_cnt,
-            "occupancy": self.occupancy,
-            "occupancy_at": self.occupancy_at,
-        }
+    def row(self) -> SensorHeard:
+        return SensorHeard(
+            self.id, self.seen_at, self.heard_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v,
+            self.f_cnt, self.occupancy, self.occupancy_at,
+        )  # fmt: skip
 
     def facts(self) -> dict[str, object]:
         """For `update_sensor_facts`."""
@@ -176,18 +183,24 @@ class Sensor(Radio):
         }
 
 
-@dataclass(slots=True)
-class DisplaySeen(Radio):
+class DisplaySeen(Radio, kw_only=True):
     """A display that events name; its shadow is loaded apart."""
 
-    id: UUID = field(kw_only=True)
-    codec: str = field(kw_only=True)
+    id: UUID
+    codec: str
     firmware: str | None = None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> DisplaySeen:
         """From a row of `find_displays`."""
-        return cls(id=row["id"], codec=row["codec"], **_session(row))
+        return cls(
+            id=row["id"],
+            codec=row["codec"],
+            network_server=row["network_server"],
+            application_id=row["application_id"],
+            dev_addr=row["dev_addr"],
+            f_cnt=row["last_f_cnt"],
+        )
 
     def row(self) -> dict[str, object]:
         """For `update_heard_displays`."""
@@ -202,15 +215,6 @@ class DisplaySeen(Radio):
             "firmware": self.firmware,
             "network_server": self.network_server,
         }
-
-
-def _session(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "network_server": row["network_server"],
-        "application_id": row["application_id"],
-        "dev_addr": row["dev_addr"],
-        "f_cnt": row["last_f_cnt"],
-    }
 
 
 def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
@@ -238,9 +242,9 @@ def hear_sensor(sensor: Sensor, arrival: Arrival) -> bool:
         return False
     arrival.reading, arrival.occupancy = reading.fields, reading.occupancy
     battery_v, battery_pct = reading.fields.get("battery_v"), reading.fields.get("battery_pct")
-    if isinstance(battery_v, int | float):
+    if isinstance(battery_v, _NUMBER):
         sensor.battery_v = float(battery_v)
-    if isinstance(battery_pct, int | float) and sensor.battery_pct != battery_pct:
+    if isinstance(battery_pct, _NUMBER) and sensor.battery_pct != battery_pct:
         sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
     if not sensor.usable:
         arrival.outcome = "device_disabled"

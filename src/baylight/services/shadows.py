@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import CountingDriver
 from baylight.domain.actuation import Actuation, LoopPolicy
-from baylight.domain.assignment import SharedRule
 from baylight.domain.closed_loop import Shadow
-from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
-from baylight.store.pool import Connection
+from baylight.services.words import SHARED_RULES, STATES, STATUSES, SYNC_STATUSES, TRIGGERS, span
+from baylight.store.pool import Connection, listed
 from baylight.store.queries import queries
 
 _ACTUATION_COLUMNS = [
@@ -55,14 +56,15 @@ async def load(
     `serves`: the spaces of displays (by display id) as far as the caller has them locked. `to_send`: nothing new will
     be decided, their spaces are not looked up.
     """
-    wanted = sorted(set(ids))
+    wanted = list(set(ids))
     if not wanted:
         return {}
     sql = queries("shadows")
-    rows_of_displays = await connection.fetch(sql["lock_displays"] + (" SKIP LOCKED" if free_only else ""), wanted)
+    lock = sql["lock_displays"] + (" SKIP LOCKED" if free_only else "")
+    rows_of_displays = await connection.fetch(lock, listed(wanted))
     shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
     wanted = list(shadows)
-    for row in await connection.fetch(sql["waiting_actuations"], wanted):
+    for row in await connection.fetch(sql["waiting_actuations"], listed(wanted)):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
     serves = dict(serves or {})
     if not to_send and (missing := [id for id in wanted if id not in serves]):
@@ -74,13 +76,13 @@ async def load(
     if shared and not to_send:
         # Read after their rows were locked: whoever changes one of these spaces holds that lock until it commits.
         for row in await connection.fetch(sql["spaces_of_shared"], shared):
-            shadows[row["display_device_id"]].members[row["id"]] = State[row["current_state"]]
+            shadows[row["display_device_id"]].members[row["id"]] = STATES[row["current_state"]]
     return shadows
 
 
 async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
     """Writes what changed: shadows, actuations, steps. One statement a table, whatever the number."""
-    changed = sorted(shadows, key=lambda s: s.id)
+    changed = list(shadows)
     if not changed:
         return
     sql = queries("shadows")
@@ -129,26 +131,50 @@ async def save_display_states(
 
 async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> None:
     await _insert(connection, [(s.id, s.dev_eui, a) for s in shadows for a in s.created])
-    touched = sorted((a for s in shadows for a in s.touched.values()), key=lambda a: a.id)
+    touched = sorted((a for s in shadows for a in s.touched.values()), key=lambda a: a.id.int)
     if not touched:
         return
     await connection.execute(
-        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], [a.id for a in touched]
+        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], listed(a.id for a in touched)
     )
 
 
-def _wanted(shadow: Shadow) -> dict[str, object]:
-    return {
-        "id": shadow.id,
-        "desired_state": shadow.desired_state,
-        "desired_code": shadow.desired_code,
-        "desired_at": shadow.desired_at,
-        "commanded_actuation_id": shadow.commanded_id,
-        "sync_status": shadow.sync_status,
-        "resend_after_uplink": shadow.resend_after_uplink,
-        "failures": shadow.failures,
-        "reconcile_at": shadow.reconcile_at,
-    }
+class _Wanted(msgspec.Struct, omit_defaults=True, gc=False):
+    """A row for `update_displays`; as JSON, like the next, without what is None."""
+
+    id: UUID
+    sync_status: SyncStatus
+    resend_after_uplink: bool
+    failures: int
+    desired_state: State | None = None
+    desired_code: str | None = None
+    desired_at: datetime | None = None
+    commanded_actuation_id: UUID | None = None
+    reconcile_at: datetime | None = None
+
+
+class _Delivery(msgspec.Struct, omit_defaults=True, gc=False):
+    """A row for `update_actuations`."""
+
+    id: UUID
+    status: ActuationStatus
+    retry_count: int
+    error: str | None = None
+    queue_id: str | None = None
+    next_attempt_at: datetime | None = None
+    expires_at: datetime | None = None
+    sent_at: datetime | None = None
+    transmitted_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    shown_at: datetime | None = None
+    superseded_by: UUID | None = None
+
+
+def _wanted(shadow: Shadow) -> _Wanted:
+    return _Wanted(
+        shadow.id, shadow.sync_status, shadow.resend_after_uplink, shadow.failures, shadow.desired_state,
+        shadow.desired_code, shadow.desired_at, shadow.commanded_id, shadow.reconcile_at,
+    )  # fmt: skip
 
 
 def _told(shadow: Shadow) -> dict[str, object]:
@@ -163,21 +189,21 @@ def _told(shadow: Shadow) -> dict[str, object]:
     }
 
 
-def _delivery(actuation: Actuation) -> dict[str, object]:
-    return {
-        "id": actuation.id,
-        "status": actuation.status,
-        "error": actuation.error and actuation.error[:2000],
-        "queue_id": actuation.queue_id,
-        "retry_count": actuation.retry_count,
-        "next_attempt_at": actuation.next_attempt_at,
-        "expires_at": actuation.expires_at,
-        "sent_at": actuation.sent_at,
-        "transmitted_at": actuation.transmitted_at,
-        "confirmed_at": actuation.confirmed_at,
-        "shown_at": actuation.shown_at,
-        "superseded_by": actuation.superseded_by,
-    }
+def _delivery(actuation: Actuation) -> _Delivery:
+    return _Delivery(
+        id=actuation.id,
+        status=actuation.status,
+        retry_count=actuation.retry_count,
+        error=actuation.error and actuation.error[:2000],
+        queue_id=actuation.queue_id,
+        next_attempt_at=actuation.next_attempt_at,
+        expires_at=actuation.expires_at,
+        sent_at=actuation.sent_at,
+        transmitted_at=actuation.transmitted_at,
+        confirmed_at=actuation.confirmed_at,
+        shown_at=actuation.shown_at,
+        superseded_by=actuation.superseded_by,
+    )
 
 
 async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui | None, Actuation]]) -> None:
@@ -204,7 +230,7 @@ async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui |
                     a.created_at,
                     a.superseded_by,
                 )
-                for display_id, dev_eui, a in sorted(rows, key=lambda row: row[2].id)
+                for display_id, dev_eui, a in sorted(rows, key=lambda row: row[2].id.int)
             ],
         )
 
@@ -221,7 +247,7 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         application_id=row["application_id"],
         network_server=row["network_server"],
         codes=row["display_codes"],
-        rule=SharedRule(row["shared_rule"]),
+        rule=SHARED_RULES[row["shared_rule"]],
         digits=_digits(row["codec"]),
         f_port=row["fport"],
         policy=policy,
@@ -229,15 +255,15 @@ def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
         usable=row["usable"],
         reports=reports(row["codec"], row["reports"]),
         asked=row["ask_report"],
-        silent_after=timedelta(seconds=row["silent_s"]),
+        silent_after=span(row["silent_s"]),
         same=_same(row["codec"]),
-        desired_state=State[row["desired_state"]] if row["desired_state"] else None,
+        desired_state=row["desired_state"] and STATES[row["desired_state"]],
         desired_code=row["desired_code"],
         desired_at=row["desired_at"],
         commanded_id=row["commanded_actuation_id"],
         reported_code=row["reported_code"],
         reported_at=row["reported_at"],
-        sync_status=SyncStatus(row["sync_status"]),
+        sync_status=SYNC_STATUSES[row["sync_status"]],
         resend_after_uplink=row["resend_after_uplink"],
         failures=row["failures"],
         reconcile_at=row["reconcile_at"],
@@ -275,15 +301,15 @@ def _actuation(row: asyncpg.Record) -> Actuation:
     return Actuation(
         id=row["id"],
         space_id=row["space_id"],
-        trigger_type=TriggerType(row["trigger_type"]),
+        trigger_type=TRIGGERS[row["trigger_type"]],
         trigger_source=row["trigger_source"],
-        previous_state=State[row["previous_state"]] if row["previous_state"] else None,
-        new_state=State[row["new_state"]],
+        previous_state=row["previous_state"] and STATES[row["previous_state"]],
+        new_state=STATES[row["new_state"]],
         code=row["display_code"],
         f_port=row["fport"],
         confirmed=row["confirmed"],
         created_at=row["created_at"],
-        status=ActuationStatus(row["status"]),
+        status=STATUSES[row["status"]],
         error=row["downlink_error"],
         queue_id=row["downlink_queue_id"],
         retry_count=row["retry_count"],

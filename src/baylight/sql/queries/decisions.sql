@@ -8,11 +8,11 @@ ORDER BY id
 FOR NO KEY UPDATE;
 
 -- name: lock_spaces_of_devices
--- Live spaces that given sensors or displays serve, locked in id order. $1 sensor ids, $2 display ids.
+-- Live spaces that given sensors or displays serve, locked in id order. $1 sensor ids, $2 display ids, both `listed`.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
        default_state, maintenance, recompute_at
 FROM spaces
-WHERE (sensor_device_id = ANY($1::uuid[]) OR display_device_id = ANY($2::uuid[])) AND deleted_at IS NULL
+WHERE (sensor_device_id = ANY($1::text::uuid[]) OR display_device_id = ANY($2::text::uuid[])) AND deleted_at IS NULL
 ORDER BY id
 FOR NO KEY UPDATE;
 
@@ -35,8 +35,8 @@ WHERE s.id = ANY($1::uuid[]);
 
 -- name: rules_of_spaces
 -- Reservations, overrides and maintenance that bear on spaces, those of locations above them included.
--- $1 space ids, $2 their location ids (same order), $3 now.
-WITH asked AS (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS a (space_id, location_id)),
+-- $1 space ids, $2 their location ids (same order), both `listed`, $3 now.
+WITH asked AS (SELECT * FROM unnest($1::text::uuid[], $2::text::uuid[]) AS a (space_id, location_id)),
 above AS (
     SELECT a.space_id, node.id AS location_id, node.maintenance
     FROM asked AS a
@@ -45,11 +45,11 @@ above AS (
 )
 SELECT r.space_id, 'reservation' AS kind, r.id, NULL AS state, r.start_time AS from_at, r.end_time AS until_at
 FROM reservations AS r
-WHERE r.space_id = ANY($1::uuid[]) AND r.status = 'active' AND r.end_time > $3
+WHERE r.space_id = ANY($1::text::uuid[]) AND r.status = 'active' AND r.end_time > $3
 UNION ALL
 SELECT o.space_id, 'override', o.id, o.state, lower(o.valid), upper(o.valid)
 FROM overrides AS o
-WHERE o.space_id = ANY($1::uuid[]) AND coalesce(upper(o.valid) > $3, true)
+WHERE o.space_id = ANY($1::text::uuid[]) AND coalesce(upper(o.valid) > $3, true)
 UNION ALL
 SELECT b.space_id, 'location_override', o.id, o.state, lower(o.valid), upper(o.valid)
 FROM overrides AS o

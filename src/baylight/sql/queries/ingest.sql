@@ -1,18 +1,18 @@
 -- name: lock_sensors
--- Sensors that events name, locked in id order. $1 dev_euis.
+-- Sensors that events name, locked in id order. $1 dev_euis, `listed`.
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.free_from, s.damaged,
        s.heard_network_at, s.dev_addr, s.last_f_cnt, s.network_server, s.application_id, s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
-WHERE s.dev_eui = ANY($1::text[])
+WHERE s.dev_eui = ANY($1::text::text[])
 ORDER BY s.id
 FOR NO KEY UPDATE OF s;
 
 -- name: serving_sensors
--- Which sensors serve a space, whoever holds its lock. $1 sensor ids.
-SELECT DISTINCT sensor_device_id FROM spaces WHERE sensor_device_id = ANY($1::uuid[]) AND deleted_at IS NULL;
+-- Which sensors serve a space, whoever holds its lock. $1 sensor ids, `listed`.
+SELECT DISTINCT sensor_device_id FROM spaces WHERE sensor_device_id = ANY($1::text::uuid[]) AND deleted_at IS NULL;
 
 -- name: find_displays
 -- Displays that events name; not locked yet. $1 dev_euis.

@@ -1,5 +1,5 @@
 -- name: lock_displays
--- Displays with all that the closed loop needs of them, locked in id order. $1 ids.
+-- Displays with all that the closed loop needs of them, locked in id order. $1 ids, `listed`.
 SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id, d.network_server,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
@@ -9,17 +9,17 @@ SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.appli
        coalesce((t.default_config ->> 'reports')::boolean, false) AS reports
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
-WHERE d.id = ANY($1::uuid[])
+WHERE d.id = ANY($1::text::uuid[])
 ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
 -- name: waiting_actuations
--- Actuations of displays that are not at an end, oldest first. $1 display ids.
+-- Actuations of displays that are not at an end, oldest first. $1 display ids, `listed`.
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
        confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
        sent_at, transmitted_at, confirmed_at, shown_at
 FROM actuations
-WHERE display_device_id = ANY($1::uuid[])
+WHERE display_device_id = ANY($1::text::uuid[])
   AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
 ORDER BY id;
 
@@ -83,7 +83,7 @@ FROM json_to_recordset($1::json) AS n (
 WHERE d.id = n.id;
 
 -- name: update_actuations
--- Writes delivery columns. $1 rows, $2 their ids: so the planner sees which partitions and how few rows they are.
+-- Writes delivery columns. $1 rows, $2 their ids, `listed`: so the planner sees which partitions and how few rows they are.
 UPDATE actuations AS a
 SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
     next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,
@@ -96,7 +96,7 @@ FROM json_to_recordset($1::json) AS n (
     expires_at timestamptz, sent_at timestamptz, transmitted_at timestamptz, confirmed_at timestamptz,
     shown_at timestamptz, superseded_by uuid
 )
-WHERE a.id = n.id AND a.id = ANY($2::uuid[]);
+WHERE a.id = n.id AND a.id = ANY($2::text::uuid[]);
 
 -- name: insert_steps
 -- Appends steps; a network event that is known already changes nothing, a late one finds its ended actuation.
