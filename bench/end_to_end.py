@@ -31,7 +31,7 @@ async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int,
 
     async def handle(messages: list[Received]) -> None:
         nonlocal taken
-        await ingest.take([parse(message.topic, message.payload) for message in messages])
+        await ingest.take([message.said for message in messages if message.said])
         taken += len(messages)
         if taken >= len(sent.messages):
             done.set()
@@ -44,6 +44,7 @@ async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int,
         port=broker.port,
         client_id=f"bench-{uuid.uuid4().hex}",
         topic=TOPIC,
+        read=parse,
         handle=handle,
         reject=reject,
         session_expiry_s=60,

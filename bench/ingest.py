@@ -6,6 +6,7 @@ python -m bench.ingest [--quick | --full]
 from __future__ import annotations
 
 import argparse
+import asyncio
 import statistics
 import time
 
@@ -17,22 +18,48 @@ from baylight.app import SystemClock, tune_collector
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
+from baylight.services.batch import Message
 from baylight.services.ingest import Ingest
 from baylight.store.pool import open_pool, prepare
 from bench import end_to_end, ground, proposal
 
 BATCH = 1000
+ARRIVING = 20
+"""Messages that arrive in one turn of the event loop."""
 _COPIED = ("uplinks", "state_changes", "actuations")
 
 
 async def ours(dsn: str, sent: ground.Uplinks) -> float:
-    """Seconds from bytes to the last commit."""
+    """Seconds from bytes to the last commit. As behind a broker that hands out BATCH messages more than are being
+    stored: they are read as they come, and taken by what is waiting."""
     pool = await open_pool(dsn)
     ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+    waiting: list[Message] = []
+    arrived, taken = asyncio.Event(), asyncio.Event()
+
+    async def arrive() -> None:
+        for n, (topic, payload) in enumerate(sent.messages):
+            waiting.append(parse(topic, payload))
+            arrived.set()
+            if n % ARRIVING == 0:
+                await asyncio.sleep(0)
+            if len(waiting) == BATCH:
+                taken.clear()
+                await taken.wait()
+
     began = time.perf_counter()
-    for first in range(0, len(sent.messages), BATCH):
-        await ingest.take([parse(topic, payload) for topic, payload in sent.messages[first : first + BATCH]])
+    arriving = asyncio.create_task(arrive())
+    stored = 0
+    while stored < len(sent.messages):
+        await arrived.wait()
+        arrived.clear()
+        batch = waiting.copy()
+        waiting.clear()
+        taken.set()
+        await ingest.take(batch)
+        stored += len(batch)
     took = time.perf_counter() - began
+    await arriving
     await pool.close()
     return took
 

@@ -25,7 +25,7 @@ from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
 from baylight.lns import chirpstack_events, tts_events
 from baylight.lns.chirpstack_commands import ChirpStackGrpc
-from baylight.lns.mqtt import Handle, MqttConsumer
+from baylight.lns.mqtt import Handle, MqttConsumer, Read
 from baylight.lns.mqtt_connection import Received
 from baylight.lns.router import Router
 from baylight.lns.tts_api import tts_api
@@ -101,8 +101,8 @@ class Program:
         self.http_port = 0
         self.clock = SystemClock()
         self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
-        self.consumer = mqtt_consumer(settings, self._takes(chirpstack_events.parse), self._reject)
-        self.tts_consumer = tts_consumer(settings, self._takes(tts_events.parse), self._reject)
+        self.consumer = mqtt_consumer(settings, *self._way_of(chirpstack_events.parse), self._reject)
+        self.tts_consumer = tts_consumer(settings, *self._way_of(tts_events.parse), self._reject)
         self.chirpstack = network_server(settings, self.consumer)
         self.network_server = Router(self._network_servers())
         self.sandbox = Sandbox()
@@ -244,9 +244,18 @@ class Program:
             inbound["tts"] = Inbound(settings.tts_webhook_secret.get_secret_value(), self._takes_http(tts_events.parse))
         return inbound
 
+    def _way_of(self, parse: Parse) -> tuple[Read, Handle]:
+        def read(topic: str, payload: bytes) -> Message | None:
+            try:
+                return _read(parse, topic, payload)
+            except Exception:
+                return None  # the handler meets it again, and tells
+
+        return read, self._takes(parse)
+
     def _takes(self, parse: Parse) -> Handle:
         async def take(messages: list[Received]) -> None:
-            await self.ingest.take([_read(parse, message) for message in messages])
+            await self.ingest.take([said or _read(parse, topic, payload) for topic, payload, said in messages])
             self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
 
         return take
@@ -324,8 +333,8 @@ class _Counts:
         )
 
 
-def _read(parse: Parse, message: Received) -> Message:
+def _read(parse: Parse, topic: str, payload: bytes) -> Message:
     try:
-        return parse(message.topic, message.payload)
+        return parse(topic, payload)
     except DeviceDataError as error:
-        return Rejected(message.topic, message.payload, error.code, error.message)
+        return Rejected(topic, payload, error.code, error.message)

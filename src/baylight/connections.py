@@ -9,7 +9,7 @@ from pathlib import Path
 from baylight.errors import InputError
 from baylight.lns import chirpstack_devices as chirpstack_lists
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
-from baylight.lns.mqtt import Handle, MqttConsumer, Reject
+from baylight.lns.mqtt import Handle, MqttConsumer, Read, Reject
 from baylight.services.bulk_lists import Source
 from baylight.settings import Settings
 
@@ -31,13 +31,14 @@ def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc
     )
 
 
-def mqtt_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer:
+def mqtt_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer:
     password = settings.mqtt_password
     return MqttConsumer(
         host=settings.mqtt_host,
         port=settings.mqtt_port,
         client_id=settings.mqtt_client_id,
         topic=settings.mqtt_topic,
+        read=read,
         handle=handle,
         reject=reject,
         session_expiry_s=settings.mqtt_session_expiry_s,
@@ -48,7 +49,7 @@ def mqtt_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttCon
     )
 
 
-def tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttConsumer | None:
+def tts_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer | None:
     """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
     if settings.tts_mqtt_host is None:
         return None
@@ -62,6 +63,7 @@ def tts_consumer(settings: Settings, handle: Handle, reject: Reject) -> MqttCons
         port=settings.tts_mqtt_port,
         client_id=f"{settings.mqtt_client_id}-tts",
         topic=f"v3/{settings.tts_mqtt_user}/devices/#",
+        read=read,
         handle=handle,
         reject=reject,
         session_expiry_s=settings.mqtt_session_expiry_s,

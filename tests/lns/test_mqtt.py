@@ -13,6 +13,7 @@ import paho.mqtt.publish as paho_publish
 import pytest
 from structlog.testing import capture_logs
 
+from baylight.domain.events import Ignored
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.errors import TransientError
 from baylight.lns.mqtt import MqttConsumer
@@ -111,6 +112,34 @@ async def test_messages_arrive_in_order_and_topics_with_them(any_broker: Broker)
         await until(lambda: len(inbox.done) == 50)
         assert inbox.done == numbers(50)
         assert topics == [f"t/{number}" for number in numbers(50)]
+        await consumer.stop()
+
+
+async def test_messages_are_read_when_they_come_not_when_their_batch_begins(any_broker: Broker) -> None:
+    inbox, handled = Inbox(), list[Received]()
+    inbox.opened.clear()
+    read: list[str] = []
+
+    def read_one(topic: str, payload: bytes) -> Ignored | None:
+        read.append(topic)
+        return None if payload == b"2" else Ignored(payload.decode())
+
+    async def handle(messages: list[Received]) -> None:
+        handled.extend(messages)
+        await inbox.handle(messages)
+
+    consumer = consumer_of(any_broker, inbox, read=read_one)
+    consumer._handle = handle
+    async with running(consumer):
+        await publish(any_broker, ["first"])
+        await until(lambda: len(inbox.batches) == 1)
+        await publish(any_broker, numbers(3))
+        await until(lambda: len(read) == 4)
+        assert len(inbox.batches) == 1
+        inbox.opened.set()
+        await until(lambda: len(inbox.done) == 4)
+        said = [message.said and message.said.reason for message in handled if isinstance(message.said, Ignored | None)]
+        assert said == ["first", *(None if number == "2" else number for number in numbers(3))]
         await consumer.stop()
 
 

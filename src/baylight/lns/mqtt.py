@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from baylight.domain.events import Event, Ignored, Rejected
 from baylight.errors import TransientError
 from baylight.lns.mqtt_connection import Batch, Connection, Received
 from baylight.log import logger
@@ -23,6 +24,7 @@ MOST_WAITING = 50_000
 _UNDER_WAY = 10  # mosquitto takes 20 unacknowledged messages of a client
 
 
+Read = Callable[[str, bytes], Event | Ignored | Rejected | None]
 Handle = Callable[[list[Received]], Awaitable[None]]
 Reject = Callable[[Received, Exception], Awaitable[None]]
 
@@ -34,6 +36,9 @@ class MqttConsumer:
     message at fault is alone; that one goes to `reject` and is acknowledged. If `reject` raises TransientError, it goes
     to `handle` once more. Delivery is at least once: after a lost connection the broker sends everything
     unacknowledged again.
+
+    `read`: reads topic and payload of each message when it comes, while the handler waits for the database; None for
+    what it cannot read. It raises nothing.
 
     `session_expiry_s`: how long the broker keeps messages while we are away. `version`: of MQTT, 5 or 4 (3.1.1, which
     has neither session expiry nor shared subscriptions).
@@ -48,6 +53,7 @@ class MqttConsumer:
         topic: str,
         handle: Handle,
         reject: Reject,
+        read: Read | None = None,
         session_expiry_s: int,
         share_group: str | None = None,
         user: str | None = None,
@@ -62,6 +68,7 @@ class MqttConsumer:
         self.session_expiry_s = session_expiry_s
         self.max_batch = max_batch
         self.version = version
+        self.read = read
         self._handle, self._reject = handle, reject
         self._batches: deque[Batch] = deque()
         self._wake = asyncio.Event()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gmqtt import Client, Subscription
 
+from baylight.domain.events import Event, Ignored, Rejected
 from baylight.errors import TransientError
 from baylight.log import logger
 
@@ -23,8 +24,11 @@ LARGEST_PACKET = 1024 * 1024
 
 
 class Received(NamedTuple):
+    """`said`: what it says, if it was read when it came."""
+
     topic: str
     payload: bytes
+    said: Event | Ignored | Rejected | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +143,8 @@ class Connection:
     ) -> int:
         """gmqtt sends the PUBACK when this returns."""
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
-        batch = self._consumer.take(self, Received(name, payload), qos)
+        read = self._consumer.read
+        batch = self._consumer.take(self, Received(name, payload, read(name, payload) if read else None), qos)
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:
