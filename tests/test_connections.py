@@ -34,12 +34,15 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path, name: str) -
             file.write_text(content)
         settings = Settings(mqtt_tls=True).model_copy(update={name: file})
         with pytest.raises(InputError, match=f"BAYLIGHT_{name.upper()}.*{file}"):
-            mqtt_consumer(settings, _nothing, _nothing)
+            mqtt_consumer(settings, _says_nothing, _nothing, _nothing)
 
 
 def test_certificates_without_tls_are_refused_since_nothing_would_be_encrypted() -> None:
     with pytest.raises(InputError, match="BAYLIGHT_MQTT_TLS=true"):
-        mqtt_consumer(Settings(mqtt_ca=Path("/etc/ca.pem")), _nothing, _nothing)
+        mqtt_consumer(Settings(mqtt_ca=Path("/etc/ca.pem")), _says_nothing, _nothing, _nothing)
+
+
+def _says_nothing(*_: object) -> None: ...
 
 
 async def _nothing(*_: object) -> None: ...
