@@ -215,8 +215,10 @@ def test_absurd_radio_facts_cost_the_fact_not_the_uplink() -> None:
         ("2026-11-24T10:15:30.123456999+02:00", AT),
     ],
 )
-def test_times_are_read_to_the_microsecond(text: str, at: datetime) -> None:
-    assert read("up", time=text).observed_at == at
+def test_times_are_read_to_the_microsecond_and_in_utc(text: str, at: datetime) -> None:
+    observed_at = read("up", time=text).observed_at
+    assert observed_at == at
+    assert observed_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

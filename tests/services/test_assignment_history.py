@@ -172,7 +172,7 @@ class History(RuleBasedStateMachine):
         self.minute += later
         allowed = (
             self.minute + 1 - recorded <= 24 * 60
-            and self.spaces[space][-1] == (minute, new)
+            and self.spaces[space][-1:] == [(minute, new)]
             and not self.busy_since(old, minute, but=space)
         )
         self.attempt(lambda now: self.call(swap.undo, swap_id, now=now), allowed=allowed)

@@ -226,6 +226,19 @@ async def test_b19_gateway_time_far_ahead_neither_orders_nor_ages(pool: Pool, in
     assert occupied_at == clock.now()
 
 
+async def test_what_comes_together_in_the_wrong_order_is_taken_in_the_network_server_s(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    clock.tick(60)
+    later, earlier = (
+        uplink(bay.sensor_eui, T0 + timedelta(seconds=s), said) for s, said in ((50, FREE), (10, OCCUPIED))
+    )
+    await ingest.take([later, earlier])
+    assert await state(pool, bay.space_id) == "FREE"
+    assert await outcomes(pool) == ["state_changed", "state_changed"]
+
+
 async def test_an_older_reading_is_stale_and_turns_nothing_back(pool: Pool, ingest: Ingest, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
     clock.tick(60)
