@@ -13,8 +13,8 @@ from baylight.app import SystemClock
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
+from baylight.lns.lanes import Received
 from baylight.lns.mqtt import MqttConsumer
-from baylight.lns.mqtt_connection import Received
 from baylight.services.ingest import Ingest
 from baylight.store.pool import open_pool
 from bench import ground, proposal

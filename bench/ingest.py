@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import statistics
 import time
+from collections import deque
 
 import asyncpg
 import uvloop
@@ -18,7 +19,7 @@ from baylight.app import SystemClock, tune_collector
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
-from baylight.services.batch import Message
+from baylight.lns.lanes import LANES, Batch, Lanes, Received
 from baylight.services.ingest import Ingest
 from baylight.store.pool import open_pool, prepare
 from bench import end_to_end, ground, proposal
@@ -29,37 +30,51 @@ ARRIVING = 20
 _COPIED = ("uplinks", "state_changes", "actuations")
 
 
-async def ours(dsn: str, sent: ground.Uplinks) -> float:
-    """Seconds from bytes to the last commit. As behind a broker that hands out BATCH messages more than are being
-    stored: they are read as they come, and taken by what is waiting."""
-    pool = await open_pool(dsn)
-    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
-    waiting: list[Message] = []
-    arrived, taken = asyncio.Event(), asyncio.Event()
+class _Arriving:
+    """Messages as a broker hands them out: no more than a consumer takes before they are acknowledged, in order."""
 
-    async def arrive() -> None:
-        for n, (topic, payload) in enumerate(sent.messages):
-            waiting.append(parse(topic, payload))
-            arrived.set()
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._unacknowledged: deque[Batch] = deque()
+        self._acknowledged = asyncio.Event()
+
+    async def hand_out(self, messages: list[tuple[str, bytes]]) -> None:
+        """Ends the lanes after the last of them."""
+        for n, (topic, payload) in enumerate(messages):
+            await self._fewer_than(LANES * BATCH)
+            message = Received(topic, payload, parse(topic, payload))
+            self._unacknowledged.append(self._lanes.take(self, message, 1))
             if n % ARRIVING == 0:
                 await asyncio.sleep(0)
-            if len(waiting) == BATCH:
-                taken.clear()
-                await taken.wait()
+        await self._fewer_than(1)
+        self._lanes.stop()
 
+    async def acknowledge(self) -> None:
+        while self._unacknowledged and self._unacknowledged[0].done:
+            self._unacknowledged.popleft()
+        self._acknowledged.set()
+
+    async def _fewer_than(self, most: int) -> None:
+        while len(self._unacknowledged) >= most:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+
+async def ours(dsn: str, sent: ground.Uplinks) -> float:
+    """Seconds from bytes to the last commit."""
+    pool = await open_pool(dsn)
+    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+
+    async def handle(messages: list[Received]) -> None:
+        await ingest.take([message.said for message in messages if message.said])
+
+    async def reject(message: Received, error: Exception) -> None:
+        raise error
+
+    lanes = Lanes(handle, reject, BATCH)
     began = time.perf_counter()
-    arriving = asyncio.create_task(arrive())
-    stored = 0
-    while stored < len(sent.messages):
-        await arrived.wait()
-        arrived.clear()
-        batch = waiting.copy()
-        waiting.clear()
-        taken.set()
-        await ingest.take(batch)
-        stored += len(batch)
+    await asyncio.gather(_Arriving(lanes).hand_out(sent.messages), lanes.run())
     took = time.perf_counter() - began
-    await arriving
     await pool.close()
     return took
 

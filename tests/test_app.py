@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from baylight.app import Program
 from baylight.domain.events import Ignored, Rejected
 from baylight.errors import DeviceDataError
-from baylight.lns.mqtt_connection import Received
+from baylight.lns.lanes import Received
 from baylight.settings import Settings
 
 

@@ -25,8 +25,8 @@ from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
 from baylight.lns import chirpstack_events, tts_events
 from baylight.lns.chirpstack_commands import ChirpStackGrpc
-from baylight.lns.mqtt import Handle, MqttConsumer, Read
-from baylight.lns.mqtt_connection import Received
+from baylight.lns.lanes import Handle, Received
+from baylight.lns.mqtt import MqttConsumer, Read
 from baylight.lns.router import Router
 from baylight.lns.tts_api import tts_api
 from baylight.lns.tts_commands import TtsDownlinks

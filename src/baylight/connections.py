@@ -9,7 +9,8 @@ from pathlib import Path
 from baylight.errors import InputError
 from baylight.lns import chirpstack_devices as chirpstack_lists
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
-from baylight.lns.mqtt import Handle, MqttConsumer, Read, Reject
+from baylight.lns.lanes import Handle, Reject
+from baylight.lns.mqtt import MqttConsumer, Read
 from baylight.services.bulk_lists import Source
 from baylight.settings import Settings
 

@@ -6,18 +6,22 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import paho.mqtt.client as paho
 import paho.mqtt.publish as paho_publish
 import pytest
 from structlog.testing import capture_logs
 
-from baylight.domain.events import Ignored
+from baylight.domain.events import Ignored, Join
+from baylight.domain.ids import DevEui
 from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.errors import TransientError
+from baylight.lns.lanes import LANES, Received
 from baylight.lns.mqtt import MqttConsumer
-from baylight.lns.mqtt_connection import Received
 
 Broker = EmbeddedBroker | MosquittoBroker
 
@@ -46,9 +50,8 @@ class Inbox:
 
 def consumer_of(broker: Broker, inbox: Inbox, **options: Any) -> MqttConsumer:
     defaults = {"client_id": "consumer", "topic": "t/#", "session_expiry_s": 600}
-    return MqttConsumer(
-        host=broker.host, port=broker.port, handle=inbox.handle, reject=inbox.reject, **(defaults | options)
-    )
+    defaults |= {"handle": inbox.handle, "reject": inbox.reject}
+    return MqttConsumer(host=broker.host, port=broker.port, **(defaults | options))
 
 
 @asynccontextmanager
@@ -78,8 +81,13 @@ async def publish(broker: Broker, payloads: list[str], qos: int = 1) -> None:
     )
 
 
-def numbers(count: int, start: int = 0) -> list[str]:
-    return [str(number) for number in range(start, start + count)]
+def in_lane(lane: int) -> str:
+    """A device whose messages go that lane."""
+    return next(eui for n in count() if hash(eui := f"{n:016x}") % LANES == lane)
+
+
+def numbers(many: int, start: int = 0) -> list[str]:
+    return [str(number) for number in range(start, start + many)]
 
 
 async def leave_queued(broker: Broker, payloads: list[str], **options: Any) -> None:
@@ -105,8 +113,7 @@ async def test_messages_arrive_in_order_and_topics_with_them(any_broker: Broker)
         topics.extend(message.topic for message in messages)
         await inbox.handle(messages)
 
-    consumer = consumer_of(any_broker, inbox)
-    consumer._handle = handle
+    consumer = consumer_of(any_broker, inbox, handle=handle)
     async with running(consumer):
         await publish(any_broker, numbers(50))
         await until(lambda: len(inbox.done) == 50)
@@ -128,8 +135,7 @@ async def test_messages_are_read_when_they_come_not_when_their_batch_begins(any_
         handled.extend(messages)
         await inbox.handle(messages)
 
-    consumer = consumer_of(any_broker, inbox, read=read_one)
-    consumer._handle = handle
+    consumer = consumer_of(any_broker, inbox, read=read_one, handle=handle)
     async with running(consumer):
         await publish(any_broker, ["first"])
         await until(lambda: len(inbox.batches) == 1)
@@ -167,6 +173,32 @@ async def test_b5_unacknowledged_until_handled_so_a_killed_consumer_loses_nothin
     consumer = consumer_of(any_broker, second)
     async with running(consumer):
         await until(lambda: set(second.done) == set(numbers(30)))
+        await consumer.stop()
+
+
+async def test_what_came_after_an_unhandled_message_is_not_acknowledged_before_it(any_broker: Broker) -> None:
+    """MQTT 5, 4.6: PUBACKs go out in the order in which the messages came, whichever lane is done first."""
+    slow, quick = in_lane(0), in_lane(1)
+    held, sent = asyncio.Event(), [slow, quick]
+
+    def read(topic: str, payload: bytes) -> Join:
+        return Join(DevEui(payload.decode()), uuid4(), datetime.now(UTC), None)
+
+    first, second = Inbox(), Inbox()
+
+    async def handle(messages: list[Received]) -> None:
+        if any(message.payload.decode() == slow for message in messages):
+            await held.wait()
+        await first.handle(messages)
+
+    consumer = consumer_of(any_broker, first, read=read, handle=handle)
+    async with running(consumer):
+        await publish(any_broker, sent)
+        await until(lambda: first.done == [quick])
+        await consumer.publish("elsewhere", b"")  # the broker reads in order: a PUBACK would be before this
+    consumer = consumer_of(any_broker, second, read=read)
+    async with running(consumer):
+        await until(lambda: sorted(second.done) == sorted(sent))
         await consumer.stop()
 
 
@@ -302,8 +334,7 @@ async def test_a_rejection_that_cannot_be_stored_yet_is_tried_again(mosquitto: M
         await inbox.reject(message, error)
 
     inbox.fail = fail
-    consumer = consumer_of(mosquitto, inbox)
-    consumer._reject = reject
+    consumer = consumer_of(mosquitto, inbox, reject=reject)
     async with running(consumer):
         await publish(mosquitto, ["poison"])
         await until(lambda: inbox.rejected == ["poison"])
@@ -322,8 +353,7 @@ async def test_a_message_that_nothing_can_store_is_kept_by_the_log(mosquitto: Mo
         raise OSError("no room")
 
     inbox.fail = fail
-    consumer = consumer_of(mosquitto, inbox)
-    consumer._reject = reject
+    consumer = consumer_of(mosquitto, inbox, reject=reject)
     with capture_logs() as lines:
         async with running(consumer):
             await publish(mosquitto, ["poison", "good"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gmqtt import Client, Subscription
 
-from baylight.domain.events import Event, Ignored, Rejected
 from baylight.errors import TransientError
+from baylight.lns.lanes import LANES, Batch, Received
 from baylight.log import logger
 
 if TYPE_CHECKING:
@@ -23,27 +23,16 @@ PUBLISH_TIMEOUT_S = 5.0
 LARGEST_PACKET = 1024 * 1024
 
 
-class Received(NamedTuple):
-    """`said`: what it says, if it was read when it came."""
+class _Turn(NamedTuple):
+    """A message that is to be acknowledged by `task`, once it `may`, after those that came before it."""
 
-    topic: str
-    payload: bytes
-    said: Event | Ignored | Rejected | None = None
+    batch: Batch
+    may: asyncio.Future[None]
+    task: asyncio.Task[Any]
 
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Messages of one connection and QoS. With `settled` their PUBACKs go out, by the tasks in `acknowledging`."""
-
-    connection: Connection
-    qos: int
-    settled: asyncio.Future[None]
-    messages: list[Received] = field(default_factory=list)
-    acknowledging: list[asyncio.Task[Any]] = field(default_factory=list)
-
-    def settle(self) -> None:
-        if not self.settled.done():
-            self.settled.set_result(None)
+    def come(self) -> None:
+        if not self.may.done():
+            self.may.set_result(None)
 
 
 class Connection:
@@ -55,7 +44,7 @@ class Connection:
         self.lost: asyncio.Future[Exception] = loop.create_future()
         self._consumer = consumer
         self._subscribed: asyncio.Future[None] = loop.create_future()
-        self._unsettled: set[Batch] = set()
+        self._turns: deque[_Turn] = deque()
         self._outgoing = _Outgoing()
         self._qos0_told = self._overflow_told = False
         self._client = Client(
@@ -64,7 +53,7 @@ class Connection:
             optimistic_acknowledgement=False,
             persistent_storage=self._outgoing,
             session_expiry_interval=consumer.session_expiry_s,
-            receive_maximum=min(2 * consumer.max_batch, 65535),
+            receive_maximum=min(LANES * consumer.lanes.max_batch, 65535),
             maximum_packet_size=LARGEST_PACKET,
         )
         self._client.set_config({"reconnect_retries": -2})  # never: -1 is for ever, and 0 is once
@@ -105,11 +94,22 @@ class Connection:
             async with asyncio.timeout(2):
                 await self._client.disconnect()
         # From here on a PUBACK goes nowhere.
-        for batch in tuple(self._unsettled):
-            batch.settle()
+        for turn in self._turns:
+            turn.come()
+        self._turns.clear()
         self._outgoing.fail(TransientError("broker_away", "the connection to the MQTT broker was lost"))
         if not self._subscribed.done():
             self._subscribed.cancel()
+
+    async def acknowledge(self) -> None:
+        """Sends the PUBACKs of what is done, in the order in which the messages came (MQTT 5, 4.6)."""
+        sending = []
+        while self._turns and self._turns[0].batch.done:
+            turn = self._turns.popleft()
+            turn.come()
+            sending.append(turn.task)
+        if sending:
+            await asyncio.wait(sending)
 
     async def publish(self, topic: str, payload: bytes, qos: int) -> None:
         try:
@@ -148,10 +148,9 @@ class Connection:
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:
-                batch.acknowledging.append(task)
-                self._unsettled.add(batch)
-                await batch.settled
-                self._unsettled.discard(batch)
+                turn = _Turn(batch, asyncio.get_running_loop().create_future(), task)
+                self._turns.append(turn)
+                await turn.may
         else:
             self._tell_of_qos0(lost=batch is None)
         return 0

@@ -44,8 +44,8 @@ class OtherCodecError(Exception):
 class Batch:
     """A batch on its way: what came, which devices it speaks of, what became of it."""
 
-    def __init__(self, messages: Sequence[Message], now: datetime, first: int, *, doubt: bool) -> None:
-        """`first`: number of its first message in what was taken with it. `doubt`: no frame is surely new."""
+    def __init__(self, messages: Sequence[Message], now: datetime, *, doubt: bool) -> None:
+        """`doubt`: no frame is surely new."""
         self.now = now
         self.doubt = doubt
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -78,7 +78,7 @@ class Batch:
         # In the order of the network server's clock; each gets a time of ours, so that they replay in this order.
         arrivals = [Arrival(uplink, observed_at, now) for (observed_at, _), uplink in uplinks.items()]
         self.arrivals = sorted(arrivals, key=_made_at)
-        for n, arrival in enumerate(self.arrivals, first):
+        for n, arrival in enumerate(self.arrivals):
             arrival.received_at = now + n * _MICROSECOND
         self.sensors: dict[str, Sensor] = {}
         self.displays: dict[str, DisplaySeen] = {}

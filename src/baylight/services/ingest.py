@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import accumulate
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +12,7 @@ import asyncpg
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Ignored, Rejected, Uplink
+from baylight.domain.events import Uplink
 from baylight.domain.state import Policy
 from baylight.errors import TransientError
 from baylight.log import logger
@@ -30,7 +28,6 @@ from baylight.store.queries import queries
 log = logger("ingest")
 
 REMEMBERED = timedelta(days=20)
-HALVED_FROM = 100
 DECODE_TRIES = 5
 GATEWAY_EVERY = timedelta(minutes=1)
 
@@ -59,17 +56,8 @@ class Ingest:
         """Stores a batch; what it says is decided and to be sent when this returns. Idempotent: a message that was
         taken before changes nothing. Raises TransientError if the database cannot do it now: nothing was stored."""
         now = self._clock.now()
-        lanes = _lanes(messages)
-        stamps = accumulate((len(lane) for lane in lanes), initial=0)
-        takes = (self._take_lane(lane, now, first) for lane, first in zip(lanes, stamps, strict=False))
-        done = await asyncio.gather(*takes, return_exceptions=True)
-        for failure in done:
-            if isinstance(failure, BaseException):
-                raise failure
-
-    async def _take_lane(self, lane: Sequence[Message], now: datetime, first: int) -> None:
         for doubt in (False, True):
-            batch = Batch(lane, now, first, doubt=doubt)
+            batch = Batch(messages, now, doubt=doubt)
             try:
                 await self._ensure_partitions(batch)
                 await self._store_decoded(batch)
@@ -169,17 +157,6 @@ class Ingest:
                 log.debug("gateways not noted", error=str(error))
                 return
             self._gateways.update(dict.fromkeys(due, batch.now))
-
-
-def _lanes(messages: Sequence[Message]) -> list[Sequence[Message]]:
-    """Large batches are halved by device: one half computes while the database works on the other. What one device
-    says stays in order."""
-    if len(messages) < HALVED_FROM:
-        return [messages]
-    lanes: tuple[list[Message], list[Message]] = ([], [])
-    for message in messages:
-        lanes[0 if isinstance(message, Ignored | Rejected) else hash(message.dev_eui) & 1].append(message)
-    return [lane for lane in lanes if lane]
 
 
 def _hear_displays(batch: Batch, shadows: dict[UUID, Shadow]) -> list[Shadow]:
