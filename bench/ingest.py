@@ -44,7 +44,7 @@ class _Arriving:
     async def hand_out(self, messages: list[tuple[str, bytes]]) -> None:
         """Returns when all are acknowledged."""
         for n, (topic, payload) in enumerate(messages):
-            await self._fewer_than(LANES * BATCH)
+            await self._fewer_than(2 * LANES * BATCH)
             message = Received(topic, payload, parse(topic, payload))
             self._unacknowledged.append(self._lanes.take(self, message, 1))
             if n % ARRIVING == 0:
