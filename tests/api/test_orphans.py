@@ -29,8 +29,8 @@ async def heard(pool: Pool) -> None:
     given: dict[str, Any] = {"observed_at": now, "network_at": now, "dev_addr": "01020304", "f_cnt": 1}
     await Ingest(pool, RealClock(), Policy(), LoopPolicy()).take(
         [
-            Uplink(DevEui(TBMS100), uuid4(), f_port=102, data=bytes.fromhex("01fb3a0000280400"), **given),
-            Uplink(DevEui(LIGHT), uuid4(), f_port=15, data=report, **given),
+            Uplink(DevEui(TBMS100), str(uuid4()), f_port=102, data=bytes.fromhex("01fb3a0000280400"), **given),
+            Uplink(DevEui(LIGHT), str(uuid4()), f_port=15, data=report, **given),
         ]
     )
 

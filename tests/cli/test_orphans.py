@@ -24,7 +24,7 @@ class Clock:
 async def hear(dsn: str) -> None:
     pool = await open_pool(dsn)
     now = datetime.now(UTC)
-    frame = Uplink(DevEui(SENSOR), uuid4(), now, now, "01020304", 1, 102, bytes.fromhex("01fb3a0000280400"))
+    frame = Uplink(DevEui(SENSOR), str(uuid4()), now, now, "01020304", 1, 102, bytes.fromhex("01fb3a0000280400"))
     await Ingest(pool, Clock(), Policy(), LoopPolicy()).take([frame])
     await pool.close()
 

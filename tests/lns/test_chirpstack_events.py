@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +23,7 @@ from baylight.lns.wire import LONGEST_DATA, LONGEST_PAYLOAD
 SAMPLES = Path(__file__).parent / "samples"
 EUI = DevEui("58a0cb0000110001")
 APPLICATION = "0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11"
-DEDUPLICATION = UUID("5f0c2b0a-7e3b-4b8e-9a55-0f1f5b3e7c21")
+DEDUPLICATION = "5f0c2b0a-7e3b-4b8e-9a55-0f1f5b3e7c21"
 AT = datetime(2026, 11, 24, 8, 15, 30, 123456, tzinfo=UTC)
 ITEM = "0193a1c2-7f1e-7c3a-8d11-5b5a0e9c4f10"
 CODES = {"bad_topic", "too_large", "bad_json", "bad_event", "bad_dev_eui", "bad_time", "encrypted_payload"}
@@ -161,7 +160,7 @@ def test_null_means_missing(kind: str) -> None:
     missing = {key: value for key, value in full.items() if key in needed}
     null = {key: value if key in needed else None for key, value in full.items()}
     if kind in ("up", "join", "status"):
-        missing["deduplicationId"] = null["deduplicationId"] = str(DEDUPLICATION)
+        missing["deduplicationId"] = null["deduplicationId"] = DEDUPLICATION
     assert parse(topic(kind), json.dumps(missing).encode()) == parse(topic(kind), json.dumps(null).encode())
 
 
@@ -230,9 +229,13 @@ def test_other_times_are_refused(text: str | None) -> None:
     assert refused("up", time=text) == "bad_time"
 
 
+def test_an_id_in_capitals_is_the_same_id() -> None:
+    assert read("up", deduplicationId=DEDUPLICATION.upper()).deduplication_id == DEDUPLICATION
+
+
 def test_an_id_that_is_no_uuid_becomes_one_for_ever_the_same_and_the_devices_own() -> None:
     first, again = read("up", deduplicationId="sim-1"), read("up", deduplicationId="sim-1")
-    assert first.deduplication_id == again.deduplication_id == UUID("02af420f-cedd-5a95-b6f8-2d271cd86799")
+    assert first.deduplication_id == again.deduplication_id == "02af420f-cedd-5a95-b6f8-2d271cd86799"
     assert read("up", deduplicationId="sim-2").deduplication_id != first.deduplication_id
     other = sample("up") | {"deduplicationId": "sim-1"}
     other["deviceInfo"]["devEui"] = "58a0cb0000110002"

@@ -32,7 +32,7 @@ class Source:
 
     def send(self, lanes: Lanes, lane: int, payload: str) -> None:
         eui = next(eui for n in count() if hash(eui := f"{n:016x}") % LANES == lane)
-        message = Received("t", payload.encode(), Join(DevEui(eui), uuid4(), AT, None))
+        message = Received("t", payload.encode(), Join(DevEui(eui), str(uuid4()), AT, None))
         self.batches[payload] = lanes.take(self, message, 1)
 
     def is_done(self, payload: str) -> bool:

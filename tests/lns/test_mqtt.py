@@ -182,7 +182,7 @@ async def test_what_came_after_an_unhandled_message_is_not_acknowledged_before_i
     held, sent = asyncio.Event(), [slow, quick]
 
     def read(topic: str, payload: bytes) -> Join:
-        return Join(DevEui(payload.decode()), uuid4(), datetime.now(UTC), None)
+        return Join(DevEui(payload.decode()), str(uuid4()), datetime.now(UTC), None)
 
     first, second = Inbox(), Inbox()
 

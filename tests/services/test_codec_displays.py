@@ -104,7 +104,7 @@ class Stage:
 
     async def report(self, data: str) -> None:
         at = self.clock.tick(6)
-        await self.ingest.take([Uplink(DISPLAY, uuid4(), at, at, "01020304", None, 7, bytes.fromhex(data))])
+        await self.ingest.take([Uplink(DISPLAY, str(uuid4()), at, at, "01020304", None, 7, bytes.fromhex(data))])
 
     async def status(self) -> str:
         return (await devices.display(self.db, DISPLAY)).sync_status

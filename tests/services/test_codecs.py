@@ -107,7 +107,7 @@ async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
 def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
     return Uplink(
         dev_eui=dev_eui,
-        deduplication_id=uuid4(),
+        deduplication_id=str(uuid4()),
         observed_at=at,
         network_at=at,
         dev_addr="01020304",

@@ -47,7 +47,7 @@ def ingest(pool: Pool, clock: Clock) -> Ingest:
 def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, *, f_port: int | None = 102, **more: Any) -> Uplink:
     given: dict[str, Any] = {
         "dev_eui": dev_eui,
-        "deduplication_id": uuid4(),
+        "deduplication_id": str(uuid4()),
         "observed_at": at,
         "network_at": at,
         "dev_addr": "01020304",
@@ -79,7 +79,7 @@ async def test_a_car_makes_one_uplink_one_change_and_one_actuation(pool: Pool, i
     assert row["reading"]["battery_v"] == 3.6
     change = await pool.fetchrow("SELECT * FROM state_changes")
     assert (change["previous_state"], change["new_state"], change["reason"]) == ("UNKNOWN", "OCCUPIED", "sensor")
-    assert change["trigger_source"] == str(sent.deduplication_id)
+    assert change["trigger_source"] == sent.deduplication_id
     actuation = await pool.fetchrow("SELECT * FROM actuations")
     assert (actuation["status"], actuation["display_code"], actuation["fport"]) == ("pending", "ff00006400", 15)
     display = await pool.fetchrow("SELECT * FROM display_devices")
@@ -120,7 +120,7 @@ async def test_b1_only_a_positive_reading_changes_a_state(pool: Pool, ingest: In
     for f_port, data in [(0, b""), (None, b""), (102, b""), (204, bytes(16)), (99, FREE), (102, FREE[:7]), (1, b"\0")]:
         at = clock.tick(10)
         await ingest.take([uplink(bay.sensor_eui, at, data, f_port=f_port)])
-    await ingest.take([Join(bay.sensor_eui, uuid4(), clock.tick(1), "01020305")])
+    await ingest.take([Join(bay.sensor_eui, str(uuid4()), clock.tick(1), "01020305")])
     assert await state(pool, bay.space_id) == "OCCUPIED"
     assert set((await outcomes(pool))[1:]) == {"not_occupancy", "not_decodable"}
     assert await pool.fetchval("SELECT count(*) FROM state_changes") == 1
@@ -294,9 +294,9 @@ async def test_an_absurd_time_is_replaced_by_the_network_servers(
 
 async def test_b20_an_unknown_battery_level_is_absent(pool: Pool, ingest: Ingest, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
-    await ingest.take([DeviceStatus(bay.sensor_eui, uuid4(), clock.now(), None, False, 7)])
+    await ingest.take([DeviceStatus(bay.sensor_eui, str(uuid4()), clock.now(), None, False, 7)])
     assert await pool.fetchval("SELECT battery_pct FROM sensor_devices") is None
-    await ingest.take([DeviceStatus(bay.sensor_eui, uuid4(), clock.now(), 42.0, False, 7)])
+    await ingest.take([DeviceStatus(bay.sensor_eui, str(uuid4()), clock.now(), 42.0, False, 7)])
     assert await pool.fetchval("SELECT battery_pct FROM sensor_devices") == 42.0
 
 

@@ -46,7 +46,7 @@ def ingest(db: Connection, pool: Pool, clock: Clock) -> Ingest:
 def uplink(dev_eui: DevEui, data: bytes = OCCUPIED, **more: Any) -> Uplink:
     given: dict[str, Any] = {
         "dev_eui": dev_eui,
-        "deduplication_id": uuid4(),
+        "deduplication_id": str(uuid4()),
         "observed_at": NOW,
         "network_at": NOW,
         "dev_addr": "01020304",

@@ -41,7 +41,7 @@ def ingest(pool: Pool) -> Ingest:
 def uplink(dev_eui: DevEui, f_cnt: int, data: bytes, server: str, *, at: datetime = T0, **more: Any) -> Uplink:
     given: dict[str, Any] = {
         "dev_eui": dev_eui,
-        "deduplication_id": uuid4(),
+        "deduplication_id": str(uuid4()),
         "observed_at": at,
         "network_at": at,
         "dev_addr": "01020304",
@@ -58,7 +58,7 @@ def uplink(dev_eui: DevEui, f_cnt: int, data: bytes, server: str, *, at: datetim
 def copy_of(first: Uplink, *, after: float = 0.4, server: str = "tts") -> Uplink:
     at = first.observed_at + timedelta(seconds=after)
     return replace(
-        first, deduplication_id=uuid4(), observed_at=at, network_at=at, network_server=server,
+        first, deduplication_id=str(uuid4()), observed_at=at, network_at=at, network_server=server,
         application_id=APPLICATIONS[server],
     )  # fmt: skip
 
@@ -170,7 +170,16 @@ async def test_a_device_is_reached_through_the_server_that_heard_it_first_until_
         await ingest.take([uplink(dev_eui, 4, OCCUPIED, "chirpstack", at=T0 + timedelta(seconds=9))])
         assert await way(pool, dev_eui, table) == ("tts", APPLICATIONS["tts"])
         await ingest.take(
-            [Join(dev_eui, uuid4(), T0 + timedelta(seconds=20), "0a0b0c0d", APPLICATIONS["chirpstack"], "chirpstack")]
+            [
+                Join(
+                    dev_eui,
+                    str(uuid4()),
+                    T0 + timedelta(seconds=20),
+                    "0a0b0c0d",
+                    APPLICATIONS["chirpstack"],
+                    "chirpstack",
+                )
+            ]
         )
         assert await way(pool, dev_eui, table) == ("chirpstack", APPLICATIONS["chirpstack"])
 

@@ -37,7 +37,7 @@ class Stopped:
 def uplink(data: bytes, at: datetime, *, dev_eui: str = SENSOR, f_port: int = 102, f_cnt: int = 1) -> Uplink:
     return Uplink(
         dev_eui=DevEui(dev_eui),
-        deduplication_id=uuid4(),
+        deduplication_id=str(uuid4()),
         observed_at=at,
         network_at=at,
         dev_addr="01020304",
@@ -71,7 +71,7 @@ async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, 
     assert e.uplink is not None
     assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (SENSOR, 7, TAKEN.hex(), "OCCUPIED")
     assert e.change is not None
-    assert (e.change.trigger_type, e.change.trigger_source) == ("sensor_uplink", str(sent.deduplication_id))
+    assert (e.change.trigger_type, e.change.trigger_source) == ("sensor_uplink", sent.deduplication_id)
     assert e.changed_by == e.uplink
     newest = e.actuations[0]
     assert (newest.actuation.new_state, newest.colour, newest.actuation.status) == ("OCCUPIED", "red", "pending")

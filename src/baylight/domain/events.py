@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
@@ -14,7 +13,8 @@ from baylight.domain.ids import DevEui
 class Uplink(msgspec.Struct, gc=False):
     """A data uplink.
 
-    `observed_at`: the event's own time, equal in every redelivery; it may run minutes ahead (a gateway without GPS).
+    `deduplication_id` (a UUID, lower case) and `observed_at`, the event's own time, are equal in every redelivery;
+    `observed_at` may run minutes ahead (a gateway without GPS).
     `network_at`: the network server's clock at arrival (ChirpStack `nsTime`), None if it tells none; order and age
     are taken from it, never from `observed_at`. `f_cnt` is the full 32-bit counter. `data` is decrypted; empty for
     MAC-only frames (`f_port` 0 or None). Radio facts are those of the strongest gateway. `network_server` is the one
@@ -23,7 +23,7 @@ class Uplink(msgspec.Struct, gc=False):
     """
 
     dev_eui: DevEui
-    deduplication_id: UUID
+    deduplication_id: str
     observed_at: datetime
     network_at: datetime | None
     dev_addr: str | None
@@ -46,7 +46,7 @@ class Join:
     """A device joined (or rejoined) the network: its session, its counters and its downlink queue begin anew."""
 
     dev_eui: DevEui
-    deduplication_id: UUID
+    deduplication_id: str
     observed_at: datetime
     dev_addr: str | None
     application_id: str | None = None
@@ -97,7 +97,7 @@ class DeviceStatus:
     """Answer to DevStatusReq. `battery_pct` is None when the device says that it does not know (never 0 for that)."""
 
     dev_eui: DevEui
-    deduplication_id: UUID
+    deduplication_id: str
     observed_at: datetime
     battery_pct: float | None
     external_power: bool

@@ -15,12 +15,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
-from baylight.domain.ids import DevEui, uuid_of
+from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
 from baylight.lns import wire
 
 _NAMESPACE = UUID("6f5b1c2e-54a1-5e0c-9d0b-6d1c7f0f7c11")
-_X = "[0-9a-fA-F]"
+_X = "[0-9a-f]"
 _UUID = re.compile(rf"{_X}{{8}}-{_X}{{4}}-{_X}{{4}}-{_X}{{4}}-{_X}{{12}}\Z")
 
 
@@ -203,14 +203,14 @@ def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
     return DevEui(text)
 
 
-def _deduplication_id(event: _Event, dev_eui: DevEui) -> UUID:
+def _deduplication_id(event: _Event, dev_eui: DevEui) -> str:
     text = event.deduplication_id
     if not text:
         raise DeviceDataError("bad_event", "deduplicationId is missing", dev_eui=dev_eui)
+    if _UUID.match(text) or _UUID.match(text := text.lower()):
+        return text
     # Simulators write ids of their own; with the device in it, one id for a whole fleet is no clash.
-    if not _UUID.match(text):
-        return uuid5(_NAMESPACE, f"{dev_eui}/{text}")
-    return uuid_of(int(text.replace("-", ""), 16))
+    return str(uuid5(_NAMESPACE, f"{dev_eui}/{event.deduplication_id}"))
 
 
 def _queue_item_id(event: _Event) -> str:

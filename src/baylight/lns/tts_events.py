@@ -236,10 +236,10 @@ _BUILDERS: dict[str, Callable[[_Message], Event | Ignored]] = {
 }
 
 
-def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: object) -> UUID:
+def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: object) -> str:
     """The same for the copies of one message that MQTT and webhooks bring: by device, session, time of receipt and
     frame. Not by correlation ids: components on the way add theirs."""
-    return uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat(), *map(str, frame)]))
+    return str(uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat(), *map(str, frame)])))
 
 
 def _ours(message: _Message, downlink: _Downlink) -> str | None:

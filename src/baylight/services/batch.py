@@ -51,7 +51,7 @@ class Batch:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.rejected: list[Rejected] = []
         self.events: list[Event] = []
-        uplinks: dict[tuple[datetime, UUID], Uplink] = {}
+        uplinks: dict[tuple[datetime, str], Uplink] = {}
         oldest, newest = now - OLDEST, now + NEWEST
         for message in messages:
             if isinstance(message, Uplink):
@@ -123,7 +123,7 @@ class Batch:
         ids = [a.uplink.deduplication_id for a in asked]
         found = await connection.fetch(queries("ingest")["known_uplinks"], times, ids, min(times), max(times))
         if found:
-            known = {(r["observed_at"], r["deduplication_id"]) for r in found}
+            known = {(r["observed_at"], str(r["deduplication_id"])) for r in found}
             self.counts["uplink", "redelivered"] += len(known)
             self.arrivals = [a for a in self.arrivals if (a.observed_at, a.uplink.deduplication_id) not in known]
 

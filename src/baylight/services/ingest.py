@@ -132,7 +132,7 @@ class Ingest:
                 serving.setdefault(space.sensor_id, []).append(space)
         await decisions.load_inputs(connection, [s for served in serving.values() for s in served], now, views)
         for arrival, sensor, view in told:
-            source = str(arrival.uplink.deduplication_id)
+            source = arrival.uplink.deduplication_id
             for space in serving.get(sensor.id, ()):
                 space.inputs = space.inputs.with_sensor(view)
                 cause = TriggerType.SENSOR_UPLINK
