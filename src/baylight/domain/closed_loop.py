@@ -52,16 +52,7 @@ class Shadow(Record):
         sent is superseded."""
         code = code or self.codes.get(state)
         actuation = Actuation(
-            id=uuid7(now),
-            space_id=space_id,
-            trigger_type=trigger,
-            trigger_source=source,
-            previous_state=previous,
-            new_state=state,
-            code=code,
-            f_port=self.f_port,
-            confirmed=self.confirmed,
-            created_at=now,
+            uuid7(now), space_id, trigger, source, previous, state, code, self.f_port, self.confirmed, now
         )
         self.space_id = space_id
         if (self.desired_state, self.desired_code) != (state, code):

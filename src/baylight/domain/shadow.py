@@ -53,9 +53,6 @@ class Record(msgspec.Struct):
     """Whether a person sees the same light for both codes."""
     application_id: str | None = None
     network_server: str = "chirpstack"
-    space_id: UUID | None = None
-    members: dict[UUID, State] = {}
-    """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
     rule: SharedRule = SharedRule.WORST_STATE
     digits: Callable[[int], str] | None = None
     """Its code for a number of free spaces, if it counts."""
@@ -73,6 +70,9 @@ class Record(msgspec.Struct):
     heard_at: datetime | None = None
     dev_addr: str | None = None
     last_f_cnt: int | None = None
+    space_id: UUID | None = None
+    members: dict[UUID, State] = {}
+    """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
     waiting: list[Actuation] = []
     created: list[Actuation] = []
     touched: dict[UUID, Actuation] = {}

@@ -50,15 +50,15 @@ class _Event(_Wire):
     deduplication_id: str | None = None
     dev_addr: str | None = None
     dr: int | None = None
-    f_cnt: int | None = None
-    f_port: int | None = None
+    f_cnt: wire.UInt32 | None = None
+    f_port: wire.UInt8 | None = None
     confirmed: bool | None = None
     data: str | None = None
     rx_info: list[_RxInfo | None] | None = None
     join_server_context: dict[str, Any] | None = None
-    downlink_id: int | None = None
+    downlink_id: wire.UInt32 | None = None
     queue_item_id: str | None = None
-    f_cnt_down: int | None = None
+    f_cnt_down: wire.UInt32 | None = None
     gateway_id: str | None = None
     acknowledged: bool | None = None
     level: str | None = None
@@ -104,22 +104,22 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
     strongest, network_at = _heard(event.rx_info)
     rssi = _finite(strongest.rssi) if strongest else None
     return Uplink(
-        dev_eui=dev_eui,
-        deduplication_id=_deduplication_id(event, dev_eui),
-        observed_at=wire.instant(event.time) or _time(event),
-        network_at=network_at,
-        dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
-        f_cnt=wire.number(event.f_cnt, wire.UINT32, "fCnt"),
-        f_port=wire.number(event.f_port, 255, "fPort"),
-        data=wire.data(event.data or "", "data"),
-        confirmed=bool(event.confirmed),
-        rssi_dbm=round(rssi) if rssi is not None and abs(rssi) <= wire.INT16 else None,
-        snr_db=_finite(strongest.snr) if strongest else None,
-        gateway_id=wire.hex_digits(strongest.gateway_id, wire.EUI64) if strongest else None,
-        data_rate=event.dr or 0 if 0 <= (event.dr or 0) <= 255 else None,
-        device_name=wire.short(info.device_name),
-        profile_name=wire.short(info.device_profile_name),
-        application_id=wire.short(info.application_id),
+        dev_eui,
+        _deduplication_id(event, dev_eui),
+        wire.instant(event.time) or _time(event),
+        network_at,
+        wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
+        event.f_cnt or 0,
+        event.f_port or 0,
+        wire.data(event.data or "", "data"),
+        bool(event.confirmed),
+        round(rssi) if rssi is not None and abs(rssi) <= wire.INT16 else None,
+        _finite(strongest.snr) if strongest else None,
+        wire.hex_digits(strongest.gateway_id, wire.EUI64) if strongest else None,
+        event.dr or 0 if 0 <= (event.dr or 0) <= 255 else None,
+        wire.short(info.device_name),
+        wire.short(info.device_profile_name),
+        wire.short(info.application_id),
     )
 
 
@@ -137,8 +137,8 @@ def _tx_ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> TxAck:
     return TxAck(
         dev_eui=dev_eui,
         queue_item_id=_queue_item_id(event),
-        downlink_id=wire.number(event.downlink_id, wire.UINT32, "downlinkId"),
-        f_cnt_down=wire.number(event.f_cnt_down, wire.UINT32, "fCntDown"),
+        downlink_id=event.downlink_id or 0,
+        f_cnt_down=event.f_cnt_down or 0,
         gateway_id=wire.hex_digits(event.gateway_id, wire.EUI64),
         observed_at=_time(event),
     )
@@ -149,7 +149,7 @@ def _ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Ack:
         dev_eui=dev_eui,
         queue_item_id=_queue_item_id(event),
         acknowledged=bool(event.acknowledged),
-        f_cnt_down=wire.number(event.f_cnt_down, wire.UINT32, "fCntDown"),
+        f_cnt_down=event.f_cnt_down or 0,
         observed_at=_time(event),
     )
 
@@ -195,7 +195,10 @@ _BUILDERS: dict[str, Callable[[_Event, _DeviceInfo, DevEui], Event]] = {
 
 
 def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
-    text = ((event.device_info and event.device_info.dev_eui) or "").lower()
+    text = (event.device_info and event.device_info.dev_eui) or ""
+    if text == in_topic and wire.EUI64.match(text):
+        return DevEui(text)
+    text = text.lower()
     if not wire.EUI64.match(text):
         raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {wire.shown(text)} is not 16 hex digits")
     if in_topic not in (text, None) and in_topic.lower() != text:
@@ -233,7 +236,7 @@ def _heard(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, dateti
         if strongest is None or _strength(rx) > _strength(strongest):
             strongest = rx
         at = wire.instant(rx.ns_time)
-        if at is not None and (first is None or at < first):
+        if first is None or (at is not None and at < first):
             first = at
     return strongest, first
 

@@ -60,8 +60,8 @@ class _VersionIds(_Wire):
 
 class _Uplink(_Wire):
     session_key_id: str | None = None
-    f_port: int | None = None
-    f_cnt: int | None = None
+    f_port: wire.UInt8 | None = None
+    f_cnt: wire.UInt32 | None = None
     frm_payload: str | None = None
     confirmed: bool | None = None
     rx_metadata: list[_RxMetadata | None] | None = None
@@ -76,7 +76,7 @@ class _JoinAccept(_Wire):
 
 
 class _Downlink(_Wire):
-    f_cnt: int | None = None
+    f_cnt: wire.UInt32 | None = None
     correlation_ids: list[str] | None = None
 
 
@@ -149,7 +149,7 @@ def _uplink(message: _Message) -> Uplink:
         )
     at = wire.instant(body.received_at) or _time(message)
     ids = message.end_device_ids or _DeviceIds()
-    f_cnt, f_port = wire.number(body.f_cnt, wire.UINT32, "f_cnt"), wire.number(body.f_port, 255, "f_port")
+    f_cnt, f_port = body.f_cnt or 0, body.f_port or 0
     data = wire.data(body.frm_payload or "", "frm_payload")
     strongest = max((rx for rx in body.rx_metadata or () if rx is not None), key=_strength, default=_RxMetadata())
     rssi = strongest.rssi if strongest.rssi is not None and abs(strongest.rssi) <= wire.INT16 else None
@@ -195,7 +195,7 @@ def _sent(message: _Message) -> TxAck | Ignored:
     queue_item_id = _ours(message, body)
     if queue_item_id is None:
         return Ignored("foreign_downlink")
-    f_cnt = wire.number(body.f_cnt, wire.UINT32, "f_cnt")
+    f_cnt = body.f_cnt or 0
     return TxAck(_dev_eui(message, queue_item_id), queue_item_id, None, f_cnt, None, _time(message))
 
 
@@ -204,7 +204,7 @@ def _ack(message: _Message) -> Ack | Ignored:
     queue_item_id = _ours(message, body)
     if queue_item_id is None:
         return Ignored("foreign_downlink")
-    f_cnt = wire.number(body.f_cnt, wire.UINT32, "f_cnt")
+    f_cnt = body.f_cnt or 0
     return Ack(_dev_eui(message, queue_item_id), queue_item_id, message.downlink_ack is not None, f_cnt, _time(message))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -14,8 +14,9 @@ from baylight.errors import DeviceDataError
 LONGEST_PAYLOAD = 256 * 1024
 LONGEST_DATA = 4096
 LONGEST_TEXT = 500
-UINT32 = 2**32 - 1
 INT16 = 2**15 - 1
+UInt8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
+UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 EUI64 = re.compile(r"[0-9a-f]{16}\Z")
 DEV_ADDR = re.compile(r"[0-9a-f]{8}\Z")
 _FIRST_YEAR, _END_YEAR = 2010, 2100
@@ -64,15 +65,6 @@ def instant(text: str | None) -> datetime | None:
     if at.tzinfo is None or not _FIRST_YEAR <= at.year < _END_YEAR:
         return None
     return at if at.tzinfo is UTC else at.astimezone(UTC)
-
-
-def number(value: int | None, most: int, name: str) -> int:
-    """0 for a missing one. Raises DeviceDataError `bad_event`."""
-    if value is None:
-        return 0
-    if not 0 <= value <= most:
-        raise DeviceDataError("bad_event", f"{name} is out of range")
-    return value
 
 
 def hex_digits(text: str | None, form: re.Pattern[str]) -> str | None:

@@ -179,14 +179,9 @@ def actuate(spaces: Iterable[Space], shadows: Mapping[UUID, Shadow]) -> list[Act
         state, code = shadow.wants(space.id, change.decision.state)
         if shadow.members and (state, code) == (shadow.desired_state, shadow.desired_code):
             continue
+        previous = shadow.desired_state if shadow.members else change.previous
         shadow.desire(
-            space.id,
-            state,
-            previous=shadow.desired_state if shadow.members else change.previous,
-            trigger=change.trigger,
-            source=change.source,
-            now=change.at,
-            code=code,
+            space.id, state, previous=previous, trigger=change.trigger, source=change.source, now=change.at, code=code
         )
     return failed
 
@@ -210,17 +205,10 @@ def _no_display(change: Change) -> Actuation:
 
 def to_space(row: asyncpg.Record) -> Space:
     """A row of `lock_spaces`; its inputs are still those of a space without sensor."""
+    id, code, location_id, sensor_id, display_id, state, reason, sensor_state, default, maintenance, recompute_at = row
+    inputs = Inputs(None, maintenance=maintenance, default_state=STATES[default])
     return Space(
-        id=row["id"],
-        code=row["code"],
-        location_id=row["location_id"],
-        sensor_id=row["sensor_device_id"],
-        display_id=row["display_device_id"],
-        state=STATES[row["current_state"]],
-        reason=row["state_reason"],
-        sensor_state=row["sensor_state"],
-        recompute_at=row["recompute_at"],
-        inputs=Inputs(None, maintenance=row["maintenance"], default_state=STATES[row["default_state"]]),
+        id, code, location_id, sensor_id, display_id, STATES[state], reason, sensor_state, recompute_at, inputs
     )
 
 

@@ -114,7 +114,7 @@ class SensorHeard(msgspec.Struct, omit_defaults=True, gc=False):
     occupancy_at: datetime | None = None
 
 
-class Sensor(Radio, kw_only=True):
+class Sensor(Radio):
     """A locked sensor, and what the batch tells of it."""
 
     id: UUID
@@ -133,22 +133,15 @@ class Sensor(Radio, kw_only=True):
     @classmethod
     def of(cls, row: asyncpg.Record) -> Sensor:
         """From a row of `lock_sensors`."""
+        (
+            id, _, codec, occupancy, occupancy_at, free_from, damaged, heard_at, dev_addr, f_cnt, network_server,
+            application_id, battery_pct, usable, deadline_s,
+        ) = row  # fmt: skip
         return cls(
-            id=row["id"],
-            codec=row["codec"],
-            usable=row["usable"],
-            deadline=span(row["deadline_s"]),
-            occupancy=OCCUPANCIES[row["occupancy"]],
-            occupancy_at=row["occupancy_at"],
-            free_from=row["free_from"],
-            damaged=row["damaged"],
-            heard_at=row["heard_network_at"],
-            battery_pct=row["battery_pct"],
-            network_server=row["network_server"],
-            application_id=row["application_id"],
-            dev_addr=row["dev_addr"],
-            f_cnt=row["last_f_cnt"],
-        )
+            id, codec, usable, span(deadline_s), OCCUPANCIES[occupancy], occupancy_at, free_from, damaged, heard_at,
+            network_server=network_server, application_id=application_id, dev_addr=dev_addr, f_cnt=f_cnt,
+            battery_pct=battery_pct,
+        )  # fmt: skip
 
     def view(self) -> SensorView:
         """A disabled or decommissioned sensor says nothing."""

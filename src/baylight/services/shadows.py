@@ -189,21 +189,11 @@ def _told(shadow: Shadow) -> dict[str, object]:
     }
 
 
-def _delivery(actuation: Actuation) -> _Delivery:
+def _delivery(a: Actuation) -> _Delivery:
     return _Delivery(
-        id=actuation.id,
-        status=actuation.status,
-        retry_count=actuation.retry_count,
-        error=actuation.error and actuation.error[:2000],
-        queue_id=actuation.queue_id,
-        next_attempt_at=actuation.next_attempt_at,
-        expires_at=actuation.expires_at,
-        sent_at=actuation.sent_at,
-        transmitted_at=actuation.transmitted_at,
-        confirmed_at=actuation.confirmed_at,
-        shown_at=actuation.shown_at,
-        superseded_by=actuation.superseded_by,
-    )
+        a.id, a.status, a.retry_count, a.error and a.error[:2000], a.queue_id, a.next_attempt_at, a.expires_at,
+        a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.superseded_by,
+    )  # fmt: skip
 
 
 async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui | None, Actuation]]) -> None:
@@ -240,38 +230,18 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 
 def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
+    (
+        id, dev_eui, codes, f_port, confirmed, application_id, network_server, usable, desired_state, desired_code,
+        desired_at, commanded_id, reported_code, reported_at, sync_status, resend_after_uplink, failures, reconcile_at,
+        last_join_at, heard_at, dev_addr, last_f_cnt, _, shared_rule, codec, silent_s, asked, known_to_report,
+    ) = row  # fmt: skip
     return Shadow(
-        id=row["id"],
-        dev_eui=DevEui(row["dev_eui"]),
-        codec=row["codec"],
-        application_id=row["application_id"],
-        network_server=row["network_server"],
-        codes=row["display_codes"],
-        rule=SHARED_RULES[row["shared_rule"]],
-        digits=_digits(row["codec"]),
-        f_port=row["fport"],
-        policy=policy,
-        confirmed=row["confirmed_downlinks"],
-        usable=row["usable"],
-        reports=reports(row["codec"], row["reports"]),
-        asked=row["ask_report"],
-        silent_after=span(row["silent_s"]),
-        same=_same(row["codec"]),
-        desired_state=row["desired_state"] and STATES[row["desired_state"]],
-        desired_code=row["desired_code"],
-        desired_at=row["desired_at"],
-        commanded_id=row["commanded_actuation_id"],
-        reported_code=row["reported_code"],
-        reported_at=row["reported_at"],
-        sync_status=SYNC_STATUSES[row["sync_status"]],
-        resend_after_uplink=row["resend_after_uplink"],
-        failures=row["failures"],
-        reconcile_at=row["reconcile_at"],
-        last_join_at=row["last_join_at"],
-        heard_at=row["heard_network_at"],
-        dev_addr=row["dev_addr"],
-        last_f_cnt=row["last_f_cnt"],
-    )
+        id, DevEui(dev_eui), codec, codes, f_port, policy, confirmed, usable, reports(codec, known_to_report), asked,
+        span(silent_s), _same(codec), application_id, network_server, SHARED_RULES[shared_rule], _digits(codec),
+        desired_state and STATES[desired_state], desired_code, desired_at, commanded_id, reported_code, reported_at,
+        SYNC_STATUSES[sync_status], resend_after_uplink, failures, reconcile_at, last_join_at, heard_at, dev_addr,
+        last_f_cnt,
+    )  # fmt: skip
 
 
 @cache
@@ -298,25 +268,12 @@ def _same(codec: str) -> Callable[[str, str], bool]:
 
 
 def _actuation(row: asyncpg.Record) -> Actuation:
+    (
+        id, space_id, trigger, source, previous, new, _, code, f_port, confirmed, created_at, status, error, queue_id,
+        retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at, shown_at,
+    ) = row  # fmt: skip
     return Actuation(
-        id=row["id"],
-        space_id=row["space_id"],
-        trigger_type=TRIGGERS[row["trigger_type"]],
-        trigger_source=row["trigger_source"],
-        previous_state=row["previous_state"] and STATES[row["previous_state"]],
-        new_state=STATES[row["new_state"]],
-        code=row["display_code"],
-        f_port=row["fport"],
-        confirmed=row["confirmed"],
-        created_at=row["created_at"],
-        status=STATUSES[row["status"]],
-        error=row["downlink_error"],
-        queue_id=row["downlink_queue_id"],
-        retry_count=row["retry_count"],
-        next_attempt_at=row["next_attempt_at"],
-        expires_at=row["expires_at"],
-        sent_at=row["sent_at"],
-        transmitted_at=row["transmitted_at"],
-        confirmed_at=row["confirmed_at"],
-        shown_at=row["shown_at"],
-    )
+        id, space_id, TRIGGERS[trigger], source, previous and STATES[previous], STATES[new], code, f_port, confirmed,
+        created_at, STATUSES[status], error, queue_id, retry_count, next_attempt_at, expires_at, sent_at,
+        transmitted_at, confirmed_at, shown_at,
+    )  # fmt: skip

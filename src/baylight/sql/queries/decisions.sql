@@ -1,5 +1,5 @@
 -- name: lock_spaces
--- Live spaces by id, locked in id order. $1 ids.
+-- Live spaces by id, locked in id order; read by position. $1 ids.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
        default_state, maintenance, recompute_at
 FROM spaces
@@ -8,7 +8,8 @@ ORDER BY id
 FOR NO KEY UPDATE;
 
 -- name: lock_spaces_of_devices
--- Live spaces that given sensors or displays serve, locked in id order. $1 sensor ids, $2 display ids, both `listed`.
+-- Live spaces that given sensors or displays serve, locked in id order; read by position. $1 sensor ids, $2 display
+-- ids, both `listed`.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
        default_state, maintenance, recompute_at
 FROM spaces

@@ -1,5 +1,5 @@
 -- name: lock_displays
--- Displays with all that the closed loop needs of them, locked in id order. $1 ids, `listed`.
+-- Displays with all that the closed loop needs of them, locked in id order; read by position. $1 ids, `listed`.
 SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id, d.network_server,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
@@ -14,7 +14,7 @@ ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
 -- name: waiting_actuations
--- Actuations of displays that are not at an end, oldest first. $1 display ids, `listed`.
+-- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, `listed`.
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
        confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
        sent_at, transmitted_at, confirmed_at, shown_at
