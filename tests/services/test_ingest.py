@@ -114,6 +114,32 @@ async def test_copies_that_arrive_at_once_in_two_processes_are_stored_once(pool:
     assert await state(pool, bay.space_id) == "FREE"
 
 
+async def test_rows_that_somebody_changed_while_a_batch_waited_are_found(any_pool: Pool, clock: Clock) -> None:
+    """A row that was updated lies elsewhere, and elsewhere again for each time it was."""
+    bays = [await factories.add_bay(any_pool, f"A-{n:02}") for n in range(8)]
+    clock.tick(60)
+    taker = Ingest(any_pool, clock, Policy(), LoopPolicy())
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    for table in ("sensor_devices", "spaces"):
+        code = (FREE, OCCUPIED)[table == "sensor_devices"]
+        async with any_pool.acquire() as other:
+            async with other.transaction():
+                for _ in range(3):
+                    await other.execute(f"UPDATE {table} SET created_at = created_at - interval '1 day'")
+                batch = [uplink(bay.sensor_eui, clock.tick(1), code) for bay in bays]
+                taking = asyncio.create_task(taker.take(batch))
+                async with asyncio.timeout(10):
+                    while not await any_pool.fetchval(blocked):  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            await taking
+        said = "OCCUPIED" if code == OCCUPIED else "FREE"
+        assert [await state(any_pool, bay.space_id) for bay in bays] == [said] * 8
+        kept = f"SELECT count(*) FROM {table} WHERE created_at < now() - interval '2 days'"
+        assert await any_pool.fetchval(kept) == 8
+        heard = await any_pool.fetch("SELECT DISTINCT last_seen_at, occupancy FROM sensor_devices")
+        assert [tuple(row) for row in heard] == [(clock.now(), said)]
+
+
 async def test_b1_only_a_positive_reading_changes_a_state(pool: Pool, ingest: Ingest, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await ingest.take([uplink(bay.sensor_eui, clock.now())])

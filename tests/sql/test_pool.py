@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baylight.store.pool import Pool, listed
+from baylight.store.pool import Pool, listed, update_all
 
 INSTANTS = [
     datetime(2000, 1, 1, tzinfo=UTC),
@@ -32,6 +32,17 @@ async def test_an_instant_comes_back_to_the_microsecond(any_pool: Pool, at: date
 async def test_postgresql_reads_the_instant_that_was_meant(any_pool: Pool) -> None:
     at = datetime(2026, 11, 25, 2, 45, 15, 123_456, UTC)
     assert await any_pool.fetchval("SELECT $1::timestamptz = '2026-11-25 02:45:15.123456+00'", at) is True
+
+
+async def test_an_update_that_misses_rows_is_told(any_pool: Pool) -> None:
+    sql = """-- Renames.
+    UPDATE locations AS l SET name = n.name FROM json_to_recordset($1::json) AS n (id uuid, name text)
+    WHERE l.id = n.id"""
+    place = await any_pool.fetchval("INSERT INTO locations (kind, name) VALUES ('site', 'A') RETURNING id")
+    async with any_pool.acquire() as connection:
+        await update_all(connection, sql, [{"id": place, "name": "B"}])
+        with pytest.raises(RuntimeError, match="UPDATE 1 of 2 rows: -- Renames"):
+            await update_all(connection, sql, [{"id": place, "name": "C"}, {"id": uuid4(), "name": "D"}])
 
 
 async def test_a_time_without_offset_is_refused(any_pool: Pool) -> None:

@@ -17,7 +17,7 @@ from baylight.domain.state import SensorView
 from baylight.services import decisions, orphans
 from baylight.services import shadows as shadow_store
 from baylight.services.hearing import Arrival, DisplaySeen, Sensor, hear_sensor
-from baylight.store.pool import Connection, listed
+from baylight.store.pool import Connection, listed, update_all
 from baylight.store.queries import queries
 
 Message = Event | Ignored | Rejected
@@ -214,7 +214,7 @@ class Batch:
         sql = queries("ingest")
         sensors = [s.row() for s in self.sensors.values() if s.seen_at is not None]
         if sensors:
-            await connection.execute(sql["update_sensors"], sensors)
+            await update_all(connection, sql["update_sensors"], sensors, self.now)
         facts = [s.facts() for s in self.sensors.values() if s.facts_changed]
         if facts:
             await connection.execute(sql["update_sensor_facts"], facts)

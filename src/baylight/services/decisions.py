@@ -30,7 +30,7 @@ from baylight.domain.state import (
 )
 from baylight.services import shadows as shadow_store
 from baylight.services.words import OCCUPANCIES, STATES, span
-from baylight.store.pool import Connection, listed
+from baylight.store.pool import Connection, listed, update_all
 from baylight.store.queries import queries
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
@@ -53,6 +53,7 @@ class _Decided(msgspec.Struct, omit_defaults=True, gc=False):
     """A row for `update_spaces`; as JSON without what is None."""
 
     id: UUID
+    lies_at: str
     current_state: State
     current_state_at: datetime | None = None
     state_reason: str | None = None
@@ -72,6 +73,8 @@ class Space(msgspec.Struct):
     reason: str | None
     sensor_state: str | None
     recompute_at: datetime | None
+    lies_at: str
+    """Its row's place, as long as it is locked."""
     inputs: Inputs
     changes: list[Change] = []
     written: bool = True
@@ -205,10 +208,13 @@ def _no_display(change: Change) -> Actuation:
 
 def to_space(row: asyncpg.Record) -> Space:
     """A row of `lock_spaces`; its inputs are still those of a space without sensor."""
-    id, code, location_id, sensor_id, display_id, state, reason, sensor_state, default, maintenance, recompute_at = row
+    (
+        id, code, location_id, sensor_id, display_id, state, reason, sensor_state, default, maintenance, recompute_at,
+        lies_at,
+    ) = row  # fmt: skip
     inputs = Inputs(None, maintenance=maintenance, default_state=STATES[default])
     return Space(
-        id, code, location_id, sensor_id, display_id, STATES[state], reason, sensor_state, recompute_at, inputs
+        id, code, location_id, sensor_id, display_id, STATES[state], reason, sensor_state, recompute_at, lies_at, inputs
     )
 
 
@@ -257,10 +263,18 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
     dirty = [space for space in spaces if not space.written]
     if dirty:
         rows = [
-            _Decided(s.id, s.state, s.changes[-1].at if s.changes else None, s.reason, s.sensor_state, s.recompute_at)
+            _Decided(
+                s.id,
+                s.lies_at,
+                s.state,
+                s.changes[-1].at if s.changes else None,
+                s.reason,
+                s.sensor_state,
+                s.recompute_at,
+            )
             for s in dirty
         ]
-        await connection.execute(queries("decisions")["update_spaces"], rows, now)
+        await update_all(connection, queries("decisions")["update_spaces"], rows, now)
     changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
     if changes:
         await connection.copy_records_to_table(

@@ -103,7 +103,7 @@ class SensorHeard(msgspec.Struct, omit_defaults=True, gc=False):
     """A row for `update_sensors`; as JSON without what is None."""
 
     id: UUID
-    seen_at: datetime | None
+    lies_at: str
     heard_at: datetime | None = None
     rssi_dbm: int | None = None
     snr_db: float | None = None
@@ -112,6 +112,7 @@ class SensorHeard(msgspec.Struct, omit_defaults=True, gc=False):
     f_cnt: int | None = None
     occupancy: Occupancy | None = None
     occupancy_at: datetime | None = None
+    """None: at `heard_at`."""
 
 
 class Sensor(Radio):
@@ -126,6 +127,8 @@ class Sensor(Radio):
     free_from: datetime | None
     damaged: bool
     heard_at: datetime | None
+    lies_at: str
+    """Its row's place, as long as it is locked."""
     battery_v: float | None = None
     join_at: datetime | None = None
     facts_changed: bool = False
@@ -135,11 +138,11 @@ class Sensor(Radio):
         """From a row of `lock_sensors`."""
         (
             id, _, codec, occupancy, occupancy_at, free_from, damaged, heard_at, dev_addr, f_cnt, network_server,
-            application_id, battery_pct, usable, deadline_s,
+            application_id, battery_pct, usable, deadline_s, lies_at,
         ) = row  # fmt: skip
         return cls(
             id, codec, usable, span(deadline_s), OCCUPANCIES[occupancy], occupancy_at, free_from, damaged, heard_at,
-            network_server=network_server, application_id=application_id, dev_addr=dev_addr, f_cnt=f_cnt,
+            lies_at, network_server=network_server, application_id=application_id, dev_addr=dev_addr, f_cnt=f_cnt,
             battery_pct=battery_pct,
         )  # fmt: skip
 
@@ -158,8 +161,8 @@ class Sensor(Radio):
 
     def row(self) -> SensorHeard:
         return SensorHeard(
-            self.id, self.seen_at, self.heard_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v,
-            self.f_cnt, self.occupancy, self.occupancy_at,
+            self.id, self.lies_at, self.heard_at, self.rssi_dbm, self.snr_db, self.gateway_id, self.battery_v,
+            self.f_cnt, self.occupancy, None if self.occupancy_at is self.heard_at else self.occupancy_at,
         )  # fmt: skip
 
     def facts(self) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,13 @@ def listed(values: Iterable[object]) -> str:
     """EUIs or ids (None: NULL) as the text of an array, for a parameter `$1::text::uuid[]`: of a list, asyncpg asks
     each element three times whether it is a list as well."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+async def update_all(connection: Connection, sql: str, rows: Sequence[object], *others: object) -> None:
+    """Runs an UPDATE of as many rows as there are `rows`, its first argument. Raises RuntimeError if it finds fewer."""
+    done = await connection.execute(sql, rows, *others)
+    if done != f"UPDATE {len(rows)}":
+        raise RuntimeError(f"{done} of {len(rows)} rows: {sql.strip().splitlines()[0]}")
 
 
 async def open_pool(dsn: str, *, size: int = 10) -> Pool:

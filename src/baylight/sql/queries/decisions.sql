@@ -1,7 +1,7 @@
 -- name: lock_spaces
 -- Live spaces by id, locked in id order; read by position. $1 ids.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
-       default_state, maintenance, recompute_at
+       default_state, maintenance, recompute_at, ctid::text AS lies_at
 FROM spaces
 WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
 ORDER BY id
@@ -11,7 +11,7 @@ FOR NO KEY UPDATE;
 -- Live spaces that given sensors or displays serve, locked in id order; read by position. $1 sensor ids, $2 display
 -- ids, both `listed`.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
-       default_state, maintenance, recompute_at
+       default_state, maintenance, recompute_at, ctid::text AS lies_at
 FROM spaces
 WHERE (sensor_device_id = ANY($1::text::uuid[]) OR display_device_id = ANY($2::text::uuid[])) AND deleted_at IS NULL
 ORDER BY id
@@ -62,7 +62,7 @@ FROM above AS b
 WHERE b.maintenance;
 
 -- name: update_spaces
--- Writes what was decided. $1 rows, $2 now.
+-- Writes what was decided. $1 rows, $2 now. A locked row stays where it was locked, until this transaction changes it.
 UPDATE spaces AS s
 SET current_state = n.current_state,
     current_state_at = coalesce(n.current_state_at, s.current_state_at),
@@ -71,7 +71,7 @@ SET current_state = n.current_state,
     sensor_state_at = CASE WHEN s.sensor_state IS DISTINCT FROM n.sensor_state THEN $2 ELSE s.sensor_state_at END,
     recompute_at = n.recompute_at
 FROM json_to_recordset($1::json) AS n (
-    id uuid, current_state text, current_state_at timestamptz, state_reason text, sensor_state text,
+    id uuid, lies_at tid, current_state text, current_state_at timestamptz, state_reason text, sensor_state text,
     recompute_at timestamptz
 )
-WHERE s.id = n.id;
+WHERE s.ctid = n.lies_at AND s.id = n.id;

@@ -3,7 +3,7 @@
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.free_from, s.damaged,
        s.heard_network_at, s.dev_addr, s.last_f_cnt, s.network_server, s.application_id, s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
-       t.uplink_interval_s * t.silent_after_intervals AS deadline_s
+       t.uplink_interval_s * t.silent_after_intervals AS deadline_s, s.ctid::text AS lies_at
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
 WHERE s.dev_eui = ANY($1::text::text[])
@@ -55,17 +55,18 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 
 -- name: update_sensors
--- What was heard of sensors. $1 rows, as JSON: it is quicker to write and to read than an array for each column.
+-- What was heard of sensors. $1 rows, as JSON: it is quicker to write and to read than an array for each column. $2 now.
+-- A locked row stays where it was locked, until this transaction changes it: it is found there without an index.
 UPDATE sensor_devices AS s
-SET last_seen_at = n.seen_at, heard_network_at = n.heard_at, rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
+SET last_seen_at = $2, heard_network_at = n.heard_at, rssi_dbm = coalesce(n.rssi_dbm, s.rssi_dbm),
     snr_db = coalesce(n.snr_db, s.snr_db), gateway_id = coalesce(n.gateway_id, s.gateway_id),
     battery_v = coalesce(n.battery_v, s.battery_v), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
-    occupancy = n.occupancy, occupancy_at = n.occupancy_at
+    occupancy = n.occupancy, occupancy_at = CASE WHEN n.occupancy IS NOT NULL THEN coalesce(n.occupancy_at, n.heard_at) END
 FROM json_to_recordset($1::json) AS n (
-    id uuid, seen_at timestamptz, heard_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text,
-    battery_v real, f_cnt bigint, occupancy text, occupancy_at timestamptz
+    id uuid, lies_at tid, heard_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text, battery_v real,
+    f_cnt bigint, occupancy text, occupancy_at timestamptz
 )
-WHERE s.id = n.id;
+WHERE s.ctid = n.lies_at AND s.id = n.id;
 
 -- name: update_sensor_facts
 -- What seldom changes. $1 rows.

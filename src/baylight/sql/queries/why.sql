@@ -2,7 +2,7 @@
 -- Live spaces as the decision reads them, without locking: one ($1 code), or a page after $2 of at most $3.
 SELECT
     id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
-    default_state, maintenance, recompute_at
+    default_state, maintenance, recompute_at, ctid::text AS lies_at
 FROM spaces
 WHERE deleted_at IS NULL AND ($1::text IS NULL OR code = $1) AND ($2::text IS NULL OR code > $2)
 ORDER BY code
