@@ -45,7 +45,7 @@ persistence true
 persistence_location {data}/
 autosave_interval 1
 max_queued_messages 0
-max_inflight_messages 1000
+max_inflight_messages 6000
 max_packet_size {payload}
 log_dest stderr
 log_type warning
