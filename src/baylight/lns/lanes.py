@@ -181,5 +181,6 @@ class _Lane:
 
 
 def _lane_of(message: Received) -> int:
-    said = message.said
-    return 0 if said is None or isinstance(said, Ignored | Rejected) else hash(said.dev_eui) % LANES
+    """That of its device; the first for what names none."""
+    dev_eui = getattr(message.said, "dev_eui", None)
+    return 0 if dev_eui is None else hash(dev_eui) % LANES

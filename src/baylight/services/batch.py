@@ -30,6 +30,7 @@ SAME_FRAME = timedelta(minutes=1)
 """How far apart two network servers may say that they heard the same frame: clocks, and a device that repeats it."""
 KEPT_PAYLOAD = 4096
 _MICROSECOND = timedelta(microseconds=1)
+_NOTED = (Join, DeviceStatus)
 _made_at = attrgetter("at")
 
 
@@ -97,8 +98,7 @@ class Batch:
                 found = await connection.fetch(sql["find_displays"], others)
                 self.displays = {r["dev_eui"]: DisplaySeen.of(r) for r in found}
         for event in self.events:
-            sensor = self.sensors.get(event.dev_eui)
-            if sensor is not None and isinstance(event, Join | DeviceStatus):
+            if isinstance(event, _NOTED) and (sensor := self.sensors.get(event.dev_eui)):
                 sensor.note(event)
 
     def check_codecs(self) -> None:

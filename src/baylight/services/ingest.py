@@ -161,6 +161,8 @@ class Ingest:
 
 def _hear_displays(batch: Batch, shadows: dict[UUID, Shadow]) -> list[Shadow]:
     """Tells the displays' shadows what came; returns those that events named."""
+    if not batch.displays:
+        return []
     heard: dict[UUID, Shadow] = {}
     arrivals = {id(a.uplink): a for a in batch.arrivals}
     for event in batch.events:
