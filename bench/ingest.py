@@ -19,7 +19,7 @@ from baylight.app import SystemClock, tune_collector
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.lns.chirpstack_events import parse
-from baylight.lns.lanes import LANES, Batch, Lanes, Received
+from baylight.lns.lanes import Batch, Lanes, Received
 from baylight.services.ingest import Ingest
 from baylight.store.pool import open_pool, prepare
 from bench import end_to_end, ground, proposal
@@ -44,7 +44,7 @@ class _Arriving:
     async def hand_out(self, messages: list[tuple[str, bytes]]) -> None:
         """Returns when all are acknowledged."""
         for n, (topic, payload) in enumerate(messages):
-            await self._fewer_than(2 * LANES * BATCH)
+            await self._fewer_than(self._lanes.room)
             message = Received(topic, payload, parse(topic, payload))
             self._unacknowledged.append(self._lanes.take(self, message, 1))
             if n % ARRIVING == 0:

@@ -158,7 +158,7 @@ async def test_forgotten_is_what_will_be_sent_again_and_nobody_has_begun_with() 
         await turns()
         source.send(lanes, 0, "waits")
         lanes.take(source, Received("t", b"qos 0", None), 0)
-        lanes.forget_acknowledged()
+        lanes.forget_unacknowledged()
         assert lanes.waiting == 1
         free.set()
         await turns()

@@ -129,7 +129,7 @@ async def test_rows_that_somebody_changed_while_a_batch_waited_are_found(any_poo
                 batch = [uplink(bay.sensor_eui, clock.tick(1), code) for bay in bays]
                 taking = asyncio.create_task(taker.take(batch))
                 async with asyncio.timeout(10):
-                    while not await any_pool.fetchval(blocked):  # noqa: ASYNC110
+                    while not await any_pool.fetchval(blocked):  # noqa: ASYNC110 - a lock tells nobody who waits for it
                         await asyncio.sleep(0.01)
             await taking
         said = "OCCUPIED" if code == OCCUPIED else "FREE"

@@ -169,18 +169,8 @@ async def test_a_device_is_reached_through_the_server_that_heard_it_first_until_
         assert await way(pool, dev_eui, table) == ("tts", APPLICATIONS["tts"])
         await ingest.take([uplink(dev_eui, 4, OCCUPIED, "chirpstack", at=T0 + timedelta(seconds=9))])
         assert await way(pool, dev_eui, table) == ("tts", APPLICATIONS["tts"])
-        await ingest.take(
-            [
-                Join(
-                    dev_eui,
-                    str(uuid4()),
-                    T0 + timedelta(seconds=20),
-                    "0a0b0c0d",
-                    APPLICATIONS["chirpstack"],
-                    "chirpstack",
-                )
-            ]
-        )
+        at, home = T0 + timedelta(seconds=20), APPLICATIONS["chirpstack"]
+        await ingest.take([Join(dev_eui, str(uuid4()), at, "0a0b0c0d", home, "chirpstack")])
         assert await way(pool, dev_eui, table) == ("chirpstack", APPLICATIONS["chirpstack"])
 
 

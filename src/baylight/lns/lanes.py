@@ -62,6 +62,9 @@ class Lanes:
 
     def __init__(self, handle: Handle, reject: Reject, max_batch: int) -> None:
         self.max_batch = max_batch
+        self.room = 2 * LANES * max_batch
+        """Messages that a source should send before the first is acknowledged: for each lane a batch under way and one
+        that waits."""
         self._handle, self._reject = handle, reject
         self._lanes = [_Lane() for _ in range(LANES)]
         self._in_trouble = 0
@@ -95,7 +98,7 @@ class Lanes:
         last.messages.append(message)
         return last
 
-    def forget_acknowledged(self) -> None:
+    def forget_unacknowledged(self) -> None:
         """Drops what waits and will be sent again."""
         for lane in self._lanes:
             lane.batches = deque(batch for batch in lane.batches if batch.qos == 0)

@@ -155,7 +155,7 @@ class MqttConsumer:
         """On a new connection what waits from former ones comes again, for a broker that kept everything. One that
         crashed may not have: so it is handled all the same, unless it piles up."""
         if self.waiting >= MOST_WAITING:
-            self.lanes.forget_acknowledged()
+            self.lanes.forget_unacknowledged()
 
     def take(self, connection: Connection, message: Received, qos: int) -> Batch | None:
         """The batch that the message is now in; None if there is no room for it."""

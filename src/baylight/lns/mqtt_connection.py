@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gmqtt import Client, Subscription
 
 from baylight.errors import TransientError
-from baylight.lns.lanes import LANES, Batch, Received
+from baylight.lns.lanes import Batch, Received
 from baylight.log import logger
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Connection:
             optimistic_acknowledgement=False,
             persistent_storage=self._outgoing,
             session_expiry_interval=consumer.session_expiry_s,
-            receive_maximum=min(2 * LANES * consumer.lanes.max_batch, 65535),
+            receive_maximum=min(consumer.lanes.room, 65535),
             maximum_packet_size=LARGEST_PACKET,
         )
         self._client.set_config({"reconnect_retries": -2})  # never: -1 is for ever, and 0 is once

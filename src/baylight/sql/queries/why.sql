@@ -1,5 +1,5 @@
 -- name: spaces
--- Live spaces as the decision reads them, without locking: one ($1 code), or a page after $2 of at most $3.
+-- Live spaces as the decision reads them, by position, without locking: one ($1 code), or a page after $2 of at most $3.
 SELECT
     id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
     default_state, maintenance, recompute_at, ctid::text AS lies_at
