@@ -284,6 +284,17 @@ async def test_a_late_reading_still_counts_when_only_an_empty_frame_overtook_it(
     assert await state(pool, bay.space_id) == "OCCUPIED"
 
 
+async def test_a_frame_without_occupancy_makes_what_is_known_no_younger(
+    pool: Pool, ingest: Ingest, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    read_at, empty_at = clock.now(), clock.tick(60)
+    await ingest.take([uplink(bay.sensor_eui, read_at)])
+    await ingest.take([uplink(bay.sensor_eui, empty_at, b"", f_cnt=2)])
+    sensor = await pool.fetchrow("SELECT occupancy, occupancy_at, heard_network_at FROM sensor_devices")
+    assert tuple(sensor) == ("OCCUPIED", read_at, empty_at)
+
+
 async def test_unknown_unassigned_and_disabled_devices_are_stored_and_drive_nothing(
     pool: Pool, ingest: Ingest, clock: Clock
 ) -> None:
