@@ -37,6 +37,15 @@ def make(**more: Any) -> Shadow:
     return Shadow(uuid4(), DevEui("2020200000000001"), "kuando_busylight", **given | more)
 
 
+def want_unread(shadow: Shadow, state: State, now: datetime) -> Actuation:
+    """As ingest decides: without what waits to be sent, which is there again when the display is loaded next."""
+    unread = [a for a in shadow.waiting if a.status is S.PENDING]
+    shadow.waiting = [a for a in shadow.waiting if a.status is not S.PENDING]
+    actuation = want(shadow, state, now)
+    shadow.waiting = sorted([*shadow.waiting, *unread], key=lambda a: a.id.int)
+    return actuation
+
+
 def want(shadow: Shadow, state: State, now: datetime, trigger: TriggerType = TriggerType.SENSOR_UPLINK) -> Actuation:
     return shadow.desire(SPACE, state, previous=shadow.desired_state, trigger=trigger, source=None, now=now)
 
@@ -103,6 +112,47 @@ def test_b10_a_superseded_command_that_was_refused_is_not_sent_again() -> None:
     shadow.refused(first.id, "away", T0, permanent=False)
     assert (first.status, first.superseded_by) == (S.SUPERSEDED, second.id)
     assert shadow.take(T0) is second
+
+
+def test_b10_of_decisions_that_did_not_know_of_each_other_the_last_is_sent() -> None:
+    shadow = make()
+    first, second = want_unread(shadow, State.OCCUPIED, T0), want_unread(shadow, State.FREE, T0 + seconds(1))
+    third = want_unread(shadow, State.RESERVED, T0 - seconds(3))  # of a process whose clock is behind
+    assert [a.status for a in shadow.waiting] == [S.PENDING] * 3
+    assert shadow.take(T0 + seconds(1)) is third
+    assert [(a.status, a.superseded_by) for a in (first, second)] == [(S.SUPERSEDED, third.id)] * 2
+    assert shadow.waiting == [third]
+    assert set(shadow.touched.values()) <= {first, second, third}
+
+
+def test_b10_what_waits_behind_the_one_outstanding_is_superseded_as_well() -> None:
+    shadow = make()
+    want(shadow, State.FREE, T0)
+    sent = send(shadow, T0)
+    red, green = want_unread(shadow, State.OCCUPIED, T0), want_unread(shadow, State.FREE, T0)
+    assert shadow.take(T0) is None
+    assert (red.status, red.superseded_by, green.status) == (S.SUPERSEDED, green.id, S.PENDING)
+    shadow.tx_ack(f"q-{sent.id}", T0)
+    assert shadow.take(T0) is green
+
+
+def test_b10_a_refused_command_gives_way_to_the_newest_of_several() -> None:
+    shadow = make()
+    first = want(shadow, State.FREE, T0)
+    shadow.take(T0)
+    red, unknown = want_unread(shadow, State.OCCUPIED, T0), want_unread(shadow, State.UNKNOWN, T0 - seconds(3))
+    shadow.refused(first.id, "away", T0, permanent=False)
+    assert (first.status, first.superseded_by) == (S.SUPERSEDED, unknown.id)
+    assert shadow.take(T0) is unknown
+    assert red.superseded_by == unknown.id
+
+
+def test_a_decision_without_a_code_leaves_nothing_older_to_be_sent() -> None:
+    shadow = make()
+    red, failed = want_unread(shadow, State.OCCUPIED, T0), want_unread(shadow, State.MAINTENANCE, T0)
+    assert (red.status, failed.status, shadow.sync_status) == (S.PENDING, S.FAILED, SyncStatus.MISCONFIGURED)
+    assert shadow.take(T0) is None
+    assert (red.status, red.error) == (S.FAILED, failed.error)
 
 
 def test_a_newer_decision_of_a_process_whose_clock_is_behind_still_wins() -> None:
@@ -546,9 +596,9 @@ class Loop(RuleBasedStateMachine):
     def time_passes(self, gone: int) -> None:
         self.now += seconds(gone)
 
-    @rule(state=STATES)
-    def desire(self, state: State) -> None:
-        want(self.shadow, state, self.now)
+    @rule(state=STATES, decide=st.sampled_from([want, want_unread]), behind=st.sampled_from([0, 0, 2]))
+    def desire(self, state: State, decide: Callable[[Shadow, State, datetime], Actuation], behind: int) -> None:
+        decide(self.shadow, state, self.now - seconds(behind))
         self.keep()
 
     @rule()
@@ -566,6 +616,7 @@ class Loop(RuleBasedStateMachine):
         taken = self.shadow.take(self.now)
         if taken is not None:
             assert taken.code == self.shadow.desired_code, "an older decision is sent after a newer one"
+        assert [a.status for a in self.shadow.waiting].count(S.PENDING) <= 1
         self.keep()
 
     @precondition(lambda self: self.all)
@@ -618,7 +669,6 @@ class Loop(RuleBasedStateMachine):
     @invariant()
     def one_command_at_a_time(self) -> None:
         statuses = [a.status for a in self.shadow.waiting]
-        assert statuses.count(S.PENDING) <= 1
         assert sum(status in OUTSTANDING for status in statuses) <= 1
         assert sum(status in (S.TRANSMITTED, S.ACKNOWLEDGED) for status in statuses) <= 1
         assert {a.id for a in self.shadow.waiting} == {a.id for a in self.all.values() if TRANSITIONS[a.status]}

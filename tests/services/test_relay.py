@@ -12,7 +12,7 @@ import pytest
 
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
-from baylight.domain.events import TxAck
+from baylight.domain.events import Join, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy, State
 from baylight.errors import BaylightError, PermanentError, TransientError
@@ -22,6 +22,8 @@ from baylight.services.relay import CLAIM, Relay
 from baylight.store.pool import Pool
 from tests import factories
 from tests.factories import Bay
+
+from .test_ingest import FREE, OCCUPIED, uplink
 
 POLICY = LoopPolicy()
 AWAY = TransientError("chirpstack_away", "it does not answer")
@@ -107,6 +109,10 @@ async def statuses(pool: Pool) -> list[str]:
     return [row["status"] for row in await pool.fetch("SELECT status FROM actuations ORDER BY id")]
 
 
+async def hear(pool: Pool, bay: Bay, data: bytes, clock: Clock) -> None:
+    await Ingest(pool, clock, Policy(), POLICY).take([uplink(bay.sensor_eui, clock.now(), data)])
+
+
 async def tell_tx_ack(pool: Pool, clock: Clock, dev_eui: DevEui, queue_id: str) -> None:
     ingest = Ingest(pool, clock, Policy(), POLICY)
     await ingest.take([TxAck(dev_eui, queue_id, 7, 1, "0016c001ff10a235", clock.now())])
@@ -141,6 +147,53 @@ async def test_b10_one_is_outstanding_and_the_newest_follows(
     await tell_tx_ack(pool, clock, bay.display_eui, lns.items[bay.display_eui][0].id)
     await relay.send_due()
     assert [d.data.hex()[:6] for d in lns.taken] == ["0000ff", "ff00ff"]
+
+
+async def test_b10_cars_that_come_and_go_before_the_relay_looks_cost_one_downlink(
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+) -> None:
+    bay, other = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
+    for data in (FREE, OCCUPIED, FREE, OCCUPIED):
+        await hear(pool, bay, data, clock)
+    await hear(pool, other, FREE, clock)
+    assert await statuses(pool) == ["pending"] * 5
+    assert await relay.send_due() == 2
+    assert sorted(d.data.hex()[:6] for d in lns.taken) == ["0000ff", "ff0000"]
+    assert await statuses(pool) == ["superseded"] * 3 + ["queued"] * 2
+    by = "SELECT a.superseded_by = b.id FROM actuations AS a, actuations AS b WHERE b.status = 'queued'"
+    of_it = by + " AND b.space_id = a.space_id AND a.status = 'superseded'"
+    assert [row[0] for row in await pool.fetch(of_it)] == [True] * 3
+
+
+async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that_is_behind(
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await hear(pool, bay, FREE, clock)
+    behind = Clock()
+    behind.tick(timedelta(seconds=-3))
+    async with pool.acquire() as connection, connection.transaction():
+        shadow = (await shadows.load(connection, [bay.display_id], POLICY, pending_of=[]))[bay.display_id]
+        trigger = TriggerType.MANUAL_OVERRIDE
+        shadow.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
+        await shadows.save(connection, [shadow])
+    assert await statuses(pool) == ["pending"] * 2
+    assert await relay.send_due() == 1
+    assert [d.data.hex()[:6] for d in lns.taken] == ["ff0000"]
+    assert await statuses(pool) == ["queued", "superseded"]
+
+
+async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+) -> None:
+    """Its rejoin alone would send what is desired once more; what waits already is that."""
+    bay = await factories.add_bay(pool, "A-01")
+    await hear(pool, bay, OCCUPIED, clock)
+    ingest = Ingest(pool, clock, Policy(), POLICY)
+    await ingest.take([Join(bay.display_eui, str(uuid4()), clock.now(), "01000002")])
+    await ingest.take([uplink(bay.display_eui, clock.now(), b"", f_port=15)])
+    assert await statuses(pool) == ["pending"]
+    assert await relay.send_due() == 1
 
 
 async def test_two_relays_at_once_send_each_light_once(

@@ -11,10 +11,12 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.errors import ConflictError, InputError
 from baylight.services import device_changes, devices, overrides, spaces
 from baylight.services.ingest import Ingest
+from baylight.services.relay import Relay
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW
 from .test_ingest import FREE, OCCUPIED, Clock, uplink
+from .test_relay import NetworkServer
 
 SIGN = "2020000000000009"
 SENSORS = [f"58a0cb00000000c{n}" for n in range(4)]
@@ -87,14 +89,18 @@ async def test_a_counter_shows_how_many_are_free_and_is_sent_only_what_changes(
 
 
 async def test_one_uplink_batch_of_several_spaces_ends_in_the_right_light(
-    db: Connection, ingest: Ingest, clock: Clock
+    pool: Pool, db: Connection, ingest: Ingest, clock: Clock
 ) -> None:
     await share(db, "all_free")
     at = clock.tick(1)
     await ingest.take([uplink(eui, at, FREE) for eui in SENSORS])  # type: ignore[arg-type]
     assert await wants(db) == "FREE"
-    waiting = await db.fetch("SELECT new_state FROM actuations WHERE status = 'pending'")
-    assert [row["new_state"] for row in waiting] == ["FREE"]
+    clock.tick(1)
+    lns = NetworkServer()
+    assert await Relay(pool, lns, clock, LoopPolicy()).send_due() == 1
+    assert [d.data.hex()[:6] for d in lns.taken] == ["0000ff"]
+    rows = await db.fetch("SELECT new_state, status FROM actuations ORDER BY id")
+    assert [tuple(row) for row in rows if row["status"] != "superseded"] == [("FREE", "queued")]
 
 
 async def test_spaces_that_come_and_go_change_the_light(db: Connection, ingest: Ingest, clock: Clock) -> None:

@@ -48,8 +48,8 @@ class Shadow(Record):
         now: datetime,
         code: str | None = None,
     ) -> Actuation:
-        """The display must show `state` from now on, by `code` or its own for the state; whatever still waited to be
-        sent is superseded."""
+        """The display must show `state` from now on, by `code` or its own for the state; what still waited to be sent
+        is superseded, as far as it is loaded: the rest by `take`."""
         code = code or self.codes.get(state)
         actuation = Actuation(
             uuid7(now), space_id, trigger, source, previous, state, code, self.f_port, self.confirmed, now
@@ -57,7 +57,7 @@ class Shadow(Record):
         self.space_id = space_id
         if (self.desired_state, self.desired_code) != (state, code):
             self.desired_state, self.desired_code, self.desired_at, self.failures = state, code, now, 0
-        self._supersede(PENDING, by=actuation.id)
+        self._supersede(self._in(PENDING), by=actuation.id)
         if problem := self._problem():
             actuation.status, actuation.error = FAILED, problem
         else:
@@ -110,16 +110,19 @@ class Shadow(Record):
 
     def take(self, now: datetime) -> Actuation | None:
         """The actuation to hand to the network server now, marked as being sent; None if there is none or another
-        one is outstanding. `expires_at` is unique to the microsecond for this display."""
+        one is outstanding. Whatever else is pending is superseded. `expires_at` is unique to the microsecond for this
+        display."""
         if problem := self._problem():
             for hopeless in self._in(PENDING):
                 self._end(hopeless, FAILED, problem, now)
             self._settle(now)
             return None
-        due = [a for a in self._in(PENDING) if a.next_attempt_at is None or a.next_attempt_at <= now]
+        if (actuation := self._next()) is None:
+            return None
+        self._supersede([a for a in self._in(PENDING) if a is not actuation], by=actuation.id)
+        due = actuation.next_attempt_at is None or actuation.next_attempt_at <= now
         if not due or self._in(*OUTSTANDING):
             return None
-        actuation = due[-1]
         actuation.move(SENDING)
         actuation.next_attempt_at = now + self.policy.lease
         earlier = [a.expires_at for a in self.waiting if a.expires_at is not None]
@@ -158,14 +161,14 @@ class Shadow(Record):
             return
         actuation.retry_count += 1
         actuation.error = error
-        newer = self._in(PENDING)
+        newer = self._next()
         if permanent:
             self._fail(actuation, error, now)
             self.resend_after_uplink = self.resend_after_uplink or (until_heard and not newer)
             if until_heard and self.application_id is not None:  # it was heard meanwhile
                 self._recover(now)
         elif newer:
-            actuation.superseded_by = newer[-1].id
+            actuation.superseded_by = newer.id
             self._end(actuation, SUPERSEDED, error, now)
         else:
             actuation.move(PENDING)

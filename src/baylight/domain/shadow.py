@@ -3,7 +3,7 @@ far it is by that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,6 +14,7 @@ from baylight.domain.actuation import (
     EXPIRED,
     FAILED,
     ON_ITS_WAY,
+    PENDING,
     PROVEN_SENT,
     QUEUED,
     SHOWN,
@@ -34,7 +35,8 @@ def _identical(first: str, second: str) -> bool:
 
 class Record(msgspec.Struct):
     """What is known of one display. `waiting`: its actuations that are not at an end, oldest first; at most one of
-    them is pending, and at most one outstanding."""
+    them is outstanding. Several may be pending: ingest decides without reading them, and the relay sends what is
+    desired in place of all of them."""
 
     id: UUID
     dev_eui: DevEui
@@ -154,8 +156,13 @@ class Record(msgspec.Struct):
         if status is not SHOWN:
             self.steps.append(Step(status.value, at, actuation.id, detail))
 
-    def _supersede(self, status: ActuationStatus, *, by: UUID) -> None:
-        for actuation in self._in(status):
+    def _next(self) -> Actuation | None:
+        """The pending one that is to be sent: the newest that shows what is desired. The newest by id would not do,
+        for the clocks of two processes differ, and the lanes of one are not in step."""
+        return max(self._in(PENDING), key=lambda a: (a.code == self.desired_code, a.id.int), default=None)
+
+    def _supersede(self, older: Iterable[Actuation], *, by: UUID) -> None:
+        for actuation in older:
             actuation.superseded_by = by
             actuation.move(SUPERSEDED)
             actuation.next_attempt_at = None
