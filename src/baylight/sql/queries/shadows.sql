@@ -21,10 +21,8 @@ SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, di
        sent_at, transmitted_at, confirmed_at, shown_at
 FROM actuations
 WHERE display_device_id = ANY($1::text::uuid[])
-  AND (
-      status IN ('sending', 'queued', 'transmitted', 'acknowledged')
-      OR (status = 'pending' AND display_device_id = ANY($2::text::uuid[]))
-  )
+  AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
+  AND (status <> 'pending' OR display_device_id = ANY($2::text::uuid[]))
 ORDER BY id;
 
 -- name: space_of_displays
