@@ -19,10 +19,12 @@ FOR NO KEY UPDATE OF d;
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
        confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
        sent_at, transmitted_at, confirmed_at, shown_at
-FROM actuations
-WHERE display_device_id = ANY($1::text::uuid[])
-  AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
-  AND (status <> 'pending' OR display_device_id = ANY($2::text::uuid[]))
+FROM (
+    SELECT * FROM actuations
+    WHERE display_device_id = ANY($1::text::uuid[]) AND status IN ('sending', 'queued', 'transmitted', 'acknowledged')
+    UNION ALL
+    SELECT * FROM actuations WHERE display_device_id = ANY($2::text::uuid[]) AND status = 'pending'
+) AS waiting
 ORDER BY id;
 
 -- name: space_of_displays
