@@ -173,7 +173,7 @@ async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that
     behind = Clock()
     behind.tick(timedelta(seconds=-3))
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await shadows.load(connection, [bay.display_id], POLICY, pending_of=[]))[bay.display_id]
+        shadow = (await shadows.load(connection, [bay.display_id], POLICY, pending=False))[bay.display_id]
         trigger = TriggerType.MANUAL_OVERRIDE
         shadow.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
         await shadows.save(connection, [shadow])

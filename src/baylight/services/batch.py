@@ -195,12 +195,11 @@ class Batch:
     async def load_shadows(
         self, connection: Connection, spaces: list[decisions.Space], policy: LoopPolicy
     ) -> dict[UUID, Shadow]:
-        """The shadows of displays that were heard, and of those that spaces which changed state have: these get a new
-        decision, and what waits to be sent to them is not read for it."""
+        """The shadows of displays that were heard, and of those that spaces which changed state have. If no display was
+        heard, each gets a new decision, and nothing else: what waits to be sent is not read for that."""
         serves = {s.display_id: s.id for s in reversed(spaces) if s.display_id}
-        heard = {d.id for d in self.displays.values()}
-        changed = {s.display_id for s in spaces if s.display_id and s.changes}
-        return await shadow_store.load(connection, changed | heard, policy, serves, pending_of=heard)
+        ids = {s.display_id for s in spaces if s.display_id and s.changes} | {d.id for d in self.displays.values()}
+        return await shadow_store.load(connection, ids, policy, serves, pending=bool(self.displays))
 
     async def write_uplinks(self, connection: Connection) -> None:
         known = [a for a in self.arrivals if a.outcome != "unknown_device"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from uuid import UUID
@@ -49,14 +49,14 @@ async def load(
     *,
     free_only: bool = False,
     to_send: bool = False,
-    pending_of: Collection[UUID] | None = None,
+    pending: bool = True,
 ) -> dict[UUID, Shadow]:
     """Shadows by display id, their rows locked in id order; unknown ids are left out, and with `free_only` those that
     somebody else holds.
 
     `serves`: the spaces of displays (by display id) as far as the caller has them locked. `to_send`: nothing new will
-    be decided, their spaces are not looked up. `pending_of`: what waits to be sent is read for these displays alone
-    (None: for all). The others may be told of decisions, and of nothing else.
+    be decided, their spaces are not looked up. Without `pending`, what waits to be sent is not read: such shadows may
+    be told of decisions, and of nothing else.
     """
     wanted = list(set(ids))
     if not wanted:
@@ -66,8 +66,7 @@ async def load(
     rows_of_displays = await connection.fetch(lock, listed(wanted))
     shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
     wanted = list(shadows)
-    pending_of = wanted if pending_of is None else pending_of
-    for row in await connection.fetch(sql["waiting_actuations"], listed(wanted), listed(pending_of)):
+    for row in await connection.fetch(sql["waiting_actuations"], listed(wanted), pending):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
     serves = dict(serves or {})
     if not to_send and (missing := [id for id in wanted if id not in serves]):

@@ -14,17 +14,15 @@ ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
 -- name: waiting_actuations
--- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, $2 those whose pending
--- ones are wanted too, both `listed`.
+-- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, `listed`, $2 whether the
+-- pending ones too.
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
        confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
        sent_at, transmitted_at, confirmed_at, shown_at
-FROM (
-    SELECT * FROM actuations
-    WHERE display_device_id = ANY($1::text::uuid[]) AND status IN ('sending', 'queued', 'transmitted', 'acknowledged')
-    UNION ALL
-    SELECT * FROM actuations WHERE display_device_id = ANY($2::text::uuid[]) AND status = 'pending'
-) AS waiting
+FROM actuations
+WHERE display_device_id = ANY($1::text::uuid[])
+  AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
+  AND ($2 OR status <> 'pending')
 ORDER BY id;
 
 -- name: space_of_displays
