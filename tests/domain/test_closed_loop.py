@@ -152,7 +152,27 @@ def test_a_decision_without_a_code_leaves_nothing_older_to_be_sent() -> None:
     red, failed = want_unread(shadow, State.OCCUPIED, T0), want_unread(shadow, State.MAINTENANCE, T0)
     assert (red.status, failed.status, shadow.sync_status) == (S.PENDING, S.FAILED, SyncStatus.MISCONFIGURED)
     assert shadow.take(T0) is None
-    assert (red.status, red.error) == (S.FAILED, failed.error)
+    assert red.status is S.SUPERSEDED
+
+
+@pytest.mark.parametrize("look_first", [True, False])
+def test_b10_an_older_decision_is_not_sent_when_a_display_is_enabled_again(look_first: bool) -> None:
+    shadow = make()
+    green = want(shadow, State.FREE, T0)
+    shadow.take(T0)
+    shadow.refused(green.id, "away", T0, permanent=False)
+    shadow.usable = False
+    assert want_unread(shadow, State.OCCUPIED, T0).status is S.FAILED
+    shadow.usable = True
+    now = T0 + seconds(30)
+    if not look_first:
+        assert shadow.take(now) is None
+    shadow.due(now)
+    assert (green.status, green.sent_at) == (S.SUPERSEDED, None)
+    shadow.due(now + seconds(30))
+    red = shadow.take(now + seconds(30))
+    assert red is not None
+    assert red.code == RED
 
 
 def test_a_newer_decision_of_a_process_whose_clock_is_behind_still_wins() -> None:

@@ -112,12 +112,14 @@ class Shadow(Record):
         """The actuation to hand to the network server now, marked as being sent; None if there is none or another
         one is outstanding. Whatever else is pending is superseded. `expires_at` is unique to the microsecond for this
         display."""
+        self._drop_outdated()
         if problem := self._problem():
             for hopeless in self._in(PENDING):
                 self._end(hopeless, FAILED, problem, now)
             self._settle(now)
             return None
         if (actuation := self._next()) is None:
+            self._settle(now)
             return None
         self._supersede([a for a in self._in(PENDING) if a is not actuation], by=actuation.id)
         due = actuation.next_attempt_at is None or actuation.next_attempt_at <= now
@@ -303,6 +305,7 @@ class Shadow(Record):
 
     def due(self, now: datetime) -> None:
         """What time alone brings: given-up downlinks, missing reports, the next try, a display that fell silent."""
+        self._drop_outdated()
         for actuation in list(self.waiting):
             expires_at = actuation.expires_at if actuation.status is QUEUED else None
             if expires_at is not None and expires_at + self.policy.grace <= now:

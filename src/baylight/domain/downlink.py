@@ -106,6 +106,10 @@ class TriggerType(StrEnum):
     DEVICE_COMMAND = "device_command"
 
 
+BY_HAND = frozenset({TriggerType.DEVICE_TEST, TriggerType.DEVICE_COMMAND})
+"""Sent once at a person's wish: what they send is not what is desired."""
+
+
 class SyncStatus(StrEnum):
     """Whether a display shows what it must."""
 

@@ -24,7 +24,7 @@ from baylight.domain.actuation import (
     Step,
 )
 from baylight.domain.assignment import SharedRule, combine, count_free
-from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.downlink import BY_HAND, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
 
@@ -161,7 +161,15 @@ class Record(msgspec.Struct):
         for the clocks of two processes differ, and the lanes of one are not in step."""
         return max(self._in(PENDING), key=lambda a: (a.code == self.desired_code, a.id.int), default=None)
 
-    def _supersede(self, older: Iterable[Actuation], *, by: UUID) -> None:
+    def _drop_outdated(self) -> None:
+        """Pending decisions that do not show what is desired, left behind by one that was made without reading them:
+        whatever became of that, they must not be sent."""
+        outdated = [a for a in self._in(PENDING) if a.code != self.desired_code and a.trigger_type not in BY_HAND]
+        if outdated:
+            newest = self._next()
+            self._supersede(outdated, by=newest.id if newest and newest not in outdated else None)
+
+    def _supersede(self, older: Iterable[Actuation], *, by: UUID | None) -> None:
         for actuation in older:
             actuation.superseded_by = by
             actuation.move(SUPERSEDED)
