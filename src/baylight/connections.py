@@ -11,7 +11,7 @@ from baylight.lns import chirpstack_devices as chirpstack_lists
 from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.lanes import Handle, Reject
 from baylight.lns.mqtt import MqttConsumer, Read
-from baylight.services.bulk_lists import Source
+from baylight.ports import Source
 from baylight.settings import Settings
 
 STALLED_S = 60

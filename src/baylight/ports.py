@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -48,3 +49,17 @@ class CodecEngine(Protocol):
         """One outcome for each call, in order. What a codec does wrong (throws, loops, allocates, answers nonsense)
         is the outcome of its own call: DeviceDataError `codec_failed` or `codec_timeout`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A device as a network server lists it. `profile`: the network server's name for its model."""
+
+    dev_eui: str
+    name: str = ""
+    profile: str = ""
+    application_id: str = ""
+
+
+Source = Callable[[Sequence[str], str | None], AsyncIterator[Listed]]
+"""Lists the devices of applications (ids), or all devices of a tenant."""

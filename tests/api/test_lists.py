@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import httpx
 
+from baylight.ports import Listed
 from baylight.services import catalogue
-from baylight.services.bulk_lists import Listed
 from tests.api.conftest import Site
 
 EYE, STRANGER = "58a0cb0000000001", "0102030405060708"

@@ -24,6 +24,7 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import InputError
 from baylight.services import assignments, swap
+from baylight.services.as_of import uplinks_of_space
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Pool, open_pool
 from tests import factories
@@ -207,7 +208,7 @@ class History(RuleBasedStateMachine):
     async def _compare_uplinks(self) -> None:
         async with self.pool.acquire() as connection:
             for space, code in enumerate(self.codes):
-                rows = await assignments.uplinks_of_space(connection, code, limit=1000)
+                rows = await uplinks_of_space(connection, code, limit=1000)
                 got = [(row.received_at, row.dev_eui, row.occupancy) for row in reversed(rows)]
                 said = [(self.at(m), self.eui(s), w) for m, s, w in self.heard if self.served_by(space, m) == s]
                 assert got == said

@@ -12,9 +12,10 @@ import pytest
 from baylight.embedded.broker import EmbeddedBroker
 from baylight.errors import InputError, NotFoundError, TransientError
 from baylight.lns import chirpstack_devices
+from baylight.ports import Listed
 from baylight.services import bulk_lists, devices
 from baylight.services.bulk import Report
-from baylight.services.bulk_lists import Listed, read_tts
+from baylight.services.bulk_lists import read_tts
 from baylight.sim.chirpstack import FakeChirpStack
 from baylight.sim.events import APPLICATION, stable_uuid
 from baylight.store.pool import Connection

@@ -13,7 +13,7 @@ from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
-from baylight.services import device_changes, devices, orphans, retention
+from baylight.services import device_changes, devices, orphans, retention, strangers
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 from tests import factories
@@ -89,10 +89,10 @@ async def test_of_a_noisy_stranger_a_few_uplinks_an_hour_are_stored_and_all_coun
     for _ in range(4):
         await ingest.take([uplink(STRANGER) for _ in range(50)] + [uplink(TBMS100)])
     assert (await orphans.show(db, STRANGER)).uplinks == 205
-    assert await stored(pool) == orphans.KEPT_PER_HOUR + 4
+    assert await stored(pool) == strangers.KEPT_PER_HOUR + 4
     clock.at += timedelta(hours=1)
     await ingest.take([uplink(STRANGER) for _ in range(50)])
-    assert await stored(pool) == 2 * orphans.KEPT_PER_HOUR + 4
+    assert await stored(pool) == 2 * strangers.KEPT_PER_HOUR + 4
     assert ingest.counts["uplink", "unknown_device"] == 259
 
 

@@ -13,6 +13,7 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.services import assignments, device_changes, devices, doctor, spaces, swap
+from baylight.services.as_of import space_as_of, uplinks_of_space
 from baylight.services.ingest import Ingest
 from baylight.store.pool import Connection, Pool
 
@@ -103,11 +104,11 @@ async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
     assert await state(db) == "OCCUPIED"
     await swap.swap(db, S1, S2, at=swapped_at, **by(clock, 600))
     assert await state(db) == "FREE"
-    rows = await assignments.uplinks_of_space(db, "A-13", limit=10)
+    rows = await uplinks_of_space(db, "A-13", limit=10)
     said = [(row.dev_eui, row.occupancy) for row in reversed(rows)]
     assert said == [(S1, "OCCUPIED"), (S2, "OCCUPIED"), (S2, "FREE")]
     assert [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")] == before
-    then = await assignments.space_as_of(db, "A-13", swapped_at + timedelta(seconds=1))
+    then = await space_as_of(db, "A-13", swapped_at + timedelta(seconds=1))
     assert (then.sensor, then.state) == (S2, "OCCUPIED")  # what was decided then stays as it was decided
     replaced = [row for row in await assignments.history(db, space="A-13", superseded=True) if row.superseded_at]
     assert [(row.dev_eui, row.until_at) for row in replaced] == [(S1, None)]
@@ -299,7 +300,7 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
     )
     await swap.swap(db, S1, S2, **by(clock))
     await swap.swap(db, D1, D2, **by(clock))
-    then = await assignments.space_as_of(db, "A-13", shown_at)
+    then = await space_as_of(db, "A-13", shown_at)
     assert (then.state, then.sensor, then.display) == ("OCCUPIED", S1, D1)
     assert then.reading is not None
     assert then.reading.occupancy == "OCCUPIED"
@@ -310,11 +311,11 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
         "reported",
         shown_at,
     )
-    now = await assignments.space_as_of(db, "A-13", clock.now())
+    now = await space_as_of(db, "A-13", clock.now())
     assert (now.state, now.sensor, now.display, now.reading, now.light) == ("UNKNOWN", S2, D2, None, None)
-    first = await assignments.space_as_of(db, "A-13", start)
+    first = await space_as_of(db, "A-13", start)
     assert (first.state, first.sensor, first.light) == ("UNKNOWN", S1, None)
-    before = await assignments.space_as_of(db, "A-13", start - timedelta(days=1))
+    before = await space_as_of(db, "A-13", start - timedelta(days=1))
     assert (before.state, before.sensor, before.display) == (None, None, None)
     with pytest.raises(NotFoundError):
-        await assignments.space_as_of(db, "Z-1", start)
+        await space_as_of(db, "Z-1", start)

@@ -12,7 +12,8 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
 from baylight.services import assignments, device_changes, swap
-from baylight.services.assignments import Served, SpaceThen
+from baylight.services.as_of import SpaceThen, space_as_of, uplinks_of_space
+from baylight.services.assignments import Served
 from baylight.services.devices import Display, Role
 from baylight.services.history import UplinkRow
 from baylight.services.swap import Swap
@@ -89,7 +90,7 @@ async def list_device_assignments(
 @router.get("/spaces/{code:path}/then")
 async def show_space_as_of(key: Reading, connection: Database, code: str, as_of: AsOf) -> SpaceThen:
     """What a space was at a moment, which devices served it, what the sensor had said and what the light showed."""
-    return await assignments.space_as_of(connection, code, as_of)
+    return await space_as_of(connection, code, as_of)
 
 
 @router.get("/spaces/{code:path}/uplinks")
@@ -97,7 +98,7 @@ async def list_space_uplinks(
     key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = 100
 ) -> list[UplinkRow]:
     """What the sensors of a space sent while they served it, the newest first; `before`: received before."""
-    return await assignments.uplinks_of_space(connection, code, before=before, limit=limit)
+    return await uplinks_of_space(connection, code, before=before, limit=limit)
 
 
 @router.post("/spaces/{code:path}/installed")

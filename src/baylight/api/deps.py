@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from baylight.api.problems import Refused
 from baylight.domain.state import Policy
-from baylight.ports import Clock, CodecEngine
-from baylight.services.bulk_lists import Source
+from baylight.ports import Clock, CodecEngine, Source
 from baylight.services.keys import Key, Scope, Verifier
 from baylight.store.pool import Connection, Pool
 

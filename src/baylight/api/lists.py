@@ -12,9 +12,10 @@ from pydantic import Field
 from baylight.api.bodies import Body
 from baylight.api.bulk import answer, received
 from baylight.api.deps import ACQUIRE_S, Deps, Given, Writing
+from baylight.ports import Listed
 from baylight.services import bulk_lists
 from baylight.services.bulk import Report
-from baylight.services.bulk_lists import Listed, Types
+from baylight.services.bulk_lists import Types
 from baylight.services.keys import Key
 
 router = APIRouter(tags=["bulk"])

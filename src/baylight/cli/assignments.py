@@ -260,9 +260,9 @@ def remove(
 
 def show_then(code: str, at: datetime, *, as_json: bool) -> None:
     """A space as it was at a moment."""
-    from baylight.services import assignments
+    from baylight.services.as_of import space_as_of
 
-    found = on_database(lambda c: assignments.space_as_of(c.connection, code, at))
+    found = on_database(lambda c: space_as_of(c.connection, code, at))
     if as_json:
         print_json(found)
         return

@@ -14,8 +14,8 @@ import typer
 from baylight.cli.run import INPUT, Context, Json, on_database, print_json
 
 if TYPE_CHECKING:
+    from baylight.ports import Listed
     from baylight.services.bulk import Report
-    from baylight.services.bulk_lists import Listed
 
 
 class Kind(StrEnum):

@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 
 from baylight.errors import InputError, TransientError
+from baylight.ports import Listed
 from baylight.protocol import chirpstack_pb2 as pb
-from baylight.services.bulk_lists import Listed
 
 _PAGE = 500
 _TIMEOUT_S = 30.0

@@ -14,9 +14,10 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Rejected, Uplink
 from baylight.domain.state import SensorView
-from baylight.services import decisions, orphans
+from baylight.services import decisions
 from baylight.services import shadows as shadow_store
 from baylight.services.hearing import Arrival, DisplaySeen, Sensor, hear_sensor
+from baylight.services.strangers import note_strangers
 from baylight.store.pool import Connection, listed, update_all
 from baylight.store.queries import queries
 
@@ -209,7 +210,7 @@ class Batch:
             await connection.copy_records_to_table("uplinks", columns=Arrival.COLUMNS, records=[a.row() for a in known])
         if len(known) < len(self.arrivals):
             strangers = [a for a in self.arrivals if a.outcome == "unknown_device"]
-            kept = [a.row() for a in await orphans.hear(connection, strangers, self.now)]
+            kept = [a.row() for a in await note_strangers(connection, strangers, self.now)]
             await connection.executemany(queries("ingest")["insert_strangers"], kept)
 
     async def write_devices(self, connection: Connection) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -14,6 +14,7 @@ import msgspec
 
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError
+from baylight.ports import Listed, Source
 from baylight.services import bulk, catalogue
 from baylight.services.bulk import Report
 from baylight.services.bulk_sheets import SHEETS, write
@@ -26,20 +27,6 @@ _MOST_BYTES = 256 * 1024 * 1024
 _COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
 LEFT_OUT = "-"
 """A type in `types`: devices of this profile are not imported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A device as a network server lists it. `profile`: what there tells its model."""
-
-    dev_eui: str
-    name: str = ""
-    profile: str = ""
-    application_id: str = ""
-
-
-Source = Callable[[Sequence[str], str | None], AsyncIterator[Listed]]
-"""Devices of applications (ids), or of all of a tenant."""
 
 
 @dataclass(slots=True)

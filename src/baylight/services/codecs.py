@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from baylight.errors import ConflictError, DeviceDataError, InputError, NotFound
 from baylight.ports import CodecEngine
 from baylight.services import audit
 from baylight.services.codec_displays import check_displays
-from baylight.store.pool import Connection, Pool
+from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
 LONGEST_SOURCE = 256 * 1024
@@ -216,50 +216,6 @@ async def encode(engine: CodecEngine, version: Version, data: Mapping[str, Any])
     """The downlink payload (hex) for `data`; nothing is sent."""
     text = msgspec.json.encode({"data": data}).decode()
     return _told((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)
-
-
-_Active = tuple[Script, Mapped | None]
-
-
-class Decoders:
-    """Decodes uplinks of sensors by the active versions, kept in memory by their ids; a version never changes."""
-
-    def __init__(self, pool: Pool, engine: CodecEngine) -> None:
-        self._pool = pool
-        self._engine = engine
-        self._known: dict[UUID, _Active] = {}
-
-    async def decode(
-        self, uplinks: Sequence[tuple[str, int | None, bytes, datetime]]
-    ) -> list[Decoded | DeviceDataError]:
-        """Uplinks are (`js:<name>`, FPort, data, time of arrival); one result each, in order."""
-        active = await self._active({codec.removeprefix(PREFIX) for codec, *_ in uplinks})
-        results: list[Decoded | DeviceDataError | None] = []
-        calls: list[tuple[int, Call, Mapped | None, int]] = []
-        for codec, f_port, data, at in uplinks:
-            try:
-                if (found := active.get(codec.removeprefix(PREFIX))) is None:
-                    raise DeviceDataError("no_codec", f"no version of the codec {codec} is active")
-                script, mapping = found
-                calls.append((len(results), decode_call(script, f_port, data, at), mapping, f_port or 0))
-                results.append(None)
-            except DeviceDataError as error:
-                results.append(error)
-        outcomes = await self._engine.run([call for _, call, _, _ in calls])
-        for (n, _, mapping, f_port), outcome in zip(calls, outcomes, strict=True):
-            results[n] = Decoded(outcome, mapping, f_port) if isinstance(outcome, Answer) else outcome
-        return [result for result in results if result is not None]
-
-    async def _active(self, names: Iterable[str]) -> dict[str, _Active]:
-        rows = await self._pool.fetch(queries("codecs")["active"], sorted(names), list(self._known))
-        for row in rows:
-            if row["source"] is not None:
-                mapping = None if row["mapping"] is None else parse_mapping(row["mapping"])
-                self._known[row["id"]] = Script(str(row["id"]), row["source"]), mapping
-        found = {row["name"]: self._known[row["id"]] for row in rows}
-        if len(self._known) > 100:  # versions of long ago
-            self._known = {row["id"]: self._known[row["id"]] for row in rows}
-        return found
 
 
 def _judge(example: Example, outcome: Answer | DeviceDataError, mapping: Mapped | None) -> ExampleResult:

@@ -20,8 +20,8 @@ from baylight.ports import Clock, CodecEngine
 from baylight.services import decisions
 from baylight.services import shadows as shadow_store
 from baylight.services.batch import Batch, Message, OtherCodecError, Told
-from baylight.services.codecs import Decoders
 from baylight.services.hearing import hear_display
+from baylight.services.scripted import Decoders
 from baylight.store.pool import RETRY, Connection, Pool
 from baylight.store.queries import queries
 

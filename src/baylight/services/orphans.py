@@ -6,25 +6,20 @@ They never drive a space, and never fill a table: one row each, a few uplinks an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
 from baylight.codecs.all import display_driver, sensor_codec
-from baylight.domain.ids import DevEui, parse_dev_eui
+from baylight.domain.ids import parse_dev_eui
 from baylight.errors import DeviceDataError, InputError, NotFoundError
 from baylight.services import audit, catalogue, devices
 from baylight.services.catalogue import DeviceTypeRow
-from baylight.services.hearing import Arrival
 from baylight.store.pool import Connection
 from baylight.store.queries import queries
 
-KEPT_PER_HOUR = 12
-"""Uplinks of one unknown device that are stored in an hour; all are counted."""
-MOST = 10_000
-"""Unknown devices that are noted; the next ones show in the metrics alone, until others expire or are registered."""
 _WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
 
 
@@ -67,40 +62,6 @@ class Orphan:
         """The device type that stands out among the guesses."""
         best = [guess for guess in self.guesses if _weight(guess) == _weight(self.guesses[0])]
         return best[0].device_type if len(best) == 1 else None
-
-
-async def hear(connection: Connection, strangers: Iterable[Arrival], now: datetime) -> list[Arrival]:
-    """Notes the devices; returns the uplinks to store: the first few of each device and hour, none of an ignored one.
-
-    `strangers`: in the order of their time.
-    """
-    by_device: dict[DevEui, list[Arrival]] = {}
-    for arrival in strangers:
-        by_device.setdefault(arrival.uplink.dev_eui, []).append(arrival)
-    rows = await connection.fetch(
-        queries("orphans")["hear"],
-        *(list(column) for column in zip(*(_row(eui, by_device[eui]) for eui in sorted(by_device)), strict=True)),
-        now.replace(minute=0, second=0, microsecond=0),
-        MOST,
-    )
-    kept: list[Arrival] = []
-    for row in rows:
-        heard = by_device[row["dev_eui"]]
-        before = row["uplinks_in_hour"] - len(heard)
-        kept += [] if row["ignored"] else heard[: max(0, KEPT_PER_HOUR - before)]
-    return kept
-
-
-def _row(dev_eui: DevEui, heard: Sequence[Arrival]) -> tuple[object, ...]:
-    """In the order of `hear`."""
-    newest = heard[-1].uplink
-    profile = next((a.uplink.profile_name for a in reversed(heard) if a.uplink.profile_name), None)
-    told = next((a.uplink for a in reversed(heard) if a.uplink.data), None)
-    return (
-        dev_eui, len(heard), heard[0].received_at, heard[-1].received_at, newest.network_server, newest.application_id,
-        newest.device_name, profile, newest.dev_addr, newest.gateway_id, newest.rssi_dbm, newest.snr_db,
-        told and told.f_port, told and told.data,
-    )  # fmt: skip
 
 
 async def page(
