@@ -20,9 +20,9 @@ from pathlib import Path
 
 import asyncpg
 
-from baylight.embedded.postgres import EmbeddedPostgres
-from baylight.services import catalogue
-from baylight.services.bulk_sheets import SHEETS
+from baylight.bulk.sheets import SHEETS
+from baylight.inventory import device_types
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import prepare
 from bench import ground
@@ -120,7 +120,7 @@ async def installation() -> AsyncIterator[str]:
         await migrate.upgrade(postgres.dsn())
         connection = await asyncpg.connect(postgres.dsn())
         await prepare(connection)
-        await catalogue.sync(connection)
+        await device_types.sync(connection)
         await connection.close()
         yield postgres.dsn()
     finally:

@@ -9,13 +9,13 @@ import uuid
 
 from gmqtt import Client
 
-from baylight.app import SystemClock
+from baylight.app.program import SystemClock
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
-from baylight.lns.chirpstack_events import parse
-from baylight.lns.lanes import Received
-from baylight.lns.mqtt import MqttConsumer
-from baylight.services.ingest import Ingest
+from baylight.lns.chirpstack.events import parse
+from baylight.lns.mqtt.consumer import MqttConsumer
+from baylight.lns.mqtt.lanes import Received
 from baylight.store.pool import open_pool
 from bench import ground, proposal
 

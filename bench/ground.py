@@ -16,10 +16,10 @@ from pathlib import Path
 
 import asyncpg
 
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
-from baylight.embedded.postgres import EmbeddedPostgres
-from baylight.services import catalogue
-from baylight.sim.events import APPLICATION, device_info, event_topic, up_event
+from baylight.inventory import device_types
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from baylight.lab.embedded.postgres import EmbeddedPostgres
+from baylight.lab.sim.events import APPLICATION, device_info, event_topic, up_event
 from baylight.store import migrate
 from baylight.store.pool import prepare
 
@@ -99,7 +99,7 @@ class Server:
         await migrate.upgrade(dsn)
         connection = await asyncpg.connect(dsn)
         await prepare(connection)
-        await catalogue.sync(connection)
+        await device_types.sync(connection)
         await connection.execute(_FILL.format(n=spaces, application=APPLICATION))
         await connection.execute("VACUUM ANALYZE")
         await connection.close()

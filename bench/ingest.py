@@ -15,12 +15,12 @@ import asyncpg
 import uvloop
 
 from baylight import log
-from baylight.app import SystemClock, tune_collector
+from baylight.app.program import SystemClock, tune_collector
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
-from baylight.lns.chirpstack_events import parse
-from baylight.lns.lanes import Batch, Lanes, Received
-from baylight.services.ingest import Ingest
+from baylight.lns.chirpstack.events import parse
+from baylight.lns.mqtt.lanes import Batch, Lanes, Received
 from baylight.store.pool import open_pool, prepare
 from bench import end_to_end, ground, proposal
 

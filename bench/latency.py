@@ -21,10 +21,10 @@ import grpc.aio
 import uvloop
 from gmqtt import Client
 
-from baylight.app import SystemClock, tune_collector
+from baylight.app.program import SystemClock, tune_collector
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui, uuid7
-from baylight.lns.chirpstack_commands import ChirpStackGrpc
+from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from baylight.protocol import chirpstack_pb2 as pb
 from bench import ground
 

@@ -7,7 +7,7 @@ import time
 
 import uvloop
 
-from baylight.sim.link import Link
+from baylight.lab.sim.link import Link
 from bench import ground
 
 

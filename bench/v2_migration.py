@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.v2 import run, session
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.tool import STAGES

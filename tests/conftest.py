@@ -18,8 +18,8 @@ import asyncpg
 import pytest
 import structlog
 
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
 

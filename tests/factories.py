@@ -12,7 +12,7 @@ import asyncpg
 
 from baylight.codecs.catalogue import load_catalogue
 from baylight.domain.ids import DevEui
-from baylight.services import catalogue
+from baylight.inventory import device_types
 from baylight.store.pool import Pool
 
 _TYPES = {kind.code: kind for kind in load_catalogue()}
@@ -39,7 +39,7 @@ async def add_device_types(pool: Pool) -> None:
     """The shipped types, which the other factories refer to. Idempotent."""
     if not await pool.fetchval("SELECT EXISTS (SELECT FROM device_types WHERE shipped)"):
         async with pool.acquire() as connection:
-            await catalogue.sync(connection)
+            await device_types.sync(connection)
 
 
 async def add_sensor(pool: Pool, *, device_type: str = "browan_tbms100", **columns: Any) -> asyncpg.Record:

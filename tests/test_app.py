@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from baylight.app import Program
+from baylight.app.program import Program
 from baylight.domain.events import Ignored, Rejected
 from baylight.errors import DeviceDataError
-from baylight.lns.lanes import Received
+from baylight.lns.mqtt.lanes import Received
 from baylight.settings import Settings
 
 

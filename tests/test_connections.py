@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from baylight.connections import listen, mqtt_consumer
+from baylight.app.connections import listen, mqtt_consumer
 from baylight.errors import InputError
 from baylight.settings import Settings
 

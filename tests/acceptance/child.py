@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from baylight import app, log
+from baylight import log
+from baylight.app import program
 from baylight.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,18 +83,18 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    patient = app.loop_policy_of
+    patient = program.loop_policy_of
 
-    def impatient(settings: Settings) -> app.LoopPolicy:
+    def impatient(settings: Settings) -> program.LoopPolicy:
         return replace(patient(settings), lease=timedelta(seconds=2), backoff=timedelta(seconds=0.2))
 
-    app.loop_policy_of = impatient
+    program.loop_policy_of = impatient
     settings = Settings()
     log.configure(level=settings.log_level)
     print("ready", flush=True)
     if sys.stdin.readline():
         threading.Thread(target=end_with_parent, daemon=True).start()
-        asyncio.run(app.serve(settings))
+        asyncio.run(program.serve(settings))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from baylight.app import Program
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.app.program import Program
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.lab.embedded.postgres import EmbeddedPostgres
+from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.car_park import Bay, CarPark
+from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.settings import Settings
-from baylight.sim.behaviour import Behaviour
-from baylight.sim.car_park import Bay, CarPark
-from baylight.sim.chirpstack import FakeChirpStack
 from baylight.store.pool import Pool
 from tests import factories
 from tests.conftest import Database

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from baylight.app import Program
-from baylight.sim.events import Json, device_info, encode, event_topic, up_payload
+from baylight.app.program import Program
+from baylight.lab.sim.events import Json, device_info, encode, event_topic, up_payload
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
 
 OCCUPIED, TAKEN = bytes.fromhex("01fb3a0000280400"), b"\x01"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from baylight.embedded.broker import EmbeddedBroker
-from baylight.sim.behaviour import Behaviour
-from baylight.sim.car_park import Bay, CarPark
-from baylight.sim.chirpstack import FakeChirpStack
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.car_park import Bay, CarPark
+from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.store.pool import open_pool
 from baylight.v2.choices import proposed_types
 from baylight.v2.switch import shadow_report

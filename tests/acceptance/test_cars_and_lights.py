@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.sim.devices import DIM_GREEN, Busylight
+from baylight.lab.sim.devices import DIM_GREEN, Busylight
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
 
 IMPATIENT = {"report_timeout": timedelta(seconds=1)}

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from baylight.embedded.broker import MosquittoBroker
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.lab.embedded.broker import MosquittoBroker
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
 from tests.acceptance.conftest import RED, stage_on, until

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from baylight.demo import Options, demo
-from baylight.embedded.broker import EmbeddedBroker
-from baylight.sim.behaviour import GatewayMode
+from baylight.lab.demo import Options, demo
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
 from tests.acceptance.conftest import stage_on, until
 from tests.acceptance.test_processes import all_told, nothing_was_done_twice

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from baylight.embedded.broker import MosquittoBroker
+from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.store.pool import Pool
 from tests.acceptance.child import Child
 from tests.acceptance.conftest import Stage, stage_on, until

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.embedded.broker import EmbeddedBroker
-from baylight.sim.behaviour import GatewayMode
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, stage_on, until
 from tests.conftest import Database

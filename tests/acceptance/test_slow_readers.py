@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from baylight import app, connections
-from baylight.services import keys
+from baylight.access import keys
+from baylight.app import connections
+from baylight.app import program as app
 from tests.acceptance.conftest import RED, Stage, until
 
 CONNECTIONS = 2

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from baylight.access import keys
 from baylight.domain.state import Policy
-from baylight.services import keys, reservations, spaces
+from baylight.inventory import spaces
+from baylight.schedule import reservations
 from baylight.store.pool import Pool
 from tests import factories
 from tests.acceptance.conftest import FLASHING_BLUE, GREEN, ORANGE, PINK, PURPLE, RED, Stage, eventually

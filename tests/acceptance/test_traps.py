@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from baylight.services import keys
+from baylight.access import keys
 from tests.acceptance.conftest import FLASHING_BLUE, GREEN, RED, Stage, eventually
 from tests.acceptance.test_processes import all_told
 

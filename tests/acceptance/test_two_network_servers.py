@@ -14,12 +14,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from baylight.app import Program
-from baylight.embedded.broker import MosquittoBroker
+from baylight.app.program import Program
+from baylight.lab.embedded.broker import MosquittoBroker
+from baylight.lab.sim.devices import Busylight, Tbms100
+from baylight.lab.sim.tts import FakeTheThingsStack
+from baylight.lab.sim.tts_api import KEY, WEBHOOK, http_api
 from baylight.settings import Settings
-from baylight.sim.devices import Busylight, Tbms100
-from baylight.sim.tts import FakeTheThingsStack
-from baylight.sim.tts_api import KEY, WEBHOOK, http_api
 from baylight.store.pool import Pool
 from tests import factories
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until

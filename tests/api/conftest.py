@@ -15,10 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from baylight.access import keys
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.domain.state import Policy
-from baylight.services import keys
 from baylight.store.pool import Pool
 from tests.conftest import Database
 

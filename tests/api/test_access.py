@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from fastapi import routing
 
-from baylight.services import keys
+from baylight.access import keys
 from tests.api.conftest import Site
 
 OPEN = {"/health/live", "/health/ready"}

@@ -12,9 +12,9 @@ import asyncpg
 import httpx
 import pytest
 
+from baylight.access import keys
 from baylight.api import events as events_route
 from baylight.api import hub
-from baylight.services import keys
 from tests.api.conftest import Site, serving
 from tests.api.test_history import add_actuation
 from tests.conftest import Server

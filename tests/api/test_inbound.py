@@ -18,8 +18,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from baylight.api import inbound
-from baylight.app import Program
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.app.program import Program
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.settings import Settings
 from baylight.store import migrate
 from baylight.store.pool import Pool

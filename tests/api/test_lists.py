@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import httpx
 
+from baylight.inventory import device_types
 from baylight.ports import Listed
-from baylight.services import catalogue
 from tests.api.conftest import Site
 
 EYE, STRANGER = "58a0cb0000000001", "0102030405060708"
@@ -17,7 +17,7 @@ EYE, STRANGER = "58a0cb0000000001", "0102030405060708"
 
 async def ready(site: Site) -> None:
     async with site.pool.acquire() as connection:
-        await catalogue.sync(connection)
+        await device_types.sync(connection)
 
 
 def knows(site: Site, *devices: Listed) -> None:

@@ -7,11 +7,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
-from baylight.services.ingest import Ingest
 from baylight.store.pool import Pool
 from tests import factories
 from tests.api.conftest import RealClock, Site

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from baylight.api.requests import MAX_BODY_BYTES
-from baylight.services import live
+from baylight.insight import live
 from tests.api.conftest import Site
 from tests.factories import add_bay
 

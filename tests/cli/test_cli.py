@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
-from baylight.embedded.broker import EmbeddedBroker
+from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.settings import Settings
 from tests.conftest import Database
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baylight.services.bulk_sheets import SHEETS
+from baylight.bulk.sheets import SHEETS
 
 from .test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
 

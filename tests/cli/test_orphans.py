@@ -4,11 +4,11 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
-from baylight.services.ingest import Ingest
 from baylight.store.pool import open_pool
 from tests.cli.test_cli import SENSOR, Cli, cli, data
 from tests.conftest import Database

@@ -75,12 +75,16 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
         yield from _calls(part)
 
 
+ANSWERING = ("access", "api", "bulk", "codecs", "control", "domain", "insight", "inventory", "js_codecs", "schedule")
+"""Packages whose errors can answer a request."""
+
+
 def problems() -> str:
     """Codes of the errors that can answer a request, with their status."""
     found: dict[str, str] = {}
     statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
     source = ROOT / "src" / "baylight"
-    for path in (path for part in ("services", "api", "domain", "codecs") for path in (source / part).glob("*.py")):
+    for path in (path for part in ANSWERING for path in (source / part).glob("*.py")):
         text = path.read_text(encoding="utf-8")
         for error, code in re.findall(r'\b(InputError|NotFoundError|ConflictError)\(\s*"([a-z0-9_]+)"', text):
             found[code] = statuses[error]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from baylight.services import bulk, catalogue
-from baylight.services.bulk_sheets import SHEETS
+from baylight.bulk import imports
+from baylight.bulk.sheets import SHEETS
+from baylight.inventory import device_types
 from baylight.store.pool import Pool
 from tests.services.conftest import BY
 
@@ -35,6 +36,6 @@ async def test_the_shortest_file_of_devices_is_imported(pool: Pool) -> None:
     text = (DOCS / "how-to" / "import-and-export.md").read_text(encoding="utf-8")
     (file,) = re.findall(r"```\n(# baylight devices v1\n.*?)```", text, re.DOTALL)
     async with pool.acquire() as connection:
-        await catalogue.sync(connection)
-        report = await bulk.import_csv(connection, "devices", io.BytesIO(file.encode()), **BY)
+        await device_types.sync(connection)
+        report = await imports.import_csv(connection, "devices", io.BytesIO(file.encode()), **BY)
     assert (report.added, report.first) == (2, [])

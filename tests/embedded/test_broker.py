@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 
 OWNER = """
 import sys, time

@@ -14,9 +14,9 @@ import asyncpg
 import psutil
 import pytest
 
-from baylight.embedded.account import server_account
-from baylight.embedded.postgres import EmbeddedPostgres, find_binaries
 from baylight.errors import InputError, PermanentError
+from baylight.lab.embedded.account import server_account
+from baylight.lab.embedded.postgres import EmbeddedPostgres, find_binaries
 from tests.conftest import DEBIAN_15
 
 OWNER = """

@@ -16,9 +16,9 @@ import pytest
 
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.embedded.broker import free_port
 from baylight.errors import PermanentError, TransientError
-from baylight.lns.chirpstack_commands import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lab.embedded.broker import free_port
+from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
 from baylight.protocol import chirpstack_pb2 as pb
 
 EUI = DevEui("58a0cb0000110001")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
-from baylight.lns.chirpstack_events import parse
+from baylight.lns.chirpstack.events import parse
 from baylight.lns.wire import LONGEST_DATA, LONGEST_PAYLOAD
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
 from baylight.errors import TransientError
-from baylight.lns.lanes import LANES, Batch, Lanes, Received
+from baylight.lns.mqtt.lanes import LANES, Batch, Lanes, Received
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 

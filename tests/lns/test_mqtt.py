@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 
 from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.errors import TransientError
-from baylight.lns.lanes import LANES, Received
-from baylight.lns.mqtt import MqttConsumer
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
+from baylight.lns.mqtt.consumer import MqttConsumer
+from baylight.lns.mqtt.lanes import LANES, Received
 
 Broker = EmbeddedBroker | MosquittoBroker
 

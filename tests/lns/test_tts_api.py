@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui
-from baylight.embedded.broker import MosquittoBroker
 from baylight.errors import InputError, PermanentError, TransientError
-from baylight.lns.tts_api import TtsApi, tts_api
-from baylight.lns.tts_commands import TtsDownlinks
+from baylight.lab.embedded.broker import MosquittoBroker
+from baylight.lab.sim.tts import FakeTheThingsStack
+from baylight.lab.sim.tts_api import KEY, WEBHOOK, http_api
+from baylight.lns.tts.api import TtsApi, tts_api
+from baylight.lns.tts.downlinks import TtsDownlinks
 from baylight.settings import Settings
-from baylight.sim.tts import FakeTheThingsStack
-from baylight.sim.tts_api import KEY, WEBHOOK, http_api
 
 EUI = DevEui("58a0cb0000110001")
 DOWNLINK = Downlink(

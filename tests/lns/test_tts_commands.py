@@ -15,8 +15,8 @@ from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.errors import PermanentError, TransientError
 from baylight.lns.router import Router
-from baylight.lns.tts_commands import TtsDownlinks
-from baylight.lns.tts_events import parse
+from baylight.lns.tts.downlinks import TtsDownlinks
+from baylight.lns.tts.events import parse
 from baylight.ports import NetworkServer
 
 EUI = DevEui("58a0cb0000110001")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
-from baylight.lns.tts_events import parse
+from baylight.lns.tts.events import parse
 from baylight.lns.wire import LONGEST_DATA, LONGEST_PAYLOAD
 
 EUI = DevEui("58a0cb0000110001")

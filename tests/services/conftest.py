@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from baylight.domain.state import Policy
-from baylight.services import catalogue
+from baylight.inventory import device_types
 from baylight.store.pool import Connection, Pool
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -18,5 +18,5 @@ BY = {"actor": "ann", "now": NOW, "policy": Policy()}
 async def db(pool: Pool) -> AsyncIterator[Connection]:
     """A connection to a database with the shipped catalogue."""
     async with pool.acquire() as connection:
-        await catalogue.sync(connection)
+        await device_types.sync(connection)
         yield connection

@@ -20,12 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import InputError
-from baylight.services import assignments, swap
-from baylight.services.as_of import uplinks_of_space
-from baylight.services.ingest import Ingest
+from baylight.insight.as_of import uplinks_of_space
+from baylight.inventory import assignments, swaps
 from baylight.store.pool import Pool, open_pool
 from tests import factories
 from tests.conftest import Server
@@ -160,7 +160,7 @@ class History(RuleBasedStateMachine):
         allowed = old != new and self.last_change(space) <= minute and not self.busy_since(new, minute)
         at = self.at(minute)
         done = self.attempt(
-            lambda now: self.call(swap.swap, self.eui(old), self.eui(new), at=at, now=now), allowed=allowed
+            lambda now: self.call(swaps.swap, self.eui(old), self.eui(new), at=at, now=now), allowed=allowed
         )
         if allowed:
             self.undoable.append((done.id, space, minute, list(self.spaces[space]), old, new, self.minute))
@@ -176,7 +176,7 @@ class History(RuleBasedStateMachine):
             and self.spaces[space][-1:] == [(minute, new)]
             and not self.busy_since(old, minute, but=space)
         )
-        self.attempt(lambda now: self.call(swap.undo, swap_id, now=now), allowed=allowed)
+        self.attempt(lambda now: self.call(swaps.undo, swap_id, now=now), allowed=allowed)
         if allowed:
             self.spaces[space] = before
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baylight.bulk import csv_file, imports
+from baylight.bulk.imports import Report
+from baylight.bulk.sheets import SHEETS, unquote, write
 from baylight.errors import InputError
-from baylight.services import bulk, bulk_csv, codecs, device_changes, devices, locations, spaces
-from baylight.services.bulk import Report
-from baylight.services.bulk_sheets import SHEETS, unquote, write
+from baylight.inventory import device_changes, devices, locations, spaces
+from baylight.js_codecs import versions
 from baylight.store.pool import Connection, Pool
 from tests.factories import BUSYLIGHT_CODES
 from tests.services.conftest import BY
@@ -27,7 +29,7 @@ def sheet(kind: str, *rows: str, columns: str | None = None) -> bytes:
 
 
 async def load(db: Connection, kind: str, *rows: str, **options: Any) -> Report:
-    return await bulk.import_csv(db, kind, io.BytesIO(sheet(kind, *rows)), **BY, **options)
+    return await imports.import_csv(db, kind, io.BytesIO(sheet(kind, *rows)), **BY, **options)
 
 
 async def well(db: Connection, kind: str, *rows: str) -> Report:
@@ -38,7 +40,7 @@ async def well(db: Connection, kind: str, *rows: str) -> Report:
 
 
 async def export(db: Connection, kind: str) -> bytes:
-    return b"".join([part async for part in bulk.export(db, kind)])
+    return b"".join([part async for part in imports.export(db, kind)])
 
 
 def told(report: Report) -> list[tuple[int, str | None, str]]:
@@ -92,7 +94,7 @@ async def test_an_installation_is_made_by_four_files(garage: Connection) -> None
 async def test_import_of_an_export_changes_nothing(garage: Connection, kind: str) -> None:
     before = await export(garage, kind)
     written = await garage.fetchval("SELECT count(*) FROM audit_log")
-    report = await bulk.import_csv(garage, kind, io.BytesIO(before), **BY)
+    report = await imports.import_csv(garage, kind, io.BytesIO(before), **BY)
     assert (report.added, report.changed, report.errors) == (0, 0, 0)
     assert report.unchanged == report.rows == len(before.splitlines()) - 2 > 0
     assert await export(garage, kind) == before
@@ -103,7 +105,7 @@ async def test_exports_make_the_same_installation_elsewhere(garage: Connection, 
     async with any_pool.acquire() as other:
         for kind in ("device-types", "locations", "spaces", "devices", "assignments"):
             text = await export(garage, kind)
-            report = await bulk.import_csv(other, kind, io.BytesIO(text), **BY)
+            report = await imports.import_csv(other, kind, io.BytesIO(text), **BY)
             assert report.first == []
             assert await export(other, kind) == text
 
@@ -141,7 +143,7 @@ async def test_every_wrong_row_is_told_and_nothing_is_changed(db: Connection) ->
 
 async def test_errors_beyond_the_first_hundred_are_counted(db: Connection) -> None:
     report = await load(db, "spaces", *(f"A-{n},,Nowhere,,,,," for n in range(150)), *["B,,,north,,,,"] * 50)
-    assert (report.errors, len(report.first)) == (200, bulk.SHOWN)
+    assert (report.errors, len(report.first)) == (200, imports.SHOWN)
     assert report.by_code == {"unknown_location": 150, "bad_number": 50}
     assert [error.row for error in report.first] == list(range(3, 103))
 
@@ -316,11 +318,11 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
         if stage == "reading":
             file.told = done
 
-    report = await bulk.import_csv(db, "spaces", file, progress=progress, **BY)  # type: ignore[arg-type]
+    report = await imports.import_csv(db, "spaces", file, progress=progress, **BY)  # type: ignore[arg-type]
     assert report.added == 5000
     assert file.ahead <= 1000
     assert list(dict.fromkeys(stages)) == ["reading", "checking", "writing", "deciding"]
-    parts = [part async for part in bulk.export(db, "spaces")]
+    parts = [part async for part in imports.export(db, "spaces")]
     assert max(len(part.splitlines()) for part in parts) <= 1000
 
 
@@ -379,7 +381,7 @@ async def test_the_audit_log_has_one_word_for_an_import_and_a_command(garage: Co
 )
 async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection, text: bytes, code: str) -> None:
     with pytest.raises(InputError) as caught:
-        await bulk.import_csv(db, "spaces", io.BytesIO(text), **BY)
+        await imports.import_csv(db, "spaces", io.BytesIO(text), **BY)
     assert caught.value.code == code
     if b"colour" in text:
         assert caught.value.facts["unknown"] == ["colour"]
@@ -391,7 +393,7 @@ async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection
 async def test_a_byte_order_mark_any_order_of_columns_and_empty_lines_are_taken(db: Connection) -> None:
     names = "maintenance,name,code,location,latitude,longitude,default_state,metadata"
     text = b"\xef\xbb\xbf" + sheet("spaces", ",,,,,,,", "", 'TRUE,"Bay, ""one""",A-1,,,,,', columns=names)
-    report = await bulk.import_csv(db, "spaces", io.BytesIO(text), **BY)
+    report = await imports.import_csv(db, "spaces", io.BytesIO(text), **BY)
     assert (report.rows, report.added) == (1, 1)
     assert (await spaces.show(db, "A-1")).name == 'Bay, "one"'
 
@@ -422,9 +424,9 @@ def test_an_apostrophe_of_a_name_is_no_quote() -> None:
 def test_any_text_comes_back_through_a_file(text: str) -> None:
     spaces_sheet = SHEETS["spaces"]
     record = ["A-1", text, "+1/=2", Decimal("-1.50000000"), Decimal(0), "FREE", True, {"a": text}]
-    file = io.BytesIO(bulk_csv.head(spaces_sheet) + bulk_csv.rows(spaces_sheet, [record]))
-    ((row, cells),) = bulk_csv.read(spaces_sheet, file)
-    assert bulk_csv.parse(spaces_sheet, row, cells) == ((record, []), [])
+    file = io.BytesIO(csv_file.head(spaces_sheet) + csv_file.rows(spaces_sheet, [record]))
+    ((row, cells),) = csv_file.read(spaces_sheet, file)
+    assert csv_file.parse(spaces_sheet, row, cells) == ((record, []), [])
 
 
 async def test_a_thousand_assignments_are_written_without_reading_all_of_them_for_each(db: Connection) -> None:
@@ -444,9 +446,9 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
 async def test_a_type_may_decode_by_a_javascript_codec_that_is_active(db: Connection) -> None:
     row = "acme_eye,sensor,Acme,Eye,js:bay_eye,,3600,3,,,"
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
-    await codecs.add(db, "bay_eye", "function decodeUplink() {}", mapping=None, examples=[], actor="ann")
+    await versions.add(db, "bay_eye", "function decodeUplink() {}", mapping=None, examples=[], actor="ann")
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
     await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")
     await well(db, "device-types", row)
-    report = await bulk.import_csv(db, "device-types", io.BytesIO(await export(db, "device-types")), **BY)
+    report = await imports.import_csv(db, "device-types", io.BytesIO(await export(db, "device-types")), **BY)
     assert (report.added, report.changed, report.errors) == (0, 0, 0)

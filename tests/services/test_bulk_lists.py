@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from baylight.embedded.broker import EmbeddedBroker
+from baylight.bulk import device_lists
+from baylight.bulk.device_lists import read_tts
+from baylight.bulk.imports import Report
 from baylight.errors import InputError, NotFoundError, TransientError
-from baylight.lns import chirpstack_devices
+from baylight.inventory import devices
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.chirpstack import FakeChirpStack
+from baylight.lab.sim.events import APPLICATION, stable_uuid
+from baylight.lns.chirpstack import devices as chirpstack_devices
 from baylight.ports import Listed
-from baylight.services import bulk_lists, devices
-from baylight.services.bulk import Report
-from baylight.services.bulk_lists import read_tts
-from baylight.sim.chirpstack import FakeChirpStack
-from baylight.sim.events import APPLICATION, stable_uuid
 from baylight.store.pool import Connection
 from tests.services.conftest import BY
 
@@ -32,7 +33,7 @@ async def given(listed: Iterable[Listed]) -> AsyncIterator[Listed]:
 async def load(
     db: Connection, listed: Iterable[Listed], *, network_server: str = "tts", types: dict[str, str], **options: Any
 ) -> tuple[Report, dict[str, int]]:
-    report = await bulk_lists.import_list(
+    report = await device_lists.import_list(
         db, given(listed), network_server=network_server, types=types, **BY, **options
     )
     return report, report.left_out

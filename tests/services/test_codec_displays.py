@@ -10,16 +10,18 @@ from uuid import uuid4
 
 import pytest
 
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.errors import BaylightError, ConflictError, InputError
+from baylight.insight import doctor
+from baylight.inventory import device_changes, device_tests, devices, spaces
+from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
-from baylight.services import codec_types, codecs, commissioning, device_changes, devices, doctor, spaces
-from baylight.services.ingest import Ingest
-from baylight.services.relay import Relay
 from baylight.store.pool import Connection, Pool
 
 DISPLAY = DevEui("70b3d50000000001")
@@ -112,7 +114,7 @@ class Stage:
 
 async def add_type(db: Connection, engine: Sandbox, **more: Any) -> Any:
     given: dict[str, Any] = {"states": STATES, "manufacturer": "Acme", "model": "Signal", "uplink_interval_s": 3600}
-    return await codec_types.add_display_type(db, engine, "signal", "acme_signal", actor="ann", **given | more)
+    return await types.add_display_type(db, engine, "signal", "acme_signal", actor="ann", **given | more)
 
 
 @pytest.fixture
@@ -123,14 +125,14 @@ async def engine(db: Connection) -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def codec(db: Connection, engine: Sandbox) -> codecs.Version:
-    await codecs.add(db, "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES, actor="ann")
-    await codecs.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
-    return await codecs.get(db, "signal")
+async def codec(db: Connection, engine: Sandbox) -> versions.Version:
+    await versions.add(db, "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES, actor="ann")
+    await versions.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+    return await versions.get(db, "signal")
 
 
 @pytest.fixture
-async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: codecs.Version) -> Stage:
+async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: versions.Version) -> Stage:
     await add_type(db, engine)
     clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), Network()
     loop = LoopPolicy()
@@ -179,9 +181,9 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
 async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     stage: Stage, db: Connection, engine: Sandbox
 ) -> None:
-    await codecs.add(db, "mute", SOURCE, mapping=None, examples=EXAMPLES[:1], actor="ann")
-    await codecs.activate(db, engine, "mute", 1, actor="ann", now=stage.clock.now())
-    kind = await codec_types.add_display_type(
+    await versions.add(db, "mute", SOURCE, mapping=None, examples=EXAMPLES[:1], actor="ann")
+    await versions.activate(db, engine, "mute", 1, actor="ann", now=stage.clock.now())
+    kind = await types.add_display_type(
         db, engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60, actor="ann"
     )
     assert kind.default_config["reports"] is False
@@ -204,17 +206,17 @@ async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
     assert changed.display_codes == {**CODES, "RESERVED": "1002"}
     assert changed.warnings == ["OCCUPIED has the code of RESERVED: they look alike"]
     with pytest.raises(InputError, match="brick"):
-        await commissioning.send(stage.db, DISPLAY, "ff", actor="ann", now=stage.clock.now(), reason="try")
+        await device_tests.send(stage.db, DISPLAY, "ff", actor="ann", now=stage.clock.now(), reason="try")
 
 
 async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
     await stage.deliver()
     await stage.report("2001")
-    test = await commissioning.begin_pattern(stage.db, DISPLAY, actor="ann", now=stage.clock.now())
+    test = await device_tests.begin_pattern(stage.db, DISPLAY, actor="ann", now=stage.clock.now())
     assert test.code == CODES["UNKNOWN"]
     await stage.deliver()
     await stage.report("2003")
-    assert (await commissioning.look(stage.db, test.id, now=stage.clock.now())).result == "passed"
+    assert (await device_tests.look(stage.db, test.id, now=stage.clock.now())).result == "passed"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
     ],
 )
 async def test_b18_a_state_that_the_codec_cannot_encode_makes_no_type(
-    db: Connection, engine: Sandbox, codec: codecs.Version, colour: str, says: str
+    db: Connection, engine: Sandbox, codec: versions.Version, colour: str, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
         await add_type(db, engine, states={"FREE": {"colour": colour}, "OCCUPIED": {"colour": "red"}})
@@ -236,7 +238,7 @@ async def test_b18_a_state_that_the_codec_cannot_encode_makes_no_type(
 
 @pytest.mark.parametrize("states", [{}, {"GREEN": {"colour": "green"}}])
 async def test_states_that_are_none_are_named(
-    db: Connection, engine: Sandbox, codec: codecs.Version, states: dict[str, Any]
+    db: Connection, engine: Sandbox, codec: versions.Version, states: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError, match="FREE, OCCUPIED"):
         await add_type(db, engine, states=states)
@@ -253,17 +255,17 @@ async def test_states_that_are_none_are_named(
 async def test_a_version_that_makes_other_codes_stays_inactive(
     stage: Stage, source: str, mapping: dict[str, Any] | None, says: str
 ) -> None:
-    await codecs.add(stage.db, "signal", source, mapping=mapping, examples=EXAMPLES[:1], actor="ann")
+    await versions.add(stage.db, "signal", source, mapping=mapping, examples=EXAMPLES[:1], actor="ann")
     with pytest.raises(ConflictError, match=says):
-        await codecs.activate(stage.db, stage.engine, "signal", 2, actor="ann", now=stage.clock.now())
-    assert (await codecs.get(stage.db, "signal")).version == 1
+        await versions.activate(stage.db, stage.engine, "signal", 2, actor="ann", now=stage.clock.now())
+    assert (await versions.get(stage.db, "signal")).version == 1
 
 
 async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
     wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
-    await codecs.add(db, "signal", SOURCE, mapping=MAPPING, examples=wrong, actor="ann")
+    await versions.add(db, "signal", SOURCE, mapping=MAPPING, examples=wrong, actor="ann")
     with pytest.raises(InputError, match="the mapping says FREE, not OCCUPIED"):
-        await codecs.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+        await versions.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
 
 
 @pytest.mark.parametrize(
@@ -278,4 +280,4 @@ async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox
 )
 async def test_a_mapping_that_is_none_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
     with pytest.raises(BaylightError, match="mapping"):
-        await codecs.add(db, "signal", SOURCE, mapping=mapping, examples=[], actor="ann")
+        await versions.add(db, "signal", SOURCE, mapping=mapping, examples=[], actor="ann")

@@ -13,16 +13,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Occupancy, Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.inventory.device_types import DeviceTypeRow
+from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
-from baylight.services import codec_types, codecs
-from baylight.services.catalogue import DeviceTypeRow
-from baylight.services.ingest import Ingest
-from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Connection, Pool
 from tests import factories
 
@@ -85,21 +85,21 @@ def ingest(pool: Pool, clock: Clock, engine: Sandbox) -> Ingest:
 
 async def add(
     db: Connection, source: str = SOURCE, mapping: Mapping[str, Any] | None = MAPPING, **more: Any
-) -> codecs.Version:
+) -> versions.Version:
     given: dict[str, Any] = {"examples": EXAMPLES, "actor": "ann"}
-    return await codecs.add(db, "bay_eye", source, mapping=mapping, **given | more)
+    return await versions.add(db, "bay_eye", source, mapping=mapping, **given | more)
 
 
 async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
     given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600, "actor": "ann"}
-    return await codec_types.add_type(db, name, "acme_bay_eye", **given | more)
+    return await types.add_type(db, name, "acme_bay_eye", **given | more)
 
 
 @pytest.fixture
 async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     """A bay whose sensor decodes by version 1 of the codec."""
     await add(db)
-    await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
     await add_type(db)
     return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
 
@@ -139,9 +139,9 @@ async def test_versions_are_numbered_kept_and_told(db: Connection) -> None:
     assert (await add(db)).id == first.id
     second = await add(db, SOURCE + "// better", notes="better")
     assert second.version == 2
-    assert [(s.version, s.examples, s.notes) for s in await codecs.versions(db)] == [(2, 2, "better"), (1, 2, None)]
-    assert (await codecs.get(db, "bay_eye")).version == 2
-    assert (await codecs.get(db, "bay_eye", 1)).source == SOURCE
+    assert [(s.version, s.examples, s.notes) for s in await versions.versions(db)] == [(2, 2, "better"), (1, 2, None)]
+    assert (await versions.get(db, "bay_eye")).version == 2
+    assert (await versions.get(db, "bay_eye", 1)).source == SOURCE
     log = await db.fetch("SELECT action, after FROM audit_log WHERE object_type = 'codec' ORDER BY id")
     assert [(r["action"], r["after"]) for r in log] == [("codec.add", {"version": 1}), ("codec.add", {"version": 2})]
 
@@ -168,13 +168,13 @@ async def test_a_codec_with_a_mistake_is_not_stored(db: Connection, change: dict
     with pytest.raises(InputError) as raised:
         await add(db, **change)
     assert raised.value.code == code
-    assert await codecs.versions(db) == []
+    assert await versions.versions(db) == []
 
 
 async def test_a_name_is_plain(db: Connection) -> None:
     for name in ("", "Bay", "a b", "../x", "x" * 61):
         with pytest.raises(InputError) as raised:
-            await codecs.add(db, name, SOURCE, mapping=None, examples=[], actor="ann")
+            await versions.add(db, name, SOURCE, mapping=None, examples=[], actor="ann")
         assert raised.value.code == "bad_codec_name"
 
 
@@ -182,11 +182,11 @@ async def test_an_unknown_codec_is_not_found(db: Connection, engine: Sandbox) ->
     await add(db)
     for name, version in (("other", None), ("bay_eye", 2)):
         with pytest.raises(NotFoundError):
-            await codecs.get(db, name, version)
+            await versions.get(db, name, version)
     with pytest.raises(NotFoundError):
-        await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     with pytest.raises(NotFoundError):
-        await codecs.deactivate(db, "other", actor="ann")
+        await versions.deactivate(db, "other", actor="ann")
 
 
 async def test_a_version_never_changes(db: Connection) -> None:
@@ -202,13 +202,13 @@ async def test_a_version_never_changes(db: Connection) -> None:
 async def test_only_one_version_is_active_and_each_change_is_audited(db: Connection, engine: Sandbox) -> None:
     await add(db)
     await add(db, SOURCE + "// better")
-    results = await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    results = await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
     assert [(r.passed, r.occupancy) for r in results] == [(True, Occupancy.OCCUPIED), (True, None)]
-    await codecs.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
-    await codecs.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
-    assert [(s.version, s.active) for s in await codecs.versions(db)] == [(2, True), (1, False)]
-    await codecs.deactivate(db, "bay_eye", actor="bob")
-    await codecs.deactivate(db, "bay_eye", actor="bob")
+    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
+    assert [(s.version, s.active) for s in await versions.versions(db)] == [(2, True), (1, False)]
+    await versions.deactivate(db, "bay_eye", actor="bob")
+    await versions.deactivate(db, "bay_eye", actor="bob")
     log = await db.fetch("SELECT actor, before, after FROM audit_log WHERE action ~ 'activate' ORDER BY id")
     assert [tuple(r) for r in log] == [
         ("ann", {"version": None}, {"version": 1}),
@@ -231,28 +231,28 @@ async def test_a_version_whose_examples_fail_stays_inactive(
     db: Connection, engine: Sandbox, change: dict[str, Any], words: str
 ) -> None:
     await add(db)
-    await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
     await add(db, **change)
     with pytest.raises(InputError, match="examples") as raised:
-        await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     assert raised.value.code == "examples_fail"
     assert words in raised.value.message
-    assert (await codecs.get(db, "bay_eye")).version == 1
+    assert (await versions.get(db, "bay_eye")).version == 1
 
 
 async def test_a_version_without_examples_is_not_proven(db: Connection, engine: Sandbox) -> None:
     await add(db, examples=[])
     with pytest.raises(InputError) as raised:
-        await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+        await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
     assert raised.value.code == "no_examples"
 
 
 async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:
     with pytest.raises(ConflictError, match="bay_eye") as raised:
-        await codecs.deactivate(db, "bay_eye", actor="ann")
+        await versions.deactivate(db, "bay_eye", actor="ann")
     assert raised.value.facts["used_by"] == ["acme_bay_eye"]
-    await codecs.deactivate(db, "bay_eye", actor="ann", force=True)
-    assert not (await codecs.get(db, "bay_eye")).active
+    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
+    assert not (await versions.get(db, "bay_eye")).active
 
 
 async def test_a_type_of_the_operator_s_own_decodes_by_the_codec(db: Connection) -> None:
@@ -287,13 +287,13 @@ async def test_a_type_with_a_mistake_is_refused(db: Connection, change: dict[str
 
 async def test_bytes_and_commands_can_be_tried_out(db: Connection, engine: Sandbox) -> None:
     version = await add(db)
-    tried = await codecs.decode(engine, version, 3, OCCUPIED, T0)
+    tried = await versions.decode(engine, version, 3, OCCUPIED, T0)
     assert (tried.data, tried.occupancy) == ({"taken": True, "battery": "3.6 V"}, Occupancy.OCCUPIED)
-    assert (await codecs.decode(engine, version, 4, OCCUPIED, T0)).occupancy is None
-    assert (await codecs.decode(engine, version, 3, b"\x01", T0)).problem == "codec_failed: a frame has two bytes"
+    assert (await versions.decode(engine, version, 4, OCCUPIED, T0)).occupancy is None
+    assert (await versions.decode(engine, version, 3, b"\x01", T0)).problem == "codec_failed: a frame has two bytes"
     with pytest.raises(InputError):
-        await codecs.decode(engine, version, 0, b"", T0)
-    sent = await codecs.encode(engine, version, {"on": True})
+        await versions.decode(engine, version, 0, b"", T0)
+    sent = await versions.encode(engine, version, {"on": True})
     assert (sent.payload, sent.f_port, sent.problem) == ("01", 7, None)
 
 
@@ -320,7 +320,7 @@ async def test_another_version_decodes_from_its_activation_on(
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
     await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
-    await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     await ingest.take([uplink(bay.sensor_eui, clock.tick(60))])
     assert await state(db, bay) == "FREE"
 
@@ -384,7 +384,7 @@ async def test_ingest_goes_on_when_the_worker_is_killed(
 async def test_without_an_active_version_the_uplink_waits_undecoded(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
-    await codecs.deactivate(db, "bay_eye", actor="ann", force=True)
+    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     row = await last(db)
     assert (row["outcome"], row["error"]) == ("not_decodable", "no_codec: no version of the codec js:bay_eye is active")
@@ -431,7 +431,7 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
         mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
         examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"}],
     )
-    await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     seen = []
     for centimetres in (35, 50, 35, 20, 35, 45):
         await ingest.take([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
@@ -449,7 +449,7 @@ async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
     await add(db, f"function decodeUplink(i) {{ if (i.fPort === 9) throw '\\u0000 x'; {body}; }}", examples=[
         {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
     ])  # fmt: skip
-    await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
     await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
@@ -460,7 +460,7 @@ async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
     db: Connection, pool: Pool, ingest: Ingest, clock: Clock, engine: Sandbox, bay: factories.Bay
 ) -> None:
     await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
-    await codecs.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
     reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
 
     async def passes(seconds: float) -> str:

@@ -8,6 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
@@ -15,10 +18,8 @@ from baylight.domain.ids import DevEui
 from baylight.domain.radio import slowest_needed, verdict
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import commissioning, devices, display_codes, reception, spaces
-from baylight.services.ingest import Ingest
-from baylight.services.reconcile import Reconcile
-from baylight.services.relay import Relay
+from baylight.insight import signal
+from baylight.inventory import device_tests, devices, display_codes, spaces
 from baylight.store.pool import Connection, Pool
 
 from .test_ingest import OCCUPIED, Clock, uplink
@@ -73,8 +74,8 @@ class Stage:
         data = bytes(8) + b"\x01\0\0\0" * 2 + code + bytes((59, 12, 1))
         await self.ingest.take([uplink(DevEui(DISPLAY), at, data, f_port=15)])
 
-    async def look(self, test: commissioning.DeviceTest) -> commissioning.DeviceTest:
-        return await commissioning.look(self.db, test.id, now=self.clock.now())
+    async def look(self, test: device_tests.DeviceTest) -> device_tests.DeviceTest:
+        return await device_tests.look(self.db, test.id, now=self.clock.now())
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ async def stage(db: Connection, pool: Pool) -> Stage:
 
 async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: Stage) -> None:
     before = await devices.display(stage.db, DISPLAY)
-    test = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
+    test = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
     light = display_codes.shown("kuando_busylight", test.code or "")
     assert light.colour == "flashing white"
@@ -110,12 +111,12 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
     back = await stage.deliver()
     assert back.data[:5].hex() == before.desired_code
     assert (await devices.display(stage.db, DISPLAY)).sync_status == "in_sync"
-    [listed] = await commissioning.list_tests(stage.db, device=DISPLAY)
+    [listed] = await device_tests.list_tests(stage.db, device=DISPLAY)
     assert listed == done
 
 
 async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stage: Stage) -> None:
-    test = await commissioning.begin_pattern(stage.db, DISPLAY, light="purple", **stage.by)
+    test = await device_tests.begin_pattern(stage.db, DISPLAY, light="purple", **stage.by)
     await stage.deliver(report=False)
     assert (await stage.look(test)).result == "running"
     stage.clock.tick(121)
@@ -131,20 +132,20 @@ async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stag
 
 
 async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage) -> None:
-    shown = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
+    shown = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "running"}
     await stage.deliver()
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed"}
-    alone = await commissioning.begin_pair(stage.db, "A-13", **stage.by)
+    alone = await device_tests.begin_pair(stage.db, "A-13", **stage.by)
     stage.clock.tick(301)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed", alone.id: "failed"}
 
 
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
-    test = await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
+    test = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
     await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
     assert (await stage.look(test)).detail == "a newer decision took its place before it was proven"
@@ -152,19 +153,19 @@ async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
 
 async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match="not a light"):
-        await commissioning.begin_pattern(stage.db, DISPLAY, light="mauve", **stage.by)
+        await device_tests.begin_pattern(stage.db, DISPLAY, light="mauve", **stage.by)
     with pytest.raises(NotFoundError, match="no display"):
-        await commissioning.begin_pattern(stage.db, SENSOR, **stage.by)
+        await device_tests.begin_pattern(stage.db, SENSOR, **stage.by)
     await spaces.unassign(stage.db, "A-13", "display", policy=POLICY, **stage.by)
     with pytest.raises(ConflictError, match="serves no space"):
-        await commissioning.begin_pattern(stage.db, DISPLAY, **stage.by)
+        await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
     with pytest.raises(ConflictError, match="no display"):
-        await commissioning.begin_pair(stage.db, "A-13", **stage.by)
-    assert await commissioning.list_tests(stage.db, space="A-13") == []
+        await device_tests.begin_pair(stage.db, "A-13", **stage.by)
+    assert await device_tests.list_tests(stage.db, space="A-13") == []
 
 
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
-    test = await commissioning.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
+    test = await device_tests.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
     assert (await stage.look(test)).result == "running"
     await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     assert (await stage.look(test)).result == "running"
@@ -172,7 +173,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
     done = await stage.look(test)
     assert (done.result, done.detail, done.seconds) == ("passed", "OCCUPIED: it reports the light", 2.0)
     assert (await devices.sensor(stage.db, SENSOR)).lifecycle_state == "active"
-    assert [t.id for t in await commissioning.list_tests(stage.db, device=SENSOR)] == [test.id]
+    assert [t.id for t in await device_tests.list_tests(stage.db, device=SENSOR)] == [test.id]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
 async def test_a_pair_fails_without_a_car_or_a_light_in_time(
     stage: Stage, heard: bool, delivered_after: int | None, says: str
 ) -> None:
-    test = await commissioning.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
+    test = await device_tests.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
     if heard:
         await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
@@ -198,9 +199,9 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(stage: Stage, payload: str) -> None:
     by = {"reason": "support case 12", **stage.by}
     with pytest.raises(InputError, match="brick"):
-        await commissioning.send(stage.db, DISPLAY, payload, **by)
+        await device_tests.send(stage.db, DISPLAY, payload, **by)
     assert await stage.relay.send_due() == 0
-    sent = await commissioning.send(stage.db, DISPLAY, payload, permit_unsafe=True, f_port=16, **by)
+    sent = await device_tests.send(stage.db, DISPLAY, payload, permit_unsafe=True, f_port=16, **by)
     downlink = await stage.deliver(report=False)
     assert (downlink.id, downlink.data.hex(), downlink.f_port) == (sent, payload, 16)
     entry = await stage.db.fetchval("SELECT after FROM audit_log WHERE action = 'display.send'")
@@ -215,19 +216,19 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
 @pytest.mark.parametrize(("payload", "f_port"), [("x", None), ("", None), ("00" * 243, None), ("aa", 0), ("aa", 224)])
 async def test_what_is_no_downlink_is_refused(stage: Stage, payload: str, f_port: int | None) -> None:
     with pytest.raises(InputError):
-        await commissioning.send(stage.db, DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?", **stage.by)
+        await device_tests.send(stage.db, DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?", **stage.by)
 
 
 async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) -> None:
-    assert (await reception.signal(stage.db, SENSOR)).verdict == "unknown"
+    assert (await signal.signal(stage.db, SENSOR)).verdict == "unknown"
     for n, (f_cnt, snr) in enumerate(((1, -6.0), (2, -7.0), (5, -8.0))):
         frame = uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
         await stage.ingest.take([frame])
-    found = await reception.signal(stage.db, SENSOR)
+    found = await signal.signal(stage.db, SENSOR)
     assert (found.frames, found.lost, found.snr_db, found.rssi_dbm) == (3, 2, -7.0, -111)
     assert (found.spreading_factor, found.margin_db, found.verdict) == (11, 13.0, "weak")
     await stage.db.execute("""UPDATE device_types SET capabilities = capabilities || '{"min_snr_db": -5}'""")
-    found = await reception.signal(stage.db, SENSOR)
+    found = await signal.signal(stage.db, SENSOR)
     assert (found.needed_snr_db, found.margin_db, found.verdict) == (-5.0, -2.0, "bad")
 
 
@@ -252,7 +253,7 @@ async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_says_s
     await devices.register_display(stage.db, light, actor="ann", device_type="one_byte_light")
     await spaces.create(stage.db, "A-14", display=light, policy=POLICY, **stage.by)
     await stage.deliver(report=False)
-    test = await commissioning.begin_pattern(stage.db, light, **stage.by)
+    test = await device_tests.begin_pattern(stage.db, light, **stage.by)
     assert test.code == "07"  # white: no other light of its own is neither FREE nor what it shows
     await stage.deliver(report=False)
     done = await stage.look(test)

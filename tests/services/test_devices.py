@@ -6,7 +6,7 @@ import pytest
 
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import device_changes, devices, spaces
+from baylight.inventory import device_changes, devices, spaces
 from baylight.store.pool import Connection
 
 from .conftest import BY, NOW

@@ -6,8 +6,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from baylight.control import retention
 from baylight.domain.state import Policy
-from baylight.services import device_changes, devices, doctor, overrides, reservations, retention, spaces
+from baylight.insight import doctor
+from baylight.inventory import device_changes, devices, spaces
+from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
-from baylight.services.ingest import Ingest
-from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Pool
 from tests import factories
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
+from baylight.access import keys
+from baylight.access.keys import Scope, Verifier
 from baylight.errors import InputError, NotFoundError
-from baylight.services import keys
-from baylight.services.keys import Scope, Verifier
 from baylight.store.pool import Pool
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from baylight.services import live
+from baylight.insight import live
 from baylight.store.pool import Pool
 from tests.factories import add_bay
 

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 import pytest
 
+from baylight.control import retention, strangers
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
-from baylight.services import device_changes, devices, orphans, retention, strangers
-from baylight.services.ingest import Ingest
+from baylight.inventory import device_changes, devices, orphans
 from baylight.store.pool import Connection, Pool
 from tests import factories
 from tests.services.conftest import NOW

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from baylight.errors import InputError, NotFoundError
-from baylight.services import locations, overrides, spaces
+from baylight.inventory import locations, spaces
+from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

@@ -10,12 +10,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from baylight.app.timer import MOST, Reconcile
+from baylight.control import displays
+from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
 from baylight.domain.state import Policy, State
-from baylight.services import reservations, shadows
-from baylight.services.reconcile import MOST, Reconcile
-from baylight.services.relay import Relay
+from baylight.schedule import reservations
 from baylight.store.pool import Pool, open_pool
 from tests import factories
 from tests.conftest import Database
@@ -65,10 +66,10 @@ async def state(pool: Pool, bay: Bay) -> str:
 async def hand_over(pool: Pool, bay: Bay, clock: Clock) -> None:
     """A light that the network server has, and no gateway sends."""
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await shadows.load(connection, [bay.display_id], LOOP))[bay.display_id]
+        shadow = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
         trigger, now = TriggerType.SENSOR_UPLINK, clock.now()
         shadow.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
-        await shadows.save(connection, [shadow])
+        await displays.save(connection, [shadow])
     await Relay(pool, _Server(), clock, LOOP).send_due()
 
 
@@ -124,9 +125,9 @@ async def test_a_downlink_of_a_display_that_serves_no_space_any_more_expires_too
     bay = await factories.add_bay(pool, "A-01")
     await hand_over(pool, bay, clock)
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await shadows.load(connection, [bay.display_id], LOOP))[bay.display_id]
+        shadow = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
         shadow.release(clock.now())
-        await shadows.save(connection, [shadow])
+        await displays.save(connection, [shadow])
     clock.tick(LOOP.ttl + LOOP.grace)
     await reconcile.displays()
     assert await pool.fetchval("SELECT status FROM actuations") == "expired"

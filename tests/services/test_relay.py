@@ -10,15 +10,15 @@ from uuid import uuid4
 
 import pytest
 
+from baylight.control import displays
+from baylight.control.ingest import Ingest
+from baylight.control.relay import CLAIM, Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.events import Join, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy, State
 from baylight.errors import BaylightError, PermanentError, TransientError
-from baylight.services import shadows
-from baylight.services.ingest import Ingest
-from baylight.services.relay import CLAIM, Relay
 from baylight.store.pool import Pool
 from tests import factories
 from tests.factories import Bay
@@ -99,10 +99,10 @@ def relay(pool: Pool, lns: NetworkServer, clock: Clock) -> Relay:
 
 async def want(pool: Pool, bay: Bay, state: State, clock: Clock) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await shadows.load(connection, [bay.display_id], POLICY))[bay.display_id]
+        shadow = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
         trigger = TriggerType.SENSOR_UPLINK
         shadow.desire(bay.space_id, state, previous=None, trigger=trigger, source=None, now=clock.now())
-        await shadows.save(connection, [shadow])
+        await displays.save(connection, [shadow])
 
 
 async def statuses(pool: Pool) -> list[str]:
@@ -173,10 +173,10 @@ async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that
     behind = Clock()
     behind.tick(timedelta(seconds=-3))
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await shadows.load(connection, [bay.display_id], POLICY, pending=False))[bay.display_id]
+        shadow = (await displays.load(connection, [bay.display_id], POLICY, pending=False))[bay.display_id]
         trigger = TriggerType.MANUAL_OVERRIDE
         shadow.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
-        await shadows.save(connection, [shadow])
+        await displays.save(connection, [shadow])
     assert await statuses(pool) == ["pending"] * 2
     assert await relay.send_due() == 1
     assert [d.data.hex()[:6] for d in lns.taken] == ["ff0000"]

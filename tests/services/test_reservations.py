@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import devices, reservations, spaces
+from baylight.inventory import devices, spaces
+from baylight.schedule import reservations
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

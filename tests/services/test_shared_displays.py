@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.errors import ConflictError, InputError
-from baylight.services import device_changes, devices, overrides, spaces
-from baylight.services.ingest import Ingest
-from baylight.services.relay import Relay
+from baylight.inventory import device_changes, devices, spaces
+from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

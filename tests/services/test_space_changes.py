@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from baylight.errors import InputError, NotFoundError
-from baylight.services import devices, locations, overrides, space_changes, spaces
+from baylight.inventory import devices, locations, space_changes, spaces
+from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY

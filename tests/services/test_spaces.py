@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from baylight.errors import BaylightError, ConflictError, InputError, NotFoundError
-from baylight.services import device_changes, devices, locations, overrides, reservations, spaces
+from baylight.inventory import device_changes, devices, locations, spaces
+from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.services import assignments, device_changes, devices, doctor, spaces, swap
-from baylight.services.as_of import space_as_of, uplinks_of_space
-from baylight.services.ingest import Ingest
+from baylight.insight import doctor
+from baylight.insight.as_of import space_as_of, uplinks_of_space
+from baylight.inventory import assignments, device_changes, devices, spaces
+from baylight.inventory import swaps as swap
 from baylight.store.pool import Connection, Pool
 
 from .test_ingest import FREE, OCCUPIED, Clock, uplink

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
+from baylight.inventory import assignments, devices, spaces, swaps
+from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
-from baylight.services import assignments, codecs, devices, spaces, swap
-from baylight.services.ingest import Ingest
-from baylight.services.reconcile import Reconcile
 from baylight.store.pool import Connection, Pool
 
 from . import test_codecs
@@ -50,7 +51,7 @@ def by(clock: Clock) -> By:
 async def start(db: Connection, engine: Sandbox, clock: Clock, by: By) -> datetime:
     """A bay with one motion sensor, and another in the van."""
     await test_codecs.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
-    await codecs.activate(db, engine, "bay_eye", 1, actor="ann", now=clock.now())
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=clock.now())
     await test_codecs.add_type(db)
     for eui in (S1, S2):
         await devices.register_sensor(db, eui, actor="ann", device_type="acme_bay_eye")
@@ -88,9 +89,9 @@ async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
 ) -> None:
     await says(0, S1, MOTION)
     assert await look(10) == "OCCUPIED"
-    done = await swap.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
     assert await look(20) == "UNKNOWN"
-    await swap.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
@@ -100,10 +101,10 @@ async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    done = await swap.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
     await says(15, S1, FREE)
     await look(20)
-    await swap.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
@@ -113,11 +114,11 @@ async def test_motion_seen_while_out_counts_after_an_undo(
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    done = await swap.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
     await says(50, S1, MOTION)
     await says(60, S2, MOTION)
     await look(700)
-    await swap.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
     assert await look(700) == "FREE"
     assert await look(3 * 3600 + 49) == "FREE"
     assert await look(3 * 3600 + 50) == "UNKNOWN"
@@ -129,7 +130,7 @@ async def test_a_swap_told_late_counts_motion_from_when_it_was(
 ) -> None:
     await says(10, S2, MOTION)
     await look(told_s)
-    await swap.swap(db, S1, S2, at=start + timedelta(seconds=5), **by())  # type: ignore[arg-type]
+    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=5), **by())  # type: ignore[arg-type]
     assert await look(told_s) == state
     assert await look(max(told_s, 9 + TIMEOUT_S)) == state
     assert await look(max(told_s, 10 + TIMEOUT_S)) == ("FREE" if told_s < 3600 else "UNKNOWN")
@@ -141,7 +142,7 @@ async def test_motion_in_the_van_neither_occupies_the_bay_nor_frees_it(
     await says(0, S1, MOTION)
     await says(5, S2, MOTION)
     await look(20)
-    await swap.swap(db, S1, S2, at=start + timedelta(seconds=10), **by())  # type: ignore[arg-type]
+    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=10), **by())  # type: ignore[arg-type]
     assert await look(20) == "UNKNOWN"
     assert await look(5 + TIMEOUT_S) == "UNKNOWN"
     await says(1000, S2, FREE)
@@ -154,7 +155,7 @@ async def test_motion_that_ended_elsewhere_frees_nothing_at_the_next_place(
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    await swap.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
     await spaces.create(db, "B-1", sensor=S1, **by())  # type: ignore[arg-type]
     await look(TIMEOUT_S + 1)
     assert (await spaces.show(db, "B-1")).current_state == "UNKNOWN"

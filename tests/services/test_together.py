@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
-from baylight.services import device_changes, devices, doctor, locations, overrides, reservations, space_changes, spaces
-from baylight.services.ingest import Ingest
-from baylight.services.reconcile import Reconcile
+from baylight.insight import doctor
+from baylight.inventory import device_changes, devices, locations, space_changes, spaces
+from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 
 from .test_why import EMPTY, GREEN_REPORT, TAKEN, uplink

@@ -10,13 +10,13 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
-from baylight.services.ingest import Ingest
-from baylight.services.relay import Relay
 from baylight.store.pool import Pool
 from tests import factories
 

@@ -8,12 +8,14 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from baylight.control.ingest import Ingest
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import NotFoundError
-from baylight.services import devices, locations, overrides, reservations, spaces, why
-from baylight.services.ingest import Ingest
+from baylight.insight import why
+from baylight.inventory import devices, locations, spaces
+from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 
 from .conftest import BY, NOW

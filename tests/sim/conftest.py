@@ -18,10 +18,10 @@ import grpc.aio
 import pytest
 from gmqtt.mqtt.constants import MQTTv50
 
+from baylight.lab.sim.behaviour import Behaviour, GatewayMode
+from baylight.lab.sim.chirpstack import FakeChirpStack
+from baylight.lab.sim.network import Device, Heard
 from baylight.protocol import chirpstack_pb2 as pb
-from baylight.sim.behaviour import Behaviour, GatewayMode
-from baylight.sim.chirpstack import FakeChirpStack
-from baylight.sim.network import Device, Heard
 
 LIGHT = "2020200000000001"
 SENSOR = "58a0cb0000000001"

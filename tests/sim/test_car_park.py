@@ -12,9 +12,9 @@ import pytest
 from baylight.codecs.bosch_tps110 import BoschTps110
 from baylight.codecs.browan_tbms100 import BrowanTbms100
 from baylight.domain.state import Occupancy
-from baylight.sim.behaviour import Behaviour
-from baylight.sim.car_park import Bay, CarPark
-from baylight.sim.chirpstack import FakeChirpStack
+from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.car_park import Bay, CarPark
+from baylight.lab.sim.chirpstack import FakeChirpStack
 from tests.sim.conftest import Site
 
 RED, GREEN = bytes.fromhex("ff0000ff00"), bytes.fromhex("0000ffff00")

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 
-from baylight.sim.behaviour import GatewayMode
+from baylight.lab.sim.behaviour import GatewayMode
 from tests.sim.conftest import FOREIGN, LIGHT, MARKER, SENSOR, Site, Sites
 
 

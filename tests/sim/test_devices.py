@@ -11,7 +11,7 @@ from baylight.codecs.bosch_tps110 import BoschTps110
 from baylight.codecs.browan_tbms100 import BrowanTbms100
 from baylight.codecs.kuando_busylight import KuandoBusylight
 from baylight.domain.state import Occupancy
-from baylight.sim.devices import DIM_GREEN, Busylight, Tbms100, Tps110
+from baylight.lab.sim.devices import DIM_GREEN, Busylight, Tbms100, Tps110
 
 RED = bytes.fromhex("ff0000ff00")
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import grpc
 import pytest
 
+from baylight.lab.sim.behaviour import GatewayMode
 from baylight.protocol import chirpstack_pb2 as pb
-from baylight.sim.behaviour import GatewayMode
 from tests.sim.conftest import FOREIGN, LIGHT, SENSOR, Site, Sites
 
 

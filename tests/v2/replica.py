@@ -12,8 +12,8 @@ from pathlib import Path
 
 import asyncpg
 
-from baylight.embedded.account import ends_with_parent, give, reachable_copy, server_account
-from baylight.embedded.postgres import find_binaries
+from baylight.lab.embedded.account import ends_with_parent, give, reachable_copy, server_account
+from baylight.lab.embedded.postgres import find_binaries
 from baylight.store.pool import AWAY
 
 _SETTINGS = (

@@ -9,9 +9,9 @@ from pathlib import Path
 import bcrypt
 
 import baylight
+from baylight.access.keys import Scope, Verifier
 from baylight.domain.state import Policy
-from baylight.services import doctor
-from baylight.services.keys import Scope, Verifier
+from baylight.insight import doctor
 from baylight.store import migrate
 from baylight.store.pool import open_pool
 from tests.v2.conftest import V2Database, sensor

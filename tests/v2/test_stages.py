@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from baylight.cli_v2 import app
+from baylight.cli.v2 import app
 from baylight.errors import InputError
 from baylight.store import migrate
 from baylight.v2 import choices, findings, run

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from baylight.access.keys import Verifier
 from baylight.api import (
     assignments,
     bookings,
@@ -31,7 +32,6 @@ from baylight.api import (
 from baylight.api.deps import Deps, read
 from baylight.api.hub import Hub
 from baylight.api.requests import Requests
-from baylight.services.keys import Verifier
 
 PREFIX = "/api/v1"
 

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
-from baylight.services import assignments, device_changes, swap
-from baylight.services.as_of import SpaceThen, space_as_of, uplinks_of_space
-from baylight.services.assignments import Served
-from baylight.services.devices import Display, Role
-from baylight.services.history import UplinkRow
-from baylight.services.swap import Swap
+from baylight.insight.as_of import SpaceThen, space_as_of, uplinks_of_space
+from baylight.insight.history import UplinkRow
+from baylight.inventory import assignments, device_changes, swaps
+from baylight.inventory.assignments import Served
+from baylight.inventory.devices import Display, Role
+from baylight.inventory.swaps import Swap
 
 router = APIRouter(tags=["assignments"])
 AsOf = Annotated[Instant, Query(description="a moment, with its time zone")]
@@ -142,14 +142,14 @@ async def list_swaps(
     limit: Limit = 100,
 ) -> list[Swap]:
     """The newest first."""
-    return await swap.swaps(connection, space=space, device=device, role=role, limit=limit)
+    return await swaps.swaps(connection, space=space, device=device, role=role, limit=limit)
 
 
 @router.post("/swaps", status_code=201)
 async def swap_devices(change: Changing, body: NewSwap) -> Swap:
     """The new device takes the place of the old one, wherever that serves; a display takes over its codes."""
     at: datetime | None = body.at
-    return await swap.swap(
+    return await swaps.swap(
         change.connection,
         body.old,
         body.new,
@@ -166,4 +166,4 @@ async def swap_devices(change: Changing, body: NewSwap) -> Swap:
 @router.post("/swaps/{swap_id}/undo")
 async def undo_swap(change: Changing, swap_id: UUID) -> Swap:
     """Within 24 hours: as if it had not been. Idempotent."""
-    return await swap.undo(change.connection, swap_id, actor=change.actor, now=change.now, policy=change.policy)
+    return await swaps.undo(change.connection, swap_id, actor=change.actor, now=change.now, policy=change.policy)

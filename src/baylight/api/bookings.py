@@ -9,13 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from baylight.access.keys import Key, Scope
 from baylight.api.bodies import Body, Instant, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, decode, page
-from baylight.services import overrides, reservations
-from baylight.services.keys import Key, Scope
-from baylight.services.overrides import Override
-from baylight.services.reservations import Reservation
+from baylight.schedule import overrides, reservations
+from baylight.schedule.overrides import Override
+from baylight.schedule.reservations import Reservation
 
 router = APIRouter(tags=["reservations and overrides"])
 

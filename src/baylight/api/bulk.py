@@ -13,8 +13,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from baylight.api.deps import ACQUIRE_S, Given, Reading, Writing
 from baylight.api.problems import problem
-from baylight.services import bulk
-from baylight.services.bulk import Report
+from baylight.bulk import imports
+from baylight.bulk.imports import Report
 
 router = APIRouter(tags=["bulk"])
 _IN_MEMORY_BYTES = 1024 * 1024
@@ -41,7 +41,7 @@ async def import_csv(
 ) -> Report | JSONResponse:
     """The body is the CSV file. All rows or none; may be repeated. 422 with a `report` if rows are wrong."""
     async with received(request) as file, given.pool.acquire(timeout=ACQUIRE_S) as connection:
-        report = await bulk.import_csv(
+        report = await imports.import_csv(
             connection,
             kind,
             file,
@@ -75,7 +75,7 @@ async def export_csv(key: Reading, given: Given, kind: Kind) -> StreamingRespons
 
     async def parts() -> AsyncIterator[bytes]:
         async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
-            async for part in bulk.export(connection, kind):
+            async for part in imports.export(connection, kind):
                 yield part
 
     return StreamingResponse(

@@ -10,10 +10,10 @@ from pydantic import Field
 from baylight.api.bodies import Body
 from baylight.api.deps import Administering, Database, Given, Reading
 from baylight.api.problems import Refused
+from baylight.inventory.device_types import DeviceTypeRow
+from baylight.js_codecs import types, versions
+from baylight.js_codecs.versions import LONGEST_SOURCE, ExampleResult, Outcome, Summary, Version
 from baylight.ports import CodecEngine
-from baylight.services import codec_types, codecs
-from baylight.services.catalogue import DeviceTypeRow
-from baylight.services.codecs import LONGEST_SOURCE, ExampleResult, Outcome, Summary, Version
 
 router = APIRouter(prefix="/codecs", tags=["codecs"])
 
@@ -79,13 +79,13 @@ Engine = Annotated[CodecEngine, Depends(_engine)]
 @router.get("")
 async def list_codecs(key: Reading, connection: Database, name: str | None = None) -> list[Summary]:
     """All versions, or those of one codec, newest first."""
-    return await codecs.versions(connection, name)
+    return await versions.versions(connection, name)
 
 
 @router.post("/{name}", status_code=201)
 async def add_codec(key: Administering, connection: Database, name: str, new: NewVersion) -> Version:
     """The next version, not active yet; the newest one if it is the same."""
-    return await codecs.add(
+    return await versions.add(
         connection,
         name,
         new.source,
@@ -99,13 +99,13 @@ async def add_codec(key: Administering, connection: Database, name: str, new: Ne
 @router.get("/{name}")
 async def show_codec(key: Reading, connection: Database, name: str, version: int | None = None) -> Version:
     """The active version if none is named, else the newest."""
-    return await codecs.get(connection, name, version)
+    return await versions.get(connection, name, version)
 
 
 @router.post("/{name}/types", status_code=201)
 async def add_type(key: Administering, connection: Database, name: str, new: NewType) -> DeviceTypeRow:
     """A sensor type whose devices decode by the codec."""
-    return await codec_types.add_type(connection, name, **new.model_dump(), actor=str(key.id))
+    return await types.add_type(connection, name, **new.model_dump(), actor=str(key.id))
 
 
 @router.post("/{name}/display-types", status_code=201)
@@ -113,7 +113,7 @@ async def add_display_type(
     key: Administering, connection: Database, engine: Engine, name: str, new: NewDisplayType
 ) -> DeviceTypeRow:
     """A display type whose codes the codec's active version makes."""
-    return await codec_types.add_display_type(connection, engine, name, **new.model_dump(), actor=str(key.id))
+    return await types.add_display_type(connection, engine, name, **new.model_dump(), actor=str(key.id))
 
 
 @router.post("/{name}/{version}/test")
@@ -121,7 +121,7 @@ async def prove_codec(
     key: Administering, connection: Database, engine: Engine, name: str, version: int
 ) -> list[ExampleResult]:
     """Runs the version's own examples."""
-    return await codecs.run_examples(engine, await codecs.get(connection, name, version))
+    return await versions.run_examples(engine, await versions.get(connection, name, version))
 
 
 @router.post("/{name}/{version}/decode")
@@ -129,8 +129,8 @@ async def decode_frame(
     key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int, frame: Frame
 ) -> Outcome:
     """What an uplink would mean; nothing is stored."""
-    found = await codecs.get(connection, name, version)
-    return await codecs.decode(engine, found, frame.f_port, bytes.fromhex(frame.data), given.clock.now())
+    found = await versions.get(connection, name, version)
+    return await versions.decode(engine, found, frame.f_port, bytes.fromhex(frame.data), given.clock.now())
 
 
 @router.post("/{name}/{version}/encode")
@@ -138,7 +138,7 @@ async def encode_command(
     key: Administering, connection: Database, engine: Engine, name: str, version: int, command: Command
 ) -> Outcome:
     """The downlink's bytes; nothing is sent."""
-    return await codecs.encode(engine, await codecs.get(connection, name, version), command.data)
+    return await versions.encode(engine, await versions.get(connection, name, version), command.data)
 
 
 @router.post("/{name}/{version}/activate")
@@ -146,10 +146,10 @@ async def activate_codec(
     key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int
 ) -> list[ExampleResult]:
     """From the next uplink on, if all its examples pass. Idempotent."""
-    return await codecs.activate(connection, engine, name, version, actor=str(key.id), now=given.clock.now())
+    return await versions.activate(connection, engine, name, version, actor=str(key.id), now=given.clock.now())
 
 
 @router.post("/{name}/deactivate", status_code=204)
 async def deactivate_codec(key: Administering, connection: Database, name: str, rest: Rest) -> None:
     """Uplinks that need it are stored without a reading. Idempotent."""
-    await codecs.deactivate(connection, name, actor=str(key.id), force=rest.force)
+    await versions.deactivate(connection, name, actor=str(key.id), force=rest.force)

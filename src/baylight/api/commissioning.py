@@ -11,10 +11,11 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Administering, Changing, Database, Given, Limit, Reading
-from baylight.services import commissioning, reception
-from baylight.services.commissioning import DeviceTest
-from baylight.services.devices import Role
-from baylight.services.reception import Signal
+from baylight.insight import signal
+from baylight.insight.signal import Signal
+from baylight.inventory import device_tests
+from baylight.inventory.device_tests import DeviceTest
+from baylight.inventory.devices import Role
 
 router = APIRouter(tags=["commissioning"])
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]
@@ -50,7 +51,7 @@ class Sent(Body):
 @router.post("/displays/{dev_eui}/tests", status_code=202)
 async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> DeviceTest:
     """The display shows a pattern for some seconds; read the test for its result."""
-    return await commissioning.begin_pattern(
+    return await device_tests.begin_pattern(
         change.connection,
         dev_eui,
         light=body.light,
@@ -63,7 +64,7 @@ async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> 
 @router.post("/spaces/{code:path}/pair-tests", status_code=202)
 async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
     """Drive on or off now: the light must follow in time; read the test for its result."""
-    return await commissioning.begin_pair(
+    return await device_tests.begin_pair(
         change.connection,
         code,
         within=timedelta(seconds=body.within_s),
@@ -75,7 +76,7 @@ async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
 
 @router.get("/device-tests/{test_id}")
 async def show_device_test(key: Reading, connection: Database, given: Given, test_id: UUID) -> DeviceTest:
-    return await commissioning.look(connection, test_id, now=given.clock.now())
+    return await device_tests.look(connection, test_id, now=given.clock.now())
 
 
 @router.get("/device-tests")
@@ -88,13 +89,13 @@ async def list_device_tests(
     limit: Limit = 100,
 ) -> list[DeviceTest]:
     """The newest first; one that is still `running` has not been read since it ended."""
-    return await commissioning.list_tests(connection, device=device, role=role, space=space, limit=limit)
+    return await device_tests.list_tests(connection, device=device, role=role, space=space, limit=limit)
 
 
 @router.get("/devices/{dev_eui}/signal")
 async def show_signal(key: Reading, connection: Database, dev_eui: DevEuiText, role: Role | None = None) -> Signal:
     """How well a device is received, against what it needs."""
-    return await reception.signal(connection, dev_eui, role)
+    return await signal.signal(connection, dev_eui, role)
 
 
 @router.post("/displays/{dev_eui}/commands", status_code=202)
@@ -102,5 +103,5 @@ async def send_command(
     key: Administering, connection: Database, given: Given, dev_eui: DevEuiText, body: Command
 ) -> Sent:
     """Bytes as they are, audited; afterwards what must be shown is sent again. Needs a key of scope admin."""
-    sent = await commissioning.send(connection, dev_eui, actor=str(key.id), now=given.clock.now(), **body.model_dump())
+    sent = await device_tests.send(connection, dev_eui, actor=str(key.id), now=given.clock.now(), **body.model_dump())
     return Sent(actuation_id=sent)

@@ -11,10 +11,10 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry
 
+from baylight.access.keys import Key, Scope, Verifier
 from baylight.api.problems import Refused
 from baylight.domain.state import Policy
 from baylight.ports import Clock, CodecEngine, Source
-from baylight.services.keys import Key, Scope, Verifier
 from baylight.store.pool import Connection, Pool
 
 ACQUIRE_S = 5

@@ -10,9 +10,9 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
-from baylight.services import catalogue, device_changes, devices
-from baylight.services.catalogue import DeviceTypeRow
-from baylight.services.devices import Display, Sensor
+from baylight.inventory import device_changes, device_types, devices
+from baylight.inventory.device_types import DeviceTypeRow
+from baylight.inventory.devices import Display, Sensor
 
 router = APIRouter(tags=["devices"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -175,4 +175,4 @@ async def set_lifecycle(
 async def list_device_types(
     key: Reading, connection: Database, category: Literal["sensor", "display"] | None = None
 ) -> list[DeviceTypeRow]:
-    return await catalogue.types(connection, category)
+    return await device_types.types(connection, category)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from baylight.access.keys import Key, Verifier
 from baylight.api.deps import Reading
 from baylight.api.hub import Hub
 from baylight.errors import TransientError
-from baylight.services.keys import Key, Verifier
 from baylight.store.pool import AWAY
 
 KEEP_ALIVE_S = 15.0

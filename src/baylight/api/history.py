@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from baylight.api.bodies import DevEuiText, StatusWord
 from baylight.api.deps import Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, TimeAndNumber, decode, page
-from baylight.services import history, live
-from baylight.services.history import Actuation, StateChange, UplinkRow
+from baylight.insight import history, live
+from baylight.insight.history import Actuation, StateChange, UplinkRow
 
 router = APIRouter(tags=["history"])
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from baylight.insight import live
 from baylight.log import logger
-from baylight.services import live
 from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, STATE_CHANNEL, notifications
 from baylight.store.pool import Pool
 

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
+from baylight.access import keys
+from baylight.access.keys import Key, Scope
 from baylight.api.bodies import Body
 from baylight.api.deps import Administering, Database
-from baylight.services import keys
-from baylight.services.keys import Key, Scope
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from baylight.access.keys import Key
 from baylight.api.bodies import Body
 from baylight.api.bulk import answer, received
 from baylight.api.deps import ACQUIRE_S, Deps, Given, Writing
+from baylight.bulk import device_lists
+from baylight.bulk.device_lists import Types
+from baylight.bulk.imports import Report
 from baylight.ports import Listed
-from baylight.services import bulk_lists
-from baylight.services.bulk import Report
-from baylight.services.bulk_lists import Types
-from baylight.services.keys import Key
 
 router = APIRouter(tags=["bulk"])
 _FILE: dict[str, Any] = {
@@ -40,7 +40,7 @@ async def import_chirpstack(
     key: Writing, given: Given, request: Request, body: FromChirpStack
 ) -> Report | JSONResponse:
     """Registers the devices that ChirpStack knows. May be repeated. 422 with a `report` if some are wrong."""
-    listed = bulk_lists.asked(given.chirpstack_devices, body.applications, body.tenant)
+    listed = device_lists.asked(given.chirpstack_devices, body.applications, body.tenant)
     report = await _import(key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run)
     return answer(request, report)
 
@@ -55,11 +55,11 @@ async def import_tts(
     dry_run: bool = False,
 ) -> Report | JSONResponse:
     """Registers devices that The Things Stack exported: the body is its CSV or JSON. `map`: PROFILE=TYPE, repeated."""
-    mapped = bulk_lists.parse_types(types)
+    mapped = device_lists.parse_types(types)
     async with received(request) as file:
 
         async def listed() -> AsyncIterator[Listed]:
-            for device in bulk_lists.read_tts(file):
+            for device in device_lists.read_tts(file):
                 yield device
 
         return answer(request, await _import(key, given, listed(), "tts", mapped, only_known, dry_run))
@@ -75,7 +75,7 @@ async def _import(
     dry_run: bool,
 ) -> Report:
     async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
-        return await bulk_lists.import_list(
+        return await device_lists.import_list(
             connection,
             listed,
             network_server=network_server,

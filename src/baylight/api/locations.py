@@ -10,8 +10,8 @@ from pydantic import Field
 
 from baylight.api.bodies import Body
 from baylight.api.deps import Changing, Database, Reading
-from baylight.services import locations
-from baylight.services.locations import Location
+from baylight.inventory import locations
+from baylight.inventory.locations import Location
 
 router = APIRouter(prefix="/locations", tags=["locations"])
 

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from baylight.api.deps import Database, Given, Reading
-from baylight.services import live
+from baylight.insight import live
 
 router = APIRouter(tags=["operation"])
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from baylight.api.bodies import Body
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
-from baylight.services import orphans
-from baylight.services.devices import Display, Sensor
-from baylight.services.orphans import Orphan
+from baylight.inventory import orphans
+from baylight.inventory.devices import Display, Sensor
+from baylight.inventory.orphans import Orphan
 
 router = APIRouter(prefix="/orphans", tags=["devices"])
 

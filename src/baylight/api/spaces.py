@@ -10,8 +10,9 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
-from baylight.services import space_changes, spaces, why
-from baylight.services.spaces import Space
+from baylight.insight import why
+from baylight.inventory import space_changes, spaces
+from baylight.inventory.spaces import Space
 
 router = APIRouter(prefix="/spaces", tags=["spaces"])
 Reason = Literal["install", "swap", "maintenance", "correction", "removal"]

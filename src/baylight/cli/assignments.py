@@ -12,8 +12,8 @@ from baylight.cli.devices import All, Application, Eui, Limit, NetworkServer, No
 from baylight.cli.run import Context, Json, instant, on_database, print_fields, print_json, print_rows, text
 
 if TYPE_CHECKING:
-    from baylight.services.devices import Display, Sensor
-    from baylight.services.swap import Swap
+    from baylight.inventory.devices import Display, Sensor
+    from baylight.inventory.swaps import Swap
 
 device = typer.Typer(help="Sensors and displays alike.", no_args_is_help=True)
 
@@ -44,12 +44,12 @@ def register(
 ) -> None:
     """Registers a sensor or a display, as its type says. May be repeated."""
     from baylight.domain.ids import parse_dev_eui
-    from baylight.services import catalogue, devices
+    from baylight.inventory import device_types, devices
 
     codes = parse_codes(code or [])
 
     async def work(c: Context) -> Sensor | Display:
-        if await catalogue.category_for(c.connection, parse_dev_eui(dev_eui), kind) == "sensor":
+        if await device_types.category_for(c.connection, parse_dev_eui(dev_eui), kind) == "sensor":
             if codes or shared is not None:
                 raise typer.BadParameter("--code and --shared are of displays, this is a sensor")
             sensor, _ = await devices.register_sensor(
@@ -85,7 +85,7 @@ def register(
 @device.command("show")
 def show(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
     """Everything about a device."""
-    from baylight.services import assignments, devices
+    from baylight.inventory import assignments, devices
 
     async def work(c: Context) -> Sensor | Display:
         found = await assignments.find_device(c.connection, dev_eui, role)
@@ -97,7 +97,7 @@ def show(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
 @device.command("list")
 def list_devices(limit: Limit = 100, everything: All = False, as_json: Json = False) -> None:
     """Sensors, then displays, by DevEUI; at most so many of each."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     async def work(c: Context) -> list[Sensor | Display]:
         sensors = await devices.sensors(c.connection, limit=limit, decommissioned=everything)
@@ -122,7 +122,7 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Changes notes, FPort, confirmation or mobility; the rest stays."""
-    from baylight.services import assignments, device_changes
+    from baylight.inventory import assignments, device_changes
 
     async def work(c: Context) -> Sensor | Display:
         found = await assignments.find_device(c.connection, dev_eui, role)
@@ -142,7 +142,7 @@ def change(
 @device.command("retire")
 def retire(dev_eui: Eui, role: Role = None, reason: Annotated[str | None, typer.Option(help="why")] = None) -> None:
     """Decommissions a device that serves no space. Its history stays."""
-    from baylight.services import assignments, device_changes
+    from baylight.inventory import assignments, device_changes
 
     async def work(c: Context) -> None:
         found = await assignments.find_device(c.connection, dev_eui, role)
@@ -157,7 +157,7 @@ def retire(dev_eui: Eui, role: Role = None, reason: Annotated[str | None, typer.
 @device.command("share")
 def share(dev_eui: Eui, rule: Annotated[str, typer.Argument(help=f"{RULES}; or none: it serves one space")]) -> None:
     """Lets a display stand for several spaces."""
-    from baylight.services import device_changes
+    from baylight.inventory import device_changes
 
     wanted = None if rule == "none" else rule
     found = on_database(lambda c: device_changes.set_shared(c.connection, dev_eui, wanted, **c.by))
@@ -178,9 +178,9 @@ def swap_device(
     as_json: Json = False,
 ) -> None:
     """The new device takes the place of the old one. It can be undone."""
-    from baylight.services import swap
+    from baylight.inventory import swaps
 
-    done = on_database(lambda c: swap.swap(c.connection, old, new, at=at, note=note, retire=retire, role=role, **c.by))
+    done = on_database(lambda c: swaps.swap(c.connection, old, new, at=at, note=note, retire=retire, role=role, **c.by))
     _print_swap(done, as_json=as_json)
 
 
@@ -191,14 +191,14 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Takes back a swap of the last 24 hours."""
-    from baylight.services import swap
+    from baylight.inventory import swaps
 
     async def work(c: Context) -> Swap:
         try:
             swap_id = UUID(what)
         except ValueError:
-            swap_id = await swap.latest(c.connection, what, role)
-        return await swap.undo(c.connection, swap_id, **c.by)
+            swap_id = await swaps.latest(c.connection, what, role)
+        return await swaps.undo(c.connection, swap_id, **c.by)
 
     _print_swap(on_database(work), as_json=as_json)
 
@@ -211,9 +211,9 @@ def list_swaps(
     as_json: Json = False,
 ) -> None:
     """Swaps, the newest first."""
-    from baylight.services import swap
+    from baylight.inventory import swaps
 
-    rows = on_database(lambda c: swap.swaps(c.connection, device=dev_eui, role=role, limit=limit))
+    rows = on_database(lambda c: swaps.swaps(c.connection, device=dev_eui, role=role, limit=limit))
     print_rows(rows, "id role spaces old new at recorded_at actor undone_at", as_json=as_json)
 
 
@@ -226,7 +226,7 @@ def where(
     as_json: Json = False,
 ) -> None:
     """Where a device was, and when; or at one moment."""
-    from baylight.services import assignments
+    from baylight.inventory import assignments
 
     rows = on_database(
         lambda c: (
@@ -241,7 +241,7 @@ def where(
 @device.command("install")
 def install(dev_eui: Eui, space: SpaceCode, at: Since, role: Role = None) -> None:
     """Tells late that a device serves a space. What it sent since then counts."""
-    from baylight.services import assignments
+    from baylight.inventory import assignments
 
     on_database(lambda c: assignments.install(c.connection, space, dev_eui, at=at, role=role, **c.by))
     typer.echo(f"{dev_eui} serves {space} since {text(at)}")
@@ -252,7 +252,7 @@ def remove(
     space: SpaceCode, role: Annotated[Literal["sensor", "display"], typer.Argument(help="which device")], at: Since
 ) -> None:
     """Tells late that a device was taken from a space."""
-    from baylight.services import assignments
+    from baylight.inventory import assignments
 
     on_database(lambda c: assignments.remove(c.connection, space, role, at=at, **c.by))
     typer.echo(f"{space} has no {role} since {text(at)}")
@@ -260,7 +260,7 @@ def remove(
 
 def show_then(code: str, at: datetime, *, as_json: bool) -> None:
     """A space as it was at a moment."""
-    from baylight.services.as_of import space_as_of
+    from baylight.insight.as_of import space_as_of
 
     found = on_database(lambda c: space_as_of(c.connection, code, at))
     if as_json:
@@ -279,7 +279,7 @@ def show_then(code: str, at: datetime, *, as_json: bool) -> None:
 
 
 def _print_device(found: Sensor | Display, *, as_json: bool) -> None:
-    from baylight.services.devices import Display
+    from baylight.inventory.devices import Display
 
     if isinstance(found, Display):
         print_display(found, as_json=as_json)

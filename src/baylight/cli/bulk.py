@@ -14,8 +14,8 @@ import typer
 from baylight.cli.run import INPUT, Context, Json, on_database, print_json
 
 if TYPE_CHECKING:
+    from baylight.bulk.imports import Report
     from baylight.ports import Listed
-    from baylight.services.bulk import Report
 
 
 class Kind(StrEnum):
@@ -46,10 +46,10 @@ def import_file(
     """Imports a CSV file: all of it, or nothing."""
 
     async def work(c: Context) -> Report:
-        from baylight.services import bulk
+        from baylight.bulk import imports
 
         with _opened(file) as source, _progress() as progress:
-            return await bulk.import_csv(c.connection, kind, source, dry_run=dry_run, progress=progress, **c.by)
+            return await imports.import_csv(c.connection, kind, source, dry_run=dry_run, progress=progress, **c.by)
 
     _tell(on_database(work), as_json=as_json)
 
@@ -61,10 +61,10 @@ def export_file(
     """Everything of a kind as CSV."""
 
     async def work(c: Context) -> None:
-        from baylight.services import bulk
+        from baylight.bulk import imports
 
         with _written(output) as target:
-            async for part in bulk.export(c.connection, kind):
+            async for part in imports.export(c.connection, kind):
                 target.write(part)
 
     on_database(work)
@@ -81,8 +81,8 @@ def import_chirpstack(
     """Registers the devices that ChirpStack knows."""
 
     def listed(c: Context) -> AsyncIterator[Listed]:
-        from baylight.connections import chirpstack_devices
-        from baylight.services.bulk_lists import asked
+        from baylight.app.connections import chirpstack_devices
+        from baylight.bulk.device_lists import asked
 
         return asked(chirpstack_devices(c.settings), application or (), tenant)
 
@@ -95,7 +95,7 @@ def import_tts(
     """Registers devices that The Things Stack exported."""
 
     async def read() -> AsyncIterator[Listed]:
-        from baylight.services.bulk_lists import read_tts
+        from baylight.bulk.device_lists import read_tts
 
         with _opened(file) as source:
             for device in read_tts(source):
@@ -113,14 +113,14 @@ def _import_list(
     as_json: bool,
 ) -> None:
     async def work(c: Context) -> Report:
-        from baylight.services import bulk_lists
+        from baylight.bulk import device_lists
 
         with _progress() as progress:
-            report = await bulk_lists.import_list(
+            report = await device_lists.import_list(
                 c.connection,
                 listed(c),
                 network_server=network_server,
-                types=bulk_lists.parse_types(types or ()),
+                types=device_lists.parse_types(types or ()),
                 only_known=only_known,
                 dry_run=dry_run,
                 progress=progress,

@@ -12,8 +12,8 @@ import typer
 from baylight.cli.run import FOUND, Context, Json, duration, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
+    from baylight.js_codecs.versions import ExampleResult, Outcome, Version
     from baylight.ports import CodecEngine
-    from baylight.services.codecs import ExampleResult, Outcome, Version
 
 codec = typer.Typer(help="JavaScript payload codecs.", no_args_is_help=True)
 
@@ -33,12 +33,12 @@ def add_codec(
     as_json: Json = False,
 ) -> None:
     """Stores a version; it decodes nothing before it is activated. May be repeated."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
     text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
 
     async def work(c: Context) -> Version:
-        return await codecs.add(
+        return await versions.add(
             c.connection, name, text, mapping=rules or None, examples=proofs, notes=notes, actor=c.actor
         )
 
@@ -48,9 +48,9 @@ def add_codec(
 @codec.command("list")
 def list_codecs(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
     """All versions, newest first."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
-    rows = on_database(lambda c: codecs.versions(c.connection, name))
+    rows = on_database(lambda c: versions.versions(c.connection, name))
     print_rows(rows, "name version active examples tells_occupancy activated_at created_by notes", as_json=as_json)
 
 
@@ -62,9 +62,9 @@ def show_codec(
     as_json: Json = False,
 ) -> None:
     """A version and its mapping."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
-    found = on_database(lambda c: codecs.get(c.connection, name, version))
+    found = on_database(lambda c: versions.get(c.connection, name, version))
     if source:
         typer.echo(found.source)
     else:
@@ -74,10 +74,10 @@ def show_codec(
 @codec.command("test")
 def prove_codec(name: Name, version: Number = None, as_json: Json = False) -> None:
     """Runs the examples; exit code 1 if one fails."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
     async def work(c: Context, engine: CodecEngine) -> list[ExampleResult]:
-        return await codecs.run_examples(engine, await codecs.get(c.connection, name, version))
+        return await versions.run_examples(engine, await versions.get(c.connection, name, version))
 
     results = _on_engine(work)
     _print_results(results, as_json=as_json)
@@ -88,10 +88,10 @@ def prove_codec(name: Name, version: Number = None, as_json: Json = False) -> No
 @codec.command("activate")
 def activate_codec(name: Name, version: Annotated[int, typer.Argument()], as_json: Json = False) -> None:
     """Decodes by this version from the next uplink on, if its examples pass."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
     results = _on_engine(
-        lambda c, engine: codecs.activate(c.connection, engine, name, version, actor=c.actor, now=c.now)
+        lambda c, engine: versions.activate(c.connection, engine, name, version, actor=c.actor, now=c.now)
     )
     _print_results(results, as_json=as_json)
     if not as_json:
@@ -103,9 +103,9 @@ def deactivate_codec(
     name: Name, force: Annotated[bool, typer.Option("--force", help="even if devices decode by it")] = False
 ) -> None:
     """Uplinks that need it are stored without a reading."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
-    on_database(lambda c: codecs.deactivate(c.connection, name, actor=c.actor, force=force))
+    on_database(lambda c: versions.deactivate(c.connection, name, actor=c.actor, force=force))
     typer.echo(f"no version of {name} is active")
 
 
@@ -123,10 +123,10 @@ def add_type(
     as_json: Json = False,
 ) -> None:
     """Makes a sensor type whose devices decode by the codec."""
-    from baylight.services import codec_types
+    from baylight.js_codecs import types
 
     made = on_database(
-        lambda c: codec_types.add_type(
+        lambda c: types.add_type(
             c.connection,
             name,
             code,
@@ -158,10 +158,10 @@ def add_display_type(
     as_json: Json = False,
 ) -> None:
     """Makes a display type whose codes the codec's active version makes."""
-    from baylight.services import codec_types
+    from baylight.js_codecs import types
 
     made = _on_engine(
-        lambda c, engine: codec_types.add_display_type(
+        lambda c, engine: types.add_display_type(
             c.connection,
             engine,
             name,
@@ -190,7 +190,7 @@ def encode_command(
     """The bytes of a downlink; nothing is sent. Exit code 1 if it makes none."""
     import json
 
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
     try:
         given = json.loads(data)
@@ -200,7 +200,7 @@ def encode_command(
         raise typer.BadParameter(f"{data!r} is not a JSON object")
 
     async def work(c: Context, engine: CodecEngine) -> Outcome:
-        return await codecs.encode(engine, await codecs.get(c.connection, name, version), given)
+        return await versions.encode(engine, await versions.get(c.connection, name, version), given)
 
     _print_outcome(_on_engine(work), as_json=as_json)
 
@@ -214,7 +214,7 @@ def decode_frame(
     as_json: Json = False,
 ) -> None:
     """What an uplink would mean; nothing is stored. Exit code 1 if it cannot be read."""
-    from baylight.services import codecs
+    from baylight.js_codecs import versions
 
     try:
         sent = bytes.fromhex(data)
@@ -222,7 +222,7 @@ def decode_frame(
         raise typer.BadParameter(f"{data!r} is not hex") from None
 
     async def work(c: Context, engine: CodecEngine) -> Outcome:
-        return await codecs.decode(engine, await codecs.get(c.connection, name, version), f_port, sent, c.now)
+        return await versions.decode(engine, await versions.get(c.connection, name, version), f_port, sent, c.now)
 
     _print_outcome(_on_engine(work), as_json=as_json)
 

@@ -13,7 +13,7 @@ from baylight.cli.devices import Eui, Limit
 from baylight.cli.run import FOUND, Context, Json, duration, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from baylight.services.commissioning import DeviceTest
+    from baylight.inventory.device_tests import DeviceTest
 
 device = typer.Typer()
 LOOK_EVERY_S = 0.5
@@ -33,11 +33,11 @@ def pattern(
     as_json: Json = False,
 ) -> None:
     """A display shows a pattern for some seconds. Exit code 1 unless it reports so; needs a running `serve`."""
-    from baylight.services import commissioning
+    from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
-        begun = await commissioning.begin_pattern(
-            c.connection, dev_eui, light=light, wait=wait or commissioning.PATTERN_WAIT, actor=c.actor, now=c.now
+        begun = await device_tests.begin_pattern(
+            c.connection, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT, actor=c.actor, now=c.now
         )
         return begun if leave else await _wait(c, begun)
 
@@ -55,14 +55,14 @@ def pair(
     as_json: Json = False,
 ) -> None:
     """Drive on or off: the light must follow in time. Exit code 1 if it does not. Needs a running `serve`."""
-    from baylight.services import commissioning
+    from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
-        begun = await commissioning.begin_pair(
+        begun = await device_tests.begin_pair(
             c.connection,
             space,
-            within=within or commissioning.WITHIN,
-            wait=wait or commissioning.PAIR_WAIT,
+            within=within or device_tests.WITHIN,
+            wait=wait or device_tests.PAIR_WAIT,
             actor=c.actor,
             now=c.now,
         )
@@ -77,11 +77,11 @@ def pair(
 @device.command("tests")
 def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Json = False) -> None:
     """Tests of a device, the newest first."""
-    from baylight.services import commissioning
+    from baylight.inventory import device_tests
 
     async def work(c: Context) -> list[DeviceTest]:
-        found = await commissioning.list_tests(c.connection, device=dev_eui, role=role, limit=limit)
-        return [await commissioning.look(c.connection, test.id, now=c.now) for test in found]
+        found = await device_tests.list_tests(c.connection, device=dev_eui, role=role, limit=limit)
+        return [await device_tests.look(c.connection, test.id, now=c.now) for test in found]
 
     print_rows(on_database(work), "started_at kind space result seconds detail", as_json=as_json)
 
@@ -89,7 +89,7 @@ def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Jso
 @device.command("signal")
 def signal(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
     """How well it is received, against what it needs. Exit code 1 if that is too little."""
-    from baylight.services import reception
+    from baylight.insight import signal as reception
 
     found = on_database(lambda c: reception.signal(c.connection, dev_eui, role))
     print_fields(found, as_json=as_json)
@@ -108,10 +108,10 @@ def send(
     ] = False,
 ) -> None:
     """Sends bytes to a display as they are. Then it is sent again what it must show."""
-    from baylight.services import commissioning
+    from baylight.inventory import device_tests
 
     sent = on_database(
-        lambda c: commissioning.send(
+        lambda c: device_tests.send(
             c.connection,
             dev_eui,
             payload,
@@ -126,12 +126,12 @@ def send(
 
 
 async def _wait(c: Context, test: DeviceTest) -> DeviceTest:
-    from baylight.services import commissioning
+    from baylight.inventory import device_tests
 
     while test.result == "running":
         await asyncio.sleep(LOOK_EVERY_S)
         now = await c.connection.fetchval("SELECT clock_timestamp()")
-        test = await commissioning.look(c.connection, test.id, now=now)
+        test = await device_tests.look(c.connection, test.id, now=now)
     return test
 
 

@@ -9,7 +9,7 @@ import typer
 from baylight.cli.run import Context, Json, on_database, print_fields, print_rows
 
 if TYPE_CHECKING:
-    from baylight.services.devices import Display, Role, Sensor
+    from baylight.inventory.devices import Display, Role, Sensor
 
 sensor = typer.Typer(help="Devices that measure.", no_args_is_help=True)
 display = typer.Typer(help="Devices that show.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def add_sensor(
     as_json: Json = False,
 ) -> None:
     """Registers a sensor. May be repeated."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     async def work(c: Context) -> Sensor:
         found, _ = await devices.register_sensor(
@@ -58,7 +58,7 @@ def add_sensor(
 @sensor.command("list")
 def list_sensors(after: After = None, limit: Limit = 100, everything: All = False, as_json: Json = False) -> None:
     """Sensors by DevEUI."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     rows = on_database(lambda c: devices.sensors(c.connection, after=after, limit=limit, decommissioned=everything))
     columns = (
@@ -70,7 +70,7 @@ def list_sensors(after: After = None, limit: Limit = 100, everything: All = Fals
 @sensor.command("show")
 def show_sensor(dev_eui: Eui, as_json: Json = False) -> None:
     """Everything about a sensor."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     print_fields(on_database(lambda c: devices.sensor(c.connection, dev_eui)), as_json=as_json)
 
@@ -90,7 +90,7 @@ def add_display(
     as_json: Json = False,
 ) -> None:
     """Registers a display. May be repeated."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     codes = parse_codes(code or [])
 
@@ -114,7 +114,7 @@ def add_display(
 @display.command("list")
 def list_displays(after: After = None, limit: Limit = 100, everything: All = False, as_json: Json = False) -> None:
     """Displays by DevEUI."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     rows = on_database(lambda c: devices.displays(c.connection, after=after, limit=limit, decommissioned=everything))
     columns = "dev_eui device_type lifecycle_state enabled spaces desired_state sync_status last_seen_at rssi_dbm"
@@ -124,7 +124,7 @@ def list_displays(after: After = None, limit: Limit = 100, everything: All = Fal
 @display.command("show")
 def show_display(dev_eui: Eui, as_json: Json = False) -> None:
     """Everything about a display, and what people see."""
-    from baylight.services import devices
+    from baylight.inventory import devices
 
     print_display(on_database(lambda c: devices.display(c.connection, dev_eui)), as_json=as_json)
 
@@ -139,7 +139,7 @@ def display_codes(
     as_json: Json = False,
 ) -> None:
     """Tells or changes what it shows; the light follows at once."""
-    from baylight.services import device_changes, devices
+    from baylight.inventory import device_changes, devices
 
     codes = parse_codes(code or [])
 
@@ -158,9 +158,9 @@ def display_codes(
 @device_type.command("list")
 def list_types(as_json: Json = False) -> None:
     """What can be registered."""
-    from baylight.services import catalogue
+    from baylight.inventory import device_types
 
-    rows = on_database(lambda c: catalogue.types(c.connection))
+    rows = on_database(lambda c: device_types.types(c.connection))
     print_rows(rows, "code category manufacturer model dev_eui_prefixes shipped enabled", as_json=as_json)
 
 
@@ -201,14 +201,14 @@ def display_lifecycle(dev_eui: Eui, state: Annotated[str, typer.Argument()], rea
 
 
 def _set_enabled(role: Role, dev_eui: str, on: bool) -> None:
-    from baylight.services import device_changes
+    from baylight.inventory import device_changes
 
     on_database(lambda c: device_changes.set_enabled(c.connection, role, dev_eui, on, **c.by))
     typer.echo(f"{role} {dev_eui} is {'enabled' if on else 'disabled'}")
 
 
 def _set_lifecycle(role: Role, dev_eui: str, state: str, reason: str | None) -> None:
-    from baylight.services import device_changes
+    from baylight.inventory import device_changes
 
     on_database(
         lambda c: device_changes.set_lifecycle(c.connection, role, dev_eui, state, reason=reason, actor=c.actor)

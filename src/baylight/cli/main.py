@@ -12,10 +12,10 @@ import typer
 from baylight.cli import assignments, bulk, codecs, commissioning, devices, orphans, places, plans
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
-from baylight.cli_v2 import app as v2
+from baylight.cli.v2 import app as v2
 
 if TYPE_CHECKING:
-    from baylight.services.doctor import Finding
+    from baylight.insight.doctor import Finding
 
 app = typer.Typer(
     help="Baylight: the light on the bay tells the truth, and Baylight can prove it.",
@@ -55,7 +55,7 @@ def serve() -> None:
 
 
 async def _serve() -> None:
-    from baylight.app import serve
+    from baylight.app.program import serve
     from baylight.log import configure, logger
     from baylight.settings import misspelt
 
@@ -82,8 +82,8 @@ def demo(
     ),
 ) -> None:
     """A simulated car park; needs nothing else."""
-    from baylight.demo import Options
-    from baylight.demo import demo as play
+    from baylight.lab.demo import Options
+    from baylight.lab.demo import demo as play
     from baylight.log import configure
 
     configure(level="warning", readable=True)
@@ -133,7 +133,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 async def _examine(c: Context) -> list[Finding]:
-    from baylight.services import doctor
+    from baylight.insight import doctor
 
     found = await doctor.examine(c.connection, now=c.now, policy=c.by["policy"])
     return found + await reach(c.settings)
@@ -142,7 +142,7 @@ async def _examine(c: Context) -> list[Finding]:
 @app.command()
 def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json: Json = False) -> None:
     """Why a light is as it is: every step, from frame to lamp."""
-    from baylight.services import why
+    from baylight.insight import why
 
     explanation = on_database(lambda c: why.explain(c.connection, space, c.now, c.by["policy"]))
     if as_json:
@@ -156,12 +156,12 @@ def upgrade() -> None:
     """Makes or upgrades schema and catalogue. May be repeated."""
 
     async def work(c: Context) -> None:
-        from baylight.services import catalogue
+        from baylight.inventory import device_types
         from baylight.store import migrate
 
         for applied in await migrate.upgrade(c.connection):
             typer.echo(f"applied {applied}")
-        changed = await catalogue.sync(c.connection)
+        changed = await device_types.sync(c.connection)
         typer.echo(f"the schema is up to date; {changed} device types new or changed")
 
     on_database(work)

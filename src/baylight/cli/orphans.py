@@ -16,7 +16,7 @@ app = typer.Typer(help="Devices that are heard but not registered.", no_args_is_
 @app.command("list")
 def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = False, as_json: Json = False) -> None:
     """The inbox, by DevEUI."""
-    from baylight.services import orphans
+    from baylight.inventory import orphans
 
     rows = on_database(lambda c: orphans.page(c.connection, after=after, limit=limit, ignored=ignored))
     columns = "dev_eui uplinks first_at last_at rssi_dbm snr_db network_server profile_name likely"
@@ -26,7 +26,7 @@ def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = Fal
 @app.command("show")
 def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
     """What was heard of it, and what it may be."""
-    from baylight.services import orphans
+    from baylight.inventory import orphans
 
     print_fields(on_database(lambda c: orphans.show(c.connection, dev_eui)), as_json=as_json)
 
@@ -34,7 +34,7 @@ def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
 @app.command("claim")
 def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: Json = False) -> None:
     """Registers it, as what its type is; without --type as the guess that stands out."""
-    from baylight.services import orphans
+    from baylight.inventory import orphans
 
     found = on_database(lambda c: orphans.claim(c.connection, dev_eui, device_type=kind, notes=notes, actor=c.actor))
     print_fields(found, as_json=as_json)
@@ -45,7 +45,7 @@ def ignore_orphan(
     dev_eui: Eui, undo: Annotated[bool, typer.Option("--undo", help="notice it again")] = False, as_json: Json = False
 ) -> None:
     """It is counted from now on, and no more."""
-    from baylight.services import orphans
+    from baylight.inventory import orphans
 
     print_fields(
         on_database(lambda c: orphans.set_ignored(c.connection, dev_eui, not undo, actor=c.actor)), as_json=as_json

@@ -49,7 +49,7 @@ def add_space(
     as_json: Json = False,
 ) -> None:
     """A new space, with its devices if they are registered."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     made = on_database(
         lambda c: spaces.create(
@@ -79,7 +79,7 @@ def change_space(
     as_json: Json = False,
 ) -> None:
     """Changes name, location or position; the rest stays."""
-    from baylight.services import space_changes
+    from baylight.inventory import space_changes
 
     changed = on_database(
         lambda c: space_changes.change(
@@ -106,7 +106,7 @@ def list_spaces(
     as_json: Json = False,
 ) -> None:
     """Spaces by code."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     rows = on_database(
         lambda c: spaces.page(c.connection, location=location, state=state, device=device, after=after, limit=limit)
@@ -118,7 +118,7 @@ def list_spaces(
 @space.command("show")
 def show_space(code: Code, as_of: AsOf = None, as_json: Json = False) -> None:
     """Everything about a space; or what it was at a moment."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     if as_of is not None:
         show_then(code, as_of, as_json=as_json)
@@ -133,7 +133,7 @@ def space_history(
     as_json: Json = False,
 ) -> None:
     """Which devices served a space, and when."""
-    from baylight.services import assignments
+    from baylight.inventory import assignments
 
     rows = on_database(lambda c: assignments.history(c.connection, space=code, superseded=everything))
     print_rows(rows, COLUMNS + (" superseded_at" if everything else ""), as_json=as_json)
@@ -147,7 +147,7 @@ def assign(
     reason: Annotated[str | None, typer.Option(help="install, swap, maintenance or correction")] = None,
 ) -> None:
     """Makes devices serve a space, others by a reason."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     done = on_database(
         lambda c: spaces.assign(c.connection, code, sensor=sensor, display=display, reason=reason, **c.by)
@@ -158,7 +158,7 @@ def assign(
 @space.command("unassign")
 def unassign(code: Code, role: Annotated[Literal["sensor", "display"], typer.Argument(help="which device")]) -> None:
     """Takes a device from a space."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.unassign(c.connection, code, role, **c.by))
     typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
@@ -167,7 +167,7 @@ def unassign(code: Code, role: Annotated[Literal["sensor", "display"], typer.Arg
 @space.command("maintenance")
 def space_maintenance(code: Code, switch: Annotated[Switch, typer.Argument()]) -> None:
     """Closes (on) or opens (off) a space."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_maintenance(c.connection, code, switch is Switch.ON, **c.by))
     typer.echo(f"{code} is {done.current_state}")
@@ -176,7 +176,7 @@ def space_maintenance(code: Code, switch: Annotated[Switch, typer.Argument()]) -
 @space.command("default-state")
 def default_state(code: Code, state: Annotated[str, typer.Argument()]) -> None:
     """What a space shows while it has no sensor."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_default_state(c.connection, code, state, **c.by))
     typer.echo(f"{code} is {done.current_state}")
@@ -185,7 +185,7 @@ def default_state(code: Code, state: Annotated[str, typer.Argument()]) -> None:
 @space.command("delete")
 def delete(code: Code) -> None:
     """Its history stays; its code and its devices are free again."""
-    from baylight.services import spaces
+    from baylight.inventory import spaces
 
     on_database(lambda c: spaces.delete(c.connection, code, **c.by))
     typer.echo(f"{code} is deleted")
@@ -201,7 +201,7 @@ def add_location(
     as_json: Json = False,
 ) -> None:
     """A location, with whatever lies above it. May be repeated."""
-    from baylight.services import locations
+    from baylight.inventory import locations
 
     wanted = kinds.split("/") if kinds else []
     made = on_database(lambda c: locations.create(c.connection, path, kinds=wanted, timezone=timezone, actor=c.actor))
@@ -211,7 +211,7 @@ def add_location(
 @location.command("list")
 def list_locations(as_json: Json = False) -> None:
     """The tree of locations."""
-    from baylight.services import locations
+    from baylight.inventory import locations
 
     rows = on_database(lambda c: locations.tree(c.connection))
     print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
@@ -220,7 +220,7 @@ def list_locations(as_json: Json = False) -> None:
 @location.command("rename")
 def rename_location(path: Path, name: Annotated[str, typer.Argument(help="for the last part of the path")]) -> None:
     """Gives a location another name."""
-    from baylight.services import locations
+    from baylight.inventory import locations
 
     made = on_database(lambda c: locations.rename(c.connection, path, name, actor=c.actor))
     typer.echo(f"it is {made.path}")
@@ -229,7 +229,7 @@ def rename_location(path: Path, name: Annotated[str, typer.Argument(help="for th
 @location.command("delete")
 def delete_location(path: Path) -> None:
     """One that holds no location and no space."""
-    from baylight.services import locations
+    from baylight.inventory import locations
 
     on_database(lambda c: locations.delete(c.connection, path, actor=c.actor))
     typer.echo(f"{path} is deleted")
@@ -238,7 +238,7 @@ def delete_location(path: Path) -> None:
 @location.command("maintenance")
 def location_maintenance(path: Path, switch: Annotated[Switch, typer.Argument()]) -> None:
     """Closes (on) or opens (off) all spaces of a location."""
-    from baylight.services import locations
+    from baylight.inventory import locations
 
     changed = on_database(lambda c: locations.set_maintenance(c.connection, path, switch is Switch.ON, **c.by))
     typer.echo(f"{path}: {changed} spaces changed their state")

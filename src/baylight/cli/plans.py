@@ -11,8 +11,8 @@ import typer
 from baylight.cli.run import Context, Json, duration, instant, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from baylight.services.keys import Key
-    from baylight.services.reservations import Reservation
+    from baylight.access.keys import Key
+    from baylight.schedule.reservations import Reservation
 
 override = typer.Typer(help="States that an operator fixes.", no_args_is_help=True)
 reservation = typer.Typer(help="Bookings.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def set_override(
     as_json: Json = False,
 ) -> None:
     """Fixes the state of a space or a location from now on."""
-    from baylight.services import overrides
+    from baylight.schedule import overrides
 
     if until is not None and run_for is not None:
         raise typer.BadParameter("give either --until or --for")
@@ -58,7 +58,7 @@ def set_override(
 def end_override(space: Space = None, location: Location = None) -> None:
     """Ends the override of a space or a location."""
     from baylight.errors import InputError
-    from baylight.services import overrides
+    from baylight.schedule import overrides
 
     async def work(c: Context) -> int:
         if (space is None) == (location is None):
@@ -75,7 +75,7 @@ def end_override(space: Space = None, location: Location = None) -> None:
 @override.command("list")
 def list_overrides(as_json: Json = False) -> None:
     """Overrides in force."""
-    from baylight.services import overrides
+    from baylight.schedule import overrides
 
     rows = on_database(lambda c: overrides.active(c.connection, c.now))
     print_rows(rows, "id state space location from_at until_at actor reason", as_json=as_json)
@@ -97,7 +97,7 @@ def create_reservation(
     as_json: Json = False,
 ) -> None:
     """Reserves a space."""
-    from baylight.services import reservations
+    from baylight.schedule import reservations
 
     if (end is None) == (run_for is None):
         raise typer.BadParameter("give either --until or --for")
@@ -124,7 +124,7 @@ def create_reservation(
 @reservation.command("cancel")
 def cancel_reservation(reservation_id: Annotated[UUID, typer.Argument()]) -> None:
     """Cancels a reservation."""
-    from baylight.services import reservations
+    from baylight.schedule import reservations
 
     done = on_database(lambda c: reservations.cancel(c.connection, reservation_id, **c.by))
     typer.echo(f"reservation of {done.space} is cancelled")
@@ -139,7 +139,7 @@ def list_reservations(
     as_json: Json = False,
 ) -> None:
     """Reservations by start."""
-    from baylight.services import reservations
+    from baylight.schedule import reservations
 
     rows = on_database(
         lambda c: reservations.page(
@@ -156,7 +156,7 @@ def create_key(
     as_json: Json = False,
 ) -> None:
     """A new key. It is shown once and kept nowhere."""
-    from baylight.services import keys
+    from baylight.access import keys
 
     async def work(c: Context) -> tuple[Key, str]:
         return await keys.create(c.connection, name, scope or ["read"], actor=c.actor)
@@ -172,7 +172,7 @@ def create_key(
 @key.command("list")
 def list_keys(as_json: Json = False) -> None:
     """Keys, the newest first."""
-    from baylight.services import keys
+    from baylight.access import keys
 
     rows = on_database(lambda c: keys.list_keys(c.connection))
     print_rows(rows, "prefix name scopes created_at created_by last_used_at revoked_at", as_json=as_json)
@@ -181,7 +181,7 @@ def list_keys(as_json: Json = False) -> None:
 @key.command("revoke")
 def revoke_key(id_or_prefix: Annotated[str, typer.Argument()]) -> None:
     """Refuses a key from now on."""
-    from baylight.services import keys
+    from baylight.access import keys
 
     revoked = on_database(lambda c: keys.revoke(c.connection, id_or_prefix, actor=c.actor))
     typer.echo(f"key {revoked.prefix} is revoked")

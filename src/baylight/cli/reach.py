@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from baylight.lns.mqtt import MqttConsumer
-    from baylight.services.doctor import Finding
+    from baylight.insight.doctor import Finding
+    from baylight.lns.mqtt.consumer import MqttConsumer
     from baylight.settings import Settings
 
 PATIENCE_S = 5.0
@@ -19,9 +19,9 @@ EVERY_S = 0.05
 
 async def reach(settings: Settings) -> list[Finding]:
     """Connects beside a running `serve`: under a client id of its own, and to a topic that nobody publishes to."""
-    from baylight.app import Program
+    from baylight.app.program import Program
+    from baylight.insight import doctor
     from baylight.log import configure
-    from baylight.services import doctor
 
     findings = [_known()]
     configure(level="error")  # what is found is told once, as a finding
@@ -43,7 +43,7 @@ async def reach(settings: Settings) -> list[Finding]:
 
 
 def _known() -> Finding:
-    from baylight.services.doctor import Finding
+    from baylight.insight.doctor import Finding
     from baylight.settings import misspelt
 
     wrong = misspelt(os.environ)

@@ -1,0 +1,132 @@
+"""What the settings name, made ready to be opened: brokers, the network server's API, the port of our own API."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+from baylight.errors import InputError
+from baylight.lns.chirpstack import devices
+from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.mqtt.consumer import MqttConsumer
+from baylight.lns.mqtt.lanes import Handle, Read, Reject
+from baylight.ports import Source
+from baylight.settings import Settings
+
+STALLED_S = 60
+"""A caller that has taken nothing of its answer for so long is sent away."""
+
+
+def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc | ChirpStackMqtt:
+    """By gRPC if its address is set, else by MQTT's command/down. Raises InputError `chirpstack_api_key_missing`."""
+    if settings.chirpstack_api is None:
+        return ChirpStackMqtt(consumer.publish)
+    if settings.chirpstack_api_key is None:
+        raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
+    return ChirpStackGrpc(
+        settings.chirpstack_api,
+        settings.chirpstack_api_key.get_secret_value(),
+        tls=settings.chirpstack_api_tls,
+        timeout_s=settings.chirpstack_api_timeout_s,
+    )
+
+
+def mqtt_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer:
+    password = settings.mqtt_password
+    return MqttConsumer(
+        host=settings.mqtt_host,
+        port=settings.mqtt_port,
+        client_id=settings.mqtt_client_id,
+        topic=settings.mqtt_topic,
+        read=read,
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        share_group=settings.mqtt_share_group,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        tls=_tls(settings),
+    )
+
+
+def tts_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer | None:
+    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
+    if settings.tts_mqtt_host is None:
+        return None
+    if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
+        raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
+    if settings.tts_mqtt_ca is not None and not settings.tts_mqtt_tls:
+        raise _not_encrypted("BAYLIGHT_TTS_MQTT_CA", "BAYLIGHT_TTS_MQTT_TLS")
+    tls = _trusting(settings.tts_mqtt_ca, "BAYLIGHT_TTS_MQTT_CA") if settings.tts_mqtt_tls else None
+    return MqttConsumer(
+        host=settings.tts_mqtt_host,
+        port=settings.tts_mqtt_port,
+        client_id=f"{settings.mqtt_client_id}-tts",
+        topic=f"v3/{settings.tts_mqtt_user}/devices/#",
+        read=read,
+        handle=handle,
+        reject=reject,
+        session_expiry_s=settings.mqtt_session_expiry_s,
+        user=settings.tts_mqtt_user,
+        password=settings.tts_mqtt_key.get_secret_value(),
+        tls=tls,
+        version=4,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Raises InputError `bad_tls_files`, `not_encrypted`."""
+    if not settings.mqtt_tls:
+        if settings.mqtt_ca or settings.mqtt_client_cert:
+            raise _not_encrypted("BAYLIGHT_MQTT_CA or …_CLIENT_CERT", "BAYLIGHT_MQTT_TLS")
+        return None
+    context = _trusting(settings.mqtt_ca, "BAYLIGHT_MQTT_CA")
+    if settings.mqtt_client_cert is not None:
+        files = f"BAYLIGHT_MQTT_CLIENT_CERT {settings.mqtt_client_cert}"
+        if settings.mqtt_client_key is not None:
+            files += f", …_CLIENT_KEY {settings.mqtt_client_key}"
+        try:
+            context.load_cert_chain(settings.mqtt_client_cert, settings.mqtt_client_key)
+        except OSError as error:
+            raise InputError("bad_tls_files", f"{files}: {error}") from error
+    return context
+
+
+def _trusting(ca: Path | None, setting: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise InputError("bad_tls_files", f"{setting} {ca}: {error}") from error
+
+
+def _not_encrypted(given: str, missing: str) -> InputError:
+    return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true, too")
+
+
+def chirpstack_devices(settings: Settings) -> Source | None:
+    """None if ChirpStack's API is not set."""
+    target, key = settings.chirpstack_api, settings.chirpstack_api_key
+    if not target or not key:
+        return None
+    secret, tls = key.get_secret_value(), settings.chirpstack_api_tls
+    return lambda applications, tenant: devices.devices(
+        target, secret, applications=applications, tenant=tenant, tls=tls
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Raises InputError `http_port_taken`."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+        listener = socket.create_server((settings.http_host, settings.http_port), family=family, backlog=128)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
+        return listener
+    except OSError as error:
+        why = (error.strerror or "").partition(" (while")[0]  # the rest tells the address again
+        raise InputError(
+            "http_port_taken",
+            f"cannot listen on {settings.http_host}:{settings.http_port} ({why}): "
+            "set BAYLIGHT_HTTP_PORT or BAYLIGHT_HTTP_HOST",
+        ) from error

@@ -1,0 +1,341 @@
+"""Wires one process: broker -> ingest -> database -> relay -> network server, the loop of time, and the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import asyncpg
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from baylight.api.app import create_app
+from baylight.api.deps import Deps, Inbound
+from baylight.app.connections import chirpstack_devices, listen, mqtt_consumer, network_server, tts_consumer
+from baylight.app.timer import Reconcile
+from baylight.control.batch import Message
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.events import Event, Ignored, Rejected
+from baylight.domain.state import Policy
+from baylight.errors import DeviceDataError, InputError, TransientError
+from baylight.inventory import device_types
+from baylight.lns.chirpstack import events as chirpstack_events
+from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
+from baylight.lns.mqtt.consumer import MqttConsumer
+from baylight.lns.mqtt.lanes import Handle, Read, Received
+from baylight.lns.router import Router
+from baylight.lns.tts import events as tts_events
+from baylight.lns.tts.api import tts_api
+from baylight.lns.tts.downlinks import TtsDownlinks
+from baylight.log import Trouble, logger
+from baylight.ports import NetworkServer
+from baylight.sandbox.pool import Sandbox
+from baylight.settings import Settings
+from baylight.store import migrate
+from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
+from baylight.store.pool import AWAY, Pool, open_pool
+from baylight.web import page
+
+log = logger("app")
+Parse = Callable[[str, bytes], Event | Ignored]
+
+DRAIN_S = 10
+WAIT_S = 1.0
+
+
+def tune_collector() -> None:
+    """A batch makes tens of thousands of objects that die together: looking for cycles amid it finds none."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        reserved_soon=timedelta(seconds=settings.reserved_soon_s),
+        reserved_hides_occupied=settings.reserved_hides_occupied,
+    )
+
+
+def loop_policy_of(settings: Settings) -> LoopPolicy:
+    return LoopPolicy(
+        ttl=timedelta(seconds=settings.downlink_ttl_s), report_timeout=timedelta(seconds=settings.report_timeout_s)
+    )
+
+
+def dsn_of(settings: Settings) -> str:
+    """Raises InputError `database_url_missing`."""
+    if settings.database_url is None:
+        raise InputError("database_url_missing", "set BAYLIGHT_DATABASE_URL, e.g. postgresql://user@host/baylight")
+    return settings.database_url.get_secret_value()
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT, then drains. Raises InputError if settings or schema do not fit."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    await Program(settings).run(stopping)
+
+
+class Program:
+    """One process of Baylight. Any number may share a database and, with `mqtt_share_group`, a broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.dsn = dsn_of(settings)
+        self.started = asyncio.Event()
+        self.http_port = 0
+        self.clock = SystemClock()
+        self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
+        self.consumer = mqtt_consumer(settings, *self._way_of(chirpstack_events.parse), self._reject)
+        self.tts_consumer = tts_consumer(settings, *self._way_of(tts_events.parse), self._reject)
+        self.chirpstack = network_server(settings, self.consumer)
+        self.network_server = Router(self._network_servers())
+        self.sandbox = Sandbox()
+        self.api_pool: Pool
+        """Apart from the work's: callers that are slow to read hold their connections for long."""
+        self.ingest: Ingest
+        self.relay: Relay
+        self.reconcile: Reconcile
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping` is set; `started` tells that it serves, on `http_port`."""
+        pool = await self._open_database(stopping)
+        if pool is None:
+            return
+        try:
+            tune_collector()
+            self._build(pool)
+            await self._run_parts(stopping)
+        finally:
+            if isinstance(self.chirpstack, ChirpStackGrpc):
+                await self.chirpstack.close()
+            await self.sandbox.close()
+            self.api_pool.terminate()  # who still reads has had DRAIN_S
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pool.close(), DRAIN_S)
+            pool.terminate()
+
+    async def _open_database(self, stopping: asyncio.Event) -> Pool | None:
+        trouble = Trouble(log, "the database")
+        while not stopping.is_set():
+            opened: list[Pool] = []
+            try:
+                await migrate.check(self.dsn)
+                for _ in range(2):
+                    opened.append(await open_pool(self.dsn, size=self.settings.database_pool_size))
+                async with opened[0].acquire() as connection:
+                    await device_types.sync(connection)
+            except (TransientError, *AWAY) as error:
+                for pool in opened:
+                    pool.terminate()
+                trouble.begin(str(error) or type(error).__name__)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), WAIT_S)
+            else:
+                trouble.end()
+                pool, self.api_pool = opened
+                return pool
+        return None
+
+    def _build(self, pool: Pool) -> None:
+        self.ingest = Ingest(pool, self.clock, self.policy, self.loop_policy, self.sandbox)
+        self.relay = Relay(pool, self.network_server, self.clock, self.loop_policy)
+        self.reconcile = Reconcile(
+            pool,
+            self.clock,
+            self.policy,
+            self.loop_policy,
+            self.settings.uplink_retention_months,
+            self.settings.actuation_retention_months,
+        )
+
+    async def _run_parts(self, stopping: asyncio.Event) -> None:
+        registry = CollectorRegistry()
+        registry.register(_Counts(self))
+        api = create_app(
+            Deps(
+                self.api_pool,
+                self.dsn,
+                self.clock,
+                self.policy,
+                registry,
+                self.problems,
+                codec_engine=self.sandbox,
+                inbound=self._inbound(),
+                chirpstack_devices=chirpstack_devices(self.settings),
+            )
+        )
+        api.include_router(page.router())
+        listener = listen(self.settings)
+        self.http_port = listener.getsockname()[1]
+        server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
+        parts: dict[str, asyncio.Task[Any]] = {
+            **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers().items()},
+            "relay": asyncio.create_task(self.relay.run()),
+            "reconcile": asyncio.create_task(self.reconcile.run()),
+            "wake-up": asyncio.create_task(self._wake_relay()),
+            "http": asyncio.create_task(server.serve(sockets=[listener])),
+        }
+        self.started.set()
+        log.info("started", http_port=self.http_port)
+        stopped = asyncio.create_task(stopping.wait())
+        ended, _ = await asyncio.wait([stopped, *parts.values()], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        log.info("stopping")
+        # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
+        with contextlib.suppress(TimeoutError):
+            stops = [consumer.stop() for consumer in self.consumers().values()]
+            await asyncio.wait_for(asyncio.gather(*stops), DRAIN_S)
+        self.relay.stop()
+        api.state.hub.close()
+        server.should_exit = True
+        await asyncio.wait([parts["relay"], parts["http"]], timeout=DRAIN_S)
+        for part in parts.values():
+            part.cancel()
+        await asyncio.gather(*parts.values(), return_exceptions=True)
+        for part in ended - {stopped}:
+            part.result()  # raises what ended it
+        log.info("stopped")
+
+    async def _wake_relay(self) -> None:
+        """Told by whoever decides: the API, the loop of time, other processes."""
+        async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
+            self.relay.wake()
+
+    def consumers(self) -> dict[str, MqttConsumer]:
+        """Those that are set up, by what they connect to."""
+        consumers = {"broker": self.consumer} if self.settings.mqtt_host else {}
+        return consumers | ({"the_things_stack": self.tts_consumer} if self.tts_consumer else {})
+
+    def _network_servers(self) -> dict[str, NetworkServer]:
+        servers: dict[str, NetworkServer] = {}
+        if self.settings.mqtt_host or self.settings.chirpstack_api:
+            servers["chirpstack"] = self.chirpstack
+        if api := tts_api(self.settings):
+            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
+        elif self.tts_consumer:
+            # Its MQTT server knows QoS 0 alone.
+            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(
+                partial(self.tts_consumer.publish, qos=0), self.settings.tts_mqtt_user
+            )
+        return servers
+
+    def _inbound(self) -> dict[str, Inbound]:
+        settings, inbound = self.settings, {}
+        if settings.chirpstack_http_secret:
+            secret = settings.chirpstack_http_secret.get_secret_value()
+            inbound["chirpstack"] = Inbound(secret, self._takes_http(chirpstack_events.parse_http))
+        if settings.tts_webhook_secret:
+            inbound["tts"] = Inbound(settings.tts_webhook_secret.get_secret_value(), self._takes_http(tts_events.parse))
+        return inbound
+
+    def _way_of(self, parse: Parse) -> tuple[Read, Handle]:
+        def read(topic: str, payload: bytes) -> Message | None:
+            try:
+                return _read(parse, topic, payload)
+            except Exception:
+                return None  # the handler meets it again, and tells
+
+        return read, self._takes(parse)
+
+    def _takes(self, parse: Parse) -> Handle:
+        async def take(messages: list[Received]) -> None:
+            await self.ingest.take([said or _read(parse, topic, payload) for topic, payload, said in messages])
+            self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
+
+        return take
+
+    def _takes_http(self, parse: Parse) -> Callable[[str, bytes], Awaitable[None]]:
+        handle = self._takes(parse)
+
+        async def take(event: str, payload: bytes) -> None:
+            message = Received(event, payload)
+            try:
+                await handle([message])
+            except TransientError:
+                raise
+            except Exception as error:
+                log.error("handler_failed", event_type=event, error=repr(error), exc_info=True)
+                await self._reject(message, error)
+
+        return take
+
+    async def _reject(self, message: Received, error: Exception) -> None:
+        """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""
+        detail = f"{type(error).__name__}: {error}"
+        try:
+            await self.ingest.take([Rejected(message.topic, message.payload, "not_stored", detail)])
+        except asyncpg.PostgresError as failure:
+            # Bytes and a reason can always be kept: so it is the database that is not in order.
+            raise TransientError("rejected_not_stored", f"the database takes nothing: {failure}") from failure
+
+    def problems(self) -> dict[str, str]:
+        """Part -> what keeps it from working, in plain words; empty when all is well."""
+        found = {}
+        if self.reconcile.trouble.reason:
+            found["database"] = self.reconcile.trouble.reason
+        for name, consumer in self.consumers().items():
+            if consumer.trouble:
+                found[name] = consumer.trouble
+        if self.relay.trouble.reason:
+            found["network_server"] = self.relay.trouble.reason
+        if self.sandbox.trouble.reason:
+            found["codecs"] = self.sandbox.trouble.reason
+        return found
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: they stop the whole program, in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Counts:
+    """What ingest and relay have counted since the start, for /metrics."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        messages = CounterMetricFamily(
+            "baylight_messages", "Messages taken, by kind and what became of them", labels=["kind", "outcome"]
+        )
+        for labels, count in self._program.ingest.counts.items():
+            messages.add_metric(list(labels), count)
+        yield messages
+        downlinks = CounterMetricFamily(
+            "baylight_downlinks", "Downlinks handed to the network server, by answer", labels=["answer"]
+        )
+        for answer, count in self._program.relay.counts.items():
+            downlinks.add_metric([answer], count)
+        yield downlinks
+        yield GaugeMetricFamily(
+            "baylight_messages_waiting",
+            "Messages received and not yet begun with",
+            sum(consumer.waiting for consumer in self._program.consumers().values()),
+        )
+
+
+def _read(parse: Parse, topic: str, payload: bytes) -> Message:
+    try:
+        return parse(topic, payload)
+    except DeviceDataError as error:
+        return Rejected(topic, payload, error.code, error.message)

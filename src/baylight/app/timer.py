@@ -1,0 +1,113 @@
+"""The loop that time drives: it asks the database what is due. Nothing lives in memory, a restart loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from baylight.control import displays as shadow_store
+from baylight.control import retention
+from baylight.control import spaces as decisions
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.state import Policy
+from baylight.inventory import device_tests
+from baylight.log import Trouble, logger
+from baylight.ports import Clock
+from baylight.schedule import reservations
+from baylight.store.pool import RETRY, Pool
+from baylight.store.queries import queries
+
+log = logger("reconcile")
+
+MOST = 500
+EVERY_S = 0.5
+HOUSEKEEPING = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Reconcile:
+    """Any number may run at once: what one holds the others skip."""
+
+    pool: Pool
+    clock: Clock
+    policy: Policy
+    loop_policy: LoopPolicy
+    uplink_retention_months: int
+    actuation_retention_months: int
+    trouble: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
+    _housekeeping_at: datetime | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.round()
+            await asyncio.sleep(EVERY_S)
+
+    async def round(self) -> None:
+        parts = (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping)
+        if all([await self._guarded(part) for part in parts]):
+            self.trouble.end()
+
+    async def _guarded(self, part: Callable[[], Awaitable[int]]) -> bool:
+        """False if the database does not let it work."""
+        try:
+            while await part() >= MOST:
+                pass
+        except RETRY as error:
+            self.trouble.begin(str(error) or type(error).__name__)
+            await asyncio.sleep(1)
+            return False
+        except Exception as error:
+            # Something else than an absent database: told each time, and never the end of the loop.
+            log.error("reconcile failed", part=part.__name__, error=repr(error), exc_info=True)
+            await asyncio.sleep(1)
+        return True
+
+    async def spaces(self) -> int:
+        """Decides spaces anew whose time has come; returns how many."""
+        now = self.clock.now()
+        async with self.pool.acquire() as connection, connection.transaction():
+            due = [row["id"] for row in await connection.fetch(queries("decisions")["due_spaces"], now, MOST)]
+            if due:
+                await decisions.redecide(connection, due, trigger=None, source=None, now=now, policy=self.policy)
+        return len(due)
+
+    async def displays(self) -> int:
+        """Looks at displays whose deadline passed: given-up downlinks, missing reports, the next try."""
+        now = self.clock.now()
+        sql = queries("shadows")
+        async with self.pool.acquire() as connection, connection.transaction():
+            due = [row["id"] for row in await connection.fetch(sql["displays_to_reconcile"], now, MOST)]
+            shadows = await shadow_store.load(connection, due, self.loop_policy, free_only=True)
+            for shadow in shadows.values():
+                shadow.due(now)
+            await shadow_store.save(connection, shadows.values())
+        return len(shadows)
+
+    async def reservations(self) -> int:
+        """Ends reservations whose time is over."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            return await reservations.expire_due(connection, self.clock.now(), self.policy)
+
+    async def tests(self) -> int:
+        """Ends tests of devices whose result is certain."""
+        async with self.pool.acquire() as connection:
+            await device_tests.end_due(connection, self.clock.now())
+        return 0
+
+    async def housekeeping(self) -> int:
+        """Hourly: partitions ahead, what is older than its retention."""
+        now = self.clock.now()
+        if self._housekeeping_at is not None and now < self._housekeeping_at:
+            return 0
+        async with self.pool.acquire() as connection:
+            await retention.run(
+                connection,
+                now,
+                uplink_months=self.uplink_retention_months,
+                actuation_months=self.actuation_retention_months,
+            )
+        self._housekeeping_at = now + HOUSEKEEPING
+        return 0

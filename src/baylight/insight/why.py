@@ -1,0 +1,269 @@
+"""Why a light is as it is: the chain from the uplink, reservation or override to what the display shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from baylight.control import spaces as decisions
+from baylight.domain.state import Policy, decide
+from baylight.insight import history
+from baylight.insight.history import Actuation, StateChange, UplinkRow
+from baylight.inventory import devices, spaces
+from baylight.inventory.display_codes import shown
+from baylight.inventory.spaces import Space
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+ACTUATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that applies now; the first of them won."""
+
+    reason: str
+    state: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The reservation or override that won."""
+
+    kind: str
+    id: UUID
+    state: str | None
+    from_at: datetime
+    until_at: datetime | None
+    actor: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An actuation with its steps; `colour`: what it was to show."""
+
+    actuation: Actuation
+    colour: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LightSeen:
+    """A light with its colour in words; `state` None if it belongs to none."""
+
+    state: str | None
+    code: str | None
+    rgb: str | None
+    colour: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The closed loop of the display: what it must show, was sent, says that it shows."""
+
+    dev_eui: str
+    sync_status: str
+    failures: int
+    last_seen_at: datetime | None
+    desired: LightSeen
+    commanded: LightSeen | None
+    reported: LightSeen | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`decided`: what the rules say at `at`; it differs from `space.current_state` only while a change is due.
+
+    `uplink`: the newest in which the sensor spoke of the bay; if there is none, its last one at all. `changed_by`: the
+    one that caused `change`.
+    """
+
+    at: datetime
+    space: Space
+    decided: str
+    rules: list[Rule]
+    cause: Cause | None
+    uplink: UplinkRow | None
+    change: StateChange | None
+    changed_by: UplinkRow | None
+    actuations: list[Delivery]
+    display: Loop | None
+
+
+async def explain(connection: Connection, code: str, now: datetime, policy: Policy) -> Explanation:
+    """Reads one consistent moment. Raises NotFoundError `unknown_space`."""
+    sql = queries("why")
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        space = await spaces.show(connection, code)
+        [evaluated] = await evaluated_spaces(connection, now, code=code)
+        decision = decide(evaluated.inputs, policy, now)
+        cause = await connection.fetchrow(sql["cause"], decision.cause) if decision.cause else None
+        changes = await history.state_changes(connection, space=code, limit=1)
+        return Explanation(
+            at=now,
+            space=space,
+            decided=decision.state,
+            rules=[Rule(rule.reason, rule.state, rule.detail) for rule in decision.considered],
+            cause=Cause(**cause) if cause else None,
+            uplink=await _evidence(connection, space),
+            change=changes[0] if changes else None,
+            changed_by=await _changed_by(connection, changes[0]) if changes else None,
+            actuations=await _deliveries(connection, code),
+            display=await _loop(connection, space),
+        )
+
+
+async def evaluated_spaces(
+    connection: Connection, now: datetime, *, code: str | None = None, after: str | None = None, limit: int = 1
+) -> list[decisions.Space]:
+    """Live spaces by code with their inputs, not locked: one, or a page after a code."""
+    found = [decisions.to_space(row) for row in await connection.fetch(queries("why")["spaces"], code, after, limit)]
+    await decisions.load_inputs(connection, found, now)
+    return found
+
+
+async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
+    if space.sensor_deveui is None:
+        return None
+    for with_occupancy in (space.sensor_state is not None, False):
+        row = await connection.fetchrow(queries("why")["uplink"], space.sensor_deveui, with_occupancy)
+        if row is not None:
+            return UplinkRow(**row)
+    return None
+
+
+async def _changed_by(connection: Connection, change: StateChange) -> UplinkRow | None:
+    if change.uplink_observed_at is None:
+        return None
+    row = await connection.fetchrow(queries("why")["cause_uplink"], change.uplink_observed_at, change.trigger_source)
+    return UplinkRow(**row) if row else None
+
+
+async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
+    deliveries = []
+    for newest in await history.actuations(connection, space=code, limit=ACTUATIONS):
+        actuation = await history.actuation(connection, newest.id)
+        codec = await connection.fetchval(queries("why")["codec"], newest.id)
+        colour = shown(codec, actuation.display_code).colour if codec and actuation.display_code else None
+        deliveries.append(Delivery(actuation, colour))
+    return deliveries
+
+
+async def _loop(connection: Connection, space: Space) -> Loop | None:
+    if space.display_deveui is None:
+        return None
+    display = await devices.display(connection, space.display_deveui)
+    actuation_id = await connection.fetchval(queries("why")["display_command"], display.dev_eui)
+    sent = await connection.fetchrow(queries("why")["commanded"], actuation_id) if actuation_id else None
+
+    def seen(state: str | None, code: str | None, at: datetime | None) -> LightSeen:
+        light = shown(display.codec, code) if code else None
+        return LightSeen(state, code, light.rgb if light else None, light.colour if light else None, at)
+
+    return Loop(
+        dev_eui=display.dev_eui,
+        sync_status=display.sync_status,
+        failures=display.failures,
+        last_seen_at=display.last_seen_at,
+        desired=seen(display.desired_state, display.desired_code, display.desired_at),
+        commanded=seen(sent["state"], sent["code"], sent["at"]) if sent else None,
+        reported=seen(space.display_state, display.reported_code, display.reported_at)
+        if display.reported_code
+        else None,
+    )
+
+
+def render(explanation: Explanation) -> str:
+    """Plain text for a person at a terminal; times in UTC."""
+    e = explanation
+    space = e.space
+    where = f" ({space.location})" if space.location else ""
+    since = _at(space.current_state_at, e.at)
+    lines = [f"{space.code}{where} is {space.current_state} since {since}", "", "Rules that apply, the first wins:"]
+    for place, rule in enumerate(e.rules):
+        lines.append(f"  {'=>' if place == 0 else '  '} {rule.state or '-':<12} {rule.reason}: {rule.detail}")
+    if e.decided != space.current_state:
+        lines.append(f"  The rules now say {e.decided}: the change is due and will be made within seconds.")
+    if e.cause:
+        until = _at(e.cause.until_at, e.at) if e.cause.until_at else "it is ended"
+        by = f" by {e.cause.actor}" if e.cause.actor else ""
+        note = f": {e.cause.reason}" if e.cause.reason else ""
+        lines += ["", f"{e.cause.kind} {e.cause.id}{by}, from {_at(e.cause.from_at, e.at)} until {until}{note}"]
+    lines += ["", *_render_sensor(e)]
+    if e.change:
+        source = f" {e.change.trigger_source}" if e.change.trigger_source else ""
+        lines += [
+            "",
+            f"Last change: {e.change.previous_state} -> {e.change.new_state} at {_at(e.change.at, e.at)},"
+            f" by {e.change.trigger_type}{source}",
+        ]
+        if e.changed_by:
+            lines.append(f"  frame {e.changed_by.f_cnt}, FPort {e.changed_by.f_port}, data {e.changed_by.data}")
+    lines += ["", *_render_display(e)]
+    for delivery in e.actuations:
+        lines += ["", *_render_delivery(delivery, e.at)]
+    return "\n".join(lines)
+
+
+def _render_sensor(e: Explanation) -> list[str]:
+    if e.space.sensor_deveui is None:
+        return ["Sensor: none"]
+    if e.uplink is None:
+        return [f"Sensor {e.space.sensor_deveui}: never heard"]
+    u = e.uplink
+    says = f"says {u.occupancy}" if u.occupancy else f"says nothing about the bay ({u.outcome})"
+    lines = [
+        f"Sensor {u.dev_eui} {says}, received {_at(u.received_at, e.at)}",
+        f"  frame {u.f_cnt}, FPort {u.f_port}, data {u.data or '(none)'}",
+    ]
+    if u.reading:
+        lines.append("  " + ", ".join(f"{name} {value}" for name, value in u.reading.items()))
+    if u.error:
+        lines.append(f"  not usable: {u.error}")
+    if u.gateway_id:
+        lines.append(f"  gateway {u.gateway_id}, {u.rssi_dbm} dBm, SNR {u.snr_db} dB")
+    return lines
+
+
+def _render_display(e: Explanation) -> list[str]:
+    if e.display is None:
+        return ["Display: none"]
+    d = e.display
+    lines = [f"Display {d.dev_eui}: {d.sync_status}" + (f", failures in a row: {d.failures}" if d.failures else "")]
+    for word, light in (("must show", d.desired), ("was sent", d.commanded), ("reports", d.reported)):
+        if light is None or light.state is light.code is None:
+            lines.append(f"  {word:<10} nothing" if word != "reports" else f"  {word:<10} nothing yet")
+            continue
+        code = f"{light.colour} ({light.code})" if light.code else "no code for this state"
+        when = f", {_at(light.at, e.at)}" if light.at else ""
+        lines.append(f"  {word:<10} {light.state or 'none of its states'}: {code}{when}")
+    return lines
+
+
+def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
+    actuation = delivery.actuation
+    colour = f" = {delivery.colour}" if delivery.colour else ""
+    decided = f"decided {_at(actuation.created_at, now)} by {actuation.trigger_type}"
+    lines = [f"Actuation {actuation.id}: {actuation.new_state}{colour}, {actuation.status}; {decided}"]
+    for step in actuation.steps:
+        attempt = f"attempt {step.attempt}" if step.attempt else None
+        gateway = f"gateway {step.gateway_id}" if step.gateway_id else None
+        more = ", ".join(fact for fact in (attempt, gateway, step.detail) if fact)
+        after = (step.at - actuation.created_at).total_seconds()
+        lines.append(f"  {after:+9.3f} s  {step.kind}" + (f": {more}" if more else ""))
+    if actuation.downlink_error:
+        lines.append(f"  {actuation.downlink_error}")
+    return lines
+
+
+def _at(at: datetime, now: datetime) -> str:
+    """`2026-11-24 09:00:00 (12 min ago)`."""
+    seconds = (now - at).total_seconds()
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if abs(seconds) >= length:
+            amount = f"{abs(seconds) / length:.0f} {unit}"
+            return f"{at:%Y-%m-%d %H:%M:%S} ({amount} ago)" if seconds > 0 else f"{at:%Y-%m-%d %H:%M:%S} (in {amount})"
+    return f"{at:%Y-%m-%d %H:%M:%S} (now)"

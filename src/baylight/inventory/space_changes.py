@@ -1,0 +1,84 @@
+"""Changes of what a space is called and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from baylight.access import change as audit
+from baylight.control import spaces as decisions
+from baylight.domain.downlink import TriggerType
+from baylight.domain.state import Policy
+from baylight.errors import InputError
+from baylight.inventory import locations, spaces
+from baylight.inventory.spaces import Space
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+
+async def change(
+    connection: Connection,
+    code: str,
+    *,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    name: str | None = None,
+    location: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    clear: Collection[str] = (),
+) -> Space:
+    """None leaves it as it is; `clear` (`location`, `position`) takes it away. Idempotent. At another location it is
+    decided anew.
+
+    Raises NotFoundError `unknown_space`, `unknown_location`; InputError `nothing_given`, `bad_name`, `bad_position`,
+    `given_and_cleared`.
+    """
+    spaces.check_name(name)
+    position = spaces.parse_position(latitude, longitude)
+    _check_given({"name": name, "location": location, "position": position}, clear)
+    async with audit.change(connection, actor):
+        place = await locations.hold(connection, location) if location is not None else None
+        space_id = (await spaces.lock(connection, code))["id"]
+        found = await spaces.show(connection, code)
+        before: dict[str, Any] = {
+            "name": found.name,
+            "location": found.location,
+            "latitude": found.gps_latitude,
+            "longitude": found.gps_longitude,
+        }
+        after, location_id = dict(before), found.location_id
+        if name is not None:
+            after["name"] = name
+        if place is not None or "location" in clear:
+            location_id = place.id if place else None
+            after["location"] = place.path if place else None
+        if position is not None or "position" in clear:
+            after["latitude"], after["longitude"] = position or (None, None)
+        if after != before:
+            values = (after["name"], location_id, after["latitude"], after["longitude"])
+            await connection.execute(queries("spaces")["change"], space_id, *values)
+            await audit.record(
+                connection, actor, "space.change", "space", space_id, before=_told(before), after=_told(after)
+            )
+        if location_id != found.location_id:
+            await decisions.redecide(
+                connection, [space_id], trigger=TriggerType.ASSIGNMENT, source=actor, now=now, policy=policy
+            )
+    return await spaces.show(connection, code)
+
+
+def _check_given(given: dict[str, object], clear: Collection[str]) -> None:
+    named = [what for what, value in given.items() if value is not None]
+    if not named and not clear:
+        raise InputError("nothing_given", "say what to change: a name, a location, a position, or what to clear")
+    if both := [what for what in named if what in clear]:
+        raise InputError("given_and_cleared", f"the {both[0]} is given and cleared at once")
+
+
+def _told(fields: dict[str, Any]) -> dict[str, object]:
+    """As the import tells them."""
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in fields.items()}

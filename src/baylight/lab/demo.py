@@ -1,0 +1,258 @@
+"""The demo: a simulated car park behind a fake ChirpStack, and the real program on an embedded database and broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from pydantic import SecretStr
+
+from baylight.access import keys
+from baylight.app.program import Program, SystemClock, policy_of
+from baylight.codecs.all import display_driver
+from baylight.domain.display import distinguishable
+from baylight.inventory import device_types, devices, locations, spaces
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.embedded.postgres import EmbeddedPostgres
+from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.car_park import CarPark
+from baylight.lab.sim.chirpstack import FakeChirpStack
+from baylight.settings import Settings
+from baylight.store import migrate
+from baylight.store.pool import prepare
+
+ACTOR = "demo"
+SITE = "Demo garage"
+CONVERGE_S = 120
+_FINISHED = """
+SELECT count(*) FILTER (WHERE d.sync_status = 'in_sync') AS in_sync, count(*) AS displays,
+       (SELECT count(*) FROM actuations WHERE status IN ('pending', 'sending', 'queued')) AS under_way,
+       (SELECT count(*) FROM uplinks WHERE received_at >= $1) AS uplinks
+FROM display_devices AS d
+WHERE d.dev_eui = ANY($2::text[])
+"""
+
+_DECIDED = """
+SELECT s.code, s.current_state, s.sensor_state, d.display_codes ->> s.current_state AS light
+FROM spaces AS s INNER JOIN display_devices AS d ON d.id = s.display_device_id
+WHERE s.code = ANY($1::text[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`seconds`: how long cars come and go, None = until Ctrl-C. `speed`: how much faster than in life."""
+
+    data_dir: Path
+    seconds: float | None = None
+    check: bool = False
+    bays: int = 60
+    floors: int = 2
+    speed: float = 20.0
+    seed: int = 1
+    http_port: int = 0
+
+
+async def demo(options: Options) -> bool:
+    """Runs the demo and prints what happens; False if `check` found a wrong light or a lost uplink."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with _garage(options) as garage:
+        if stopping.is_set():
+            return True
+        _say(f"\n  Live page:  http://127.0.0.1:{garage.program.http_port}/#key={garage.key}")
+        _say(f"  API key:    {garage.key}")
+        _say(f"  Database:   {garage.dsn}")
+        _say(f"  Ask it:     BAYLIGHT_DATABASE_URL='{garage.dsn}' baylight why {garage.park.bays[0].code}\n")
+        _say("Cars come and go." + ("" if options.seconds else " Ctrl-C ends it."))
+        cars = asyncio.create_task(garage.park.run())
+        try:
+            await _until(stopping, garage.running, options.seconds)
+            if stopping.is_set() and not options.check:
+                return True
+            _say("No car moves any more; waiting until every light is proven.")
+            await garage.park.quiesce()
+            return await _report(garage) or not options.check
+        finally:
+            cars.cancel()
+
+
+@dataclass(slots=True)
+class _Garage:
+    program: Program
+    running: asyncio.Task[None]
+    park: CarPark
+    dsn: str
+    key: str
+    began: datetime
+
+
+@asynccontextmanager
+async def _garage(options: Options) -> AsyncIterator[_Garage]:
+    """Everything up and registered; everything down again at the end, in reverse."""
+    async with contextlib.AsyncExitStack() as stack:
+        _say(f"Data in {options.data_dir}")
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+        _say("Starting PostgreSQL …")
+        postgres = EmbeddedPostgres(options.data_dir / "postgres")
+        stack.push_async_callback(postgres.stop)
+        dsn = await postgres.start()
+        _say("Starting the MQTT broker …")
+        broker = EmbeddedBroker()
+        stack.callback(broker.kill)
+        broker.start()
+        applied = await migrate.upgrade(dsn)
+        _say(f"Schema: {len(applied)} migrations applied." if applied else "Schema: up to date, the data is reused.")
+        fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=options.speed), seed=options.seed)
+        park = CarPark(fake, floors=options.floors, bays=options.bays, seed=options.seed, speed=options.speed)
+        settings = Settings(
+            database_url=SecretStr(dsn),
+            mqtt_host=broker.host,
+            mqtt_port=broker.port,
+            chirpstack_api_key=SecretStr(fake.api_key),
+            http_port=options.http_port,
+            log_level="warning",
+            downlink_ttl_s=20,
+            report_timeout_s=10,
+        )
+        _say(f"Registering {options.bays} bays …")
+        key = await _register(dsn, park, settings)
+        began = datetime.now(UTC)
+        program = await stack.enter_async_context(_running(settings, fake, park))
+        yield _Garage(program[0], program[1], park, dsn, key, began)
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, fake: FakeChirpStack, park: CarPark
+) -> AsyncIterator[tuple[Program, asyncio.Task[None]]]:
+    stopping = asyncio.Event()
+    await fake.start(power_on=False)
+    program = Program(settings.model_copy(update={"chirpstack_api": fake.grpc_target}))
+    running = asyncio.create_task(program.run(stopping))
+    try:
+        started = asyncio.create_task(program.started.wait())
+        await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        while not program.consumer.connected:  # noqa: ASYNC110 (it has no event to wait for)
+            await asyncio.sleep(0.05)
+        fake.power_on()
+        for bay in park.bays:
+            bay.light.power_cut()  # plugged in: it joins, and is dim green until it is told better
+            bay.sensor.heartbeat()  # as an installer wakes each sensor to see that it is heard
+        yield program, running
+    finally:
+        stopping.set()
+        await asyncio.gather(running, return_exceptions=True)
+        await fake.stop()
+
+
+async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
+    """Registers the bays that are not yet there; returns a new API key, and revokes those of earlier runs."""
+    connection = await asyncpg.connect(dsn)
+    await prepare(connection)
+    now, policy = SystemClock().now(), policy_of(settings)
+    try:
+        await device_types.sync(connection)
+        known = {row["code"] for row in await connection.fetch("SELECT code FROM spaces WHERE deleted_at IS NULL")}
+        for bay in park.bays:
+            if bay.code in known:
+                continue
+            place = (await locations.create(connection, f"{SITE}/Floor {bay.floor}", actor=ACTOR)).path
+            await devices.register_sensor(connection, bay.sensor_eui, device_type=bay.sensor_type, actor=ACTOR)
+            await devices.register_display(connection, bay.display_eui, device_type="kuando_busylight", actor=ACTOR)
+            await spaces.create(
+                connection,
+                bay.code,
+                location=place,
+                sensor=bay.sensor_eui,
+                display=bay.display_eui,
+                actor=ACTOR,
+                now=now,
+                policy=policy,
+            )
+        for key in await keys.list_keys(connection):
+            if key.name == ACTOR and key.revoked_at is None:
+                await keys.revoke(connection, str(key.id), actor=ACTOR)
+        _, text = await keys.create(connection, ACTOR, ["admin"], actor=ACTOR)
+        return text
+    finally:
+        await connection.close()
+
+
+async def _until(stopping: asyncio.Event, running: asyncio.Task[None], seconds: float | None) -> None:
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait([stopped, running], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        running.result()
+
+
+async def _report(garage: _Garage) -> bool:
+    """Waits until all is proven, or CONVERGE_S have passed; prints the report; True if nothing is wrong or lost."""
+    connection = await asyncpg.connect(garage.dsn)
+    try:
+        ends_at = time.monotonic() + CONVERGE_S
+        while True:
+            lights = [bay.display_eui for bay in garage.park.bays]
+            row = await connection.fetchrow(_FINISHED, garage.began, lights)
+            assert row is not None
+            lost = garage.park.sent.distinct - row["uplinks"]
+            wrong = await _wrong_lights(connection, garage.park)
+            done = row["in_sync"] == row["displays"] and not row["under_way"] and not lost and not wrong
+            if done or time.monotonic() > ends_at:
+                break
+            await asyncio.sleep(0.25)
+        changes = await connection.fetchval('SELECT count(*) FROM state_changes WHERE "timestamp" >= $1', garage.began)
+        statuses = await connection.fetch(
+            "SELECT status, count(*) AS n FROM actuations WHERE created_at >= $1 GROUP BY status ORDER BY n DESC",
+            garage.began,
+        )
+    finally:
+        await connection.close()
+    times = garage.park.light_times
+    _say("\nReport")
+    _say(f"  uplinks in         {row['uplinks']} of {garage.park.sent.distinct} sent, {lost} lost")
+    _say(f"  state changes      {changes}")
+    _say("  actuations         " + ", ".join(f"{r['n']} {r['status']}" for r in statuses))
+    _say(f"  displays in sync   {row['in_sync']} of {row['displays']}")
+    if times:
+        _say(
+            f"  car to light       median {statistics.median(times):.2f} s, longest {max(times):.2f} s (sped up radio)"
+        )
+    for line in wrong:
+        _say(f"  WRONG LIGHT        {line}")
+    _say("Every light shows what it must, and no uplink is lost." if done else "NOT as it must be.")
+    return bool(done)
+
+
+async def _wrong_lights(connection: asyncpg.Connection[asyncpg.Record], park: CarPark) -> list[str]:
+    """Bays whose sensor is taken at another word than it gave, or whose lamp, as a driver sees it, shows something else
+    than was decided (which may be a person's reservation or override)."""
+    rows = await connection.fetch(_DECIDED, [bay.code for bay in park.bays])
+    driver = display_driver("kuando_busylight")
+    assert driver is not None
+    wrong = []
+    for row in rows:
+        bay = park.bay(row["code"])
+        stands = "OCCUPIED" if bay.occupied else "FREE"
+        if row["sensor_state"] not in (stands, None):
+            wrong.append(f"{bay.code} is {stands}, taken for {row['sensor_state']}")
+        if distinguishable(bay.light.light, driver.describe(bytes.fromhex(row["light"]))):
+            wrong.append(f"{bay.code} must show {row['current_state']}, the lamp shows {bay.light.light.rgb}")
+    return wrong
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,191 @@
+"""Messages on their way to a handler: in lanes, what waits at once, again and again until the handler is done."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from baylight.domain.events import Event, Ignored, Rejected
+from baylight.errors import TransientError
+from baylight.log import logger
+
+_log = logger("mqtt")
+LONGEST_BACKOFF_S = 10.0
+LANES = 3
+"""While the database works for two, the process computes for the third: fewer leave one of them idle, more make the
+batches smaller."""
+
+
+class Received(NamedTuple):
+    """`said`: what it says, if it was read when it came."""
+
+    topic: str
+    payload: bytes
+    said: Event | Ignored | Rejected | None = None
+
+
+class Source(Protocol):
+    """Where messages come from."""
+
+    async def acknowledge(self) -> None:
+        """More of its messages are done with."""
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Messages of one lane, source and QoS. `done`: the handler has them, they can be acknowledged."""
+
+    source: Source
+    qos: int
+    messages: list[Received] = field(default_factory=list)
+    done: bool = False
+
+
+Read = Callable[[str, bytes], Event | Ignored | Rejected | None]
+"""Topic and payload to the message, or None for what cannot be read; raises nothing."""
+Handle = Callable[[list[Received]], Awaitable[None]]
+Reject = Callable[[Received, Exception], Awaitable[None]]
+
+
+class Lanes:
+    """Hands messages to `handle`: what waits in a lane, up to `max_batch`, as soon as that lane is free. What one
+    device says stays in one lane, and in order; so does what has no device.
+
+    `handle` may raise TransientError: the same batch comes again. Any other error: the batch is halved until the
+    message at fault is alone; that one goes to `reject` and is done with. If `reject` raises TransientError, it goes
+    to `handle` once more.
+    """
+
+    def __init__(self, handle: Handle, reject: Reject, max_batch: int) -> None:
+        self.max_batch = max_batch
+        self.room = 2 * LANES * max_batch
+        """Messages that a source should send before the first is acknowledged: for each lane a batch under way and one
+        that waits."""
+        self._handle, self._reject = handle, reject
+        self._lanes = [_Lane() for _ in range(LANES)]
+        self._in_trouble = 0
+        self._stopping = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no handler has begun with."""
+        return sum(len(batch.messages) for lane in self._lanes for batch in lane.batches)
+
+    async def run(self) -> None:
+        """Until `stop`; then batches under way are finished, unless they are being retried."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(self._work(lane))
+
+    def stop(self) -> None:
+        """Begins no batch any more."""
+        self._stopping.set()
+        for lane in self._lanes:
+            lane.wake.set()
+
+    def take(self, source: Source, message: Received, qos: int) -> Batch:
+        """The batch that the message is now in."""
+        lane = self._lanes[_lane_of(message)]
+        last = lane.batches[-1] if lane.batches else None
+        if last is None or last.qos != qos or len(last.messages) >= self.max_batch or last.source is not source:
+            last = Batch(source, qos)
+            lane.batches.append(last)
+            lane.wake.set()
+        last.messages.append(message)
+        return last
+
+    def forget_unacknowledged(self) -> None:
+        """Drops what waits and will be sent again."""
+        for lane in self._lanes:
+            lane.batches = deque(batch for batch in lane.batches if batch.qos == 0)
+
+    async def _work(self, lane: _Lane) -> None:
+        while (batch := await self._next(lane)) is not None:
+            if await self._deliver(batch.messages):
+                batch.done = True
+                await batch.source.acknowledge()
+
+    async def _next(self, lane: _Lane) -> Batch | None:
+        while not self._stopping.is_set():
+            if lane.batches:
+                return lane.batches.popleft()
+            lane.wake.clear()
+            await lane.wake.wait()
+        return None
+
+    async def _deliver(self, messages: list[Received]) -> bool:
+        """False: stopped before the messages were handled."""
+        try:
+            done = await self._until_stopped(lambda: self._handle(messages))
+        except Exception as error:
+            _log.error("handler_failed", messages=len(messages), error=repr(error), exc_info=len(messages) == 1)
+            if len(messages) == 1:
+                return await self._give_up(messages[0], error)
+            middle = len(messages) // 2
+            return await self._deliver(messages[:middle]) and await self._deliver(messages[middle:])
+        return done
+
+    async def _give_up(self, message: Received, error: Exception) -> bool:
+        """If it cannot be rejected now, it is not the message that is at fault: it is handled again until it can."""
+        faults = [error]
+
+        async def attempt() -> None:
+            if not faults:
+                try:
+                    await self._handle([message])
+                    return
+                except TransientError:
+                    raise
+                except Exception as fault:
+                    faults.append(fault)
+            await self._reject(message, faults.pop())
+
+        try:
+            return await self._until_stopped(attempt)
+        except Exception as failure:
+            # The log is the last place that can keep it.
+            kept = base64.b64encode(message.payload[:4096]).decode()
+            _log.error("message_not_kept", topic=message.topic, payload=kept, error=repr(failure))
+            return True
+
+    async def _until_stopped(self, attempt: Callable[[], Awaitable[None]]) -> bool:
+        """Trouble is told once, whichever lanes meet it."""
+        backoff, in_trouble = 0.1, False
+        try:
+            while True:
+                try:
+                    await attempt()
+                    if in_trouble and self._in_trouble == 1:
+                        _log.info("handler_works_again")
+                    return True
+                except TransientError as error:
+                    pause = error.retry_after_s or backoff
+                    tell = _log.debug if self._in_trouble else _log.warning
+                    tell("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
+                    self._in_trouble += not in_trouble
+                    in_trouble = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
+                if self._stopping.is_set():
+                    return False
+                backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+        finally:
+            self._in_trouble -= in_trouble
+
+
+class _Lane:
+    def __init__(self) -> None:
+        self.batches: deque[Batch] = deque()
+        self.wake = asyncio.Event()
+
+
+def _lane_of(message: Received) -> int:
+    """That of its device; the first for what names none."""
+    dev_eui = getattr(message.said, "dev_eui", None)
+    return 0 if dev_eui is None else hash(dev_eui) % LANES

@@ -1,0 +1,67 @@
+"""Downlinks to The Things Stack v3, by its MQTT or by its HTTP API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from baylight.domain.downlink import Downlink
+from baylight.domain.ids import DevEui
+from baylight.errors import PermanentError
+from baylight.lns.tts.events import OURS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WILD = frozenset("+#/\0")
+
+
+class TtsDownlinks:
+    """Port NetworkServer. `publish`: of an MQTT client, or `TtsApi.publish`, which takes the same topics.
+    `application`: as The Things Stack's MQTT names it, `<application>@<tenant>`.
+
+    Whatever waits for a device there is replaced: of a display's commands only the newest counts. So `enqueue` is
+    idempotent. The queue item id is our correlation id, which the news of the downlink carries.
+    """
+
+    def __init__(self, publish: Callable[[str, bytes], Awaitable[None]], application: str) -> None:
+        self._publish = publish
+        self._application = application
+
+    async def enqueue(self, downlink: Downlink) -> str:
+        item = f"{OURS}{downlink.dev_eui}:{downlink.id}:{(downlink.expires_at - _EPOCH) // timedelta(microseconds=1)}"
+        command = {
+            "downlinks": [
+                {
+                    "f_port": downlink.f_port,
+                    "frm_payload": base64.b64encode(downlink.data).decode(),
+                    "confirmed": downlink.confirmed,
+                    "priority": "NORMAL",
+                    "correlation_ids": [item],
+                }
+            ]
+        }
+        topic = f"v3/{self._application}/devices/{self._device_id(downlink)}/down/replace"
+        await self._publish(topic, msgspec.json.encode(command))
+        return item
+
+    def _device_id(self, downlink: Downlink) -> str:
+        """The one that uplinks told, else what The Things Stack's console suggests."""
+        application, _, device_id = (downlink.application_id or "").partition("/")
+        if not device_id:
+            return f"eui-{downlink.dev_eui}"
+        if application != self._application.partition("@")[0] or _WILD & set(device_id):
+            raise PermanentError(
+                "other_application",
+                f"display {downlink.dev_eui} is {downlink.application_id} at The Things Stack, but downlinks go to the "
+                f"application {self._application}: move it there, or set up that application",
+                dev_eui=downlink.dev_eui,
+            )
+        return device_id
+
+    async def queue(self, dev_eui: DevEui) -> None:
+        return None
+
+    async def ping(self) -> None:
+        """Nothing to ask that would do nothing. Whether the broker is there, the consumer tells."""

@@ -1,0 +1,147 @@
+"""Overrides: a state that an operator fixes for a space or for all spaces of a location."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from baylight.access import change
+from baylight.control import spaces as decisions
+from baylight.domain.downlink import TriggerType
+from baylight.domain.state import Policy
+from baylight.errors import InputError, NotFoundError
+from baylight.inventory import locations, spaces
+from baylight.store.pool import Connection
+from baylight.store.queries import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """In force in [`from_at`, `until_at`), None: until it is ended. Either `space` (a code) or `location` (a path)."""
+
+    id: UUID
+    space_id: UUID | None
+    space: str | None
+    location_id: UUID | None
+    location: str | None
+    state: str
+    from_at: datetime
+    until_at: datetime | None
+    reason: str | None
+    actor: str
+    ended_by: str | None
+
+
+async def set_override(
+    connection: Connection,
+    state: str,
+    *,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    space: str | None = None,
+    location: str | None = None,
+    until: datetime | None = None,
+    reason: str | None = None,
+) -> Override:
+    """From now on; it takes the place of one that is in force for the same space or location.
+
+    Raises InputError `bad_state`, `one_target`, `bad_times`, `naive_time`; NotFoundError.
+    """
+    wanted = spaces.parse_state(state)
+    if (space is None) == (location is None):
+        raise InputError("one_target", "name either a space or a location")
+    if until is not None and until.tzinfo is None:
+        raise InputError("naive_time", f"{until.isoformat()} has no time zone")
+    if until is not None and until <= now:
+        raise InputError("bad_times", "the override would end before it begins")
+    sql = queries("overrides")
+    async with change.change(connection, actor):
+        space_id, location_id = await _target(connection, space, location)
+        from_at = now
+        for current in await connection.fetch(sql["list"], now, None, space_id, location_id):
+            from_at = max(from_at, await connection.fetchval(sql["end"], current["id"], now, actor))
+        override_id = await connection.fetchval(
+            sql["insert"],
+            space_id,
+            location_id,
+            wanted,
+            from_at,
+            until.astimezone(UTC) if until else None,
+            reason,
+            actor,
+        )
+        override = await show(connection, override_id)
+        await change.record(
+            connection,
+            actor,
+            "override.set",
+            "override",
+            override_id,
+            after={
+                "space": space,
+                "location": location,
+                "state": wanted,
+                "until": until.isoformat() if until else None,
+                "reason": reason,
+            },
+        )
+        await _redecide(connection, override, from_at, policy)
+    return override
+
+
+async def end(connection: Connection, override_id: UUID, *, actor: str, now: datetime, policy: Policy) -> Override:
+    """Idempotent. Raises NotFoundError `unknown_override`."""
+    async with change.change(connection, actor):
+        override = await show(connection, override_id)
+        await _lock(connection, override.space, override.location_id)
+        ended_at = await connection.fetchval(queries("overrides")["end"], override_id, now, actor)
+        if ended_at is not None:
+            await change.record(connection, actor, "override.end", "override", override_id)
+            await _redecide(connection, override, ended_at, policy)
+    return await show(connection, override_id)
+
+
+async def show(connection: Connection, override_id: UUID) -> Override:
+    """Raises NotFoundError `unknown_override`."""
+    row = await connection.fetchrow(queries("overrides")["list"], None, override_id, None, None)
+    if row is None:
+        raise NotFoundError("unknown_override", f"there is no override {override_id}", override_id=str(override_id))
+    return Override(**row)
+
+
+async def active(
+    connection: Connection, now: datetime, *, space: str | None = None, location: str | None = None
+) -> list[Override]:
+    """Those in force, the oldest first: all, or those set on a space or a location itself."""
+    space_id = (await spaces.show(connection, space)).id if space is not None else None
+    location_id = (await locations.find(connection, location)).id if location is not None else None
+    rows = await connection.fetch(queries("overrides")["list"], now, None, space_id, location_id)
+    return [Override(**row) for row in rows]
+
+
+async def _target(connection: Connection, space: str | None, location: str | None) -> tuple[UUID | None, UUID | None]:
+    if space is not None:
+        return (await spaces.lock(connection, space))["id"], None
+    location_id = (await locations.find(connection, location or "")).id
+    await _lock(connection, None, location_id)
+    return None, location_id
+
+
+async def _lock(connection: Connection, space: str | None, location_id: UUID | None) -> None:
+    if space is not None:
+        await spaces.lock(connection, space)
+    else:
+        await connection.execute(queries("overrides")["lock_location"], location_id)
+
+
+async def _redecide(connection: Connection, override: Override, now: datetime, policy: Policy) -> None:
+    if override.space_id is not None:
+        ids = [override.space_id]
+    else:
+        assert override.location_id is not None
+        ids = await locations.space_ids(connection, override.location_id)
+    await decisions.redecide(
+        connection, ids, trigger=TriggerType.MANUAL_OVERRIDE, source=str(override.id), now=now, policy=policy
+    )

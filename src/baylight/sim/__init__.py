@@ -1,1 +1,0 @@
-"""A car park, its devices and a ChirpStack, all simulated, over real MQTT and real gRPC."""
