@@ -18,10 +18,11 @@ import asyncpg
 import pytest
 import structlog
 
+from baylight.inventory import device_types
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
-from baylight.store.pool import Pool, open_pool
+from baylight.store.pool import Connection, Pool, open_pool
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
@@ -144,6 +145,14 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
     pool = await open_pool(database.dsn)
     yield pool
     await asyncio.wait_for(pool.close(), 10)
+
+
+@pytest.fixture
+async def db(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection to a database with the shipped catalogue."""
+    async with pool.acquire() as connection:
+        await device_types.sync(connection)
+        yield connection
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from baylight.lab.sim.car_park import Bay, CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.settings import Settings
 from baylight.store.pool import Pool
-from tests import factories
 from tests.conftest import Database
+from tests.support import factories
 
 SPEED = 20.0
 DEADLINE_S = 20.0

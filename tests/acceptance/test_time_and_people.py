@@ -13,8 +13,8 @@ from baylight.domain.state import Policy
 from baylight.inventory import spaces
 from baylight.schedule import reservations
 from baylight.store.pool import Pool
-from tests import factories
 from tests.acceptance.conftest import FLASHING_BLUE, GREEN, ORANGE, PINK, PURPLE, RED, Stage, eventually
+from tests.support import factories
 
 POLICY = Policy(reserved_soon=timedelta())
 

@@ -21,9 +21,9 @@ from baylight.lab.sim.tts import FakeTheThingsStack
 from baylight.lab.sim.tts_api import KEY, WEBHOOK, http_api
 from baylight.settings import Settings
 from baylight.store.pool import Pool
-from tests import factories
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
 from tests.conftest import Database
+from tests.support import factories
 
 SECRET = "a secret of sixteen and more"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Site
-from tests.factories import Bay, add_bay, add_device_types, add_sensor, add_space, new_eui
+from tests.support.factories import Bay, add_bay, add_device_types, add_sensor, add_space, new_eui
 
 API = "/api/v1"
 

@@ -18,7 +18,7 @@ from baylight.api import hub
 from tests.api.conftest import Site, serving
 from tests.api.test_history import add_actuation
 from tests.conftest import Server
-from tests.factories import add_bay
+from tests.support.factories import add_bay
 
 
 class Stream:

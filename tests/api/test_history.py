@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from baylight.domain.ids import uuid7
 from tests.api.conftest import Site
-from tests.factories import Bay, add_bay
+from tests.support.factories import Bay, add_bay
 
 NOW = datetime.now(UTC)
 

@@ -13,8 +13,8 @@ from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.state import Policy
 from baylight.store.pool import Pool
-from tests import factories
 from tests.api.conftest import RealClock, Site
+from tests.support import factories
 
 TBMS100 = "58a0cb0000110001"
 LIGHT = "0102030405060708"

@@ -13,7 +13,7 @@ import structlog
 from baylight.api.requests import MAX_BODY_BYTES
 from baylight.insight import live
 from tests.api.conftest import Site
-from tests.factories import add_bay
+from tests.support.factories import add_bay
 
 
 def told(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

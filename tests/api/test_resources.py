@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Site
-from tests.factories import add_bay, add_device_types, new_eui
+from tests.support.factories import add_bay, add_device_types, new_eui
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baylight.bulk.sheets import SHEETS
-
-from .test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
+from tests.cli.test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
 
 __all__ = ["cli", "garage"]
 

@@ -12,7 +12,7 @@ from baylight.bulk import imports
 from baylight.bulk.sheets import SHEETS
 from baylight.inventory import device_types
 from baylight.store.pool import Pool
-from tests.services.conftest import BY
+from tests.support.change import BY
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

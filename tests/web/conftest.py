@@ -12,7 +12,7 @@ from baylight.web import page
 from tests.api.conftest import Site, serving
 from tests.api.conftest import site as site  # the fixture
 from tests.conftest import Database
-from tests.factories import Bay, add_bay, add_location
+from tests.support.factories import Bay, add_bay, add_location
 from tests.web.browser import Tab, browser
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from baylight.web import page
 from tests.api.conftest import Site, serving
-from tests.factories import Bay
+from tests.support.factories import Bay
 from tests.web.browser import Tab
 
 pytestmark = pytest.mark.slow

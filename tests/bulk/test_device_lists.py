@@ -1,0 +1,162 @@
+"""Device lists of network servers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+
+from baylight.bulk import device_lists
+from baylight.bulk.device_lists import read_tts
+from baylight.bulk.imports import Report
+from baylight.errors import InputError, NotFoundError, TransientError
+from baylight.inventory import devices
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.chirpstack import FakeChirpStack
+from baylight.lab.sim.events import APPLICATION, stable_uuid
+from baylight.lns.chirpstack import devices as chirpstack_devices
+from baylight.ports import Listed
+from baylight.store.pool import Connection
+from tests.support.change import BY
+
+SENSOR, LIGHT, OTHER = "58a0cb0000000001", "2020200000000001", "70b3d5e75e000001"
+
+
+async def given(listed: Iterable[Listed]) -> AsyncIterator[Listed]:
+    for device in listed:
+        yield device
+
+
+async def load(
+    db: Connection, listed: Iterable[Listed], *, network_server: str = "tts", types: dict[str, str], **options: Any
+) -> tuple[Report, dict[str, int]]:
+    report = await device_lists.import_list(
+        db, given(listed), network_server=network_server, types=types, **BY, **options
+    )
+    return report, report.left_out
+
+
+async def listed_by(fake: FakeChirpStack, **asked: Any) -> list[Listed]:
+    key = asked.pop("key", fake.api_key)
+    return [device async for device in chirpstack_devices.devices(fake.grpc_target, key, **asked)]
+
+
+@pytest.fixture
+async def fake(broker: EmbeddedBroker) -> AsyncIterator[FakeChirpStack]:
+    fake = FakeChirpStack(broker.host, broker.port)
+    fake.add_device(SENSOR, name="Bay 1", profile="Parking sensor")
+    fake.add_device(LIGHT, name="=Light 1", profile="Lamp", class_c=True)
+    fake.add_device("0101010101010101", tenant="Somebody else")
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.mark.parametrize("asked", [{"applications": [APPLICATION]}, {"tenant": stable_uuid("tenant ChirpStack")}])
+async def test_devices_of_chirpstack_are_registered(
+    fake: FakeChirpStack, db: Connection, asked: dict[str, Any]
+) -> None:
+    found = await listed_by(fake, **asked)
+    report, _ = await load(db, found, network_server="chirpstack", types={"Lamp": "kuando_busylight"})
+    assert (report.added, report.first) == (2, [])
+    assert (await devices.sensor(db, SENSOR)).notes == "Bay 1"
+    light = await devices.display(db, LIGHT)
+    assert (light.device_type, light.notes) == ("kuando_busylight", "=Light 1")
+    rows = await db.fetch("SELECT network_server, application_id FROM display_devices")
+    assert [tuple(row) for row in rows] == [("chirpstack", APPLICATION)]
+    report, _ = await load(db, found, network_server="chirpstack", types={"Lamp": "kuando_busylight"})
+    assert (report.changed, report.unchanged) == (0, 2)
+
+
+async def test_lists_longer_than_a_page_are_read_to_the_end(
+    fake: FakeChirpStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chirpstack_devices, "_PAGE", 2)
+    for n in range(6):
+        fake.add_device(f"58a0cb00000001{n:02x}")
+    found = await listed_by(fake, applications=[APPLICATION, APPLICATION])
+    assert len({device.dev_eui for device in found}) == len(found) == 8
+
+
+async def test_chirpstack_that_refuses_or_is_away_is_told(fake: FakeChirpStack) -> None:
+    with pytest.raises(InputError, match="invalid token"):
+        await listed_by(fake, applications=[APPLICATION], key="wrong")
+    with pytest.raises(InputError) as caught:
+        await listed_by(fake, applications=[stable_uuid("application of Somebody else")])
+    assert caught.value.code == "chirpstack_refuses"
+    await fake.grpc_down()
+    with pytest.raises(TransientError) as away:
+        await listed_by(fake, applications=[APPLICATION])
+    assert away.value.code == "chirpstack_away"
+
+
+async def test_what_is_registered_keeps_its_notes_and_its_role(db: Connection) -> None:
+    await devices.register_display(db, LIGHT, device_type="kuando_busylight", notes="mine", actor="ann")
+    report, _ = await load(db, [Listed(LIGHT.upper(), "theirs", "unknown", "app-1")], types={})
+    assert (report.changed, report.first) == (1, [])
+    assert (await devices.display(db, LIGHT)).notes == "mine"
+
+
+async def test_devices_of_no_known_type_are_refused_or_left_out(db: Connection) -> None:
+    listed = [Listed(SENSOR), Listed(OTHER, "thermometer", "Milesight/em300"), Listed("12", "broken")]
+    report, _ = await load(db, listed, types={})
+    assert [(error.row, error.column, error.code) for error in report.first] == [
+        (2, "device_type", "type_not_told"),
+        (3, "dev_eui", "bad_dev_eui"),
+    ]
+    report, left = await load(db, listed, types={}, only_known=True)
+    assert (report.added, left) == (1, {"Milesight/em300": 1, "": 1})
+    with pytest.raises(NotFoundError):
+        await load(db, listed, types={"": "nonsense"})
+    report, left = await load(db, listed[1:2], types={"Milesight/em300": "-"})
+    assert (report.rows, left) == (0, {"Milesight/em300": 1})
+
+
+def device(eui: str) -> dict[str, Any]:
+    return {
+        "ids": {"device_id": "bay-1", "dev_eui": eui, "application_ids": {"application_id": "garage"}},
+        "version_ids": {"brand_id": "browan", "model_id": "tbms100"},
+        "root_keys": {"app_key": {"key": "00" * 16}},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(device(SENSOR)) + "\n" + json.dumps(device(OTHER), indent=2),
+        json.dumps([device(SENSOR), device(OTHER)]),
+    ],
+)
+def test_json_of_the_things_stack_is_read(text: str) -> None:
+    assert list(read_tts(io.BytesIO(text.encode()))) == [
+        Listed(eui, "bay-1", "browan/tbms100", "garage") for eui in (SENSOR, OTHER)
+    ]
+
+
+def test_csv_of_the_things_stack_is_read() -> None:
+    text = (
+        f'\ufeffid;dev_eui;name;app_key;brand_id;model_id\r\nbay-1;{SENSOR};"Bay; one";00;;\r\nbay-2;{OTHER};;;a;b\r\n'
+    )
+    assert list(read_tts(io.BytesIO(text.encode()))) == [Listed(SENSOR, "Bay; one"), Listed(OTHER, "bay-2", "a/b")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"id,name\na,b\n",
+        b'{"ids": ',
+        b'{"name": "no ids"}',
+        b"[1]",
+        b"[" * 100_000,
+        b"dev_eui;id\n1;2;3\n",
+        b'dev_eui\n"open',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_list_is_refused(text: bytes) -> None:
+    with pytest.raises(InputError):
+        list(read_tts(io.BytesIO(text)))

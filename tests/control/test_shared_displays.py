@@ -1,0 +1,145 @@
+"""One light over several spaces: its state follows from all of them, whoever changes which, and in what order."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
+from baylight.domain.actuation import LoopPolicy
+from baylight.errors import ConflictError, InputError
+from baylight.inventory import device_changes, devices, spaces
+from baylight.schedule import overrides
+from baylight.store.pool import Connection, Pool
+from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
+from tests.control.test_relay import NetworkServer
+from tests.support.change import BY, NOW
+
+SIGN = "2020000000000009"
+SENSORS = [f"58a0cb00000000c{n}" for n in range(4)]
+
+
+async def share(db: Connection, rule: str, *, device_type: str = "kuando_busylight") -> None:
+    await devices.register_display(db, SIGN, actor="ann", device_type=device_type, shared=True, shared_rule=rule)
+    for n, sensor in enumerate(SENSORS):
+        await devices.register_sensor(db, sensor, actor="ann")
+        await spaces.create(db, f"A-{n}", sensor=sensor, display=SIGN, **BY)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.at = NOW
+    return clock
+
+
+@pytest.fixture
+def ingest(pool: Pool, clock: Clock) -> Ingest:
+    return Ingest(pool, clock, BY["policy"], LoopPolicy())  # type: ignore[arg-type]
+
+
+async def wants(db: Connection) -> str | None:
+    return (await devices.display(db, SIGN)).desired_state
+
+
+async def hear(ingest: Ingest, clock: Clock, n: int, data: bytes) -> None:
+    await ingest.take([uplink(SENSORS[n], clock.tick(1), data)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("any_free", ["UNKNOWN", "FREE", "FREE", "FREE", "FREE", "FREE", "FREE", "OCCUPIED"]),
+        ("all_free", ["UNKNOWN", "UNKNOWN", "UNKNOWN", "UNKNOWN", "FREE", "OCCUPIED", "OCCUPIED", "OCCUPIED"]),
+        ("worst_state", ["UNKNOWN", "UNKNOWN", "UNKNOWN", "UNKNOWN", "FREE", "OCCUPIED", "OCCUPIED", "OCCUPIED"]),
+    ],
+)
+async def test_the_light_follows_its_rule_and_an_unknown_space_is_not_free(
+    db: Connection, ingest: Ingest, clock: Clock, rule: str, told: list[str]
+) -> None:
+    await share(db, rule)
+    seen = [await wants(db)]
+    for n in range(4):
+        await hear(ingest, clock, n, FREE)
+        seen.append(await wants(db))
+    for n in range(3):
+        await hear(ingest, clock, n, OCCUPIED)
+    seen += [await wants(db)] if rule != "any_free" else []
+    await hear(ingest, clock, 3, OCCUPIED)
+    assert seen[:5] == told[:5]
+    assert await wants(db) == told[-1]
+
+
+async def test_a_counter_shows_how_many_are_free_and_is_sent_only_what_changes(
+    db: Connection, ingest: Ingest, clock: Clock
+) -> None:
+    await share(db, "count", device_type="heltec_counter")
+    digits = []
+    for n, data in ((0, FREE), (1, FREE), (2, OCCUPIED), (3, FREE), (3, FREE), (0, OCCUPIED)):
+        await hear(ingest, clock, n, data)
+        code = (await devices.display(db, SIGN)).desired_code
+        assert code is not None
+        digits.append(bytes.fromhex(code).decode())
+    assert digits == ["1", "2", "2", "3", "3", "2"]
+    sent = await db.fetch("SELECT display_code FROM actuations ORDER BY id")
+    assert [bytes.fromhex(row["display_code"]).decode() for row in sent] == ["0", "1", "2", "3", "2"]
+
+
+async def test_one_uplink_batch_of_several_spaces_ends_in_the_right_light(
+    pool: Pool, db: Connection, ingest: Ingest, clock: Clock
+) -> None:
+    await share(db, "all_free")
+    at = clock.tick(1)
+    await ingest.take([uplink(eui, at, FREE) for eui in SENSORS])  # type: ignore[arg-type]
+    assert await wants(db) == "FREE"
+    clock.tick(1)
+    lns = NetworkServer()
+    assert await Relay(pool, lns, clock, LoopPolicy()).send_due() == 1
+    assert [d.data.hex()[:6] for d in lns.taken] == ["0000ff"]
+    rows = await db.fetch("SELECT new_state, status FROM actuations ORDER BY id")
+    assert [tuple(row) for row in rows if row["status"] != "superseded"] == [("FREE", "queued")]
+
+
+async def test_spaces_that_come_and_go_change_the_light(db: Connection, ingest: Ingest, clock: Clock) -> None:
+    await share(db, "worst_state")
+    for n in range(4):
+        await hear(ingest, clock, n, FREE)
+    later = BY | {"now": NOW + timedelta(minutes=1)}
+    await overrides.set_override(db, "OUT_OF_ORDER", space="A-1", **later)
+    assert await wants(db) == "OUT_OF_ORDER"
+    await spaces.unassign(db, "A-1", "display", **later)
+    assert await wants(db) == "FREE"
+    await spaces.create(db, "B-1", display=SIGN, **later)
+    assert await wants(db) == "UNKNOWN"
+    await spaces.delete(db, "B-1", **later)
+    assert await wants(db) == "FREE"
+
+
+async def test_a_rule_is_changed_and_the_light_follows(db: Connection, ingest: Ingest, clock: Clock) -> None:
+    await share(db, "worst_state")
+    await hear(ingest, clock, 0, FREE)
+    assert await wants(db) == "UNKNOWN"
+    found = await device_changes.set_shared(db, SIGN, "any_free", **BY)
+    assert (found.shared_rule, found.desired_state) == ("any_free", "FREE")
+    with pytest.raises(ConflictError, match="serves 4 spaces"):
+        await device_changes.set_shared(db, SIGN, None, **BY)
+    with pytest.raises(InputError, match="any_free"):
+        await device_changes.set_shared(db, SIGN, "most_free", **BY)
+
+
+async def test_spaces_that_change_at_the_same_moment_never_leave_a_wrong_green(
+    db: Connection, pool: Pool, clock: Clock
+) -> None:
+    await share(db, "all_free")
+
+    async def drive(n: int) -> None:
+        ingest = Ingest(pool, clock, BY["policy"], LoopPolicy())  # type: ignore[arg-type]
+        for turn in range(8):
+            await hear(ingest, clock, n, OCCUPIED if (turn + n) % 2 else FREE)
+
+    await asyncio.wait_for(asyncio.gather(*(drive(n) for n in range(4))), 60)
+    states = [row["current_state"] for row in await db.fetch("SELECT current_state FROM spaces")]
+    assert await wants(db) == ("FREE" if set(states) == {"FREE"} else "OCCUPIED")

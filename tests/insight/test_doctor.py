@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from baylight.control import retention
+from baylight.domain.state import Policy
+from baylight.insight import doctor
+from baylight.inventory import device_changes, devices, spaces
+from baylight.schedule import overrides, reservations
+from baylight.store.pool import Connection, Pool
+from tests.insight.test_why import EMPTY, TAKEN, take, uplink
+from tests.support.change import BY, NOW
+
+SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+async def bay(db: Connection) -> None:
+    await retention.run(db, NOW, uplink_months=25, actuation_months=37)
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await spaces.create(db, "A-1", sensor=SENSOR, display=DISPLAY, **(BY | {"now": NOW - timedelta(seconds=1)}))
+
+
+async def failed(db: Connection) -> dict[str, str]:
+    return {f.check: f.detail for f in await doctor.examine(db, now=NOW, policy=Policy()) if not f.ok}
+
+
+async def unguarded(db: Connection, statement: str, *arguments: object) -> None:
+    """As if a hand had changed the table past the triggers."""
+    await db.execute("SET session_replication_role = replica")
+    await db.execute(statement, *arguments)
+    await db.execute("RESET session_replication_role")
+
+
+async def test_a_working_installation_is_healthy(db: Connection, pool: Pool) -> None:
+    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    await overrides.set_override(db, "RESERVED", space="A-1", **BY)
+    await db.execute("UPDATE display_devices SET last_seen_at = $1", NOW)
+    assert await failed(db) == {}
+
+
+async def test_a_device_never_heard_is_told(db: Connection) -> None:
+    assert await failed(db) == {"devices never heard": f"2: A-1 (display {DISPLAY}), A-1 (sensor {SENSOR})"}
+
+
+async def test_invariant_1_a_wrong_copy_is_found(db: Connection) -> None:
+    await unguarded(db, "UPDATE spaces SET sensor_deveui = '00000000000000ff'")
+    assert "A-1" in (await failed(db))["copies of DevEUIs"]
+
+
+async def test_invariant_2_a_wrong_assignment_is_found(db: Connection) -> None:
+    await unguarded(db, "UPDATE device_assignments SET superseded_at = now() WHERE role = 'display'")
+    assert (await failed(db))["assignments"] == "1: A-1 (display)"
+
+
+async def test_invariant_4_two_outstanding_commands_are_found(db: Connection) -> None:
+    await db.execute("UPDATE actuations SET status = 'sending'")
+    await db.execute(
+        """
+        INSERT INTO actuations_default (id, space_id, trigger_type, new_state, display_device_id, display_deveui,
+            display_code, fport, status)
+        SELECT uuid7('2020-01-01'), space_id, 'reconciliation', 'FREE', display_device_id, display_deveui, display_code,
+            fport, 'queued'
+        FROM actuations
+        """
+    )
+    found = await failed(db)
+    assert DISPLAY in found["outstanding commands"]
+    assert found["default partitions"] == "1: actuations: 1 rows"
+
+
+async def test_invariant_5_in_sync_without_proof_is_found(db: Connection) -> None:
+    await db.execute("UPDATE display_devices SET sync_status = 'in_sync', reported_code = '0000ff6400'")
+    assert (await failed(db))["displays in sync"] == f"1: {DISPLAY}"
+    await db.execute("UPDATE display_devices SET reported_code = desired_code")
+    assert "displays in sync" not in await failed(db)
+
+
+async def test_invariant_6_a_state_that_nothing_explains_is_found(db: Connection, pool: Pool) -> None:
+    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await db.execute("UPDATE spaces SET current_state = 'FREE'")
+    assert (await failed(db))["states of spaces"] == "1: A-1: FREE but the rules say OCCUPIED"
+
+
+async def test_invariant_6_a_reading_that_no_uplink_gave_is_found(db: Connection, pool: Pool) -> None:
+    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await db.execute("UPDATE sensor_devices SET occupancy = 'FREE'")
+    assert (await failed(db))["last readings"] == f"1: {SENSOR}: FREE but the uplinks say OCCUPIED"
+
+
+async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db: Connection, pool: Pool) -> None:
+    early = NOW - timedelta(days=365 * 2)
+    await db.execute("SELECT ensure_partition('uplinks', $1)", early)
+    await db.execute(
+        """
+        INSERT INTO uplinks (observed_at, received_at, deduplication_id, dev_eui, occupancy, outcome, data)
+        VALUES ($1, $1, gen_random_uuid(), $2, 'FREE', 'unchanged', '')
+        """,
+        early,
+        SENSOR,
+    )
+    await spaces.unassign(db, "A-1", "sensor", **BY)
+    assert "last readings" not in await failed(db)
+    await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
+    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
+    assert "last readings" not in await failed(db)
+
+
+async def test_invariant_7_a_change_without_cause_is_found(db: Connection) -> None:
+    space = await spaces.show(db, "A-1")
+    for source, cause in (("sensor_uplink", uuid4()), ("api_reservation", uuid4()), ("manual_override", uuid4())):
+        await db.execute(
+            """
+            INSERT INTO state_changes (space_id, new_state, source, trigger_source, "timestamp", uplink_observed_at)
+            VALUES ($1, 'FREE', $2, $3, $4, $4)
+            """,
+            space.id, source, str(cause), NOW,
+        )  # fmt: skip
+    assert (await failed(db))["causes"].startswith("3: ")
+
+
+async def test_b5_a_high_ratio_of_undecodable_uplinks_is_told(db: Connection, pool: Pool) -> None:
+    messages = [uplink(b"\x01" * 3, NOW + timedelta(milliseconds=n), f_cnt=n) for n in range(20)]
+    await take(pool, messages, NOW)
+    found = {f.check: f for f in await doctor.examine(db, now=NOW + HOUR, policy=Policy())}["decoding"]
+    assert (found.ok, found.detail) == (False, "20 of 20 uplinks of the last day could not be decoded")
+    assert found.what_to_do
+
+
+async def test_strangers_and_rejected_messages_are_told(db: Connection, pool: Pool) -> None:
+    await take(pool, [uplink(EMPTY, NOW, dev_eui="00000000000000ff")], NOW)
+    await db.execute(
+        "INSERT INTO rejected_messages VALUES ('\\x00', 'a/b', '\\x00', 1, 'not_json', 'no', 3, $1, $1)", NOW
+    )
+    found = await failed(db)
+    assert found["unregistered devices"] == "1: 00000000000000ff (1 uplinks)"
+    assert found["rejected messages"] == "1: not_json: 3 (a/b)"
+
+
+async def test_b14_a_display_without_a_code_is_told(db: Connection) -> None:
+    await device_changes.set_display_codes(db, DISPLAY, {"FREE": "0000ff6400"}, replace=True, **BY)
+    assert (await failed(db))["display codes"] == f"1: A-1 ({DISPLAY}): no code for UNKNOWN"
+
+
+async def test_work_that_nobody_does_is_told(db: Connection) -> None:
+    await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    late = {f.check: f.detail for f in await doctor.examine(db, now=NOW + 2 * HOUR, policy=Policy()) if not f.ok}
+    assert late["work in time"] == "3: decisions: 1, downlinks: 1, reservations: 1"
+    assert "states of spaces" in late
+
+
+async def test_a_database_that_takes_no_changes_is_told(db: Connection) -> None:
+    assert "database" not in {f.check for f in await doctor.examine(db, now=NOW, policy=Policy()) if not f.ok}
+    await db.execute("SET default_transaction_read_only = on")
+    try:
+        [finding] = [f for f in await doctor.examine(db, now=NOW, policy=Policy()) if f.check == "database"]
+    finally:
+        await db.execute("RESET default_transaction_read_only")
+    assert not finding.ok
+    assert "standby" in finding.detail
+
+
+async def test_a_wrong_schema_ends_the_examination(db: Connection) -> None:
+    await db.execute("DELETE FROM schema_migrations WHERE name LIKE '0004%'")
+    [finding] = await doctor.examine(db, now=NOW, policy=Policy())
+    assert (finding.check, finding.ok) == ("schema", False)
+    assert "db upgrade" in finding.detail
+
+
+async def test_retention_makes_partitions_ahead_and_drops_old_ones(db: Connection) -> None:
+    for months in (1, 26, 40):
+        at = NOW - timedelta(days=30.5 * months)
+        await db.execute("SELECT ensure_partition('uplinks', $1), ensure_partition('actuations', $1)", at)
+    later = NOW + timedelta(days=62)
+    kept = await retention.run(db, later, uplink_months=25, actuation_months=37)
+    assert kept.made == 4
+    assert [name for name in kept.dropped if name.startswith("uplinks")] == ["uplinks_y2023m07", "uplinks_y2024m09"]
+    assert [name for name in kept.dropped if name.startswith("act")] == ["actuations_y2023m07"]
+    again = await retention.run(db, later, uplink_months=25, actuation_months=37)
+    assert (again.made, again.dropped, again.pruned) == (0, [], 0)
+
+
+async def test_retention_prunes_steps_and_rejected_messages(db: Connection) -> None:
+    old = NOW - timedelta(days=40 * 31)
+    for at in (old, NOW):
+        await db.execute(
+            "INSERT INTO actuation_events (at, received_at, dev_eui, kind) VALUES ($1, $1, $2, 'log')", at, DISPLAY
+        )
+        await db.execute(
+            "INSERT INTO rejected_messages VALUES (uuid_send(gen_random_uuid()), 't', '', 0, 'r', 'd', 1, $1, $1)", at
+        )
+    assert (await retention.run(db, NOW, uplink_months=25, actuation_months=37)).pruned == 2
+    assert await db.fetchval("SELECT min(received_at) FROM actuation_events WHERE kind = 'log'") == NOW
+    assert await db.fetchval("SELECT count(*) FROM rejected_messages") == 1
+
+
+async def test_retention_gives_way_to_those_who_use_the_table(db: Connection, pool: Pool) -> None:
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT count(*) FROM uplinks")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await retention.run(db, NOW + timedelta(days=800), uplink_months=1, actuation_months=1)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from baylight.domain.lifecycle import LIFECYCLE
+from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.inventory import device_changes, devices, spaces
+from baylight.store.pool import Connection
+from tests.support.change import BY, NOW
+
+SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
+LATER = BY | {"now": NOW + timedelta(seconds=1)}
+
+
+@pytest.mark.parametrize("notation", ["58A0CB00000000A1", "58-a0-cb-00-00-00-00-a1", "58:A0:CB:00:00:00:00:A1"])
+async def test_a5_a_sensor_is_one_whatever_the_notation_of_its_eui(db: Connection, notation: str) -> None:
+    first, new = await devices.register_sensor(db, SENSOR, actor="ann")
+    again, new_again = await devices.register_sensor(db, notation, actor="ann")
+    assert (new, new_again) == (True, False)
+    assert first == again
+    assert (first.device_type, first.lifecycle_state, first.enabled) == ("browan_tbms100", "registered", True)
+    assert await db.fetchval("SELECT count(*) FROM audit_log WHERE action = 'sensor.register' AND actor = 'ann'") == 1
+    assert await db.fetchval("SELECT actor FROM device_lifecycle_events WHERE device_id = $1", first.id) == "ann"
+
+
+async def test_registering_as_another_type_is_a_conflict(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    with pytest.raises(ConflictError, match="registered as browan_tbms100"):
+        await devices.register_sensor(db, SENSOR, actor="ann", device_type="bosch_tps110")
+
+
+async def test_registering_again_as_something_else_is_a_conflict(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="not mobile"):
+            await devices.register_sensor(db, SENSOR, actor="ann", mobile=True)
+        with pytest.raises(ConflictError, match="for one space"):
+            await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", shared=True)
+    with pytest.raises(InputError, match="2000"):
+        await devices.register_sensor(db, SENSOR, actor="ann", notes="x" * 2001)
+
+
+async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann", notes="old")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for _ in range(2):
+        sensor = await device_changes.change_sensor(db, SENSOR.upper(), actor="bob", mobile=True)
+        assert (sensor.notes, sensor.mobile) == ("old", True)
+        display = await device_changes.change_display(
+            db, DISPLAY, actor="bob", notes="left", fport=99, confirmed_downlinks=True
+        )
+        assert (display.notes, display.fport, display.confirmed_downlinks) == ("left", 99, True)
+    rows = await db.fetch("SELECT action, actor, before, after FROM audit_log WHERE action LIKE '%.change' ORDER BY id")
+    assert [(row["action"], row["actor"]) for row in rows] == [("sensor.change", "bob"), ("display.change", "bob")]
+    assert (rows[1]["before"]["fport"], rows[1]["after"]["fport"]) == (15, 99)
+    assert (await device_changes.change_sensor(db, SENSOR, actor="bob", notes="")).notes is None
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError, match="serves a space"):
+        await device_changes.change_sensor(db, SENSOR, actor="bob", mobile=False)
+    with pytest.raises(InputError, match="1 to 223"):
+        await device_changes.change_display(db, DISPLAY, actor="bob", fport=0)
+    for nothing in (
+        device_changes.change_sensor(db, SENSOR, actor="bob"),
+        device_changes.change_display(db, DISPLAY, actor="bob"),
+    ):
+        with pytest.raises(InputError, match="say what to change"):
+            await nothing
+
+
+@pytest.mark.parametrize("text", ["", "58a0cb", "58a0cb00000000zz", "58a0cb00000000a1ff"])
+async def test_a_bad_dev_eui_is_refused(db: Connection, text: str) -> None:
+    with pytest.raises(InputError, match="16 hex digits"):
+        await devices.register_sensor(db, text, actor="ann", device_type="browan_tbms100")
+
+
+async def test_a13_a_display_takes_port_and_codes_from_its_type(db: Connection) -> None:
+    display, _ = await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    assert display.fport == 15
+    assert display.lights["FREE"].colour == "green"
+    assert display.lights["OCCUPIED"].colour == "red"
+    assert display.lights["MAINTENANCE"].colour == "orange"
+    assert display.lights["UNKNOWN"].colour == "flashing blue"
+
+
+async def test_a12_the_proposals_maintenance_code_is_shown_as_the_pink_that_it_is(db: Connection) -> None:
+    display, _ = await devices.register_display(
+        db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes={"MAINTENANCE": "FFA5006400"}
+    )
+    assert display.display_codes["MAINTENANCE"] == "ffa5006400"
+    assert (display.lights["MAINTENANCE"].rgb, display.lights["MAINTENANCE"].colour) == ("#ff00a5", "pink")
+
+
+@pytest.mark.parametrize(
+    ("codes", "says"),
+    [
+        ({"FREE": "0000ff64"}, "FREE: .*bytes"),
+        ({"FREE": "xx"}, "FREE: .*hex"),
+        ({"FREE": "#12"}, "FREE: .*#rrggbb"),
+        ({"OCCUPIED": "aa00000000"}, "OCCUPIED: .*command"),
+        ({"GREEN": "0000ff6400"}, "GREEN.*no state"),
+    ],
+)
+async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
+    db: Connection, codes: dict[str, str], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes=codes)
+    assert await devices.displays(db) == []
+
+
+async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
+    display = await device_changes.set_display_codes(db, DISPLAY, {"FREE": "#00c800"}, **LATER)
+    assert display.display_codes["FREE"] == "0000c86400"
+    assert display.display_codes["OCCUPIED"] == "ff00006400"
+    assert display.desired_code == "0000c86400"
+    newest = await db.fetchrow("SELECT display_code, status FROM actuations ORDER BY id DESC LIMIT 1")
+    assert newest is not None
+    assert tuple(newest) == ("0000c86400", "pending")
+
+
+async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
+    display = await device_changes.set_display_codes(db, DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True, **BY)
+    assert display.display_codes == {"OCCUPIED": "ff00006400"}
+    assert display.sync_status == "misconfigured"
+
+
+async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_reading(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
+    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
+    await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
+    space = await spaces.show(db, "A-1")
+    assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
+    assert (await devices.sensor(db, SENSOR)).occupancy is None
+
+
+async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_again(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError, match="unassign it first"):
+        await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann")
+    await spaces.unassign(db, "A-1", "sensor", **BY)
+    await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann", reason="broken")
+    with pytest.raises(InputError, match="decommissioned"):
+        await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
+    with pytest.raises(ConflictError):
+        await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
+    assert await devices.sensors(db) == []
+    sensor, new = await devices.register_sensor(db, SENSOR, actor="ann")
+    assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
+    steps = await db.fetch("SELECT new_state, reason FROM device_lifecycle_events ORDER BY id")
+    assert [step["new_state"] for step in steps] == ["registered", "installed", "decommissioned", "registered"]
+    assert steps[2]["reason"] == "broken"
+
+
+@pytest.mark.parametrize("before", sorted(LIFECYCLE))
+async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str) -> None:
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    for after in sorted(LIFECYCLE):
+        async with db.transaction():
+            await db.execute("SET LOCAL session_replication_role = replica")  # any state, whatever the trigger says
+            await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
+        if after == before or after in LIFECYCLE[before]:
+            await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+            assert (await devices.display(db, DISPLAY)).lifecycle_state == after
+        else:
+            with pytest.raises(ConflictError, match=f"from {before} to {after}"):
+                await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+
+
+async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
+    euis = [f"58a0cb00000000{n:02x}" for n in range(7)]
+    for eui in reversed(euis):
+        await devices.register_sensor(db, eui, actor="ann")
+    seen: list[str] = []
+    while rows := await devices.sensors(db, after=seen[-1] if seen else None, limit=3):
+        seen += [row.dev_eui for row in rows]
+    assert seen == euis
+    with pytest.raises(InputError):
+        await devices.sensors(db, limit=0)
+
+
+async def test_unknown_devices_are_named(db: Connection) -> None:
+    with pytest.raises(NotFoundError, match=SENSOR):
+        await devices.sensor(db, SENSOR)
+    with pytest.raises(NotFoundError, match=DISPLAY):
+        await device_changes.set_enabled(db, "display", DISPLAY, False, **BY)
+
+
+async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann", network_server="tts", application_id="garage/bay-017")
+    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", network_server="tts")
+    told = await devices.sensor(db, SENSOR)
+    assert (told.network_server, told.application_id) == ("tts", "garage/bay-017")
+    assert (await devices.display(db, DISPLAY)).network_server == "tts"
+    for table in ("sensor_devices", "display_devices"):
+        assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"
+    assert await db.fetchval("SELECT application_id FROM sensor_devices") == "garage/bay-017"
+
+
+async def test_an_unknown_network_server_is_refused(db: Connection) -> None:
+    with pytest.raises(InputError, match=r"'ttn' is no network server: one of chirpstack, tts"):
+        await devices.register_sensor(db, SENSOR, actor="ann", network_server="ttn")
+    assert await devices.sensors(db) == []

@@ -1,0 +1,235 @@
+"""Devices that nobody registered: noted, bounded, claimed or ignored; they never drive a space."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from baylight.control import retention, strangers
+from baylight.control.ingest import Ingest
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.events import Uplink
+from baylight.domain.ids import DevEui
+from baylight.domain.state import Policy
+from baylight.errors import InputError, NotFoundError
+from baylight.inventory import device_changes, devices, orphans
+from baylight.store.pool import Connection, Pool
+from tests.support import factories
+from tests.support.change import NOW
+
+TBMS100 = DevEui("58a0cb0000110001")
+STRANGER = DevEui("0102030405060708")
+OCCUPIED = bytes.fromhex("01fb3a0000280400")
+REPORT = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ingest(db: Connection, pool: Pool, clock: Clock) -> Ingest:
+    return Ingest(pool, clock, Policy(), LoopPolicy())
+
+
+def uplink(dev_eui: DevEui, data: bytes = OCCUPIED, **more: Any) -> Uplink:
+    given: dict[str, Any] = {
+        "dev_eui": dev_eui,
+        "deduplication_id": str(uuid4()),
+        "observed_at": NOW,
+        "network_at": NOW,
+        "dev_addr": "01020304",
+        "f_cnt": 1,
+        "f_port": 102,
+        "data": data,
+        "rssi_dbm": -101,
+        "snr_db": -4.5,
+        "gateway_id": "0016c001ff10a235",
+        "device_name": "found in a box",
+        "application_id": "garage/bay-017",
+        "network_server": "tts",
+    }
+    return Uplink(**given | more)
+
+
+async def stored(pool: Pool) -> int:
+    return int(await pool.fetchval("SELECT count(*) FROM uplinks"))
+
+
+async def test_a_stranger_lands_in_the_inbox_with_what_was_heard(ingest: Ingest, db: Connection, pool: Pool) -> None:
+    await factories.add_bay(pool, "A-01")
+    await ingest.take([uplink(STRANGER), uplink(STRANGER, b"", f_port=0, rssi_dbm=-90)])
+    orphan = await orphans.show(db, "01-02-03-04-05-06-07-08")
+    assert (orphan.uplinks, orphan.ignored) == (2, False)
+    assert orphan.first_at <= orphan.last_at
+    assert (orphan.rssi_dbm, orphan.snr_db, orphan.gateway_id) == (-90, -4.5, "0016c001ff10a235")
+    assert (orphan.f_port, orphan.data) == (102, OCCUPIED.hex())
+    assert (orphan.network_server, orphan.application_id) == ("tts", "garage/bay-017")
+    assert [o.dev_eui for o in await orphans.page(db)] == [STRANGER]
+    assert await pool.fetch("SELECT DISTINCT outcome FROM uplinks") == [("unknown_device",)]
+    assert await pool.fetchval("SELECT count(*) FROM state_changes") == 0
+    assert await pool.fetchval("SELECT current_state FROM spaces") == "UNKNOWN"
+
+
+async def test_of_a_noisy_stranger_a_few_uplinks_an_hour_are_stored_and_all_counted(
+    ingest: Ingest, db: Connection, pool: Pool, clock: Clock
+) -> None:
+    await ingest.take([uplink(STRANGER) for _ in range(5)])
+    for _ in range(4):
+        await ingest.take([uplink(STRANGER) for _ in range(50)] + [uplink(TBMS100)])
+    assert (await orphans.show(db, STRANGER)).uplinks == 205
+    assert await stored(pool) == strangers.KEPT_PER_HOUR + 4
+    clock.at += timedelta(hours=1)
+    await ingest.take([uplink(STRANGER) for _ in range(50)])
+    assert await stored(pool) == 2 * strangers.KEPT_PER_HOUR + 4
+    assert ingest.counts["uplink", "unknown_device"] == 259
+
+
+async def test_a_flood_of_strangers_does_not_fill_the_table(
+    ingest: Ingest, db: Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "MOST", 3)
+    for n in range(5):
+        await ingest.take([uplink(DevEui(f"{n:016x}"))])
+    await ingest.take([uplink(DevEui(f"{0:016x}"))])
+    assert [(o.dev_eui[-1], o.uplinks) for o in await orphans.page(db)] == [("0", 2), ("1", 1), ("2", 1)]
+    assert await stored(pool) == 4
+
+
+async def test_an_ignored_one_is_counted_and_no_more(ingest: Ingest, db: Connection, pool: Pool) -> None:
+    await ingest.take([uplink(STRANGER)])
+    for _ in range(2):
+        assert (await orphans.set_ignored(db, STRANGER, True, actor="ann")).ignored
+    await ingest.take([uplink(STRANGER)])
+    assert await stored(pool) == 1
+    assert await orphans.page(db) == []
+    assert [o.uplinks for o in await orphans.page(db, ignored=True)] == [2]
+    await orphans.set_ignored(db, STRANGER, False, actor="ann")
+    await ingest.take([uplink(STRANGER)])
+    assert await stored(pool) == 2
+    actions = await db.fetch("SELECT actor, action, object_id FROM audit_log ORDER BY id")
+    assert actions == [("ann", "orphan.ignore", STRANGER), ("ann", "orphan.notice", STRANGER)]
+
+
+def reasons(orphan: orphans.Orphan) -> dict[str, list[str]]:
+    return {guess.device_type: guess.because for guess in orphan.guesses}
+
+
+async def test_the_type_is_guessed_by_prefix_profile_and_payload(ingest: Ingest, db: Connection) -> None:
+    await ingest.take([uplink(TBMS100, profile_name="TABS TBMS100 EU868")])
+    found = await orphans.show(db, TBMS100)
+    assert found.guesses[0] == orphans.Guess("browan_tbms100", "sensor", ["dev_eui", "profile", "payload"])
+    await ingest.take([uplink(STRANGER, REPORT, f_port=15)])
+    assert reasons(await orphans.show(db, STRANGER))["kuando_busylight"] == ["payload"]
+
+
+async def test_one_frame_that_a_codec_cannot_read_speaks_against_its_type(ingest: Ingest, db: Connection) -> None:
+    await ingest.take([uplink(STRANGER, profile_name="Kuando Busylight"), uplink(STRANGER, bytes(3), f_port=99)])
+    assert reasons(await orphans.show(db, STRANGER)) == {"kuando_busylight": ["profile"]}
+
+
+async def test_frames_without_data_tell_no_type(ingest: Ingest, db: Connection) -> None:
+    await ingest.take([uplink(STRANGER, b"", f_port=0)])
+    assert (await orphans.show(db, STRANGER)).guesses == []
+
+
+async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the_inbox(
+    ingest: Ingest, db: Connection, pool: Pool
+) -> None:
+    await ingest.take([uplink(TBMS100, profile_name="TBMS100")])
+    sensor = await orphans.claim(db, TBMS100, actor="ann", notes="level 2")
+    assert isinstance(sensor, devices.Sensor)
+    assert (sensor.device_type, sensor.notes, sensor.rssi_dbm) == ("browan_tbms100", "level 2", -101)
+    assert (sensor.occupancy, sensor.last_seen_at) == (None, NOW)
+    way = await db.fetchrow("SELECT network_server, application_id FROM sensor_devices")
+    assert way == ("tts", "garage/bay-017")
+    assert await orphans.page(db) == []
+    await ingest.take([uplink(TBMS100)])
+    outcomes = await pool.fetch("SELECT outcome FROM uplinks ORDER BY received_at, outcome DESC")
+    assert [row["outcome"] for row in outcomes] == ["unknown_device", "unassigned"]
+    actions = await db.fetch("SELECT action, actor FROM audit_log ORDER BY id")
+    assert actions == [("sensor.register", "ann"), ("orphan.claim", "ann")]
+
+
+async def test_a_claimed_display_is_told_its_type(ingest: Ingest, db: Connection) -> None:
+    await ingest.take([uplink(STRANGER, REPORT, f_port=15)])
+    display = await orphans.claim(db, STRANGER, actor="ann", device_type="kuando_busylight")
+    assert isinstance(display, devices.Display)
+    assert (display.fport, display.sync_status) == (15, "unknown")
+
+
+async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_done(
+    ingest: Ingest, db: Connection
+) -> None:
+    await ingest.take([uplink(STRANGER, b"", f_port=0)])
+    with pytest.raises(InputError, match="name the device type"):
+        await orphans.claim(db, STRANGER, actor="ann")
+    with pytest.raises(NotFoundError, match="no device type"):
+        await orphans.claim(db, STRANGER, actor="ann", device_type="teapot")
+    assert [o.dev_eui for o in await orphans.page(db)] == [STRANGER]
+    assert await db.fetchval("SELECT count(*) FROM audit_log") == 0
+
+
+async def test_who_was_never_heard_or_is_registered_is_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
+    for call in (
+        orphans.show(db, STRANGER),
+        orphans.claim(db, STRANGER, actor="ann"),
+        orphans.set_ignored(db, STRANGER, True, actor="ann"),
+    ):
+        with pytest.raises(NotFoundError, match="no unregistered device"):
+            await call
+    with pytest.raises(InputError, match="not a DevEUI"):
+        await orphans.show(db, "teapot")
+    await ingest.take([uplink(TBMS100)])
+    await devices.register_sensor(db, TBMS100, actor="ann")
+    assert await orphans.page(db) == []
+    with pytest.raises(NotFoundError):
+        await orphans.claim(db, TBMS100, actor="ann")
+
+
+async def test_pages_go_by_dev_eui(ingest: Ingest, db: Connection) -> None:
+    await ingest.take([uplink(DevEui(f"{n:016x}")) for n in range(5)])
+    first = await orphans.page(db, limit=3)
+    rest = await orphans.page(db, limit=3, after=first[-1].dev_eui)
+    assert [o.dev_eui for o in first + rest] == [f"{n:016x}" for n in range(5)]
+
+
+async def test_silent_strangers_expire_with_what_they_sent(
+    ingest: Ingest, db: Connection, pool: Pool, clock: Clock
+) -> None:
+    await ingest.take([uplink(STRANGER), uplink(TBMS100)])
+    clock.at += timedelta(days=1)
+    await ingest.take([uplink(TBMS100)])
+    expiry = clock.at + retention.ORPHANS_KEPT - timedelta(hours=1)
+    await retention.run(db, expiry, uplink_months=25, actuation_months=37)
+    assert [o.dev_eui for o in await orphans.page(db)] == [TBMS100]
+    assert await pool.fetch("SELECT DISTINCT dev_eui FROM uplinks") == [(TBMS100,)]
+
+
+async def test_registered_ones_leave_the_table_and_keep_what_they_sent(
+    ingest: Ingest, db: Connection, pool: Pool
+) -> None:
+    await ingest.take([uplink(TBMS100)])
+    await devices.register_sensor(db, TBMS100, actor="ann")
+    await retention.run(db, NOW + timedelta(hours=1), uplink_months=25, actuation_months=37)
+    assert await db.fetchval("SELECT count(*) FROM orphans") == 0
+    assert await stored(pool) == 1
+
+
+async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connection) -> None:
+    await devices.register_sensor(db, TBMS100, actor="ann")
+    await device_changes.set_lifecycle(db, "sensor", TBMS100, "decommissioned", actor="ann")
+    await ingest.take([uplink(TBMS100)])
+    assert await orphans.page(db) == []

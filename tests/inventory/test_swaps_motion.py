@@ -1,0 +1,160 @@
+"""Swaps of motion sensors, whose OCCUPIED ends by time alone: told late and undone, the end is the right one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.ids import DevEui
+from baylight.domain.state import Policy
+from baylight.inventory import assignments, devices, spaces, swaps
+from baylight.js_codecs import versions
+from baylight.sandbox.pool import Sandbox
+from baylight.store.pool import Connection, Pool
+from tests.js_codecs import test_versions as test_codecs
+from tests.js_codecs.test_versions import FREE, MAPPING, Clock, uplink
+
+MOTION = test_codecs.OCCUPIED
+S1, S2 = DevEui("70b3d57ed0000001"), DevEui("70b3d57ed0000002")
+TIMEOUT_S = 600
+By = Callable[[], dict[str, object]]
+Look = Callable[[float], Awaitable[str]]
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(workers=1)
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+async def clock(db: Connection) -> Clock:
+    """Some hours behind the database's own clock, which dates what nobody dates."""
+    clock = Clock()
+    clock.at = await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=12)
+    return clock
+
+
+@pytest.fixture
+def by(clock: Clock) -> By:
+    return lambda: {"actor": "ann", "policy": Policy(), "now": clock.now()}
+
+
+@pytest.fixture
+async def start(db: Connection, engine: Sandbox, clock: Clock, by: By) -> datetime:
+    """A bay with one motion sensor, and another in the van."""
+    await test_codecs.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=clock.now())
+    await test_codecs.add_type(db)
+    for eui in (S1, S2):
+        await devices.register_sensor(db, eui, actor="ann", device_type="acme_bay_eye")
+    await spaces.create(db, "A-13", **by())  # type: ignore[arg-type]
+    await assignments.install(db, "A-13", S1, at=clock.now(), **by())  # type: ignore[arg-type]
+    return clock.now()
+
+
+@pytest.fixture
+def look(pool: Pool, clock: Clock, start: datetime) -> Look:
+    """The bay at so many seconds from the start, after what time alone decides."""
+    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
+
+    async def at(seconds: float) -> str:
+        clock.at = start + timedelta(seconds=seconds)
+        await reconcile.spaces()
+        return str(await pool.fetchval("SELECT current_state FROM spaces WHERE code = 'A-13'"))
+
+    return at
+
+
+@pytest.fixture
+def says(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[float, DevEui, bytes], Awaitable[None]]:
+    ingest = Ingest(pool, clock, Policy(), LoopPolicy(), engine)
+
+    async def say(seconds: float, eui: DevEui, data: bytes) -> None:
+        await look(seconds)
+        await ingest.take([uplink(eui, clock.now(), data)])
+
+    return say
+
+
+async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+) -> None:
+    await says(0, S1, MOTION)
+    assert await look(10) == "OCCUPIED"
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    assert await look(20) == "UNKNOWN"
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    assert await look(TIMEOUT_S - 1) == "OCCUPIED"
+    assert await look(TIMEOUT_S) == "FREE"
+
+
+async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_undo(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+) -> None:
+    await says(0, S1, MOTION)
+    await look(10)
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    await says(15, S1, FREE)
+    await look(20)
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    assert await look(TIMEOUT_S - 1) == "OCCUPIED"
+    assert await look(TIMEOUT_S) == "FREE"
+
+
+async def test_motion_seen_while_out_counts_after_an_undo(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+) -> None:
+    await says(0, S1, MOTION)
+    await look(10)
+    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    await says(50, S1, MOTION)
+    await says(60, S2, MOTION)
+    await look(700)
+    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    assert await look(700) == "FREE"
+    assert await look(3 * 3600 + 49) == "FREE"
+    assert await look(3 * 3600 + 50) == "UNKNOWN"
+
+
+@pytest.mark.parametrize(("told_s", "state"), [(100, "OCCUPIED"), (10 + TIMEOUT_S, "FREE"), (3 * 3600 + 10, "UNKNOWN")])
+async def test_a_swap_told_late_counts_motion_from_when_it_was(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]], start: datetime, told_s: int, state: str
+) -> None:
+    await says(10, S2, MOTION)
+    await look(told_s)
+    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=5), **by())  # type: ignore[arg-type]
+    assert await look(told_s) == state
+    assert await look(max(told_s, 9 + TIMEOUT_S)) == state
+    assert await look(max(told_s, 10 + TIMEOUT_S)) == ("FREE" if told_s < 3600 else "UNKNOWN")
+
+
+async def test_motion_in_the_van_neither_occupies_the_bay_nor_frees_it(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]], start: datetime
+) -> None:
+    await says(0, S1, MOTION)
+    await says(5, S2, MOTION)
+    await look(20)
+    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=10), **by())  # type: ignore[arg-type]
+    assert await look(20) == "UNKNOWN"
+    assert await look(5 + TIMEOUT_S) == "UNKNOWN"
+    await says(1000, S2, FREE)
+    assert await look(1000) == "FREE"
+    assert (await db.fetchval("SELECT free_from FROM sensor_devices WHERE dev_eui = $1", S2)) is None
+
+
+async def test_motion_that_ended_elsewhere_frees_nothing_at_the_next_place(
+    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+) -> None:
+    await says(0, S1, MOTION)
+    await look(10)
+    await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    await spaces.create(db, "B-1", sensor=S1, **by())  # type: ignore[arg-type]
+    await look(TIMEOUT_S + 1)
+    assert (await spaces.show(db, "B-1")).current_state == "UNKNOWN"

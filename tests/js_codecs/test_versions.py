@@ -1,0 +1,481 @@
+"""JavaScript codecs on a real database and in real worker processes: versions, activation, uplinks on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from baylight.app.timer import Reconcile
+from baylight.control.ingest import Ingest
+from baylight.domain.actuation import LoopPolicy
+from baylight.domain.events import Uplink
+from baylight.domain.ids import DevEui
+from baylight.domain.state import Occupancy, Policy
+from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.inventory.device_types import DeviceTypeRow
+from baylight.js_codecs import types, versions
+from baylight.sandbox.pool import Sandbox
+from baylight.store.pool import Connection, Pool
+from tests.support import factories
+
+T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+SOURCE = """
+function decodeUplink(input) {
+  if (input.bytes.length < 2) throw new Error('a frame has two bytes');
+  if (input.bytes[0] === 0xee) for (;;);
+  return { data: { taken: input.bytes[0] === 1, battery: (input.bytes[1] / 10).toFixed(1) + ' V' } };
+}
+function encodeDownlink(input) { return { bytes: [input.data.on ? 1 : 0], fPort: 7 }; }
+"""
+MAPPING = {"field": "taken", "occupied": [True], "free": [False], "f_ports": [3], "battery_v": "battery"}
+EXAMPLES: list[dict[str, Any]] = [
+    {
+        "type": "uplink",
+        "description": "a car",
+        "input": {"bytes": "0124", "fPort": 3},
+        "output": {"data": {"taken": True, "battery": "3.6 V"}},
+        "occupancy": "OCCUPIED",
+    },
+    {
+        "type": "downlink-encode",
+        "description": "on",
+        "input": {"data": {"on": True}},
+        "output": {"bytes": [1], "fPort": 7},
+    },
+]
+OCCUPIED, FREE = b"\x01\x24", b"\x00\x24"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = T0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def tick(self, seconds: float) -> datetime:
+        self.at += timedelta(seconds=seconds)
+        return self.at
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(workers=1)
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ingest(pool: Pool, clock: Clock, engine: Sandbox) -> Ingest:
+    return Ingest(pool, clock, Policy(), LoopPolicy(), engine)
+
+
+async def add(
+    db: Connection, source: str = SOURCE, mapping: Mapping[str, Any] | None = MAPPING, **more: Any
+) -> versions.Version:
+    given: dict[str, Any] = {"examples": EXAMPLES, "actor": "ann"}
+    return await versions.add(db, "bay_eye", source, mapping=mapping, **given | more)
+
+
+async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
+    given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600, "actor": "ann"}
+    return await types.add_type(db, name, "acme_bay_eye", **given | more)
+
+
+@pytest.fixture
+async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
+    """A bay whose sensor decodes by version 1 of the codec."""
+    await add(db)
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await add_type(db)
+    return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
+
+
+def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
+    return Uplink(
+        dev_eui=dev_eui,
+        deduplication_id=str(uuid4()),
+        observed_at=at,
+        network_at=at,
+        dev_addr="01020304",
+        f_cnt=1,
+        f_port=f_port,
+        data=data,
+        rssi_dbm=-100,
+        snr_db=5.5,
+        gateway_id="0016c001ff10a235",
+    )
+
+
+async def state(db: Connection, bay: factories.Bay) -> str:
+    return str(await db.fetchval("SELECT current_state FROM spaces WHERE id = $1", bay.space_id))
+
+
+async def last(db: Connection) -> asyncpg.Record:
+    row = await db.fetchrow("SELECT * FROM uplinks ORDER BY received_at DESC LIMIT 1")
+    assert row is not None
+    return row
+
+
+# Versions ------------------------------------------------------------------------------------------------------------
+
+
+async def test_versions_are_numbered_kept_and_told(db: Connection) -> None:
+    first = await add(db)
+    assert (first.version, first.active, first.created_by) == (1, False, "ann")
+    assert (await add(db)).id == first.id
+    second = await add(db, SOURCE + "// better", notes="better")
+    assert second.version == 2
+    assert [(s.version, s.examples, s.notes) for s in await versions.versions(db)] == [(2, 2, "better"), (1, 2, None)]
+    assert (await versions.get(db, "bay_eye")).version == 2
+    assert (await versions.get(db, "bay_eye", 1)).source == SOURCE
+    log = await db.fetch("SELECT action, after FROM audit_log WHERE object_type = 'codec' ORDER BY id")
+    assert [(r["action"], r["after"]) for r in log] == [("codec.add", {"version": 1}), ("codec.add", {"version": 2})]
+
+
+async def test_versions_added_at_once_get_numbers_of_their_own(pool: Pool) -> None:
+    async def one(n: int) -> int:
+        async with pool.acquire() as connection:
+            return (await add(connection, f"{SOURCE}// {n}")).version
+
+    assert sorted(await asyncio.gather(*(one(n) for n in range(8)))) == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"source": " "}, "bad_source"),
+        ({"source": "x" * 300_000}, "bad_source"),
+        ({"source": "a\0b"}, "bad_source"),
+        ({"mapping": {"field": "taken"}}, "bad_mapping"),
+        ({"examples": [{"input": {}}]}, "bad_examples"),
+    ],
+)
+async def test_a_codec_with_a_mistake_is_not_stored(db: Connection, change: dict[str, Any], code: str) -> None:
+    with pytest.raises(InputError) as raised:
+        await add(db, **change)
+    assert raised.value.code == code
+    assert await versions.versions(db) == []
+
+
+async def test_a_name_is_plain(db: Connection) -> None:
+    for name in ("", "Bay", "a b", "../x", "x" * 61):
+        with pytest.raises(InputError) as raised:
+            await versions.add(db, name, SOURCE, mapping=None, examples=[], actor="ann")
+        assert raised.value.code == "bad_codec_name"
+
+
+async def test_an_unknown_codec_is_not_found(db: Connection, engine: Sandbox) -> None:
+    await add(db)
+    for name, version in (("other", None), ("bay_eye", 2)):
+        with pytest.raises(NotFoundError):
+            await versions.get(db, name, version)
+    with pytest.raises(NotFoundError):
+        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    with pytest.raises(NotFoundError):
+        await versions.deactivate(db, "other", actor="ann")
+
+
+async def test_a_version_never_changes(db: Connection) -> None:
+    await add(db)
+    for change in ("UPDATE payload_codecs SET source = 'x'", "DELETE FROM payload_codecs"):
+        with pytest.raises(asyncpg.RestrictViolationError, match="fixed"):
+            await db.execute(change)
+
+
+# Activation ----------------------------------------------------------------------------------------------------------
+
+
+async def test_only_one_version_is_active_and_each_change_is_audited(db: Connection, engine: Sandbox) -> None:
+    await add(db)
+    await add(db, SOURCE + "// better")
+    results = await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    assert [(r.passed, r.occupancy) for r in results] == [(True, Occupancy.OCCUPIED), (True, None)]
+    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
+    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
+    assert [(s.version, s.active) for s in await versions.versions(db)] == [(2, True), (1, False)]
+    await versions.deactivate(db, "bay_eye", actor="bob")
+    await versions.deactivate(db, "bay_eye", actor="bob")
+    log = await db.fetch("SELECT actor, before, after FROM audit_log WHERE action ~ 'activate' ORDER BY id")
+    assert [tuple(r) for r in log] == [
+        ("ann", {"version": None}, {"version": 1}),
+        ("bob", {"version": 1}, {"version": 2}),
+        ("bob", {"version": 2}, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": SOURCE.replace("=== 1", "=== 2")}, 'data is {"taken": false'),
+        ({"source": "function decodeUplink() { for (;;); }"}, "2 of 2 examples"),
+        ({"source": "not JavaScript"}, "SyntaxError"),
+        ({"mapping": MAPPING | {"invert": True}}, "the mapping says FREE, not OCCUPIED"),
+        ({"mapping": None}, "the mapping says nothing"),
+    ],
+)
+async def test_a_version_whose_examples_fail_stays_inactive(
+    db: Connection, engine: Sandbox, change: dict[str, Any], words: str
+) -> None:
+    await add(db)
+    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await add(db, **change)
+    with pytest.raises(InputError, match="examples") as raised:
+        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    assert raised.value.code == "examples_fail"
+    assert words in raised.value.message
+    assert (await versions.get(db, "bay_eye")).version == 1
+
+
+async def test_a_version_without_examples_is_not_proven(db: Connection, engine: Sandbox) -> None:
+    await add(db, examples=[])
+    with pytest.raises(InputError) as raised:
+        await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    assert raised.value.code == "no_examples"
+
+
+async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:
+    with pytest.raises(ConflictError, match="bay_eye") as raised:
+        await versions.deactivate(db, "bay_eye", actor="ann")
+    assert raised.value.facts["used_by"] == ["acme_bay_eye"]
+    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
+    assert not (await versions.get(db, "bay_eye")).active
+
+
+async def test_a_type_of_the_operator_s_own_decodes_by_the_codec(db: Connection) -> None:
+    await add(db)
+    made = await add_type(db, dev_eui_prefixes=["ACE0"])
+    assert (made.codec, made.shipped, made.dev_eui_prefixes) == ("js:bay_eye", False, ["ace0"])
+    with pytest.raises(ConflictError, match="exists already"):
+        await add_type(db)
+    with pytest.raises(NotFoundError):
+        await add_type(db, "other")
+    log = await db.fetchrow("SELECT * FROM audit_log WHERE object_type = 'device_type'")
+    assert log is not None
+    assert (log["object_id"], log["after"]) == ("acme_bay_eye", {"codec": "js:bay_eye"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"manufacturer": ""},
+        {"model": "x" * 101},
+        {"uplink_interval_s": 0},
+        {"silent_after_intervals": 0},
+        {"dev_eui_prefixes": ["58:a0"]},
+    ],
+)
+async def test_a_type_with_a_mistake_is_refused(db: Connection, change: dict[str, Any]) -> None:
+    await add(db)
+    with pytest.raises(InputError) as raised:
+        await add_type(db, **change)
+    assert raised.value.code == "bad_device_type"
+
+
+async def test_bytes_and_commands_can_be_tried_out(db: Connection, engine: Sandbox) -> None:
+    version = await add(db)
+    tried = await versions.decode(engine, version, 3, OCCUPIED, T0)
+    assert (tried.data, tried.occupancy) == ({"taken": True, "battery": "3.6 V"}, Occupancy.OCCUPIED)
+    assert (await versions.decode(engine, version, 4, OCCUPIED, T0)).occupancy is None
+    assert (await versions.decode(engine, version, 3, b"\x01", T0)).problem == "codec_failed: a frame has two bytes"
+    with pytest.raises(InputError):
+        await versions.decode(engine, version, 0, b"", T0)
+    sent = await versions.encode(engine, version, {"on": True})
+    assert (sent.payload, sent.f_port, sent.problem) == ("01", 7, None)
+
+
+# Uplinks -------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_uplink_is_decoded_by_the_active_version(
+    db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
+) -> None:
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    row = await last(db)
+    assert (row["outcome"], row["occupancy"], row["error"]) == ("state_changed", "OCCUPIED", None)
+    assert row["reading"] == {"taken": True, "battery": "3.6 V", "battery_v": 3.6}
+    assert await state(db, bay) == "OCCUPIED"
+    assert await db.fetchval("SELECT battery_v FROM sensor_devices WHERE id = $1", bay.sensor_id) == pytest.approx(3.6)
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE), uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    assert await state(db, bay) == "FREE"
+    assert ingest.counts["uplink", "unchanged"] == 1
+
+
+async def test_another_version_decodes_from_its_activation_on(
+    db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
+) -> None:
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
+    await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60))])
+    assert await state(db, bay) == "FREE"
+
+
+@pytest.mark.parametrize(
+    ("data", "f_port", "outcome", "error"),
+    [
+        (b"\x01", 3, "not_decodable", "codec_failed: a frame has two bytes"),
+        (b"\xee\x00", 3, "not_decodable", "codec_timeout: it runs longer than 100 ms"),
+        (FREE, 4, "not_occupancy", None),
+        (FREE, 0, "not_occupancy", "no_data: the frame carries no data"),
+        (FREE, None, "not_occupancy", "no_data: the frame carries no data"),
+        (b"", 3, "not_occupancy", "no_data: the frame carries no data"),
+    ],
+)
+async def test_b1_what_says_nothing_leaves_the_state_alone(
+    db: Connection,
+    ingest: Ingest,
+    bay: factories.Bay,
+    clock: Clock,
+    data: bytes,
+    f_port: int | None,
+    outcome: str,
+    error: str | None,
+) -> None:
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    sent = uplink(bay.sensor_eui, clock.tick(60), data, f_port)
+    await ingest.take([sent, uplink(bay.sensor_eui, clock.tick(0.001), OCCUPIED)])
+    row = await db.fetchrow("SELECT * FROM uplinks WHERE deduplication_id = $1", sent.deduplication_id)
+    assert row is not None
+    assert (row["outcome"], row["error"], row["data"]) == (outcome, error, data)
+    assert await state(db, bay) == "OCCUPIED"
+
+
+async def test_b5_a_bad_codec_costs_its_own_uplinks_alone(
+    db: Connection, pool: Pool, ingest: Ingest, bay: factories.Bay, clock: Clock
+) -> None:
+    other = await factories.add_bay(pool, "A-02")
+    at = clock.tick(600)
+    events = [uplink(bay.sensor_eui, at - timedelta(seconds=n), b"\xee\x00") for n in range(120)]
+    events += [uplink(other.sensor_eui, at, bytes.fromhex("01fb3a0000280400"), 102)]
+    await ingest.take(events)
+    errors = [str(row["error"]) for row in await db.fetch("SELECT error FROM uplinks")]
+    assert sum("100 ms" in error for error in errors) < 60
+    assert sum("suspended" in error for error in errors) > 60
+    assert ingest.counts["uplink", "not_decodable"] == 120
+    assert await state(db, other) == "OCCUPIED"
+
+
+async def test_ingest_goes_on_when_the_worker_is_killed(
+    db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
+) -> None:
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    (pid,) = engine.pids
+    os.kill(pid, signal.SIGKILL)
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    assert await state(db, bay) == "FREE"
+    assert engine.pids != [pid]
+
+
+async def test_without_an_active_version_the_uplink_waits_undecoded(
+    db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
+) -> None:
+    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    row = await last(db)
+    assert (row["outcome"], row["error"]) == ("not_decodable", "no_codec: no version of the codec js:bay_eye is active")
+    assert await state(db, bay) == "UNKNOWN"
+
+
+async def test_a_program_without_an_engine_stores_the_uplink(
+    db: Connection, pool: Pool, bay: factories.Bay, clock: Clock
+) -> None:
+    await Ingest(pool, clock, Policy(), LoopPolicy()).take([uplink(bay.sensor_eui, clock.now())])
+    assert (await last(db))["outcome"] == "not_decodable"
+
+
+async def test_a_sensor_that_changes_its_codec_is_decoded_by_the_new_one(
+    db: Connection, pool: Pool, ingest: Ingest, bay: factories.Bay, clock: Clock
+) -> None:
+    builtin = bytes.fromhex("01fb3a0000280400")
+    await ingest.take([uplink(bay.sensor_eui, clock.now(), FREE)])
+    await pool.execute("UPDATE sensor_devices SET device_type = 'browan_tbms100' WHERE id = $1", bay.sensor_id)
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), builtin, 102)])
+    assert await state(db, bay) == "OCCUPIED"
+    await pool.execute("UPDATE sensor_devices SET payload_decoder = 'js:bay_eye' WHERE id = $1", bay.sensor_id)
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    assert await state(db, bay) == "FREE"
+
+
+async def test_a_redelivered_batch_changes_nothing(
+    db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
+) -> None:
+    events = [uplink(bay.sensor_eui, clock.tick(1), (OCCUPIED, FREE)[n % 2]) for n in range(10)]
+    await ingest.take(events)
+    await ingest.take(events)
+    assert await db.fetchval("SELECT count(*) FROM uplinks") == 10
+    assert await db.fetchval("SELECT count(*) FROM state_changes") == 10
+    assert ingest.counts["uplink", "redelivered"] == 10
+
+
+async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
+    db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
+) -> None:
+    await add(
+        db,
+        "function Decoder(bytes) { return { distance: bytes[0] * 10 + ' mm' }; }",
+        mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
+        examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"}],
+    )
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    seen = []
+    for centimetres in (35, 50, 35, 20, 35, 45):
+        await ingest.take([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
+        seen.append(await state(db, bay))
+    assert seen == ["UNKNOWN", "FREE", "FREE", "OCCUPIED", "OCCUPIED", "FREE"]
+    clock.tick(4 * 3600)  # longer than the sensor is believed: what it said last does not count any more
+    await ingest.take([uplink(bay.sensor_eui, clock.now(), bytes([35]))])
+    assert (await last(db))["outcome"] == "not_occupancy"
+
+
+async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
+    db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
+) -> None:
+    body = "return { data: { id: String.fromCharCode(0, 0xd800, 65) } }"
+    await add(db, f"function decodeUplink(i) {{ if (i.fPort === 9) throw '\\u0000 x'; {body}; }}", examples=[
+        {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
+    ])  # fmt: skip
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
+    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
+    assert (await last(db))["error"] == "codec_failed: \ufffd x"
+
+
+async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
+    db: Connection, pool: Pool, ingest: Ingest, clock: Clock, engine: Sandbox, bay: factories.Bay
+) -> None:
+    await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
+    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
+
+    async def passes(seconds: float) -> str:
+        clock.tick(seconds)
+        await reconcile.spaces()
+        return str(await pool.fetchval("SELECT current_state FROM spaces"))
+
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])
+    assert await passes(599) == "OCCUPIED"
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # motion again
+    assert await passes(599) == "OCCUPIED"
+    await ingest.take([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to say anything
+    assert await passes(0) == "OCCUPIED"
+    assert await passes(1) == "FREE"
+    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # the same word as the last one, but news
+    assert await passes(0) == "OCCUPIED"
+    assert await passes(600) == "FREE"
+    assert await passes(3 * 3600 - 600) == "UNKNOWN"  # its last reading is three intervals old

@@ -1,0 +1,180 @@
+"""Trouble on demand, and each behaviour of ChirpStack switched off."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from baylight.lab.sim.behaviour import GatewayMode
+from baylight.protocol import chirpstack_pb2 as pb
+from tests.lab.sim.conftest import FOREIGN, LIGHT, SENSOR, Site, Sites
+
+
+async def test_a_lost_answer_leaves_the_item_in_the_queue(site: Site) -> None:
+    site.gateway(GatewayMode.SILENT)
+    site.fake.faults.lose_answers = True
+    tag = datetime.now(UTC) + timedelta(minutes=1)
+    item = pb.DeviceQueueItem(dev_eui=LIGHT, data=b"\1", f_port=15, expires_at=tag)
+    request = pb.EnqueueDeviceQueueItemRequest(queue_item=item)
+    with pytest.raises(grpc.aio.AioRpcError) as lost:
+        await site.call("Enqueue", request, pb.EnqueueDeviceQueueItemResponse, deadline_s=0.3)
+    assert lost.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    site.fake.faults.lose_answers = False
+    [found] = await site.queue()
+    assert found.expires_at.ToDatetime(tzinfo=UTC) == tag
+
+
+async def test_a_txack_can_come_before_the_answer_to_enqueue(site: Site) -> None:
+    site.fake.faults.answer_after_txack = True
+    asked = asyncio.create_task(site.enqueue())
+    txack = await site.see("txack")
+    assert await asked == txack["queueItemId"]
+
+
+async def test_the_api_can_be_down_and_comes_back_at_the_same_address(site: Site) -> None:
+    target = site.fake.grpc_target
+    await site.fake.grpc_down()
+    async with grpc.aio.insecure_channel(target) as channel:
+        call = channel.unary_unary("/api.DeviceService/GetQueue")
+        with pytest.raises(grpc.aio.AioRpcError) as down:
+            await call(b"", timeout=5)
+    assert down.value.code() is grpc.StatusCode.UNAVAILABLE
+    await site.fake.grpc_up()
+    assert site.fake.grpc_target == target
+    assert await site.enqueue()
+
+
+async def test_a_slow_api_answers_late(site: Site) -> None:
+    site.fake.faults.slow_s = 0.3
+    with pytest.raises(grpc.aio.AioRpcError) as late:
+        await site.call(
+            "GetQueue", pb.GetDeviceQueueItemsRequest(dev_eui=LIGHT), pb.GetDeviceQueueItemsResponse, deadline_s=0.1
+        )
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert await site.queue() == []
+
+
+async def test_trouble_of_one_device_alone(site: Site) -> None:
+    other = "2020200000000002"
+    site.fake.add_device(other, class_c=True)
+    site.fake.set_gateway(GatewayMode.NACK, dev_eui=LIGHT)
+    await site.enqueue()
+    await site.enqueue(dev_eui=other)
+    await site.see("log")
+    await site.see("txack", other)
+    assert site.seen("txack") == site.seen("log", other) == []
+
+
+async def test_b19_a_gateways_clock_may_run_ahead_of_the_servers(site: Site) -> None:
+    site.light.gateway.ahead_s = 131.0
+    await site.uplink()
+    up = await site.see("up")
+    [reception] = up["rxInfo"]
+    event_time, server_time = (datetime.fromisoformat(text) for text in (up["time"], reception["nsTime"]))
+    assert reception["gwTime"] == up["time"]
+    assert timedelta(seconds=130) < event_time - server_time < timedelta(seconds=132)
+
+
+async def test_status_of_a_device_that_does_not_know_its_battery(site: Site) -> None:
+    await site.fake.status(LIGHT, battery=None, external_power=True)
+    status = await site.see("status")
+    assert (status["batteryLevel"], status["batteryLevelUnavailable"], status["externalPowerSource"]) == (0, True, True)
+
+
+async def test_without_1_events_keep_their_order(sites: Sites) -> None:
+    site = await sites(unordered_events=False)
+    for _ in range(50):
+        await site.uplink(SENSOR)
+    await site.see("up", SENSOR, count=50)
+    assert [up["fCnt"] for up in site.seen("up", SENSOR)] == list(range(1, 51))
+
+
+async def test_without_3_grpc_keeps_the_id(sites: Sites) -> None:
+    site = await sites(server_made_grpc_ids=False)
+    ours = str(uuid4())
+    assert await site.enqueue(id=ours) == ours
+
+
+async def test_without_4_a_pending_head_blocks_nobody(sites: Sites) -> None:
+    site = await sites(one_downlink_at_a_time=False, airtime_s=1e6, class_c_timeout_s=1e6)
+    pending, second = await site.enqueue(confirmed=True), await site.enqueue()
+    await site.see("txack", queueItemId=second)
+    assert [item.id for item in await site.queue()] == [pending]
+
+
+async def test_without_5_a_txack_proves_nothing(sites: Sites) -> None:
+    site = await sites(txack_after_gateway_ok=False)
+    site.gateway(GatewayMode.SILENT)
+    queued = await site.enqueue()
+    assert (await site.see("txack"))["queueItemId"] == queued
+    assert not site.light.heard
+
+
+async def test_without_6_a_silent_gateway_loses_the_downlink(sites: Sites) -> None:
+    site = await sites(silent_gateway_resends=False)
+    site.gateway(GatewayMode.SILENT)
+    await site.enqueue()
+    await site._until(lambda: not site.light.queue)
+    assert site.fake.frames == 1
+
+
+async def test_without_7_a_refusal_tells_the_item(sites: Sites) -> None:
+    site = await sites(gateway_nack_without_id=False)
+    site.gateway(GatewayMode.NACK)
+    queued = await site.enqueue()
+    assert (await site.see("log"))["context"] == {"queue_item_id": queued}
+
+
+async def test_without_8_items_vanish(sites: Sites) -> None:
+    site = await sites(expiry_and_size_logs=False)
+    await site.enqueue(bytes(52))
+    await site.enqueue(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    last = await site.enqueue()
+    await site.see("txack", queueItemId=last)
+    await site.quiet()
+    assert site.seen("log") == []
+
+
+async def test_without_9_a_missing_ack_blocks_for_ever(sites: Sites) -> None:
+    site = await sites(ack_timeout_nack=False, airtime_s=1e6)
+    pending = await site.enqueue(confirmed=True)
+    await site.see("txack")
+    assert [item.id for item in site.light.queue] == [pending]
+    assert site.light.queue[0].timeout_at is None
+
+
+async def test_without_10_and_11_a_join_changes_nothing(sites: Sites) -> None:
+    site = await sites(flush_on_join=False, first_uplink_rule=False)
+    site.gateway(GatewayMode.SILENT)
+    queued = await site.enqueue()
+    await site.fake.join(LIGHT)
+    site.gateway(GatewayMode.OK)
+    assert (await site.see("txack"))["queueItemId"] == queued
+
+
+async def test_without_12_a_flush_in_flight_does_no_harm(sites: Sites) -> None:
+    site = await sites(fcnt_reuse_after_flush=False, gateway_s=10.0)
+    await site.enqueue(b"\1")
+    await site.tries(1)
+    await site.flush()
+    await site.hears(1)
+    await site.enqueue(b"\2")
+    assert (await site.see("txack"))["fCntDown"] == 1
+    assert [heard.accepted for heard in await site.hears(2)] == [True, True]
+
+
+async def test_without_13_a_foreign_device_is_not_found(sites: Sites) -> None:
+    site = await sites(foreign_device_unauthenticated=False)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await site.enqueue(dev_eui=FOREIGN)
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_without_14_a_txack_has_all_tags(sites: Sites) -> None:
+    site = await sites(txack_without_application_tags=False)
+    await site.enqueue()
+    assert "site" in (await site.see("txack"))["deviceInfo"]["tags"]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from baylight.errors import InputError, NotFoundError
+from baylight.inventory import locations, spaces
+from baylight.schedule import overrides
+from baylight.store.pool import Connection, Pool
+from tests.support.change import BY, NOW
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+async def bays(db: Connection) -> None:
+    await locations.create(db, "Garage/Floor 1", actor="ann")
+    for code in ("A-1", "A-2"):
+        await spaces.create(db, code, location="Garage/Floor 1", default_state="FREE", **BY)
+
+
+async def states(db: Connection) -> list[str]:
+    return [space.current_state for space in await spaces.page(db)]
+
+
+async def test_an_override_holds_until_it_is_ended(db: Connection) -> None:
+    fixed = await overrides.set_override(db, "out_of_order", space="A-1", reason="pillar", **BY)
+    assert await states(db) == ["OUT_OF_ORDER", "FREE"]
+    assert [o.id for o in await overrides.active(db, NOW, space="A-1")] == [fixed.id]
+    ended = await overrides.end(db, fixed.id, **(BY | {"now": NOW + HOUR}))
+    assert (ended.until_at, ended.ended_by) == (NOW + HOUR, "ann")
+    assert await states(db) == ["FREE", "FREE"]
+    assert await overrides.end(db, fixed.id, **(BY | {"now": NOW + 2 * HOUR})) == ended
+    causes = await db.fetch("SELECT trigger_source FROM state_changes WHERE source = 'manual_override'")
+    assert [row["trigger_source"] for row in causes] == [str(fixed.id)] * 2
+
+
+async def test_an_override_of_a_location_bears_on_its_spaces_and_one_of_a_space_wins(db: Connection) -> None:
+    await overrides.set_override(db, "MAINTENANCE", location="Garage", **BY)
+    await overrides.set_override(db, "RESERVED", space="A-2", until=NOW + HOUR, **BY)
+    assert await states(db) == ["MAINTENANCE", "RESERVED"]
+    assert (await spaces.show(db, "A-2")).recompute_at == NOW + HOUR
+
+
+async def test_a_new_override_takes_the_place_of_the_old_even_in_the_same_instant(db: Connection) -> None:
+    await overrides.set_override(db, "OCCUPIED", space="A-1", **BY)
+    last = await overrides.set_override(db, "RESERVED", space="A-1", **BY)
+    assert await states(db) == ["RESERVED", "FREE"]
+    assert [o.id for o in await overrides.active(db, NOW + HOUR)] == [last.id]
+    await overrides.end(db, last.id, **BY)
+    assert await states(db) == ["FREE", "FREE"]
+
+
+async def test_overrides_set_at_once_leave_one_in_force(db: Connection, pool: Pool) -> None:
+    async def fix(state: str, **target: str) -> None:
+        async with pool.acquire() as connection:
+            await overrides.set_override(connection, state, **target, **BY)
+
+    await asyncio.gather(*(fix(state, location="Garage") for state in ("OCCUPIED", "RESERVED", "MAINTENANCE")))
+    in_force = await overrides.active(db, NOW + HOUR)
+    assert len(in_force) == 1
+    assert await states(db) == [in_force[0].state] * 2
+
+
+async def test_bad_input_is_refused(db: Connection) -> None:
+    with pytest.raises(InputError, match="GREEN"):
+        await overrides.set_override(db, "GREEN", space="A-1", **BY)
+    with pytest.raises(InputError, match="either"):
+        await overrides.set_override(db, "FREE", **BY)
+    with pytest.raises(InputError, match="before it begins"):
+        await overrides.set_override(db, "FREE", space="A-1", until=NOW, **BY)
+    with pytest.raises(InputError, match="time zone"):
+        await overrides.set_override(db, "FREE", space="A-1", until=NOW.replace(tzinfo=None), **BY)
+    with pytest.raises(NotFoundError, match="X-9"):
+        await overrides.set_override(db, "FREE", space="X-9", **BY)
+    with pytest.raises(NotFoundError):
+        await overrides.end(db, (await spaces.show(db, "A-1")).id, **BY)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.inventory import devices, spaces
+from baylight.schedule import reservations
+from baylight.store.pool import Connection, Pool
+from tests.support.change import BY, NOW
+
+HOUR = timedelta(hours=1)
+SENSOR = "58a0cb00000000a1"
+
+
+def at(when: datetime) -> dict[str, Any]:
+    return BY | {"now": when}
+
+
+@pytest.fixture(autouse=True)
+async def bay(db: Connection) -> None:
+    await devices.register_sensor(db, SENSOR, actor="ann")
+    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+
+
+async def says(db: Connection, occupancy: str, when: datetime) -> None:
+    await db.execute("UPDATE sensor_devices SET occupancy = $1, occupancy_at = $2", occupancy, when)
+
+
+async def state(db: Connection) -> str:
+    return (await spaces.show(db, "A-1")).current_state
+
+
+async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Connection) -> None:
+    await says(db, "FREE", NOW)
+    booked, new = await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    assert new
+    assert await state(db) == "RESERVED"
+    cancelled = await reservations.cancel(db, booked.id, **BY)
+    assert cancelled.status == "cancelled"
+    assert await state(db) == "FREE"
+    assert (await reservations.cancel(db, booked.id, **BY)).status == "cancelled"
+    rows = await db.fetch("SELECT source, trigger_source FROM state_changes WHERE source = 'api_reservation'")
+    assert {row["trigger_source"] for row in rows} == {str(booked.id)}
+
+
+async def test_the_same_request_again_gives_the_same_reservation(db: Connection) -> None:
+    first, _ = await reservations.create(db, "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org", **BY)
+    later = at(NOW + timedelta(minutes=30))
+    again, new = await reservations.create(db, "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org", **later)
+    assert (again, new) == (first, False)
+    with pytest.raises(ConflictError) as error:
+        await reservations.create(db, "A-1", NOW, NOW + 2 * HOUR, request_id="r1", user_email="a@x.org", **BY)
+    assert error.value.code == "request_id_used"
+
+
+async def test_b12_overlap_is_refused_without_personal_data(db: Connection) -> None:
+    await reservations.create(db, "A-1", NOW, NOW + HOUR, user_email="secret@example.org", **BY)
+    with pytest.raises(ConflictError) as error:
+        await reservations.create(db, "A-1", NOW + HOUR / 2, NOW + 2 * HOUR, **BY)
+    assert error.value.code == "space_taken"
+    assert "secret" not in f"{error.value} {error.value.facts} {error.value.__cause__!r}"
+    _, new = await reservations.create(db, "A-1", NOW + HOUR, NOW + 2 * HOUR, **BY)
+    assert new
+    assert "secret" not in str(await db.fetch("SELECT before, after FROM audit_log"))
+
+
+async def test_b12_of_two_overlapping_reservations_made_at_once_one_wins(db: Connection, pool: Pool) -> None:
+    async def book(minutes: int) -> str:
+        async with pool.acquire() as connection:
+            try:
+                start = NOW + timedelta(minutes=minutes)
+                await reservations.create(connection, "A-1", start, start + HOUR, **BY)
+            except ConflictError as error:
+                return error.code
+        return "booked"
+
+    results = await asyncio.gather(*(book(minutes) for minutes in range(6)))
+    assert sorted(results) == ["booked"] + ["space_taken"] * 5
+    assert await db.fetchval("SELECT count(*) FROM reservations") == 1
+
+
+async def test_the_same_request_made_twice_at_once_is_one_reservation(db: Connection, pool: Pool) -> None:
+    async def book() -> tuple[str, bool]:
+        async with pool.acquire() as connection:
+            booked, new = await reservations.create(connection, "A-1", NOW, NOW + HOUR, request_id="r1", **BY)
+            return str(booked.id), new
+
+    results = await asyncio.gather(*(book() for _ in range(5)))
+    assert len({booked for booked, _ in results}) == 1
+    assert sum(new for _, new in results) == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "code"),
+    [
+        (NOW, NOW, "bad_times"),
+        (NOW + HOUR, NOW, "bad_times"),
+        (NOW, NOW + 25 * HOUR, "too_long"),
+        (NOW - timedelta(minutes=6), NOW + HOUR, "in_the_past"),
+        (NOW - timedelta(minutes=4), NOW - timedelta(minutes=1), "in_the_past"),
+        (NOW.replace(tzinfo=None), NOW + HOUR, "naive_time"),
+    ],
+)
+async def test_b23_times_that_make_no_sense_are_refused(
+    db: Connection, start: datetime, end: datetime, code: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        await reservations.create(db, "A-1", start, end, **BY)
+    assert error.value.code == code
+
+
+async def test_a_reservation_may_begin_a_moment_ago(db: Connection) -> None:
+    _, new = await reservations.create(db, "A-1", NOW - timedelta(minutes=4), NOW + HOUR, **BY)
+    assert new
+
+
+async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
+    await says(db, "OCCUPIED", NOW)
+    booked, _ = await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    assert await reservations.expire_due(db, NOW + HOUR / 2, BY["policy"]) == 0
+    assert await reservations.expire_due(db, NOW + HOUR, BY["policy"]) == 1
+    assert await reservations.expire_due(db, NOW + HOUR, BY["policy"]) == 0
+    assert (await reservations.show(db, booked.id)).status == "completed"
+    assert await state(db) == "OCCUPIED"
+
+
+async def test_b11_an_end_with_a_free_bay_shows_free_and_tells_why(db: Connection) -> None:
+    await says(db, "FREE", NOW)
+    booked, _ = await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    await reservations.expire_due(db, NOW + HOUR, BY["policy"])
+    last = await db.fetchrow("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id DESC LIMIT 1")
+    assert last is not None
+    assert tuple(last) == ("FREE", "reservation_expired", str(booked.id))
+    with pytest.raises(ConflictError, match="completed"):
+        await reservations.cancel(db, booked.id, **BY)
+
+
+async def test_two_processes_expire_a_reservation_once(db: Connection, pool: Pool) -> None:
+    await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+
+    async def expire() -> int:
+        async with pool.acquire() as connection:
+            return await reservations.expire_due(connection, NOW + HOUR, BY["policy"])
+
+    assert sum(await asyncio.gather(expire(), expire(), expire())) == 1
+
+
+async def test_pages_by_start_and_filters(db: Connection) -> None:
+    made = [(await reservations.create(db, "A-1", NOW + n * HOUR, NOW + (n + 1) * HOUR, **BY))[0] for n in range(5)]
+    first = await reservations.page(db, limit=3)
+    rest = await reservations.page(db, limit=3, after=(first[-1].start_at, first[-1].id))
+    assert first + rest == made
+    await reservations.cancel(db, made[0].id, **BY)
+    assert await reservations.page(db, status="active", space="A-1") == made[1:]
+    assert await reservations.page(db, ending_after=NOW + 4 * HOUR) == made[4:]
+    with pytest.raises(InputError, match="none of active"):
+        await reservations.page(db, status="live")
+
+
+async def test_unknown_spaces_and_reservations_are_named(db: Connection) -> None:
+    with pytest.raises(NotFoundError, match="X-9"):
+        await reservations.create(db, "X-9", NOW, NOW + HOUR, **BY)
+    with pytest.raises(NotFoundError):
+        await reservations.cancel(db, (await spaces.show(db, "A-1")).id, **BY)
