@@ -5,18 +5,33 @@ from __future__ import annotations
 import pytest
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @pytest.mark.parametrize(
     ("group", "name", "arguments", "wanted"),
     [
-        ("spaces", "list", "'A-1', NULL, NULL, NULL, NULL, 1", "Index Cond: ((code)::text = $1)"),
-        ("spaces", "list", "NULL, 'A-1', NULL, NULL, NULL, 10", "Index Cond: ((code)::text > COALESCE($2, ''::text))"),
-        ("devices", "sensors", "'58a0cb00000000a1', NULL, true, 1", "Index Cond: ((dev_eui)::text = $1)"),
-        ("devices", "displays", "NULL, '2020', true, 10", "Index Cond: ((dev_eui)::text > COALESCE($2, ''::text))"),
-        ("reservations", "list", "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 1", "Index Cond: (id = $1)"),
-        ("why", "uplink", "'58a0cb00000000a1', true", "Index Cond: ((dev_eui)::text = $1)"),
+        ("inventory.spaces", "list", "'A-1', NULL, NULL, NULL, NULL, 1", "Index Cond: ((code)::text = $1)"),
+        (
+            "inventory.spaces",
+            "list",
+            "NULL, 'A-1', NULL, NULL, NULL, 10",
+            "Index Cond: ((code)::text > COALESCE($2, ''::text))",
+        ),
+        ("inventory.devices", "sensors", "'58a0cb00000000a1', NULL, true, 1", "Index Cond: ((dev_eui)::text = $1)"),
+        (
+            "inventory.devices",
+            "displays",
+            "NULL, '2020', true, 10",
+            "Index Cond: ((dev_eui)::text > COALESCE($2, ''::text))",
+        ),
+        (
+            "schedule.reservations",
+            "list",
+            "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 1",
+            "Index Cond: (id = $1)",
+        ),
+        ("insight.why", "uplink", "'58a0cb00000000a1', true", "Index Cond: ((dev_eui)::text = $1)"),
     ],
 )
 async def test_a_lookup_uses_its_index(db: Connection, group: str, name: str, arguments: str, wanted: str) -> None:

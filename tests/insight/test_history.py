@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from baylight.store.pool import Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from tests.support.factories import add_bay
 
 BAYS = 20
@@ -59,7 +59,7 @@ async def test_a_page_reads_little_more_than_its_rows(pool: Pool, filled: Any, n
         "actuations_of_space": [filled.space_id, at, None if first else LAST, None, LIMIT],
         "actuations": [None if first else LAST, None, None, LIMIT],
     }
-    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries('history')[name]}", *arguments[name])
+    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries('insight.history')[name]}", *arguments[name])
     table = name.removesuffix("_of_space")
     scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name", "").startswith(table)]
     read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)

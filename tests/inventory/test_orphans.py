@@ -100,7 +100,7 @@ async def test_of_a_noisy_stranger_a_few_uplinks_an_hour_are_stored_and_all_coun
 async def test_a_flood_of_strangers_does_not_fill_the_table(
     ingest: Ingest, db: Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orphans, "MOST", 3)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 3)
     for n in range(5):
         await ingest.take([uplink(DevEui(f"{n:016x}"))])
     await ingest.take([uplink(DevEui(f"{0:016x}"))])

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.store.translate import translate
 
 SYSTEM = "system"
@@ -25,7 +25,9 @@ async def change(
     """
     try:
         async with connection.transaction():
-            await connection.execute(queries("audit")["set_actor"], actor, reason or "", assignment_reason or "")
+            await connection.execute(
+                queries("access.change")["set_actor"], actor, reason or "", assignment_reason or ""
+            )
             yield
     except asyncpg.PostgresError as error:
         known = translate(error)
@@ -47,7 +49,7 @@ async def record(
 ) -> None:
     """One row of the audit log; `before` and `after` hold what changed, never personal data or secrets."""
     await connection.execute(
-        queries("audit")["record"],
+        queries("access.change")["record"],
         actor,
         action,
         object_type,

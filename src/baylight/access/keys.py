@@ -19,7 +19,7 @@ import bcrypt
 from baylight.access import change
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection, Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _TEXT = re.compile(r"(bl_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
 _V2_TEXT = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -65,9 +65,9 @@ async def create(connection: Connection, name: str, scopes: Sequence[str], *, ac
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     wanted = [str(scope) for scope in _ORDER if scope in scopes]
     async with change.change(connection, actor):
-        secret = await connection.fetchval(queries("keys")["secret"])
+        secret = await connection.fetchval(queries("access.keys")["secret"])
         row = await connection.fetchrow(
-            queries("keys")["create"], _hash(secret, text), prefix, name.strip(), wanted, actor
+            queries("access.keys")["create"], _hash(secret, text), prefix, name.strip(), wanted, actor
         )
         key = _key(row)
         await change.record(
@@ -78,13 +78,13 @@ async def create(connection: Connection, name: str, scopes: Sequence[str], *, ac
 
 async def list_keys(connection: Connection) -> list[Key]:
     """The newest first, revoked ones too."""
-    return [_key(row) for row in await connection.fetch(queries("keys")["list"])]
+    return [_key(row) for row in await connection.fetch(queries("access.keys")["list"])]
 
 
 async def revoke(connection: Connection, id_or_prefix: str, *, actor: str) -> Key:
     """From the next request on the key is refused. Idempotent. Raises NotFoundError `unknown_key`."""
     async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("keys")["revoke"], id_or_prefix)
+        row = await connection.fetchrow(queries("access.keys")["revoke"], id_or_prefix)
         if row is None:
             raise NotFoundError("unknown_key", "there is no such key")
         key = _key(row)
@@ -107,18 +107,18 @@ class Verifier:
         if parts is None:
             row = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
         else:
-            row = await self._pool.fetchrow(queries("keys")["find"], parts[1])
+            row = await self._pool.fetchrow(queries("access.keys")["find"], parts[1])
             if row is not None and not hmac.compare_digest(_hash(row["key_secret"], text), row["key_hash"]):
                 return None
         if row is None:
             return None
         if not row["used_lately"]:
-            await self._pool.execute(queries("keys")["used"], row["id"])
+            await self._pool.execute(queries("access.keys")["used"], row["id"])
         return _key(row)
 
     async def _find_v2(self, text: str) -> Any:
         """A key of V2's: by its keyed hash; at its first use by bcrypt, and then it gets its keyed hash."""
-        sql = queries("keys")
+        sql = queries("access.keys")
         digest = _hash(await self._pool.fetchval(sql["secret"]), text)
         row = await self._pool.fetchrow(sql["find_by_hash"], digest)
         if row is not None or digest in self._unknown:
@@ -135,7 +135,7 @@ class Verifier:
 
     async def is_live(self, key: Key) -> bool:
         """Whether a key that was verified before has not been revoked since."""
-        return bool(await self._pool.fetchval(queries("keys")["is_live"], key.id))
+        return bool(await self._pool.fetchval(queries("access.keys")["is_live"], key.id))
 
 
 def _fits(text: str, bcrypt_hash: str) -> bool:

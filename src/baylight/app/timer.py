@@ -17,7 +17,7 @@ from baylight.log import Trouble, logger
 from baylight.ports import Clock
 from baylight.schedule import reservations
 from baylight.store.pool import RETRY, Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 log = logger("reconcile")
 
@@ -69,7 +69,7 @@ class Reconcile:
         """Decides spaces anew whose time has come; returns how many."""
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
-            due = [row["id"] for row in await connection.fetch(queries("decisions")["due_spaces"], now, MOST)]
+            due = [row["id"] for row in await connection.fetch(queries("control.spaces")["due_spaces"], now, MOST)]
             if due:
                 await decisions.redecide(connection, due, trigger=None, source=None, now=now, policy=self.policy)
         return len(due)
@@ -77,7 +77,7 @@ class Reconcile:
     async def displays(self) -> int:
         """Looks at displays whose deadline passed: given-up downlinks, missing reports, the next try."""
         now = self.clock.now()
-        sql = queries("shadows")
+        sql = queries("control.displays")
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_reconcile"], now, MOST)]
             shadows = await shadow_store.load(connection, due, self.loop_policy, free_only=True)

@@ -20,7 +20,7 @@ from baylight.errors import InputError
 from baylight.inventory import device_types
 from baylight.ports import Listed, Source
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 Types = Mapping[str, str]
 """Profile or model -> device type, or LEFT_OUT."""
@@ -133,7 +133,7 @@ async def take(
             taken.devices.append((number, device, code))
     euis = [eui for _, device, _ in taken.devices if (eui := _canonical(device.dev_eui))]
     taken.registered = {
-        row["dev_eui"]: row["role"] for row in await connection.fetch(queries("bulk")["registered"], euis)
+        row["dev_eui"]: row["role"] for row in await connection.fetch(queries("bulk.imports")["registered"], euis)
     }
     return taken
 

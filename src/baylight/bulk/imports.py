@@ -22,7 +22,7 @@ from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory.display_codes import check_codes
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 SHOWN = 100
 """Errors that a report tells one by one; the others are counted."""
@@ -289,7 +289,7 @@ async def _run(connection: Connection, sheet: Sheet, name: str) -> None:
 
 
 def _sql(sheet: Sheet, name: str) -> str:
-    group = queries("bulk")
+    group = queries("bulk.imports")
     kept = [column.name for column in sheet.columns if column.name not in sheet.key]
     places = {
         "{rows}": group[f"rows_{sheet.group}"],

@@ -11,7 +11,7 @@ FPort 3. Bytes 0 = 80, 1-2 model 00 02, 3 kind, 4 length of the frame, last = 81
 
 Published frames of a DO200 show nibbles of 0 only. That the high nibble of byte 7 is the bay is taken from the maker's
 DO201 and DO202, whose frames are the same up to there. A nibble other than 0 and 1 tells nothing.
-"""  # noqa: E501 (a row of the table is long)
+"""
 
 from __future__ import annotations
 

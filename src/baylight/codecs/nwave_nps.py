@@ -12,7 +12,7 @@ Source: Nwave's codecs for The Things Network.
 
 Startup: "occupied" counts, "free" does not, as it may have been sent before the first measurement. The tag of a user
 is not kept.
-"""  # noqa: E501 (a row of the table is long)
+"""
 
 from __future__ import annotations
 

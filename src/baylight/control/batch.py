@@ -19,7 +19,7 @@ from baylight.domain.closed_loop import Shadow
 from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Rejected, Uplink
 from baylight.domain.state import SensorView
 from baylight.store.pool import Connection, listed, update_all
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 Message = Event | Ignored | Rejected
 Told = tuple[Arrival, Sensor, SensorView]
@@ -92,7 +92,7 @@ class Batch:
     async def load_devices(self, connection: Connection) -> None:
         euis = sorted({event.dev_eui for event in self.events})
         if euis:
-            sql = queries("ingest")
+            sql = queries("control.ingest")
             rows = await connection.fetch(sql["lock_sensors"], listed(euis))
             self.sensors = {row["dev_eui"]: Sensor.of(row) for row in rows}
             if others := [eui for eui in euis if eui not in self.sensors]:
@@ -122,7 +122,7 @@ class Batch:
             return
         times = [a.observed_at for a in asked]
         ids = [a.uplink.deduplication_id for a in asked]
-        found = await connection.fetch(queries("ingest")["known_uplinks"], times, ids, min(times), max(times))
+        found = await connection.fetch(queries("control.ingest")["known_uplinks"], times, ids, min(times), max(times))
         if found:
             known = {(r["observed_at"], str(r["deduplication_id"])) for r in found}
             self.counts["uplink", "redelivered"] += len(known)
@@ -153,7 +153,7 @@ class Batch:
             frame = [(a.uplink.dev_eui, a.uplink.f_cnt, a.uplink.f_port, a.uplink.data) for a in asked]
             times = [a.at for a in asked]
             found = await connection.fetch(
-                queries("ingest")["known_copies"],
+                queries("control.ingest")["known_copies"],
                 *(list(c) for c in zip(*frame, strict=True)),
                 [a.uplink.network_server for a in asked],
                 times,
@@ -178,7 +178,9 @@ class Batch:
         """Readings that changed nothing, of sensors that serve no space."""
         unchanged = [(a, self.sensors[a.uplink.dev_eui].id) for a in self.arrivals if a.outcome == "unchanged"]
         if unchanged:
-            rows = await connection.fetch(queries("ingest")["serving_sensors"], listed({id for _, id in unchanged}))
+            rows = await connection.fetch(
+                queries("control.ingest")["serving_sensors"], listed({id for _, id in unchanged})
+            )
             serving = {row["sensor_device_id"] for row in rows}
             for arrival, sensor_id in unchanged:
                 if sensor_id not in serving:
@@ -189,7 +191,7 @@ class Batch:
         asked, displays = list(sensors), [d.id for d in self.displays.values()]
         if not (asked or displays):
             return []
-        sql = queries("decisions")["lock_spaces_of_devices"]
+        sql = queries("control.spaces")["lock_spaces_of_devices"]
         rows = await connection.fetch(sql, listed(asked), listed(displays))
         return [decisions.to_space(row) for row in rows]
 
@@ -211,10 +213,10 @@ class Batch:
         if len(known) < len(self.arrivals):
             strangers = [a for a in self.arrivals if a.outcome == "unknown_device"]
             kept = [a.row() for a in await note_strangers(connection, strangers, self.now)]
-            await connection.executemany(queries("ingest")["insert_strangers"], kept)
+            await connection.executemany(queries("control.ingest")["insert_strangers"], kept)
 
     async def write_devices(self, connection: Connection) -> None:
-        sql = queries("ingest")
+        sql = queries("control.ingest")
         sensors = [s.row() for s in self.sensors.values() if s.seen_at is not None]
         if sensors:
             await update_all(connection, sql["update_sensors"], sensors, self.now)
@@ -232,7 +234,7 @@ class Batch:
             detail = message.detail.replace("\0", "\ufffd")[:2000]
             kept = message.payload[:KEPT_PAYLOAD]
             await connection.execute(
-                queries("ingest")["keep_rejected"],
+                queries("control.ingest")["keep_rejected"],
                 digest,
                 topic[:1000],
                 kept,

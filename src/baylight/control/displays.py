@@ -19,7 +19,7 @@ from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
 from baylight.store.pool import Connection, listed
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _ACTUATION_COLUMNS = [
     "id",
@@ -61,7 +61,7 @@ async def load(
     wanted = list(set(ids))
     if not wanted:
         return {}
-    sql = queries("shadows")
+    sql = queries("control.displays")
     lock = sql["lock_displays"] + (" SKIP LOCKED" if free_only else "")
     rows_of_displays = await connection.fetch(lock, listed(wanted))
     shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
@@ -87,7 +87,7 @@ async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
     changed = list(shadows)
     if not changed:
         return
-    sql = queries("shadows")
+    sql = queries("control.displays")
     await connection.execute(sql["update_displays"], [_wanted(s) for s in changed])
     if told := [_told(s) for s in changed if s.told]:
         await connection.execute(sql["update_reports"], told)
@@ -128,7 +128,7 @@ async def save_display_states(
     """Copies what displays are known to show to those of their spaces whose rows the caller has locked."""
     pairs = [(s.id, s.state_shown()) for s in shadows]
     if pairs:
-        await connection.execute(queries("shadows")["update_display_states"], *_columns(pairs), now, locked)
+        await connection.execute(queries("control.displays")["update_display_states"], *_columns(pairs), now, locked)
 
 
 async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> None:
@@ -137,7 +137,7 @@ async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> Non
     if not touched:
         return
     await connection.execute(
-        queries("shadows")["update_actuations"], [_delivery(a) for a in touched], listed(a.id for a in touched)
+        queries("control.displays")["update_actuations"], [_delivery(a) for a in touched], listed(a.id for a in touched)
     )
 
 

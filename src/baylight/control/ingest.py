@@ -23,7 +23,7 @@ from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
 from baylight.store.pool import RETRY, Connection, Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 log = logger("ingest")
 
@@ -142,7 +142,7 @@ class Ingest:
     async def _ensure_partitions(self, batch: Batch) -> None:
         months = {(a.observed_at.year, a.observed_at.month): a.observed_at for a in batch.arrivals}
         for month in months.keys() - self._months:
-            await self._pool.execute(queries("ingest")["ensure_partition"], "uplinks", months[month])
+            await self._pool.execute(queries("control.ingest")["ensure_partition"], "uplinks", months[month])
             if batch.now - months[month] < REMEMBERED:  # an older one may be dropped by retention
                 self._months.add(month)
 
@@ -152,7 +152,7 @@ class Ingest:
         due = [g for g in seen if g not in self._gateways or batch.now - self._gateways[g] >= GATEWAY_EVERY]
         if due:
             try:
-                await self._pool.execute(queries("ingest")["see_gateways"], sorted(due), batch.now)
+                await self._pool.execute(queries("control.ingest")["see_gateways"], sorted(due), batch.now)
             except RETRY as error:
                 log.debug("gateways not noted", error=str(error))
                 return

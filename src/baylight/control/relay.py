@@ -23,7 +23,7 @@ from baylight.errors import BaylightError, TransientError, UnheardError
 from baylight.log import Trouble, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.store.pool import RETRY, Connection, Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 log = logger("relay")
 
@@ -138,13 +138,13 @@ class Relay:
         """Finds out what became of actuations whose sender never told; returns how many."""
         now = self.clock.now()
         async with self.pool.acquire() as connection:
-            lost = await connection.fetch(queries("shadows")["lost_senders"], now, CLAIM)
+            lost = await connection.fetch(queries("control.displays")["lost_senders"], now, CLAIM)
         for row in lost:
             await self._recover_one(row["display_device_id"], DevEui(row["display_deveui"]), row["id"])
         return len(lost)
 
     async def _claim(self) -> list[_Claimed]:
-        sql = queries("shadows")
+        sql = queries("control.displays")
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_send"], now, CLAIM)]
@@ -217,7 +217,9 @@ class Relay:
     async def _unmatched(self, connection: Connection, dev_eui: DevEui, expires_at: datetime) -> str | None:
         """The queue item of a try that was sent before its answer was known: its tx_ack tells it."""
         since = expires_at - self.policy.ttl
-        found: str | None = await connection.fetchval(queries("shadows")["unmatched_of_display"], dev_eui, since)
+        found: str | None = await connection.fetchval(
+            queries("control.displays")["unmatched_of_display"], dev_eui, since
+        )
         return found
 
     async def _recover_one(self, display_id: UUID, dev_eui: DevEui, actuation_id: UUID) -> None:
@@ -293,7 +295,7 @@ async def _match_early(connection: Connection, accepted: dict[str, tuple[Shadow,
     """Applies network events that came before the network server's answer was stored."""
     if not accepted:
         return
-    sql = queries("shadows")
+    sql = queries("control.displays")
     found = await connection.fetch(sql["unmatched_steps"], list(accepted))
     if not found:
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 REJECTED_KEPT = timedelta(days=90)
 ORPHANS_KEPT = timedelta(days=30)
@@ -30,7 +30,7 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
 
     Raises asyncpg.LockNotAvailableError if the tables are too busy now: try later.
     """
-    sql = queries("retention")
+    sql = queries("control.retention")
     async with connection.transaction():
         await connection.execute(LOCK_TIMEOUT)
         made = await connection.fetchval(sql["ensure_partitions"], now)
@@ -47,7 +47,7 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
 
 async def _prune_orphans(connection: Connection, before: datetime) -> int:
     """Few at a time, so that the planner finds what they sent by the index of devices."""
-    sql, total = queries("retention"), 0
+    sql, total = queries("control.retention"), 0
     while True:
         async with connection.transaction():
             gone = await connection.fetch(sql["prune_orphans"], before, FEW)

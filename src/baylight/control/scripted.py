@@ -11,7 +11,7 @@ from baylight.codecs.ts013_display import Mapped, parse_mapping
 from baylight.errors import DeviceDataError
 from baylight.ports import CodecEngine
 from baylight.store.pool import Pool
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _Active = tuple[Script, Mapped | None]
 
@@ -46,7 +46,7 @@ class Decoders:
         return [result for result in results if result is not None]
 
     async def _active(self, names: Iterable[str]) -> dict[str, _Active]:
-        rows = await self._pool.fetch(queries("codecs")["active"], sorted(names), list(self._known))
+        rows = await self._pool.fetch(queries("js_codecs.versions")["active"], sorted(names), list(self._known))
         for row in rows:
             if row["source"] is not None:
                 mapping = None if row["mapping"] is None else parse_mapping(row["mapping"])

@@ -31,7 +31,7 @@ from baylight.domain.state import (
     decide,
 )
 from baylight.store.pool import Connection, listed, update_all
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
 _OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
@@ -140,7 +140,9 @@ async def redecide(
     `source` is the id of who or what caused it (API key, reservation, override). `released`: displays that have just
     stopped serving one of the spaces.
     """
-    spaces = [to_space(row) for row in await connection.fetch(queries("decisions")["lock_spaces"], list(space_ids))]
+    spaces = [
+        to_space(row) for row in await connection.fetch(queries("control.spaces")["lock_spaces"], list(space_ids))
+    ]
     await load_inputs(connection, spaces, now)
     changed = sum(space.evaluate(policy, now, trigger, source) for space in spaces)
     displays = {space.display_id for space in spaces if space.display_id}
@@ -222,7 +224,7 @@ async def load_inputs(
     connection: Connection, spaces: Sequence[Space], now: datetime, known: Mapping[UUID, SensorView] | None = None
 ) -> None:
     """Fills the inputs of locked spaces. `known`: views of sensors that the caller has locked and read."""
-    sql = queries("decisions")
+    sql = queries("control.spaces")
     views = dict(known or {})
     missing = {space.sensor_id for space in spaces if space.sensor_id} - views.keys()
     if missing:
@@ -274,7 +276,7 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
             )
             for s in dirty
         ]
-        await update_all(connection, queries("decisions")["update_spaces"], rows, now)
+        await update_all(connection, queries("control.spaces")["update_spaces"], rows, now)
     changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
     if changes:
         await connection.copy_records_to_table(

@@ -8,7 +8,7 @@ from datetime import datetime
 from baylight.control.uplinks import Arrival
 from baylight.domain.ids import DevEui
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 KEPT_PER_HOUR = 12
 """Uplinks of one unknown device that are stored in an hour; all are counted."""
@@ -25,7 +25,7 @@ async def note_strangers(connection: Connection, strangers: Iterable[Arrival], n
     for arrival in strangers:
         by_device.setdefault(arrival.uplink.dev_eui, []).append(arrival)
     rows = await connection.fetch(
-        queries("orphans")["hear"],
+        queries("inventory.orphans")["hear"],
         *(list(column) for column in zip(*(_row(eui, by_device[eui]) for eui in sorted(by_device)), strict=True)),
         now.replace(minute=0, second=0, microsecond=0),
         MAX_STRANGERS,

@@ -11,7 +11,7 @@ from baylight.insight.history import UplinkRow
 from baylight.inventory.assignments import Served, find_space_then
 from baylight.inventory.display_codes import shown
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SpaceThen:
 
 async def space_as_of(connection: Connection, code: str, at: datetime) -> SpaceThen:
     """Raises NotFoundError `unknown_space` if there was none of this code then."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         space = await find_space_then(connection, code, at)
         change = await connection.fetchrow(sql["state_then"], space["id"], at)
@@ -71,7 +71,7 @@ async def space_as_of(connection: Connection, code: str, at: datetime) -> SpaceT
 
 async def light_as_of(connection: Connection, dev_eui: str, at: datetime) -> LightThen | None:
     """What a display showed at a moment, as far as it is known: the newer of its own report and of what it was sent."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     display = await connection.fetchrow(sql["codec_of_display"], parse_dev_eui(dev_eui))
     if display is None:
         raise NotFoundError("unknown_display", f"no display {dev_eui} is registered", dev_eui=dev_eui)
@@ -93,8 +93,8 @@ async def uplinks_of_space(
     connection: Connection, code: str, *, before: datetime | None = None, limit: int
 ) -> list[UplinkRow]:
     """What the sensors of a space sent while they served it, by the assignments as they are known today."""
-    space_id = await connection.fetchval(queries("history")["space_id"], code)
+    space_id = await connection.fetchval(queries("insight.history")["space_id"], code)
     if space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
-    rows = await connection.fetch(queries("assignments")["uplinks_of_space"], space_id, before, limit)
+    rows = await connection.fetch(queries("inventory.assignments")["uplinks_of_space"], space_id, before, limit)
     return [UplinkRow(**row) for row in rows]

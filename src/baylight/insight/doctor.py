@@ -12,7 +12,7 @@ from baylight.errors import BaylightError, InputError
 from baylight.insight import why
 from baylight.store import migrate
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 SHOWN = 5
 PAGE = 500
@@ -92,7 +92,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
     findings = [Finding("schema", True, "is the one of this version"), await _takes_changes(connection)]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in _CHECKS:
-            rows = await connection.fetch(queries("doctor")[check.query], *([now] if check.timed else []))
+            rows = await connection.fetch(queries("insight.doctor")[check.query], *([now] if check.timed else []))
             findings.append(_finding(check.name, [row["who"] for row in rows], check.good, check.what_to_do))
         findings.append(await _in_sync(connection))
         findings.append(await _replay(connection, now, policy))
@@ -113,7 +113,7 @@ async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Find
 
 
 async def _takes_changes(connection: Connection) -> Finding:
-    if not await connection.fetchval(queries("doctor")["read_only"]):
+    if not await connection.fetchval(queries("insight.doctor")["read_only"]):
         return Finding("database", True, "takes changes")
     detail = "takes no changes: it is a standby, or its default_transaction_read_only is on"
     return Finding("database", False, detail, "let BAYLIGHT_DATABASE_URL name the one that takes changes")
@@ -122,7 +122,7 @@ async def _takes_changes(connection: Connection) -> Finding:
 async def _in_sync(connection: Connection) -> Finding:
     """Invariant 5: in sync means proven as far as the device can prove it."""
     wrong = []
-    for row in await connection.fetch(queries("doctor")["in_sync"]):
+    for row in await connection.fetch(queries("insight.doctor")["in_sync"]):
         driver = display_driver(row["codec"])
         desired, reported = row["desired_code"], row["reported_code"]
         if desired is None:
@@ -154,7 +154,7 @@ async def _replay(connection: Connection, now: datetime, policy: Policy) -> Find
 
 async def _error_ratio(connection: Connection, now: datetime) -> Finding:
     """Incident B5: every uplink failed, and nobody was told."""
-    row = await connection.fetchrow(queries("doctor")["error_ratio"], now)
+    row = await connection.fetchrow(queries("insight.doctor")["error_ratio"], now)
     assert row is not None
     uplinks, failed = row["uplinks"], row["failed"]
     bad = uplinks >= FEWEST_UPLINKS and failed > ERROR_RATIO * uplinks

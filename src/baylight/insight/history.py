@@ -11,7 +11,7 @@ from baylight.domain.downlink import ActuationStatus
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ async def uplinks(
 ) -> list[UplinkRow]:
     """`before`: received_at and deduplication_id of the last one of the page before."""
     at, deduplication_id = before or (None, None)
-    rows = await connection.fetch(queries("history")["uplinks"], parse_dev_eui(dev_eui), at, deduplication_id, limit)
+    rows = await connection.fetch(
+        queries("insight.history")["uplinks"], parse_dev_eui(dev_eui), at, deduplication_id, limit
+    )
     return [UplinkRow(**row) for row in rows]
 
 
@@ -110,10 +112,10 @@ async def state_changes(
     """`space`: a code, of a deleted space too. `before`: `at` and id of the last one of the page before."""
     at, last = before or (None, None)
     if space is None:
-        rows = await connection.fetch(queries("history")["state_changes"], last, limit)
+        rows = await connection.fetch(queries("insight.history")["state_changes"], last, limit)
     else:
         space_id = await _space_id(connection, space)
-        rows = await connection.fetch(queries("history")["state_changes_of_space"], space_id, at, last, limit)
+        rows = await connection.fetch(queries("insight.history")["state_changes_of_space"], space_id, at, last, limit)
     return [StateChange(**row) for row in rows]
 
 
@@ -134,24 +136,26 @@ async def actuations(
     at, last = before or (None, None)
     if space is None:
         eui = parse_dev_eui(display) if display is not None else None
-        rows = await connection.fetch(queries("history")["actuations"], last, eui, status, limit)
+        rows = await connection.fetch(queries("insight.history")["actuations"], last, eui, status, limit)
     else:
         space_id = await _space_id(connection, space)
-        rows = await connection.fetch(queries("history")["actuations_of_space"], space_id, at, last, status, limit)
+        rows = await connection.fetch(
+            queries("insight.history")["actuations_of_space"], space_id, at, last, status, limit
+        )
     return [Actuation(**row) for row in rows]
 
 
 async def actuation(connection: Connection, actuation_id: UUID) -> Actuation:
     """With its steps. Raises NotFoundError `unknown_actuation`."""
-    row = await connection.fetchrow(queries("history")["actuation"], actuation_id)
+    row = await connection.fetchrow(queries("insight.history")["actuation"], actuation_id)
     if row is None:
         raise NotFoundError("unknown_actuation", f"there is no actuation {actuation_id}", actuation=actuation_id)
-    steps = await connection.fetch(queries("history")["steps"], actuation_id)
+    steps = await connection.fetch(queries("insight.history")["steps"], actuation_id)
     return Actuation(**row, steps=[Step(**step) for step in steps])
 
 
 async def _space_id(connection: Connection, code: str) -> UUID:
-    found: UUID | None = await connection.fetchval(queries("history")["space_id"], code)
+    found: UUID | None = await connection.fetchval(queries("insight.history")["space_id"], code)
     if found is None:
         raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.state import State
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _WAITING = ("pending", "sending", "queued", "transmitted", "acknowledged")
 
@@ -45,7 +45,7 @@ class View:
 
 async def view(connection: Connection, since: str | None = None) -> View:
     """Everything, or what was touched since an earlier view's `horizon`: nothing is missed, some may come twice."""
-    sql = queries("live")
+    sql = queries("insight.live")
     head = await connection.fetchrow(sql["horizon"])
     assert head is not None
     return View(
@@ -59,7 +59,7 @@ async def view(connection: Connection, since: str | None = None) -> View:
 async def summary(connection: Connection) -> Summary:
     """Every word of each vocabulary is there, with 0 if need be."""
     locations: dict[str | None, dict[str, int]] = {}
-    for row in await connection.fetch(queries("live")["locations"]):
+    for row in await connection.fetch(queries("insight.live")["locations"]):
         locations.setdefault(row["location"], {})[row["word"]] = row["amount"]
     return Summary(
         spaces=await _counts(connection, "spaces_by_state", list(State)),
@@ -70,5 +70,5 @@ async def summary(connection: Connection) -> Summary:
 
 
 async def _counts(connection: Connection, query: str, words: list[Any]) -> dict[str, int]:
-    found = {row["word"]: row["amount"] for row in await connection.fetch(queries("live")[query])}
+    found = {row["word"]: row["amount"] for row in await connection.fetch(queries("insight.live")[query])}
     return {str(word): found.get(word, 0) for word in words}

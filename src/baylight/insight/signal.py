@@ -10,7 +10,7 @@ from baylight.domain import radio
 from baylight.inventory import assignments
 from baylight.inventory.devices import Role
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 FRAMES = 20
 
@@ -38,8 +38,8 @@ class Signal:
 async def signal(connection: Connection, dev_eui: str, role: Role | None = None) -> Signal:
     """Raises NotFoundError `unknown_device`."""
     device = await assignments.find_device(connection, dev_eui, role)
-    rows = await connection.fetch(queries("commissioning")["radio"], device["dev_eui"], FRAMES)
-    needs = await connection.fetchrow(queries("commissioning")["needs"], device["id"])
+    rows = await connection.fetch(queries("inventory.device_tests")["radio"], device["dev_eui"], FRAMES)
+    needs = await connection.fetchrow(queries("inventory.device_tests")["needs"], device["id"])
     needed_snr, needed_rssi = (needs["snr_db"], needs["rssi_dbm"]) if needs else (None, None)
     snr = median(row["snr_db"] for row in rows) if rows else None
     rssi = median(row["rssi_dbm"] for row in rows if row["rssi_dbm"] is not None) if rows else None

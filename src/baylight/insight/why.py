@@ -14,7 +14,7 @@ from baylight.inventory import devices, spaces
 from baylight.inventory.display_codes import shown
 from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 ACTUATIONS = 3
 
@@ -95,7 +95,7 @@ class Explanation:
 
 async def explain(connection: Connection, code: str, now: datetime, policy: Policy) -> Explanation:
     """Reads one consistent moment. Raises NotFoundError `unknown_space`."""
-    sql = queries("why")
+    sql = queries("insight.why")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         space = await spaces.show(connection, code)
         [evaluated] = await evaluated_spaces(connection, now, code=code)
@@ -120,7 +120,9 @@ async def evaluated_spaces(
     connection: Connection, now: datetime, *, code: str | None = None, after: str | None = None, limit: int = 1
 ) -> list[decisions.Space]:
     """Live spaces by code with their inputs, not locked: one, or a page after a code."""
-    found = [decisions.to_space(row) for row in await connection.fetch(queries("why")["spaces"], code, after, limit)]
+    found = [
+        decisions.to_space(row) for row in await connection.fetch(queries("insight.why")["spaces"], code, after, limit)
+    ]
     await decisions.load_inputs(connection, found, now)
     return found
 
@@ -129,7 +131,7 @@ async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
     if space.sensor_deveui is None:
         return None
     for with_occupancy in (space.sensor_state is not None, False):
-        row = await connection.fetchrow(queries("why")["uplink"], space.sensor_deveui, with_occupancy)
+        row = await connection.fetchrow(queries("insight.why")["uplink"], space.sensor_deveui, with_occupancy)
         if row is not None:
             return UplinkRow(**row)
     return None
@@ -138,7 +140,9 @@ async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
 async def _changed_by(connection: Connection, change: StateChange) -> UplinkRow | None:
     if change.uplink_observed_at is None:
         return None
-    row = await connection.fetchrow(queries("why")["cause_uplink"], change.uplink_observed_at, change.trigger_source)
+    row = await connection.fetchrow(
+        queries("insight.why")["cause_uplink"], change.uplink_observed_at, change.trigger_source
+    )
     return UplinkRow(**row) if row else None
 
 
@@ -146,7 +150,7 @@ async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
     deliveries = []
     for newest in await history.actuations(connection, space=code, limit=ACTUATIONS):
         actuation = await history.actuation(connection, newest.id)
-        codec = await connection.fetchval(queries("why")["codec"], newest.id)
+        codec = await connection.fetchval(queries("insight.why")["codec"], newest.id)
         colour = shown(codec, actuation.display_code).colour if codec and actuation.display_code else None
         deliveries.append(Delivery(actuation, colour))
     return deliveries
@@ -156,8 +160,8 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
     if space.display_deveui is None:
         return None
     display = await devices.display(connection, space.display_deveui)
-    actuation_id = await connection.fetchval(queries("why")["display_command"], display.dev_eui)
-    sent = await connection.fetchrow(queries("why")["commanded"], actuation_id) if actuation_id else None
+    actuation_id = await connection.fetchval(queries("insight.why")["display_command"], display.dev_eui)
+    sent = await connection.fetchrow(queries("insight.why")["commanded"], actuation_id) if actuation_id else None
 
     def seen(state: str | None, code: str | None, at: datetime | None) -> LightSeen:
         light = shown(display.codec, code) if code else None

@@ -19,7 +19,7 @@ from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.inventory.devices import Role
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,10 @@ async def as_of(
     """Who served whom at a moment, by what is known today. Raises NotFoundError `unknown_space`, `unknown_device`."""
     space_id = (await find_space_then(connection, space, at))["id"] if space is not None else None
     device_id = (await find_device(connection, device, role))["id"] if device is not None else None
-    return [Served(**row) for row in await connection.fetch(queries("assignments")["as_of"], at, space_id, device_id)]
+    return [
+        Served(**row)
+        for row in await connection.fetch(queries("inventory.assignments")["as_of"], at, space_id, device_id)
+    ]
 
 
 async def history(
@@ -61,18 +64,18 @@ async def history(
     superseded: bool = False,
 ) -> list[Served]:
     """All intervals of a space or of a device, the newest first; with `superseded` also what corrections replaced."""
-    space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
+    space_id = await connection.fetchval(queries("insight.history")["space_id"], space) if space is not None else None
     if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
     device_id = (await find_device(connection, device, role))["id"] if device is not None else None
-    rows = await connection.fetch(queries("assignments")["history"], space_id, device_id, superseded)
+    rows = await connection.fetch(queries("inventory.assignments")["history"], space_id, device_id, superseded)
     return [Served(**row) for row in rows]
 
 
 async def find_device(connection: Connection, dev_eui: str, role: Role | None = None) -> Any:
     """`role`, `id`, `dev_eui` of a device of either registry. Raises NotFoundError `unknown_device`, InputError
     `two_devices` if a sensor and a display have this DevEUI and `role` does not tell which."""
-    rows = await connection.fetch(queries("assignments")["find_device"], parse_dev_eui(dev_eui))
+    rows = await connection.fetch(queries("inventory.assignments")["find_device"], parse_dev_eui(dev_eui))
     rows = [row for row in rows if role is None or row["role"] == role]
     if not rows:
         raise NotFoundError("unknown_device", f"no {role or 'device'} {dev_eui} is registered", dev_eui=dev_eui)
@@ -162,7 +165,7 @@ async def lock(
 ) -> tuple[dict[UUID, Any], list[Any]]:
     """Devices by id, and live spaces: those named, the devices that serve these spaces, the spaces that these devices
     serve; in the order that the whole program keeps. Raises TransientError `assignment_race`."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     wanted = set(device_ids)
     devices = {}
     if role == "sensor":
@@ -194,7 +197,7 @@ async def put(
 ) -> None:
     """From `at` on the device serves the locked space, None: nobody does. Nothing is rewritten: rows that are not true
     any more are superseded. Raises ConflictError `changed_since` if another change came after `at`."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     rows = [row(record) for record in await connection.fetch(sql["rows"], space["id"], role, at)]
     later = next((row for row in rows if row.from_at > at), None)
     earlier_end = next((row.until_at for row in rows if row.until_at is not None), None)
@@ -208,14 +211,14 @@ async def put(
         )
     new = domain.Assignment(space["id"], device["id"], at, None, device["shared"]) if device else None
     await write(connection, role, domain.replace_from(rows, new, at), reason=reason, actor=actor, now=now)
-    await connection.execute(queries("spaces")[f"set_{role}"], space["id"], device["id"] if device else None)
+    await connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], device["id"] if device else None)
 
 
 async def write(
     connection: Connection, role: Role, correction: domain.Correction, *, reason: str, actor: str, now: datetime
 ) -> None:
     """Supersedes and inserts rows; the trigger of `spaces` leaves them alone until the transaction ends."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     await connection.execute(sql["written"])
     pieces = {(row.space_id, row.device_id, row.from_at): row.id for row in correction.superseded}
     await connection.execute(sql["supersede"], [row.id for row in correction.superseded], now)
@@ -251,9 +254,9 @@ async def settle(
     for device_id, since in came.items():
         if role == "sensor":
             await count_since(connection, device_id, since)
-        state = await connection.fetchval(queries("devices")[f"{role}_lifecycle"], device_id)
+        state = await connection.fetchval(queries("inventory.devices")[f"{role}_lifecycle"], device_id)
         if state == "registered":
-            await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device_id, "installed")
+            await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], device_id, "installed")
     await decisions.redecide(
         connection,
         space_ids,
@@ -267,8 +270,8 @@ async def settle(
 
 async def count_since(connection: Connection, sensor_id: UUID, since: datetime) -> None:
     """The sensor's last word is the newest that it said since then; none if it said nothing."""
-    sql = queries("assignments")
-    dev_eui = await connection.fetchval(queries("devices")["sensor_eui"], sensor_id)
+    sql = queries("inventory.assignments")
+    dev_eui = await connection.fetchval(queries("inventory.devices")["sensor_eui"], sensor_id)
     row = await connection.fetchrow(sql["latest_reading"], dev_eui, since)
     await connection.execute(
         sql["set_reading"], sensor_id, row["occupancy"] if row else None, row["at"] if row else None
@@ -281,7 +284,7 @@ def row(record: asyncpg.Record) -> domain.Assignment:
 
 
 async def find_space_then(connection: Connection, code: str, at: datetime) -> Any:
-    row = await connection.fetchrow(queries("assignments")["space_then"], code, at)
+    row = await connection.fetchrow(queries("inventory.assignments")["space_then"], code, at)
     if row is None:
         raise NotFoundError("unknown_space", f"there was no space {code!r} at {at.isoformat()}", space=code)
     return row

@@ -17,7 +17,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.devices import Display, Role, Sensor, check_notes, display, parse_rule, sensor
 from baylight.inventory.display_codes import check_codes
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 async def set_display_codes(
@@ -36,7 +36,7 @@ async def set_display_codes(
         before = row["display_codes"]
         after = check_codes(row["codec"], codes if replace else {**before, **codes}, row["of_type"])
         if after != before:
-            await connection.execute(queries("devices")["set_display_codes"], row["id"], after)
+            await connection.execute(queries("inventory.devices")["set_display_codes"], row["id"], after)
             await change.record(connection, actor, "display.codes", "display", row["id"], before=before, after=after)
             await _redecide(connection, spaces, actor, now, policy)
     return await display(connection, dev_eui)
@@ -63,7 +63,7 @@ async def set_shared(
         if after != before:
             if wanted is None and len(spaces) > 1:
                 raise ConflictError("device_in_use", f"display {row['dev_eui']} serves {len(spaces)} spaces")
-            await connection.execute(queries("devices")["set_shared"], row["id"], *after.values())
+            await connection.execute(queries("inventory.devices")["set_shared"], row["id"], *after.values())
             await change.record(connection, actor, "display.shared", "display", row["id"], before=before, after=after)
             await _redecide(connection, spaces, actor, now, policy)
     return await display(connection, dev_eui)
@@ -82,7 +82,7 @@ async def set_enabled(
             return
         if row["lifecycle_state"] == "decommissioned":
             raise ConflictError("decommissioned", f"{role} {row['dev_eui']} is decommissioned: register it again")
-        await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], on)
+        await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], on)
         action = f"{role}.{'enable' if on else 'disable'}"
         await change.record(
             connection, actor, action, role, row["id"], before={"enabled": not on}, after={"enabled": on}
@@ -144,7 +144,7 @@ async def _change(
     connection: Connection, role: Role, device_id: UUID, before: dict[str, Any], after: dict[str, Any], actor: str
 ) -> None:
     if after != before:
-        await connection.execute(queries("devices")[f"change_{role}"], device_id, *after.values())
+        await connection.execute(queries("inventory.devices")[f"change_{role}"], device_id, *after.values())
         await change.record(connection, actor, f"{role}.change", role, device_id, before=before, after=after)
 
 
@@ -167,8 +167,8 @@ async def set_lifecycle(
         if state == "decommissioned":
             if spaces:
                 raise ConflictError("device_in_use", f"{role} {row['dev_eui']} serves a space: unassign it first")
-            await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], False)
-        await connection.execute(queries("devices")[f"set_{role}_lifecycle"], row["id"], state)
+            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], False)
+        await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], state)
         await change.record(
             connection,
             actor,
@@ -184,17 +184,17 @@ async def _lock(connection: Connection, role: Role, dev_eui: str) -> tuple[Any, 
     """The device and the spaces that it serves, locked in the order that the whole program keeps."""
     if role == "display":
         return await _lock_display(connection, dev_eui)
-    row = await connection.fetchrow(queries("devices")["lock_sensor"], parse_dev_eui(dev_eui))
+    row = await connection.fetchrow(queries("inventory.devices")["lock_sensor"], parse_dev_eui(dev_eui))
     if row is None:
         raise NotFoundError("unknown_sensor", f"no sensor {dev_eui} is registered", dev_eui=dev_eui)
-    spaces = await connection.fetch(queries("devices")["lock_spaces_of"], row["id"])
+    spaces = await connection.fetch(queries("inventory.devices")["lock_spaces_of"], row["id"])
     return row, [space["id"] for space in spaces]
 
 
 async def _lock_display(connection: Connection, dev_eui: str) -> tuple[Any, list[UUID]]:
     known = await display(connection, dev_eui)
-    spaces = await connection.fetch(queries("devices")["lock_spaces_of"], known.id)
-    row = await connection.fetchrow(queries("devices")["lock_display"], known.dev_eui)
+    spaces = await connection.fetch(queries("inventory.devices")["lock_spaces_of"], known.id)
+    row = await connection.fetchrow(queries("inventory.devices")["lock_display"], known.dev_eui)
     assert row is not None
     return row, [space["id"] for space in spaces]
 

@@ -22,7 +22,7 @@ from baylight.inventory import assignments
 from baylight.inventory.devices import Role
 from baylight.inventory.display_codes import check_codes, parse_code
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 PATTERN_WAIT = timedelta(minutes=2)
 WITHIN = timedelta(seconds=30)
@@ -84,7 +84,7 @@ async def begin_pattern(
         )
         await displays.save(connection, [shadow])
         await connection.execute(
-            queries("commissioning")["insert"],
+            queries("inventory.device_tests")["insert"],
             test_id,
             "pattern",
             shadow.space_id,
@@ -116,14 +116,14 @@ async def begin_pair(
     """
     test_id = uuid4()
     async with audit.change(connection, actor):
-        space = await connection.fetchrow(queries("commissioning")["pair"], code)
+        space = await connection.fetchrow(queries("inventory.device_tests")["pair"], code)
         if space is None:
             raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
         for role in ("sensor", "display"):
             if space[f"{role}_device_id"] is None:
                 raise ConflictError("serves_nothing", f"{code} has no {role}", space=code)
         await connection.execute(
-            queries("commissioning")["insert"],
+            queries("inventory.device_tests")["insert"],
             test_id,
             "pair",
             space["id"],
@@ -142,7 +142,7 @@ async def begin_pair(
 async def look(connection: Connection, test_id: UUID, *, now: datetime) -> DeviceTest:
     """A test and its result, as far as it is certain. Raises NotFoundError `unknown_test`."""
     async with connection.transaction():
-        row = await connection.fetchrow(queries("commissioning")["lock"], test_id)
+        row = await connection.fetchrow(queries("inventory.device_tests")["lock"], test_id)
         if row is None:
             raise NotFoundError("unknown_test", f"there is no test {test_id}", test=str(test_id))
         await _end_if_certain(connection, row, now)
@@ -152,7 +152,7 @@ async def look(connection: Connection, test_id: UUID, *, now: datetime) -> Devic
 async def end_due(connection: Connection, now: datetime) -> int:
     """Ends the tests whose result is certain; returns how many. What another process looks at is left to it."""
     async with connection.transaction():
-        running = await connection.fetch(queries("commissioning")["lock_running"])
+        running = await connection.fetch(queries("inventory.device_tests")["lock_running"])
         return sum([await _end_if_certain(connection, row, now) for row in running])
 
 
@@ -166,7 +166,7 @@ async def _end_if_certain(connection: Connection, test: Any, now: datetime) -> b
     result, detail, seconds, actuation_id = verdict
     ended_at = max(now, test["started_at"])
     await connection.execute(
-        queries("commissioning")["end"], test["id"], result, detail, seconds, ended_at, actuation_id
+        queries("inventory.device_tests")["end"], test["id"], result, detail, seconds, ended_at, actuation_id
     )
     if result == "passed":
         await _activate(connection, test)
@@ -184,7 +184,7 @@ async def list_tests(
 ) -> list[DeviceTest]:
     """The newest first, of a device (DevEUI) or a space (code)."""
     device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
-    rows = await connection.fetch(queries("commissioning")["list"], test_id, device_id, space, limit)
+    rows = await connection.fetch(queries("inventory.device_tests")["list"], test_id, device_id, space, limit)
     return [DeviceTest(**row) for row in rows]
 
 
@@ -241,12 +241,12 @@ async def send(
 
 async def _lock_display(connection: Connection, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver | None]:
     """No driver: it has a JavaScript codec."""
-    row = await connection.fetchrow(queries("commissioning")["codec"], display_id)
+    row = await connection.fetchrow(queries("inventory.device_tests")["codec"], display_id)
     assert row is not None
     driver = display_driver(row["codec"])
     if driver is None and not row["codec"].startswith(PREFIX):
         raise InputError("no_driver", f"there is no display driver {row['codec']!r}", codec=row["codec"])
-    await connection.fetch(queries("devices")["lock_spaces_of"], display_id)
+    await connection.fetch(queries("inventory.devices")["lock_spaces_of"], display_id)
     return (await displays.load(connection, [display_id], LoopPolicy()))[display_id], row, driver
 
 
@@ -306,15 +306,15 @@ _Verdict = tuple[str, str, float | None, UUID | None]
 
 
 async def _look_at_pattern(connection: Connection, test: Any, now: datetime) -> _Verdict | None:
-    row = await connection.fetchrow(queries("commissioning")["actuation"], test["actuation_id"])
+    row = await connection.fetchrow(queries("inventory.device_tests")["actuation"], test["actuation_id"])
     assert row is not None
-    display = await connection.fetchrow(queries("commissioning")["codec"], test["display_device_id"])
+    display = await connection.fetchrow(queries("inventory.device_tests")["codec"], test["display_device_id"])
     verdict = _light_verdict(row, row["created_at"], display, test["deadline_at"], now)
     return (*verdict, row["id"]) if verdict else None
 
 
 async def _look_at_pair(connection: Connection, test: Any, now: datetime) -> _Verdict | None:
-    sql = queries("commissioning")
+    sql = queries("inventory.device_tests")
     change = await connection.fetchrow(sql["first_change"], test["space_id"], test["started_at"])
     if change is None or change["at"] > test["deadline_at"]:
         if now <= test["deadline_at"]:
@@ -360,6 +360,6 @@ async def _activate(connection: Connection, test: Any) -> None:
         device_id = test[f"{role}_device_id"]
         if device_id is None:
             continue
-        state = await connection.fetchval(queries("devices")[f"{role}_lifecycle"], device_id)
+        state = await connection.fetchval(queries("inventory.devices")[f"{role}_lifecycle"], device_id)
         if state in ("registered", "installed", "testing"):
-            await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device_id, "active")
+            await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], device_id, "active")

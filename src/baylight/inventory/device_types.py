@@ -9,7 +9,7 @@ from baylight.codecs.catalogue import load_catalogue
 from baylight.domain.ids import DevEui
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ async def sync(connection: Connection) -> int:
     async with connection.transaction():
         for kind in sorted(load_catalogue(), key=lambda kind: kind.code):
             row = await connection.fetchrow(
-                queries("catalogue")["upsert"],
+                queries("inventory.device_types")["upsert"],
                 kind.code,
                 kind.category,
                 kind.manufacturer,
@@ -54,12 +54,15 @@ async def sync(connection: Connection) -> int:
 
 async def types(connection: Connection, category: str | None = None) -> list[DeviceTypeRow]:
     """By category and code."""
-    return [DeviceTypeRow(**row) for row in await connection.fetch(queries("catalogue")["list"], None, category)]
+    return [
+        DeviceTypeRow(**row)
+        for row in await connection.fetch(queries("inventory.device_types")["list"], None, category)
+    ]
 
 
 async def get(connection: Connection, code: str) -> DeviceTypeRow:
     """Raises NotFoundError `unknown_device_type`."""
-    row = await connection.fetchrow(queries("catalogue")["list"], code, None)
+    row = await connection.fetchrow(queries("inventory.device_types")["list"], code, None)
     if row is None:
         raise NotFoundError("unknown_device_type", f"the catalogue has no device type {code!r}", device_type=code)
     return DeviceTypeRow(**row)
@@ -72,7 +75,10 @@ async def category_for(connection: Connection, dev_eui: DevEui, code: str | None
     """
     if code is not None:
         return (await get(connection, code)).category
-    fits = {c: await connection.fetch(queries("catalogue")["by_prefix"], c, dev_eui) for c in ("sensor", "display")}
+    fits = {
+        c: await connection.fetch(queries("inventory.device_types")["by_prefix"], c, dev_eui)
+        for c in ("sensor", "display")
+    }
     return max(fits, key=lambda category: fits[category][0]["fit"] if fits[category] else 0)
 
 
@@ -88,7 +94,7 @@ async def type_for(connection: Connection, category: str, dev_eui: DevEui, code:
         if not kind.enabled:
             raise InputError("type_disabled", f"the device type {code} is disabled", device_type=code)
         return kind
-    fits = await connection.fetch(queries("catalogue")["by_prefix"], category, dev_eui)
+    fits = await connection.fetch(queries("inventory.device_types")["by_prefix"], category, dev_eui)
     best = [row["code"] for row in fits if row["fit"] == fits[0]["fit"]]
     if len(best) == 1:
         return await get(connection, best[0])

@@ -18,7 +18,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
 from baylight.inventory.display_codes import Shown, check_codes, mistakable, shown
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 Role = Literal["sensor", "display"]
 PAGE = 100
@@ -83,7 +83,9 @@ async def sensors(
     connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
 ) -> list[Sensor]:
     """A page by DevEUI, beginning after one; `limit` 1-1000."""
-    rows = await connection.fetch(queries("devices")["sensors"], None, after, decommissioned, page_size(limit))
+    rows = await connection.fetch(
+        queries("inventory.devices")["sensors"], None, after, decommissioned, page_size(limit)
+    )
     return [Sensor(**row) for row in rows]
 
 
@@ -91,13 +93,15 @@ async def displays(
     connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
 ) -> list[Display]:
     """A page by DevEUI, beginning after one; `limit` 1-1000."""
-    rows = await connection.fetch(queries("devices")["displays"], None, after, decommissioned, page_size(limit))
+    rows = await connection.fetch(
+        queries("inventory.devices")["displays"], None, after, decommissioned, page_size(limit)
+    )
     return [_display(row) for row in rows]
 
 
 async def sensor(connection: Connection, dev_eui: str) -> Sensor:
     """Raises InputError `bad_dev_eui`, NotFoundError `unknown_sensor`."""
-    row = await connection.fetchrow(queries("devices")["sensors"], parse_dev_eui(dev_eui), None, True, 1)
+    row = await connection.fetchrow(queries("inventory.devices")["sensors"], parse_dev_eui(dev_eui), None, True, 1)
     if row is None:
         raise NotFoundError("unknown_sensor", f"no sensor {dev_eui} is registered", dev_eui=dev_eui)
     return Sensor(**row)
@@ -105,7 +109,7 @@ async def sensor(connection: Connection, dev_eui: str) -> Sensor:
 
 async def display(connection: Connection, dev_eui: str) -> Display:
     """Raises InputError `bad_dev_eui`, NotFoundError `unknown_display`."""
-    row = await connection.fetchrow(queries("devices")["displays"], parse_dev_eui(dev_eui), None, True, 1)
+    row = await connection.fetchrow(queries("inventory.devices")["displays"], parse_dev_eui(dev_eui), None, True, 1)
     if row is None:
         raise NotFoundError("unknown_display", f"no display {dev_eui} is registered", dev_eui=dev_eui)
     return _display(row)
@@ -131,7 +135,7 @@ async def register_sensor(
     async with change.change(connection, actor):
         kind = await device_types.type_for(connection, "sensor", eui, device_type)
         new = await connection.fetchval(
-            queries("devices")["insert_sensor"],
+            queries("inventory.devices")["insert_sensor"],
             eui,
             kind.code,
             kind.model,
@@ -173,7 +177,7 @@ async def register_display(
         of_type = kind.default_config.get("display_codes", {})
         codes = check_codes(kind.codec, {**of_type, **(display_codes or {})}, of_type)
         new = await connection.fetchval(
-            queries("devices")["insert_display"],
+            queries("inventory.devices")["insert_display"],
             eui,
             kind.code,
             kind.model,
@@ -201,7 +205,7 @@ async def register_display(
 async def _registered(
     connection: Connection, role: Role, eui: DevEui, device_type: str, new: UUID | None, actor: str
 ) -> Any:
-    row = await connection.fetchrow(queries("devices")[f"lock_{role}"], eui)
+    row = await connection.fetchrow(queries("inventory.devices")[f"lock_{role}"], eui)
     assert row is not None
     if new is not None:
         await change.record(
@@ -210,8 +214,8 @@ async def _registered(
     elif row["device_type"] != device_type:
         raise ConflictError("registered_otherwise", f"{role} {eui} is registered as {row['device_type']}", dev_eui=eui)
     elif row["lifecycle_state"] in ("decommissioned", "orphan"):
-        await connection.execute(queries("devices")[f"set_{role}_lifecycle"], row["id"], "registered")
-        await connection.execute(queries("devices")[f"set_{role}_enabled"], row["id"], True)
+        await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], "registered")
+        await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], True)
         await change.record(connection, actor, f"{role}.register", role, row["id"], after={"dev_eui": eui})
     return row
 

@@ -14,7 +14,7 @@ from baylight.domain.downlink import TriggerType
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 KINDS = ("site", "building", "floor", "zone", "room")
 _USUAL = {1: "site", 2: "site floor", 3: "site building floor", 4: "site building floor zone", 5: " ".join(KINDS)}
@@ -53,7 +53,7 @@ async def create(
         raise InputError("bad_timezone", f"{timezone!r} is not a time zone such as Europe/Berlin", timezone=timezone)
     if timezone is not None and "site" not in wanted:
         raise InputError("timezone_of_site", f"only a site has a time zone, and {path!r} has none")
-    sql = queries("locations")
+    sql = queries("inventory.locations")
     above: UUID | None = None
     async with change.change(connection, actor):
         for name, kind in zip(names, wanted, strict=True):
@@ -78,7 +78,7 @@ async def create(
 async def find(connection: Connection, path: str) -> Location:
     """Raises NotFoundError `unknown_location`."""
     names = _names(path)
-    row = await connection.fetchrow(queries("locations")["list"], names)
+    row = await connection.fetchrow(queries("inventory.locations")["list"], names)
     if row is None:
         raise NotFoundError("unknown_location", f"there is no location {'/'.join(names)!r}")
     return Location(**row)
@@ -88,7 +88,7 @@ async def hold(connection: Connection, path: str) -> Location:
     """For what comes to lie in it: until the transaction ends, whoever closes, overrides or deletes it or what is above
     it waits. Raises NotFoundError `unknown_location`."""
     found = await find(connection, path)
-    held = await connection.fetch(queries("locations")["hold"], found.id)
+    held = await connection.fetch(queries("inventory.locations")["hold"], found.id)
     if found.id not in [row["id"] for row in held]:
         raise NotFoundError("unknown_location", f"there is no location {found.path!r}")
     return found
@@ -96,12 +96,12 @@ async def hold(connection: Connection, path: str) -> Location:
 
 async def tree(connection: Connection) -> list[Location]:
     """All locations, parents before children, by name."""
-    return [Location(**row) for row in await connection.fetch(queries("locations")["list"], None)]
+    return [Location(**row) for row in await connection.fetch(queries("inventory.locations")["list"], None)]
 
 
 async def space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
     """Live spaces of the subtree."""
-    return [row["id"] for row in await connection.fetch(queries("locations")["space_ids"], location_id)]
+    return [row["id"] for row in await connection.fetch(queries("inventory.locations")["space_ids"], location_id)]
 
 
 async def rename(connection: Connection, path: str, name: str, *, actor: str) -> Location:
@@ -111,7 +111,7 @@ async def rename(connection: Connection, path: str, name: str, *, actor: str) ->
     if len(names) > 1:
         raise InputError("bad_path", f"{name!r} is not the name of one location")
     async with change.change(connection, actor):
-        if await connection.fetchval(queries("locations")["rename"], location.id, names[0]):
+        if await connection.fetchval(queries("inventory.locations")["rename"], location.id, names[0]):
             before, after = {"name": location.name}, {"name": names[0]}
             await change.record(
                 connection, actor, "location.rename", "location", location.id, before=before, after=after
@@ -123,15 +123,15 @@ async def delete(connection: Connection, path: str, *, actor: str) -> None:
     """One that holds no location, no space, and no override's history. Raises ConflictError `location_in_use`."""
     location = await find(connection, path)
     async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("locations")["lock"], location.id)
+        row = await connection.fetchrow(queries("inventory.locations")["lock"], location.id)
         if row is None:
             raise NotFoundError("unknown_location", f"there is no location {location.path!r}")
         if row["below"] is not None:
             raise ConflictError("location_in_use", f"{location.path} holds {row['below']}: delete that first")
         if spaces := await space_ids(connection, location.id):
             raise ConflictError("location_in_use", f"{location.path} holds {len(spaces)} spaces: delete or move them")
-        await connection.execute(queries("locations")["leave"], location.id)
-        await connection.execute(queries("locations")["delete"], location.id)
+        await connection.execute(queries("inventory.locations")["leave"], location.id)
+        await connection.execute(queries("inventory.locations")["delete"], location.id)
         before = {"path": location.path, "kind": location.kind}
         await change.record(connection, actor, "location.delete", "location", location.id, before=before)
 
@@ -142,7 +142,7 @@ async def set_maintenance(
     """Closes or opens the whole subtree; returns how many spaces changed their state. Idempotent."""
     location = await find(connection, path)
     async with change.change(connection, actor):
-        if await connection.fetchval(queries("locations")["set_maintenance"], location.id, on) is None:
+        if await connection.fetchval(queries("inventory.locations")["set_maintenance"], location.id, on) is None:
             return 0
         await change.record(
             connection,

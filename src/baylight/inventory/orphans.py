@@ -19,7 +19,7 @@ from baylight.errors import DeviceDataError, InputError, NotFoundError
 from baylight.inventory import device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
 
@@ -70,14 +70,14 @@ async def page(
 ) -> list[Orphan]:
     """By DevEUI, beginning after one; `limit` 1-1000."""
     limit = devices.page_size(limit)
-    rows = await connection.fetch(queries("orphans")["list"], None, after, ignored, limit)
+    rows = await connection.fetch(queries("inventory.orphans")["list"], None, after, ignored, limit)
     kinds = await _kinds(connection)
     return [_orphan(row, kinds) for row in rows]
 
 
 async def show(connection: Connection, dev_eui: str) -> Orphan:
     """Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
-    rows = await connection.fetch(queries("orphans")["list"], parse_dev_eui(dev_eui), None, None, 1)
+    rows = await connection.fetch(queries("inventory.orphans")["list"], parse_dev_eui(dev_eui), None, None, 1)
     if not rows:
         raise NotFoundError("unknown_orphan", f"no unregistered device {dev_eui} was heard", dev_eui=dev_eui)
     return _orphan(rows[0], await _kinds(connection))
@@ -103,8 +103,8 @@ async def claim(
             await devices.register_sensor(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
         else:
             await devices.register_display(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
-        await connection.execute(queries("orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
-        await connection.execute(queries("orphans")["delete"], orphan.dev_eui)
+        await connection.execute(queries("inventory.orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
+        await connection.execute(queries("inventory.orphans")["delete"], orphan.dev_eui)
         await change.record(
             connection, actor, "orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code}
         )
@@ -118,14 +118,14 @@ async def set_ignored(connection: Connection, dev_eui: str, on: bool, *, actor: 
     async with change.change(connection, actor):
         orphan = await _locked(connection, dev_eui)
         if orphan.ignored != on:
-            await connection.execute(queries("orphans")["set_ignored"], orphan.dev_eui, on)
+            await connection.execute(queries("inventory.orphans")["set_ignored"], orphan.dev_eui, on)
             action = "orphan.ignore" if on else "orphan.notice"
             await change.record(connection, actor, action, "orphan", orphan.dev_eui)
     return await show(connection, orphan.dev_eui)
 
 
 async def _locked(connection: Connection, dev_eui: str) -> Orphan:
-    await connection.fetch(queries("orphans")["lock"], parse_dev_eui(dev_eui))
+    await connection.fetch(queries("inventory.orphans")["lock"], parse_dev_eui(dev_eui))
     return await show(connection, dev_eui)
 
 

@@ -15,7 +15,7 @@ from baylight.errors import InputError
 from baylight.inventory import locations, spaces
 from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 async def change(
@@ -60,7 +60,7 @@ async def change(
             after["latitude"], after["longitude"] = position or (None, None)
         if after != before:
             values = (after["name"], location_id, after["latitude"], after["longitude"])
-            await connection.execute(queries("spaces")["change"], space_id, *values)
+            await connection.execute(queries("inventory.spaces")["change"], space_id, *values)
             await audit.record(
                 connection, actor, "space.change", "space", space_id, before=_told(before), after=_told(after)
             )

@@ -19,7 +19,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError, TransientE
 from baylight.inventory import locations
 from baylight.inventory.devices import PAGE, Role, page_size
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 ASSIGNMENT_REASONS = ("install", "swap", "maintenance", "correction", "removal")
 
@@ -58,7 +58,7 @@ class Space:
 
 async def show(connection: Connection, code: str) -> Space:
     """Raises NotFoundError `unknown_space`."""
-    row = await connection.fetchrow(queries("spaces")["list"], code, None, None, None, None, 1)
+    row = await connection.fetchrow(queries("inventory.spaces")["list"], code, None, None, None, None, 1)
     if row is None:
         raise _unknown(code)
     return Space(**row)
@@ -77,7 +77,7 @@ async def page(
     subtree = (await locations.find(connection, location)).id if location is not None else None
     eui = parse_dev_eui(device) if device is not None else None
     wanted = parse_state(state) if state is not None else None
-    sql = queries("spaces")["list"]
+    sql = queries("inventory.spaces")["list"]
     return [Space(**row) for row in await connection.fetch(sql, None, after, subtree, wanted, eui, page_size(limit))]
 
 
@@ -106,7 +106,7 @@ async def create(
     async with change.change(connection, actor):
         place = (await locations.hold(connection, location)).id if location else None
         space_id = await connection.fetchval(
-            queries("spaces")["insert"],
+            queries("inventory.spaces")["insert"],
             code,
             name or code,
             place,
@@ -171,7 +171,7 @@ async def set_maintenance(
     async with change.change(connection, actor):
         space = await lock(connection, code)
         if space["maintenance"] != on:
-            await connection.execute(queries("spaces")["set_maintenance"], space["id"], on)
+            await connection.execute(queries("inventory.spaces")["set_maintenance"], space["id"], on)
             await change.record(
                 connection,
                 actor,
@@ -193,7 +193,7 @@ async def set_default_state(
     async with change.change(connection, actor):
         space = await lock(connection, code)
         if space["default_state"] != wanted:
-            await connection.execute(queries("spaces")["set_default_state"], space["id"], wanted)
+            await connection.execute(queries("inventory.spaces")["set_default_state"], space["id"], wanted)
             await change.record(
                 connection,
                 actor,
@@ -212,9 +212,9 @@ async def delete(connection: Connection, code: str, *, actor: str, now: datetime
     async with change.change(connection, actor, assignment_reason="removal"):
         await _serve(connection, code, {"sensor": None, "display": None}, "removal", actor, now, policy)
         space = await lock(connection, code)
-        await connection.execute(queries("spaces")["delete"], space["id"], now)
-        cancelled = await connection.fetch(queries("spaces")["cancel_reservations"], space["id"])
-        await connection.execute(queries("spaces")["end_overrides"], space["id"], now, actor)
+        await connection.execute(queries("inventory.spaces")["delete"], space["id"], now)
+        cancelled = await connection.fetch(queries("inventory.spaces")["cancel_reservations"], space["id"])
+        await connection.execute(queries("inventory.spaces")["end_overrides"], space["id"], now, actor)
         await change.record(
             connection,
             actor,
@@ -227,7 +227,7 @@ async def delete(connection: Connection, code: str, *, actor: str, now: datetime
 
 async def lock(connection: Connection, code: str) -> Any:
     """A live space's row, locked until the transaction ends. Raises NotFoundError `unknown_space`."""
-    row = await connection.fetchrow(queries("spaces")["lock"], code)
+    row = await connection.fetchrow(queries("inventory.spaces")["lock"], code)
     if row is None:
         raise _unknown(code)
     return row
@@ -272,14 +272,14 @@ async def _serve(
     """Locks sensors, then the space, then displays: the order that the whole program keeps."""
     if reason is not None and reason not in ASSIGNMENT_REASONS:
         raise InputError("bad_reason", f"{reason!r} is none of {', '.join(ASSIGNMENT_REASONS)}", reason=reason)
-    sql = queries("spaces")
+    sql = queries("inventory.spaces")
     async with change.change(connection, actor, assignment_reason=reason):
         sensors = {}
         if "sensor" in wanted:
             eui = parse_dev_eui(wanted["sensor"]) if wanted["sensor"] else None
             sensors = {row["id"]: row for row in await connection.fetch(sql["lock_sensors"], eui, code)}
             # With the other spaces that a mobile sensor serves: they are decided anew too.
-            await connection.fetch(queries("assignments")["lock_spaces"], [code], [], list(sensors))
+            await connection.fetch(queries("inventory.assignments")["lock_spaces"], [code], [], list(sensors))
         space = await lock(connection, code)
         changed: dict[Role, tuple[str | None, str | None]] = {}
         released: list[UUID] = []
@@ -311,10 +311,12 @@ async def _serve(
                 released.append(old)
             if device is not None and role == "sensor":
                 # What it said before was said of another place: a drawer, another bay.
-                await connection.execute(queries("devices")["forget_reading"], device["id"])
+                await connection.execute(queries("inventory.devices")["forget_reading"], device["id"])
                 also += [row["id"] for row in await connection.fetch(sql["served"], device["id"])]
             if device is not None and device["lifecycle_state"] == "registered":
-                await connection.execute(queries("devices")[f"set_{role}_lifecycle"], device["id"], "installed")
+                await connection.execute(
+                    queries("inventory.devices")[f"set_{role}_lifecycle"], device["id"], "installed"
+                )
             changed[role] = (before, eui)
         if changed:
             await change.record(
@@ -338,7 +340,7 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
         word = "decommissioned: register it again" if gone else "disabled: enable it"
         raise InputError("device_disabled", f"{role} {eui} is {word}, or take another", dev_eui=eui)
     if not device["shared"]:
-        served = await connection.fetch(queries("spaces")["served"], device["id"])
+        served = await connection.fetch(queries("inventory.spaces")["served"], device["id"])
         others = [row["code"] for row in served if row["id"] != space_id]
         if others:
             raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(others)}", dev_eui=eui, spaces=others)

@@ -17,7 +17,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.devices import Role
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 UNDO_WINDOW = timedelta(hours=24)
 
@@ -83,12 +83,12 @@ async def swap(
         shared = dict(into) | {"shared": out["shared"] or into["shared"]}
         await _take_over(connection, role, out, into, codes)
         since = at or max(
-            now, await connection.fetchval(queries("swap")["not_before"], [s["id"] for s in served], role)
+            now, await connection.fetchval(queries("inventory.swaps")["not_before"], [s["id"] for s in served], role)
         )
         for space in served:
             await assignments.put(connection, role, space, shared, since, reason="swap", actor=actor, now=now)
             await connection.execute(
-                queries("swap")["insert"],
+                queries("inventory.swaps")["insert"],
                 swap_id,
                 space["id"],
                 role,
@@ -119,8 +119,8 @@ async def swap(
         ids = [s["id"] for s in served]
         await assignments.settle(connection, role, ids, {into["id"]: since}, [out["id"]], actor, now, policy)
         if retire:
-            await connection.execute(queries("devices")[f"set_{role}_enabled"], out["id"], False)
-            await connection.execute(queries("devices")[f"set_{role}_lifecycle"], out["id"], "decommissioned")
+            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], out["id"], False)
+            await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], out["id"], "decommissioned")
     return replace(await show(connection, swap_id), warnings=warnings)
 
 
@@ -137,7 +137,7 @@ async def undo(
 
     Raises NotFoundError `unknown_swap`; ConflictError `undo_too_late`, `changed_since`, `device_in_use`.
     """
-    parts = await connection.fetch(queries("swap")["parts"], swap_id)
+    parts = await connection.fetch(queries("inventory.swaps")["parts"], swap_id)
     if not parts:
         raise NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
     first = parts[0]
@@ -146,7 +146,7 @@ async def undo(
         devices, spaces = await assignments.lock(
             connection, role, [first["old_device_id"], first["new_device_id"]], space_ids=[p["space_id"] for p in parts]
         )
-        first = (await connection.fetch(queries("swap")["parts"], swap_id))[0]
+        first = (await connection.fetch(queries("inventory.swaps")["parts"], swap_id))[0]
         if first["undone_at"] is not None:
             return await show(connection, swap_id)
         if now - first["recorded_at"] > window:
@@ -163,13 +163,13 @@ async def undo(
                 raise ConflictError("changed_since", "the space has another device by now, or is deleted")
             since[space["id"]] = await _put_back(connection, role, space, old, part["at"], actor, now)
         if first["retired"] and old["lifecycle_state"] == "decommissioned":
-            before = await connection.fetchval(queries("swap")["state_when_retired"], old["id"])
+            before = await connection.fetchval(queries("inventory.swaps")["state_when_retired"], old["id"])
             for state in ("registered", *(("installed",) if before == "maintenance" else ()), before):
-                await connection.execute(queries("devices")[f"set_{role}_lifecycle"], old["id"], state)
-            await connection.execute(queries("devices")[f"set_{role}_enabled"], old["id"], True)
+                await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], old["id"], state)
+            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], old["id"], True)
         if role == "display":
-            await connection.execute(queries("swap")["restore_codes"], new["id"], first["new_codes_before"])
-        await connection.execute(queries("swap")["undone"], swap_id, now, actor)
+            await connection.execute(queries("inventory.swaps")["restore_codes"], new["id"], first["new_codes_before"])
+        await connection.execute(queries("inventory.swaps")["undone"], swap_id, now, actor)
         await change.record(
             connection,
             actor,
@@ -187,7 +187,7 @@ async def undo(
 async def latest(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
     """The newest swap of a device that was not undone. Raises NotFoundError `unknown_swap`."""
     device = await assignments.find_device(connection, dev_eui, role)
-    found: UUID | None = await connection.fetchval(queries("swap")["latest"], device["id"])
+    found: UUID | None = await connection.fetchval(queries("inventory.swaps")["latest"], device["id"])
     if found is None:
         raise NotFoundError("unknown_swap", f"{dev_eui} took part in no swap that could be undone", dev_eui=dev_eui)
     return found
@@ -195,7 +195,7 @@ async def latest(connection: Connection, dev_eui: str, role: Role | None = None)
 
 async def show(connection: Connection, swap_id: UUID) -> Swap:
     """Raises NotFoundError `unknown_swap`."""
-    row = await connection.fetchrow(queries("swap")["list"], None, None, 1, swap_id)
+    row = await connection.fetchrow(queries("inventory.swaps")["list"], None, None, 1, swap_id)
     if row is None:
         raise NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
     return Swap(**row)
@@ -210,18 +210,21 @@ async def swaps(
     limit: int = 100,
 ) -> list[Swap]:
     """The newest first, of a space (code) or a device (DevEUI)."""
-    space_id = await connection.fetchval(queries("history")["space_id"], space) if space is not None else None
+    space_id = await connection.fetchval(queries("insight.history")["space_id"], space) if space is not None else None
     if space is not None and space_id is None:
         raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
     device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
-    return [Swap(**row) for row in await connection.fetch(queries("swap")["list"], space_id, device_id, limit, None)]
+    return [
+        Swap(**row)
+        for row in await connection.fetch(queries("inventory.swaps")["list"], space_id, device_id, limit, None)
+    ]
 
 
 async def _put_back(
     connection: Connection, role: Role, space: Any, old: Any, at: datetime, actor: str, now: datetime
 ) -> datetime:
     """The old device's row goes on where the swap ended it; returns since when it serves."""
-    sql = queries("assignments")
+    sql = queries("inventory.assignments")
     rows = [assignments.row(r) for r in await connection.fetch(sql["rows"], space["id"], role, at)]
     if len(rows) != 1 or rows[0].from_at != at:
         raise ConflictError("changed_since", f"the {role} of {space['code']} changed since the swap")
@@ -231,15 +234,17 @@ async def _put_back(
     again = domain.Assignment(space["id"], old["id"], since, None, old["shared"])
     correction = domain.Correction((*ended, *rows), (again,))
     await assignments.write(connection, role, correction, reason="correction", actor=actor, now=now)
-    await connection.execute(queries("spaces")[f"set_{role}"], space["id"], old["id"])
+    await connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], old["id"])
     return since
 
 
 async def _take_over(connection: Connection, role: Role, out: Any, into: Any, codes: Mapping[str, str] | None) -> None:
     if role == "display":
-        await connection.execute(queries("swap")["take_over"], into["id"], codes, out["shared"], out["shared_rule"])
+        await connection.execute(
+            queries("inventory.swaps")["take_over"], into["id"], codes, out["shared"], out["shared_rule"]
+        )
     elif out["shared"]:
-        await connection.execute(queries("assignments")["set_mobile"], into["id"])
+        await connection.execute(queries("inventory.assignments")["set_mobile"], into["id"])
 
 
 def _carried(out: Any, into: Any) -> tuple[dict[str, str], list[str]]:

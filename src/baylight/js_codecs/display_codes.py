@@ -14,7 +14,7 @@ from baylight.errors import ConflictError, InputError
 from baylight.inventory.display_codes import LONGEST_CODE
 from baylight.ports import CodecEngine
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def check_displays(
 ) -> None:
     """Raises ConflictError `codes_change` if a display type that is used has other codes than this version would make,
     or reports what this version would not tell."""
-    for kind in await connection.fetch(queries("codecs")["display_types"], PREFIX + name):
+    for kind in await connection.fetch(queries("js_codecs.versions")["display_types"], PREFIX + name):
         config = kind["default_config"]
         try:
             codes = (await make_codes(engine, script, config.get("display_states", {}))).by_state

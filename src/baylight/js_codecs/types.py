@@ -16,7 +16,7 @@ from baylight.js_codecs import versions
 from baylight.js_codecs.display_codes import make_codes
 from baylight.ports import CodecEngine
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 _TYPE = re.compile(r"[a-z0-9_]{1,50}\Z")
 _PREFIX = re.compile(r"[0-9a-f]{2,16}\Z")
@@ -85,7 +85,7 @@ async def add_display_type(
         "reports": isinstance(version.mapped, DisplayMapping),
     }
     async with change.change(connection, actor):
-        await connection.execute(queries("codecs")["lock_name"], name)
+        await connection.execute(queries("js_codecs.versions")["lock_name"], name)
         if (await versions.get(connection, name)).id != version.id:
             raise ConflictError(
                 "not_active", f"another version of {name} was made active meanwhile: try again", name=name
@@ -115,7 +115,10 @@ async def _insert(
     connection: Connection, category: str, codec: str, given: _Given, config: Mapping[str, Any], actor: str
 ) -> DeviceTypeRow:
     code = given[0]
-    if await connection.fetchval(queries("codecs")["add_type"], *given, category, codec, dict(config)) is None:
+    if (
+        await connection.fetchval(queries("js_codecs.versions")["add_type"], *given, category, codec, dict(config))
+        is None
+    ):
         raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
     await change.record(connection, actor, "device_type.create", "device_type", code, after={"codec": codec, **config})
     return await device_types.get(connection, code)

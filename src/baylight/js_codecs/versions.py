@@ -20,7 +20,7 @@ from baylight.errors import ConflictError, DeviceDataError, InputError, NotFound
 from baylight.js_codecs.display_codes import check_displays
 from baylight.ports import CodecEngine
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 LONGEST_SOURCE = 256 * 1024
 _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
@@ -113,7 +113,7 @@ async def add(
     if b"\\u0000" in msgspec.json.encode((mapping, examples, notes)):
         raise InputError("bad_examples", "mapping, examples and notes are texts without NUL", name=name)
     content = (source, None if mapping is None else dict(mapping), [dict(example) for example in examples])
-    sql = queries("codecs")
+    sql = queries("js_codecs.versions")
     async with change.change(connection, actor):
         await connection.execute(sql["lock_name"], name)
         newest = await connection.fetchrow(sql["newest"], name)
@@ -126,12 +126,12 @@ async def add(
 
 async def versions(connection: Connection, name: str | None = None) -> list[Summary]:
     """By name, newest first."""
-    return [Summary(**row) for row in await connection.fetch(queries("codecs")["list"], name)]
+    return [Summary(**row) for row in await connection.fetch(queries("js_codecs.versions")["list"], name)]
 
 
 async def get(connection: Connection, name: str, version: int | None = None) -> Version:
     """Without a version the active one, else the newest. Raises NotFoundError `unknown_codec`."""
-    row = await connection.fetchrow(queries("codecs")["find"], name, version)
+    row = await connection.fetchrow(queries("js_codecs.versions")["find"], name, version)
     if row is None:
         which = name if version is None else f"{name} version {version}"
         raise NotFoundError("unknown_codec", f"there is no codec {which}", name=name)
@@ -167,7 +167,7 @@ async def activate(
             failed=[r.description for r in failed[:20]],
         )
     await check_displays(connection, engine, name, found.script, found.mapped)
-    sql = queries("codecs")
+    sql = queries("js_codecs.versions")
     async with change.change(connection, actor):
         await connection.execute(sql["lock_name"], name)
         before = await connection.fetchval(sql["deactivate"], name)
@@ -190,7 +190,7 @@ async def deactivate(connection: Connection, name: str, *, actor: str, force: bo
 
     Raises NotFoundError `unknown_codec`; ConflictError `codec_in_use` unless forced.
     """
-    sql = queries("codecs")
+    sql = queries("js_codecs.versions")
     async with change.change(connection, actor):
         await connection.execute(sql["lock_name"], name)
         await get(connection, name)

@@ -13,7 +13,7 @@ from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory import locations, spaces
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def set_override(
         raise InputError("naive_time", f"{until.isoformat()} has no time zone")
     if until is not None and until <= now:
         raise InputError("bad_times", "the override would end before it begins")
-    sql = queries("overrides")
+    sql = queries("schedule.overrides")
     async with change.change(connection, actor):
         space_id, location_id = await _target(connection, space, location)
         from_at = now
@@ -96,7 +96,7 @@ async def end(connection: Connection, override_id: UUID, *, actor: str, now: dat
     async with change.change(connection, actor):
         override = await show(connection, override_id)
         await _lock(connection, override.space, override.location_id)
-        ended_at = await connection.fetchval(queries("overrides")["end"], override_id, now, actor)
+        ended_at = await connection.fetchval(queries("schedule.overrides")["end"], override_id, now, actor)
         if ended_at is not None:
             await change.record(connection, actor, "override.end", "override", override_id)
             await _redecide(connection, override, ended_at, policy)
@@ -105,7 +105,7 @@ async def end(connection: Connection, override_id: UUID, *, actor: str, now: dat
 
 async def show(connection: Connection, override_id: UUID) -> Override:
     """Raises NotFoundError `unknown_override`."""
-    row = await connection.fetchrow(queries("overrides")["list"], None, override_id, None, None)
+    row = await connection.fetchrow(queries("schedule.overrides")["list"], None, override_id, None, None)
     if row is None:
         raise NotFoundError("unknown_override", f"there is no override {override_id}", override_id=str(override_id))
     return Override(**row)
@@ -117,7 +117,7 @@ async def active(
     """Those in force, the oldest first: all, or those set on a space or a location itself."""
     space_id = (await spaces.show(connection, space)).id if space is not None else None
     location_id = (await locations.find(connection, location)).id if location is not None else None
-    rows = await connection.fetch(queries("overrides")["list"], now, None, space_id, location_id)
+    rows = await connection.fetch(queries("schedule.overrides")["list"], now, None, space_id, location_id)
     return [Override(**row) for row in rows]
 
 
@@ -133,7 +133,7 @@ async def _lock(connection: Connection, space: str | None, location_id: UUID | N
     if space is not None:
         await spaces.lock(connection, space)
     else:
-        await connection.execute(queries("overrides")["lock_location"], location_id)
+        await connection.execute(queries("schedule.overrides")["lock_location"], location_id)
 
 
 async def _redecide(connection: Connection, override: Override, now: datetime, policy: Policy) -> None:

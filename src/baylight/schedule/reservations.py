@@ -16,7 +16,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
 from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 LONGEST = timedelta(hours=24)
 LATE = timedelta(minutes=5)
@@ -68,7 +68,7 @@ async def create(
     async with change.change(connection, actor):
         place = await spaces.lock(connection, space)
         if request_id is not None:
-            earlier = await connection.fetchval(queries("reservations")["by_request"], request_id)
+            earlier = await connection.fetchval(queries("schedule.reservations")["by_request"], request_id)
             if earlier is not None:
                 known = await show(connection, earlier)
                 same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
@@ -77,7 +77,7 @@ async def create(
                 return known, False
         _check_times(start_at, end_at, now)
         reservation_id = await connection.fetchval(
-            queries("reservations")["insert"],
+            queries("schedule.reservations")["insert"],
             place["id"],
             start_at,
             end_at,
@@ -107,11 +107,14 @@ async def cancel(
 ) -> Reservation:
     """Idempotent. Raises NotFoundError; ConflictError `reservation_over` if it has ended otherwise."""
     async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("reservations")["space_of"], reservation_id)
+        row = await connection.fetchrow(queries("schedule.reservations")["space_of"], reservation_id)
         if row is None:
             raise _unknown(reservation_id)
-        await connection.fetch(queries("reservations")["lock_spaces"], [row["id"]])
-        if await connection.fetchval(queries("reservations")["close"], reservation_id, "cancelled") is not None:
+        await connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["id"]])
+        if (
+            await connection.fetchval(queries("schedule.reservations")["close"], reservation_id, "cancelled")
+            is not None
+        ):
             await change.record(connection, actor, "reservation.cancel", "reservation", reservation_id)
             await _redecide(connection, row["id"], TriggerType.API_RESERVATION, reservation_id, now, policy)
         reservation = await show(connection, reservation_id)
@@ -124,7 +127,9 @@ async def cancel(
 
 async def show(connection: Connection, reservation_id: UUID) -> Reservation:
     """Raises NotFoundError `unknown_reservation`."""
-    row = await connection.fetchrow(queries("reservations")["list"], reservation_id, None, None, None, None, None, 1)
+    row = await connection.fetchrow(
+        queries("schedule.reservations")["list"], reservation_id, None, None, None, None, None, 1
+    )
     if row is None:
         raise _unknown(reservation_id)
     return Reservation(**row)
@@ -144,7 +149,7 @@ async def page(
         raise InputError("bad_status", f"{status!r} is none of {', '.join(STATUSES)}", status=status)
     start, last = after or (None, None)
     rows = await connection.fetch(
-        queries("reservations")["list"], None, space, status, ending_after, start, last, page_size(limit)
+        queries("schedule.reservations")["list"], None, space, status, ending_after, start, last, page_size(limit)
     )
     return [Reservation(**row) for row in rows]
 
@@ -156,13 +161,13 @@ async def expire_due(connection: Connection, now: datetime, policy: Policy) -> i
     """
     done = 0
     async with change.change(connection, change.SYSTEM):
-        due = await connection.fetch(queries("reservations")["due"], now, EXPIRE_BATCH)
+        due = await connection.fetch(queries("schedule.reservations")["due"], now, EXPIRE_BATCH)
         if not due:
             return 0
-        await connection.fetch(queries("reservations")["lock_spaces"], [row["space_id"] for row in due])
+        await connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["space_id"] for row in due])
         # Each decision locks a display: in the order of their ids, as everybody does.
         for row in sorted(due, key=lambda row: (row["display_device_id"] or _NO_DISPLAY, row["id"])):
-            if await connection.fetchval(queries("reservations")["close"], row["id"], "completed") is not None:
+            if await connection.fetchval(queries("schedule.reservations")["close"], row["id"], "completed") is not None:
                 done += 1
                 await _redecide(connection, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"], now, policy)
     return done

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
 from baylight.v2.tool import Bar, Tool, mark_done, mark_place, mark_started, place_of
 
@@ -27,7 +27,7 @@ _STATISTICS = f"ANALYZE (SKIP_LOCKED) {NEXT}.spaces, {NEXT}.sensor_devices, {NEX
 
 async def find_contested(tool: Tool) -> None:
     """Who gets a device that several ask for, by the operator's choices."""
-    sql = queries("v2")
+    sql = queries("v2.migration")
     async with tool.connection.transaction():
         await tool.connection.execute(f"DELETE FROM {OWN}.contested")
         await tool.connection.execute(sql["contested_sensors"], tool.choices.of("contested_sensor"))
@@ -86,12 +86,12 @@ class _Walk:
 
 
 async def _carry_pages(tool: Tool, step: str, page: int, until: int) -> int:
-    pages = queries("v2")["spaces_of_pages"].replace("$1", "$3").replace("$2", "$4")
+    pages = queries("v2.migration")["spaces_of_pages"].replace("$1", "$3").replace("$2", "$4")
     expression = f"{OWN}.carry_new_spaces(({pages}))"
     try:
         return await tool.call(step, str(until), expression, f"({page},0)", f"({until},0)")
     except _DATA:
-        ids = await tool.connection.fetchval(queries("v2")["spaces_of_pages"], f"({page},0)", f"({until},0)")
+        ids = await tool.connection.fetchval(queries("v2.migration")["spaces_of_pages"], f"({page},0)", f"({until},0)")
         return await tool.call(step, str(until), f"{OWN}.carry_one_by_one($3)", ids)
 
 
@@ -105,7 +105,7 @@ async def _carry_spaces(tool: Tool, ids: Sequence[UUID]) -> int:
 
 async def _sweep(tool: Tool) -> None:
     """What the walk has missed: rows that were locked or moved at that moment."""
-    while ids := [row["id"] for row in await tool.connection.fetch(queries("v2")["spaces_left"], _FETCH)]:
+    while ids := [row["id"] for row in await tool.connection.fetch(queries("v2.migration")["spaces_left"], _FETCH)]:
         for first in range(0, len(ids), tool.pace.size):
             part = ids[first : first + tool.pace.size]
             if not await _carry_spaces(tool, part):
@@ -120,7 +120,7 @@ async def carry_reservations(tool: Tool) -> None:
     for query in ("active_reservations_left", "reservations_left"):
         waiting: list[UUID] = []
         while True:
-            waiting = waiting or [r["id"] for r in await tool.connection.fetch(queries("v2")[query], _FETCH)]
+            waiting = waiting or [r["id"] for r in await tool.connection.fetch(queries("v2.migration")[query], _FETCH)]
             if not waiting:
                 break
             ids, waiting = waiting[: tool.pace.size], waiting[tool.pace.size :]
@@ -155,7 +155,7 @@ async def carry_state_changes(tool: Tool) -> None:
         await tool.connection.execute(
             "SELECT set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true)"
         )
-        await tool.connection.execute(queries("v2")["state_changes_left"])
+        await tool.connection.execute(queries("v2.migration")["state_changes_left"])
     await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.state_changes")
     await mark_done(tool.connection, "state_changes")
     bar.end()

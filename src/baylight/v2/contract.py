@@ -7,7 +7,7 @@ from uuid import UUID
 from baylight.errors import InputError
 from baylight.store.migrate import placed
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import ARCHIVE, CARRY, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script
 from baylight.v2.tool import Bar, Tool, mark_done
 
@@ -31,7 +31,7 @@ async def contract(tool: Tool) -> None:
     async def swap(connection: Connection) -> None:
         await connection.execute(";\n".join(late))
 
-    await tool.connection.execute(queries("v2_back")["remember_own"])
+    await tool.connection.execute(queries("v2.back")["remember_own"])
     if tool.choices.legacy_names == "views":
         await tool.connection.execute(
             f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",
@@ -58,7 +58,7 @@ async def require_devices(tool: Tool) -> None:
 
 
 async def _refuse_without(connection: Connection, role: str) -> None:
-    rows = await connection.fetch(queries("v2")["spaces_without"], role, 1000)
+    rows = await connection.fetch(queries("v2.migration")["spaces_without"], role, 1000)
     if rows:
         raise InputError(
             "spaces_without",
@@ -232,7 +232,7 @@ def _archived(sql: str) -> str:
 
 async def _catch_up(tool: Tool) -> None:
     """V2's rows that differ from Baylight's are brought up to date; those that V2 never had are made."""
-    sql = queries("v2_back")
+    sql = queries("v2.back")
     connection = tool.connection
     total = await connection.fetchval(
         "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'public.spaces'::regclass"
@@ -266,13 +266,13 @@ async def _catch_up(tool: Tool) -> None:
 
 async def _ours_in_public(connection: Connection) -> list[str]:
     """Baylight's own tables of the public schema, by the names that its migrations make."""
-    rows = await connection.fetch(queries("v2_back")["own_tables"])
+    rows = await connection.fetch(queries("v2.back")["own_tables"])
     return [f"public.{row['relname']}" for row in rows]
 
 
 async def _backward(connection: Connection) -> tuple[list[str], list[str]]:
     """What can be done before the tables are locked that V2 reads through its views, and what not."""
-    sql = queries("v2_back")
+    sql = queries("v2.back")
     early = [f"CREATE SCHEMA {NEXT}"]
     late = [f"DROP VIEW {row['name']}" for row in await connection.fetch(sql["legacy_views"])]
     late += [f"DROP SCHEMA {row['schema']}" for row in await connection.fetch(sql["view_schemas"])]

@@ -11,7 +11,7 @@ from baylight.codecs.registry import DisplayDriver
 from baylight.domain.display import name as colour
 from baylight.errors import InputError
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
 from baylight.v2.contract import role_of_v2
 from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN, migrations
@@ -89,7 +89,7 @@ class Report:
 
 async def is_v2(connection: Connection) -> None:
     """Raises InputError `not_v2` that names what is missing."""
-    found = {row["name"] for row in await connection.fetch(queries("v2_inspect")["columns"])}
+    found = {row["name"] for row in await connection.fetch(queries("v2.inspect")["columns"])}
     needed = {f"{table}.{column}" for table, columns in _NEEDED.items() for column in columns.split()}
     if missing := sorted(needed - found):
         raise InputError("not_v2", f"this is no V2 database: it lacks {', '.join(missing[:10])}", missing=missing)
@@ -103,7 +103,7 @@ def _needed_names() -> list[str]:
 async def inspect(connection: Connection) -> Report:
     """Raises InputError `not_v2`."""
     await is_v2(connection)
-    sql = queries("v2_inspect")
+    sql = queries("v2.inspect")
     findings: list[Finding] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for kind, says in _SAYS.items():

@@ -9,7 +9,7 @@ import asyncpg
 
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import NEXT, OWN
 from baylight.v2.tool import Tool, mark_done
 
@@ -29,7 +29,7 @@ _MEMORY = "SET maintenance_work_mem = '256MB'"
 
 async def postpone(connection: Connection) -> None:
     """Inside the caller's transaction: notes and drops them."""
-    rows = await connection.fetch(queries("v2_later")["postpone"], INDEXES)
+    rows = await connection.fetch(queries("v2.later")["postpone"], INDEXES)
     for row in sorted(rows, key=lambda row: row["kind"] != "foreign_key"):
         if row["kind"] == "index":
             await connection.execute(f"DROP INDEX {NEXT}.{row['name']}")
@@ -113,7 +113,7 @@ async def _replay(tool: Tool) -> None:
 async def _in_sync(tool: Tool, query: str) -> None:
     async with tool.connection.transaction():
         await tool.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-        await tool.connection.execute(queries("v2_later")[query])
+        await tool.connection.execute(queries("v2.later")[query])
 
 
 async def _build_keys(tool: Tool) -> None:

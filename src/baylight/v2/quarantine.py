@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import OWN
 
 
@@ -31,9 +31,9 @@ async def quarantined(connection: Connection) -> list[Quarantined]:
 
 async def flagged_displays(connection: Connection) -> list[tuple[str, str, str, str]]:
     """(EUI, state, its code, the catalogue's code) of displays that still have V2's wrong codes."""
-    return [tuple(row) for row in await connection.fetch(queries("v2_colours")["flagged"])]
+    return [tuple(row) for row in await connection.fetch(queries("v2.colours")["flagged"])]
 
 
 async def fix_colours(connection: Connection) -> int:
     """Gives them the catalogue's code; returns how many displays. Idempotent."""
-    return len(await connection.fetch(queries("v2_colours")["fix"]))
+    return len(await connection.fetch(queries("v2.colours")["fix"]))

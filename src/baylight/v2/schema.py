@@ -9,7 +9,7 @@ from baylight.codecs.catalogue import load_catalogue
 from baylight.errors import InputError
 from baylight.store.migrate import BESIDE, placed
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 
 NEXT = BESIDE
 ARCHIVE = "v2_archive"
@@ -80,7 +80,7 @@ async def create(connection: Connection) -> None:
 async def _add_types(connection: Connection) -> None:
     for kind in load_catalogue():
         await connection.execute(
-            queries("catalogue")["upsert"], kind.code, kind.category, kind.manufacturer, kind.model, kind.codec,
+            queries("inventory.device_types")["upsert"], kind.code, kind.category, kind.manufacturer, kind.model, kind.codec,
             list(kind.dev_eui_prefixes), kind.uplink_interval_s, kind.silent_after_intervals,
             dict(kind.default_config), dict(kind.capabilities),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from baylight.errors import ConflictError, InputError
 from baylight.store.migrate import placed, statements
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2 import backfill, contract, later, switch
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
@@ -51,7 +51,7 @@ async def _tables(tool: Tool) -> None:
     async def work(connection: Connection) -> None:
         await create(connection)
         await later.postpone(connection)
-        await connection.execute(queries("v2")["note_last_reading"])
+        await connection.execute(queries("v2.migration")["note_last_reading"])
 
     await tool.locked("tables", [], "", work)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import NEXT, OWN, both_sides
 from baylight.v2.tool import Bar, Tool, mark_done, mark_place, place_of
 
@@ -17,7 +17,7 @@ _FIRST = "00000000-0000-0000-0000-000000000000"
 
 async def catch_up(tool: Tool) -> None:
     """What V2 heard since the backfill, and what its displays show."""
-    sql = queries("v2")
+    sql = queries("v2.migration")
     since = await tool.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")
     until = await tool.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.sensor_readings")
     sensors = [row["id"] for row in await tool.connection.fetch(sql["sensors_read_since"], since)]
@@ -42,7 +42,7 @@ async def catch_up(tool: Tool) -> None:
 
 async def give_to_baylight(tool: Tool) -> None:
     async def flip(connection: Connection) -> None:
-        await connection.execute(queries("v2")["supersede_shadow_actuations"])
+        await connection.execute(queries("v2.migration")["supersede_shadow_actuations"])
         await _owner(connection, "baylight")
 
     await tool.locked("switch", [], "", flip)
@@ -50,12 +50,12 @@ async def give_to_baylight(tool: Tool) -> None:
 
 async def decide_anew(tool: Tool) -> None:
     """Every space is decided once by Baylight's rules: by its loop of time, when it runs."""
-    await _walk(tool, "decide_anew", "next_spaces", "spaces", queries("v2")["decide_anew"])
+    await _walk(tool, "decide_anew", "next_spaces", "spaces", queries("v2.migration")["decide_anew"])
 
 
 async def give_back_to_v2(tool: Tool) -> None:
     """V2's `state` has followed all the time; where it has no word for Baylight's state, its last one counts."""
-    sql = queries("v2")
+    sql = queries("v2.migration")
 
     async def flip(connection: Connection) -> None:
         await connection.execute(sql["supersede_shadow_actuations"])
@@ -68,7 +68,7 @@ async def give_back_to_v2(tool: Tool) -> None:
 
 
 async def follow_v2(tool: Tool) -> None:
-    sql = queries("v2")
+    sql = queries("v2.migration")
     for _ in range(1000):
         ids = [row["id"] for row in await tool.connection.fetch(sql["spaces_not_following"], 500)]
         if not ids:
@@ -90,7 +90,7 @@ async def _owner(connection: Connection, owner: str) -> None:
 
 
 async def _walk(tool: Tool, step: str, query: str, table: str, statement: str) -> None:
-    sql = queries("v2")
+    sql = queries("v2.migration")
     total = await tool.connection.fetchval(
         "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass", f"{NEXT}.{table}"
     )
@@ -143,7 +143,7 @@ async def shadow_report(connection: Connection, *, grace_s: float = 60.0, most: 
     Raises InputError `not_beside`.
     """
     await both_sides(connection)
-    sql = queries("v2")
+    sql = queries("v2.migration")
     summary = await connection.fetch(sql["shadow_summary"], grace_s)
     rows = await connection.fetch(sql["shadow_report"], grace_s, most)
     return ShadowReport([tuple(row) for row in summary], [Disagreement(**row) for row in rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from baylight.store.pool import Connection
-from baylight.store.queries import queries
+from baylight.store.query import queries
 from baylight.v2.schema import OWN, both_sides
 
 
@@ -37,7 +37,7 @@ async def verify(connection: Connection) -> Verdict:
     Raises InputError `not_beside`.
     """
     await both_sides(connection)
-    sql = queries("v2_verify")
+    sql = queries("v2.verify")
     differences: list[Difference] = []
     counts: dict[str, tuple[int, int]] = {}
     async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -1,0 +1,219 @@
+"""Queries by name, with named parameters and typed rows.
+
+`sql/queries/<package>/<file>.sql` holds them. `-- name: <query>` begins each; the comment below it says what the query
+gives, what it locks, and what its parameters mean. A parameter is `:its_name`.
+
+A query is a constant beside the code that calls it:
+
+    FIND = Query("inventory.locations.find", Location)
+    CLOSE = Statement("inventory.locations.close")
+
+    location = await FIND.first(connection, path=["Garage"])
+    await CLOSE.run(connection, id=location.id)
+
+`tests/store/test_queries.py` prepares each one on the migrated schema. It compares the columns with the fields of the
+row type (names, order, types), and the parameters with the keywords of each call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import Enum
+from functools import cache, cached_property
+from importlib import resources
+from types import UnionType
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import msgspec
+
+from baylight.store.pool import Connection
+
+Row = TypeVar("Row")
+RowTuple = TypeVar("RowTuple", bound=tuple[object, ...])
+_HEAD = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|--[^\n]*|(?<![:\w]):([a-z_]\w*)")
+
+
+class Statement:
+    """An SQL statement that returns no rows."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: `<package>.<file>.<query>`. Raises ValueError if there is no such query."""
+        self.name = name
+        self.sql, self.parameters = _find(name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    async def run(self, connection: Connection, **parameters: object) -> int:
+        """Execute the statement; return how many rows it inserted, updated or deleted."""
+        status = await connection.execute(self.sql, *self._arguments(parameters))
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def run_many(self, connection: Connection, rows: Iterable[Sequence[object]]) -> None:
+        """Execute the statement once for each row; a row holds the parameters in the order of their first use."""
+        await connection.executemany(self.sql, rows)
+
+    def _arguments(self, parameters: dict[str, object]) -> list[object]:
+        """Raises TypeError if a parameter is missing or unknown."""
+        if len(parameters) != len(self.parameters) or not parameters.keys() >= set(self.parameters):
+            raise TypeError(f"{self.name} needs {', '.join(self.parameters)}; given are {', '.join(parameters)}")
+        return [parameters[name] for name in self.parameters]
+
+
+class RowsStatement(Statement, Generic[Row]):
+    """A statement over many rows that travel as one JSON array, the parameter `rows`.
+
+    `json_to_recordset(:rows)` in the SQL lists the fields of `row`, with their types. A field that is None may be left
+    out of the JSON (`omit_defaults=True`).
+    """
+
+    def __init__(self, name: str, row: type[Row]) -> None:
+        super().__init__(name)
+        self.row = row
+
+    async def run_all(self, connection: Connection, rows: Sequence[Row], **parameters: object) -> None:
+        """As `run`. Raises RuntimeError if the number of changed rows differs from the number of `rows`."""
+        changed = await self.run(connection, rows=rows, **parameters)
+        if changed != len(rows):
+            raise RuntimeError(f"{self.name} changed {changed} of {len(rows)} rows")
+
+
+class Query(Statement, Generic[Row]):
+    """An SQL statement that returns rows.
+
+    `row`: a dataclass, Struct or NamedTuple whose first fields are the columns, in their order; fields behind them have
+    defaults. Or the type of the only column. A column of text becomes a member of an Enum if its field says so.
+    """
+
+    def __init__(self, name: str, row: type[Row]) -> None:
+        super().__init__(name)
+        self.row = row
+
+    async def all(self, connection: Connection, **parameters: object) -> list[Row]:
+        """Return all rows."""
+        build = self._build
+        return [build(record) for record in await connection.fetch(self.sql, *self._arguments(parameters))]
+
+    async def first(self, connection: Connection, **parameters: object) -> Row | None:
+        """Return the first row, or None if there is none. A single column that is NULL is None as well."""
+        record = await connection.fetchrow(self.sql, *self._arguments(parameters))
+        return None if record is None else self._build(record)
+
+    async def one(self, connection: Connection, **parameters: object) -> Row:
+        """Return the row of a query that always has one. Raises LookupError if it has none."""
+        record = await connection.fetchrow(self.sql, *self._arguments(parameters))
+        if record is None:
+            raise LookupError(f"{self.name} returned no row")
+        return self._build(record)
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """Type of each field that a column may fill, by name and in order; empty for a single column."""
+        return _fields(self.row)
+
+    @cached_property
+    def _build(self) -> Callable[[asyncpg.Record], Row]:
+        if not self.columns:
+            return _single(self.row)
+        return _builder(self.row, self.columns)
+
+
+class Copy(Generic[RowTuple]):
+    """COPY of rows into a table. `row`: a NamedTuple whose fields are the columns that are written."""
+
+    def __init__(self, table: str, row: type[RowTuple]) -> None:
+        self.table = table
+        self.row = row
+        self.columns = list(_fields(row))
+
+    async def run(self, connection: Connection, rows: Collection[RowTuple]) -> None:
+        await connection.copy_records_to_table(self.table, columns=self.columns, records=rows)
+
+
+@cache
+def queries(file: str) -> dict[str, str]:
+    """Return the queries of `sql/queries/<package>/<file>.sql`, by name, for `<package>.<file>`.
+
+    Raises ValueError if the file has no name or has a name twice.
+    """
+    path = resources.files("baylight").joinpath("sql", "queries", *file.split(".")[:-1], f"{file.split('.')[-1]}.sql")
+    parts = _HEAD.split(path.read_text(encoding="utf-8"))
+    names, bodies = parts[1::2], parts[2::2]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"queries/{file}: no name, or a name twice")
+    return {name: body.strip().rstrip(";") for name, body in zip(names, bodies, strict=True)}
+
+
+def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """Return SQL with `$1 …` in place of `:name …`, and the names in the order of these numbers.
+
+    Text in quotes and in comments stays as it is.
+    """
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        name = match[1]
+        if name is None:
+            return match[0]
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return _PARAMETER.sub(number, sql), tuple(names)
+
+
+def _find(name: str) -> tuple[str, tuple[str, ...]]:
+    file, _, query = name.rpartition(".")
+    found = queries(file).get(query)
+    if found is None:
+        raise ValueError(f"there is no query {name}")
+    return numbered(found)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(row):
+        names = [field.name for field in dataclasses.fields(row) if field.init]
+    elif isinstance(row, type) and issubclass(row, msgspec.Struct):
+        names = list(row.__struct_fields__)
+    elif hasattr(row, "_fields"):
+        names = list(row._fields)
+    else:
+        return {}
+    hints = typing.get_type_hints(row)
+    return {name: hints[name] for name in names}
+
+
+def members(type_: Any) -> dict[str | None, Enum | None] | None:
+    """Return the members of an Enum by value, with None for None; None if the type, or `X | None`, is no Enum."""
+    options = typing.get_args(type_) if typing.get_origin(type_) in (UnionType, typing.Union) else (type_,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Enum):
+            return {None: None} | {member.value: member for member in option}
+    return None
+
+
+def _single(type_: Any) -> Callable[[asyncpg.Record], Any]:
+    found = members(type_)
+    return (lambda record: record[0]) if found is None else (lambda record: found[record[0]])
+
+
+def _builder(row: Any, columns: dict[str, Any]) -> Callable[[asyncpg.Record], Any]:
+    """Build by position, as the contract test allows; with one dict lookup for each Enum."""
+    enums = [(place, found) for place, type_ in enumerate(columns.values()) if (found := members(type_)) is not None]
+    if not enums:
+        return lambda record: row(*record)
+
+    def build(record: asyncpg.Record) -> Any:
+        values = list(record)
+        for place, found in enums:
+            if place < len(values):
+                values[place] = found[values[place]]
+        return row(*values)
+
+    return build
