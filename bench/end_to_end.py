@@ -11,8 +11,7 @@ from gmqtt import Client
 
 from baylight.app.program import SystemClock
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.lns.chirpstack.events import parse
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.mqtt.lanes import Received
@@ -25,7 +24,7 @@ TOPIC = "application/+/device/+/event/+"
 async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int, spaces: int) -> float:
     """Seconds from the first publish to the last commit."""
     pool = await open_pool(dsn)
-    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+    ingest = Ingest(pool, SystemClock(), Policies())
     done = asyncio.Event()
     taken = 0
 

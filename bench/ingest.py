@@ -17,8 +17,7 @@ import uvloop
 from baylight import log
 from baylight.app.program import SystemClock, tune_collector
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.lns.chirpstack.events import parse
 from baylight.lns.mqtt.lanes import Batch, Lanes, Received
 from baylight.store.pool import open_pool, prepare
@@ -65,7 +64,7 @@ class _Arriving:
 async def ours(dsn: str, sent: ground.Uplinks) -> float:
     """Seconds from bytes to the last commit."""
     pool = await open_pool(dsn)
-    ingest = Ingest(pool, SystemClock(), Policy(), LoopPolicy())
+    ingest = Ingest(pool, SystemClock(), Policies())
 
     async def handle(messages: list[Received]) -> None:
         await ingest.take([message.said for message in messages if message.said])

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from baylight import log
 from baylight.app import program
+from baylight.domain.policies import Policies
 from baylight.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,12 +84,13 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    patient = program.loop_policy_of
+    patient = program.policies_of
 
-    def impatient(settings: Settings) -> program.LoopPolicy:
-        return replace(patient(settings), lease=timedelta(seconds=2), backoff=timedelta(seconds=0.2))
+    def impatient(settings: Settings) -> Policies:
+        chosen = patient(settings)
+        return replace(chosen, loop=replace(chosen.loop, lease=timedelta(seconds=2), backoff=timedelta(seconds=0.2)))
 
-    program.loop_policy_of = impatient
+    program.policies_of = impatient
     settings = Settings()
     log.configure(level=settings.log_level)
     print("ready", flush=True)

@@ -85,7 +85,7 @@ class Stage:
         """A program that runs and is connected; it is stopped in order at the end. `loop`: fields of LoopPolicy."""
         program = Program(self.settings(**more))
         short = {"lease": timedelta(seconds=2), "backoff": timedelta(seconds=0.2), "grace": timedelta(seconds=0.5)}
-        program.loop_policy = replace(program.loop_policy, **{**short, **(loop or {})})
+        program.policies = replace(program.policies, loop=replace(program.policies.loop, **{**short, **(loop or {})}))
         stopping = asyncio.Event()
         running = asyncio.create_task(program.run(stopping))
         try:

@@ -12,6 +12,7 @@ from baylight.access import keys
 from baylight.app import connections
 from baylight.app import program as app
 from tests.acceptance.conftest import RED, Stage, until
+from tests.support.change import by
 
 CONNECTIONS = 2
 
@@ -23,7 +24,7 @@ async def key(stage: Stage) -> str:
         "INSERT INTO spaces (code, name) SELECT 'X-' || n, repeat('x', 90) FROM generate_series(1, 60000) AS n"
     )
     async with stage.pool.acquire() as connection:
-        return (await keys.create(connection, "reader", ["read"], actor="test"))[1]
+        return (await keys.create(by(connection, actor="test"), "reader", ["read"]))[1]
 
 
 @pytest.fixture

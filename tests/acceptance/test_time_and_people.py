@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from baylight.access import keys
+from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.inventory import spaces
 from baylight.schedule import reservations
 from baylight.store.pool import Pool
 from tests.acceptance.conftest import FLASHING_BLUE, GREEN, ORANGE, PINK, PURPLE, RED, Stage, eventually
 from tests.support import factories
+from tests.support.change import by
 
 POLICY = Policy(reserved_soon=timedelta())
 
@@ -23,7 +25,7 @@ POLICY = Policy(reserved_soon=timedelta())
 async def api(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of an administrator; its base address is that of the program of the test."""
     async with stage.pool.acquire() as connection:
-        _, text = await keys.create(connection, "tests", ["admin"], actor="tests")
+        _, text = await keys.create(by(connection, actor="tests"), "tests", ["admin"])
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {text}"}, timeout=10) as client:
         yield client
 
@@ -81,8 +83,7 @@ async def test_b11_a_reservation_begins_and_ends_by_itself_and_its_end_asks_the_
             for bay in stage.bays:
                 start_at, end_at = now + timedelta(seconds=1.5), now + timedelta(seconds=4)
                 await reservations.create(
-                    connection, bay.code, start_at, end_at, actor="ann", now=now, policy=POLICY
-                )  # fmt: skip
+                    by(connection, now=now, policies=Policies(POLICY)), bay.code, start_at, end_at)  # fmt: skip
         assert (taken.light.code, empty.light.code) == (GREEN, GREEN)
         await stage.shows(taken, PURPLE)
         await stage.shows(empty, PURPLE)
@@ -105,7 +106,7 @@ async def test_b11_a_reservation_that_ended_while_no_program_ran_is_ended_at_the
         now = datetime.now(UTC)
         async with stage.pool.acquire() as connection:
             await reservations.create(
-                connection, bay.code, now, now + timedelta(seconds=2), actor="ann", now=now, policy=POLICY
+                by(connection, now=now, policies=Policies(POLICY)), bay.code, now, now + timedelta(seconds=2)
             )
         await stage.shows(bay, PURPLE)
     await eventually(stage.pool, "SELECT now() > max(end_time) FROM reservations")
@@ -169,15 +170,12 @@ async def test_a_bay_that_is_paired_anew_gets_the_light_of_its_new_sensor(stage:
         await stage.begin()
         now = datetime.now(UTC)
         async with stage.pool.acquire() as connection:
-            await spaces.delete(connection, second.code, actor="ann", now=now, policy=program.policy)
+            await spaces.delete(by(connection, now=now, policies=program.policies), second.code)
             await spaces.assign(
-                connection,
+                by(connection, now=now, policies=program.policies),
                 first.code,
                 sensor=second.sensor_eui,
                 reason="swap",
-                actor="ann",
-                now=now,
-                policy=program.policy,
             )
         await stage.shows(first, FLASHING_BLUE)  # what the sensor said of the bay that it left counts no more
         second.sensor.heartbeat()

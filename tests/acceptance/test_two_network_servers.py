@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,9 +67,7 @@ async def garage(database: Database, pool: Pool, mosquitto: MosquittoBroker) -> 
 @asynccontextmanager
 async def running(settings: dict[str, Any]) -> AsyncIterator[Program]:
     program = Program(Settings(**settings))
-    program.loop_policy = type(program.loop_policy)(
-        ttl=timedelta(seconds=5), report_timeout=timedelta(seconds=5), backoff=timedelta(seconds=0.2)
-    )
+    program.policies = replace(program.policies, loop=replace(program.policies.loop, backoff=timedelta(seconds=0.2)))
     stopping = asyncio.Event()
     task = asyncio.create_task(program.run(stopping))
     try:

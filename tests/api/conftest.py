@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry
 from baylight.access import keys
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.conftest import Database
+from tests.support.change import by
 
 
 class RealClock:
@@ -40,7 +41,7 @@ class Site:
 
     async def key(self, *scopes: str) -> str:
         async with self.pool.acquire() as connection:
-            _, text = await keys.create(connection, "test", scopes, actor="test")
+            _, text = await keys.create(by(connection, actor="test"), "test", scopes)
         return text
 
     def client(self, key: str | None = None) -> httpx.AsyncClient:
@@ -54,7 +55,7 @@ class Site:
 def site(pool: Pool, database: Database) -> Site:
     registry = CollectorRegistry()
     problems: dict[str, str] = {}
-    deps = Deps(pool, database.dsn, RealClock(), Policy(), registry, lambda: problems)
+    deps = Deps(pool, database.dsn, RealClock(), Policies(), registry, lambda: problems)
     return Site(create_app(deps), pool, database.dsn, registry, problems)
 
 

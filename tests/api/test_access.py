@@ -10,6 +10,7 @@ from fastapi import routing
 
 from baylight.access import keys
 from tests.api.conftest import Site
+from tests.support.change import by
 
 OPEN = {"/health/live", "/health/ready"}
 ADMIN = "/api/v1/keys"
@@ -84,7 +85,7 @@ async def test_a_revoked_key_is_refused_on_the_next_request(site: Site) -> None:
     async with site.client(text) as client:
         assert (await client.get("/api/v1/summary")).status_code == 200
         async with site.pool.acquire() as connection:
-            await keys.revoke(connection, text[:11], actor="test")
+            await keys.revoke(by(connection, actor="test"), text[:11])
         assert (await client.get("/api/v1/summary")).status_code == 401
 
 

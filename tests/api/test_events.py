@@ -18,6 +18,7 @@ from baylight.api import hub
 from tests.api.conftest import Site, serving
 from tests.api.test_history import add_actuation
 from tests.conftest import Server
+from tests.support.change import by
 from tests.support.factories import add_bay
 
 
@@ -147,7 +148,7 @@ async def test_the_stream_of_a_revoked_key_ends(site: Site, address: str, monkey
     async with watching(address, text) as stream:
         await stream.until("snapshot")
         async with site.pool.acquire() as connection:
-            await keys.revoke(connection, text[:11], actor="test")
+            await keys.revoke(by(connection, actor="test"), text[:11])
         with pytest.raises(EOFError):
             await stream.next()
 

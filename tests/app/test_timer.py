@@ -15,14 +15,17 @@ from baylight.control import displays
 from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
+from baylight.domain.policies import Policies
 from baylight.domain.state import Policy, State
 from baylight.schedule import reservations
 from baylight.store.pool import Pool, open_pool
 from tests.conftest import Database
 from tests.support import factories
+from tests.support.change import by
 from tests.support.factories import Bay
 
-POLICY, LOOP = Policy(reserved_soon=timedelta()), LoopPolicy()
+LOOP = LoopPolicy()
+POLICIES = Policies(Policy(reserved_soon=timedelta()), LOOP)
 
 
 class Clock:
@@ -45,7 +48,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def reconcile(pool: Pool, clock: Clock) -> Reconcile:
-    return Reconcile(pool, clock, POLICY, LOOP, 25, 37)
+    return Reconcile(pool, clock, POLICIES, 25, 37)
 
 
 async def heard(pool: Pool, bay: Bay, occupancy: str, at: datetime) -> None:
@@ -97,7 +100,7 @@ async def test_two_loops_at_once_decide_each_space_once(pool: Pool, reconcile: R
     for number in range(10):
         bay = await factories.add_bay(pool, f"A-{number:02d}")
         await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
-    other = Reconcile(pool, clock, POLICY, LOOP, 25, 37)
+    other = Reconcile(pool, clock, POLICIES, 25, 37)
     await asyncio.gather(*(loop.spaces() for loop in (reconcile, other) * 2))
     assert await pool.fetchval("SELECT count(*) FROM state_changes") == 10
     assert await pool.fetchval("SELECT count(*) FROM actuations") == 10
@@ -117,6 +120,23 @@ async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(
     await reconcile.displays()
     rows = await pool.fetch("SELECT status, trigger_type FROM actuations ORDER BY id")
     assert [tuple(r) for r in rows] == [("expired", "sensor_uplink"), ("pending", "reconciliation")]
+
+
+@pytest.mark.parametrize(("report_timeout_s", "status"), [(300, "transmitted"), (60, "failed")])
+async def test_a8_a_change_waits_for_a_report_as_long_as_the_settings_say(
+    pool: Pool, clock: Clock, report_timeout_s: int, status: str
+) -> None:
+    policies = Policies(loop=LoopPolicy(report_timeout=timedelta(seconds=report_timeout_s)))
+    bay = await factories.add_bay(pool, "A-01")
+    await heard(pool, bay, "FREE", clock.now())
+    await hand_over(pool, bay, clock)
+    await pool.execute("UPDATE actuations SET status = 'transmitted', transmitted_at = $1", clock.now())
+    clock.tick(timedelta(seconds=100))
+    async with pool.acquire() as connection:
+        change = by(connection, now=clock.now(), policies=policies)
+        async with change.transaction():
+            assert await change.redecide([bay.space_id], TriggerType.ASSIGNMENT) == 0
+    assert await pool.fetchval("SELECT status FROM actuations ORDER BY id LIMIT 1") == status
 
 
 async def test_a_downlink_of_a_display_that_serves_no_space_any_more_expires_too(
@@ -155,7 +175,10 @@ async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(
     await heard(pool, bay, "OCCUPIED", now)
     async with pool.acquire() as connection:
         await reservations.create(
-            connection, "A-01", now + timedelta(hours=1), now + timedelta(hours=2), actor="ann", now=now, policy=POLICY
+            by(connection, now=now, policies=POLICIES),
+            "A-01",
+            now + timedelta(hours=1),
+            now + timedelta(hours=2),
         )
     clock.tick(timedelta(hours=1, seconds=1))
     await reconcile.spaces()

@@ -20,7 +20,7 @@ from baylight.lab.sim.events import APPLICATION, stable_uuid
 from baylight.lns.chirpstack import devices as chirpstack_devices
 from baylight.ports import Listed
 from baylight.store.pool import Connection
-from tests.support.change import BY
+from tests.support.change import by
 
 SENSOR, LIGHT, OTHER = "58a0cb0000000001", "2020200000000001", "70b3d5e75e000001"
 
@@ -34,7 +34,7 @@ async def load(
     db: Connection, listed: Iterable[Listed], *, network_server: str = "tts", types: dict[str, str], **options: Any
 ) -> tuple[Report, dict[str, int]]:
     report = await device_lists.import_list(
-        db, given(listed), network_server=network_server, types=types, **BY, **options
+        by(db), given(listed), network_server=network_server, types=types, **options
     )
     return report, report.left_out
 
@@ -94,7 +94,7 @@ async def test_chirpstack_that_refuses_or_is_away_is_told(fake: FakeChirpStack) 
 
 
 async def test_what_is_registered_keeps_its_notes_and_its_role(db: Connection) -> None:
-    await devices.register_display(db, LIGHT, device_type="kuando_busylight", notes="mine", actor="ann")
+    await devices.register_display(by(db), LIGHT, device_type="kuando_busylight", notes="mine")
     report, _ = await load(db, [Listed(LIGHT.upper(), "theirs", "unknown", "app-1")], types={})
     assert (report.changed, report.first) == (1, [])
     assert (await devices.display(db, LIGHT)).notes == "mine"

@@ -16,7 +16,7 @@ from baylight.errors import InputError
 from baylight.inventory import device_changes, devices, locations, spaces
 from baylight.js_codecs import versions
 from baylight.store.pool import Connection, Pool
-from tests.support.change import BY
+from tests.support.change import NOW, by
 from tests.support.factories import BUSYLIGHT_CODES
 
 SENSOR_A, SENSOR_B = "58a0cb00000000a1", "58a0cb00000000a2"
@@ -29,7 +29,7 @@ def sheet(kind: str, *rows: str, columns: str | None = None) -> bytes:
 
 
 async def load(db: Connection, kind: str, *rows: str, **options: Any) -> Report:
-    return await imports.import_csv(db, kind, io.BytesIO(sheet(kind, *rows)), **BY, **options)
+    return await imports.import_csv(by(db), kind, io.BytesIO(sheet(kind, *rows)), **options)
 
 
 async def well(db: Connection, kind: str, *rows: str) -> Report:
@@ -94,7 +94,7 @@ async def test_an_installation_is_made_by_four_files(garage: Connection) -> None
 async def test_import_of_an_export_changes_nothing(garage: Connection, kind: str) -> None:
     before = await export(garage, kind)
     written = await garage.fetchval("SELECT count(*) FROM audit_log")
-    report = await imports.import_csv(garage, kind, io.BytesIO(before), **BY)
+    report = await imports.import_csv(by(garage), kind, io.BytesIO(before))
     assert (report.added, report.changed, report.errors) == (0, 0, 0)
     assert report.unchanged == report.rows == len(before.splitlines()) - 2 > 0
     assert await export(garage, kind) == before
@@ -105,7 +105,7 @@ async def test_exports_make_the_same_installation_elsewhere(garage: Connection, 
     async with any_pool.acquire() as other:
         for kind in ("device-types", "locations", "spaces", "devices", "assignments"):
             text = await export(garage, kind)
-            report = await imports.import_csv(other, kind, io.BytesIO(text), **BY)
+            report = await imports.import_csv(by(other), kind, io.BytesIO(text))
             assert report.first == []
             assert await export(other, kind) == text
 
@@ -180,7 +180,7 @@ async def test_two_spaces_exchange_their_devices_in_one_file(garage: Connection)
 
 
 async def test_devices_that_cannot_come_are_refused(garage: Connection) -> None:
-    await device_changes.set_enabled(garage, "sensor", SENSOR_B, False, **BY)
+    await device_changes.set_enabled(by(garage), "sensor", SENSOR_B, False)
     report = await load(
         garage,
         "assignments",
@@ -219,7 +219,7 @@ async def test_lights_follow_changed_codes_at_once(garage: Connection) -> None:
 
 
 async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
-    await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
+    await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await well(garage, "spaces", "A-1,new name,,,,,,")
     assert (await spaces.show(garage, "A-1")).current_state == "FREE"
     await well(garage, "devices", f"sensor,{SENSOR_A},,no,,,,,,,,")
@@ -229,7 +229,7 @@ async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
 
 async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_brings_them(garage: Connection) -> None:
     await well(garage, "devices", "sensor,58a0cb00000000a3,,,,,,,,,,")
-    await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
+    await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await well(garage, "assignments", f"A-1,{SENSOR_B},", f"A-2,{SENSOR_A},")  # exchanged
     await well(garage, "spaces", "A-3,,,,,,,")
     await well(garage, "assignments", "A-3,58a0cb00000000a3,")  # from the van
@@ -318,7 +318,7 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
         if stage == "reading":
             file.told = done
 
-    report = await imports.import_csv(db, "spaces", file, progress=progress, **BY)  # type: ignore[arg-type]
+    report = await imports.import_csv(by(db), "spaces", file, progress=progress)  # type: ignore[arg-type]
     assert report.added == 5000
     assert file.ahead <= 1000
     assert list(dict.fromkeys(stages)) == ["reading", "checking", "writing", "deciding"]
@@ -357,8 +357,8 @@ async def test_the_audit_log_has_one_word_for_an_import_and_a_command(garage: Co
         garage, "devices", "sensor,58a0cb00000000b1,,,,,,,,,,", "display,2020000000000007,kuando_busylight,,,,,,,,,"
     )
     await well(garage, "assignments", "A-1,58a0cb00000000b1,")
-    await devices.register_sensor(garage, "58a0cb00000000b2", actor="ann")
-    await spaces.assign(garage, "A-1", sensor="58a0cb00000000b2", reason="swap", **BY)
+    await devices.register_sensor(by(garage), "58a0cb00000000b2")
+    await spaces.assign(by(garage), "A-1", sensor="58a0cb00000000b2", reason="swap")
     rows = await garage.fetch("SELECT action FROM audit_log WHERE id > $1 AND action <> 'import' ORDER BY id", written)
     assert [row["action"] for row in rows] == [
         "sensor.register", "display.register", "space.assign", "sensor.register", "space.assign",
@@ -381,7 +381,7 @@ async def test_the_audit_log_has_one_word_for_an_import_and_a_command(garage: Co
 )
 async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection, text: bytes, code: str) -> None:
     with pytest.raises(InputError) as caught:
-        await imports.import_csv(db, "spaces", io.BytesIO(text), **BY)
+        await imports.import_csv(by(db), "spaces", io.BytesIO(text))
     assert caught.value.code == code
     if b"colour" in text:
         assert caught.value.facts["unknown"] == ["colour"]
@@ -393,7 +393,7 @@ async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection
 async def test_a_byte_order_mark_any_order_of_columns_and_empty_lines_are_taken(db: Connection) -> None:
     names = "maintenance,name,code,location,latitude,longitude,default_state,metadata"
     text = b"\xef\xbb\xbf" + sheet("spaces", ",,,,,,,", "", 'TRUE,"Bay, ""one""",A-1,,,,,', columns=names)
-    report = await imports.import_csv(db, "spaces", io.BytesIO(text), **BY)
+    report = await imports.import_csv(by(db), "spaces", io.BytesIO(text))
     assert (report.rows, report.added) == (1, 1)
     assert (await spaces.show(db, "A-1")).name == 'Bay, "one"'
 
@@ -446,9 +446,9 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
 async def test_a_type_may_decode_by_a_javascript_codec_that_is_active(db: Connection) -> None:
     row = "acme_eye,sensor,Acme,Eye,js:bay_eye,,3600,3,,,"
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
-    await versions.add(db, "bay_eye", "function decodeUplink() {}", mapping=None, examples=[], actor="ann")
+    await versions.add(by(db), "bay_eye", "function decodeUplink() {}", mapping=None, examples=[])
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
     await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")
     await well(db, "device-types", row)
-    report = await imports.import_csv(db, "device-types", io.BytesIO(await export(db, "device-types")), **BY)
+    report = await imports.import_csv(by(db), "device-types", io.BytesIO(await export(db, "device-types")))
     assert (report.added, report.changed, report.errors) == (0, 0, 0)

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.store.pool import open_pool
 from tests.cli.test_cli import SENSOR, Cli, cli, data
 from tests.conftest import Database
@@ -25,7 +24,7 @@ async def hear(dsn: str) -> None:
     pool = await open_pool(dsn)
     now = datetime.now(UTC)
     frame = Uplink(DevEui(SENSOR), str(uuid4()), now, now, "01020304", 1, 102, bytes.fromhex("01fb3a0000280400"))
-    await Ingest(pool, Clock(), Policy(), LoopPolicy()).take([frame])
+    await Ingest(pool, Clock(), Policies()).take([frame])
     await pool.close()
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support import factories
 
@@ -41,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ingest(pool: Pool, clock: Clock) -> Ingest:
-    return Ingest(pool, clock, Policy(), LoopPolicy())
+    return Ingest(pool, clock, Policies())
 
 
 def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, *, f_port: int | None = 102, **more: Any) -> Uplink:
@@ -108,7 +107,7 @@ async def test_copies_that_arrive_at_once_in_two_processes_are_stored_once(pool:
     bay = await factories.add_bay(pool, "A-01")
     events = [uplink(bay.sensor_eui, T0 + timedelta(seconds=n), (OCCUPIED, FREE)[n % 2]) for n in range(40)]
     clock.tick(100)
-    both = [Ingest(pool, clock, Policy(), LoopPolicy()) for _ in range(2)]
+    both = [Ingest(pool, clock, Policies()) for _ in range(2)]
     await asyncio.gather(*(taker.take(events[n : n + 10]) for n in range(0, 40, 10) for taker in both))
     assert await pool.fetchval("SELECT count(*) FROM uplinks") == 40
     assert await state(pool, bay.space_id) == "FREE"
@@ -118,7 +117,7 @@ async def test_rows_that_somebody_changed_while_a_batch_waited_are_found(any_poo
     """A row that was updated lies elsewhere, and elsewhere again for each time it was."""
     bays = [await factories.add_bay(any_pool, f"A-{n:02}") for n in range(8)]
     clock.tick(60)
-    taker = Ingest(any_pool, clock, Policy(), LoopPolicy())
+    taker = Ingest(any_pool, clock, Policies())
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     for table in ("sensor_devices", "spaces"):
         code = (FREE, OCCUPIED)[table == "sensor_devices"]
@@ -176,7 +175,7 @@ async def test_a_reading_that_repeats_after_long_silence_is_decided(pool: Pool, 
         "SELECT uplink_interval_s * silent_after_intervals FROM device_types WHERE code = 'browan_tbms100'"
     )
     clock.tick(deadline_s)
-    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 24, 24)
+    reconcile = Reconcile(pool, clock, Policies(), 24, 24)
     await reconcile.spaces()
     assert await state(pool, bay.space_id) == "UNKNOWN"
     await ingest.take([uplink(bay.sensor_eui, clock.tick(1), f_cnt=2)])
@@ -195,7 +194,7 @@ async def test_a_repeated_reading_that_waited_long_in_the_broker_is_decided(
     bay = await factories.add_bay(pool, "A-01")
     await ingest.take([uplink(bay.sensor_eui, T0)])
     clock.tick(3.5 * 3600)
-    await Reconcile(pool, clock, Policy(), LoopPolicy(), 24, 24).spaces()
+    await Reconcile(pool, clock, Policies(), 24, 24).spaces()
     assert await state(pool, bay.space_id) == "UNKNOWN"
     await ingest.take([uplink(bay.sensor_eui, T0 + timedelta(hours=1), f_cnt=2)])
     assert await state(pool, bay.space_id) == "OCCUPIED"

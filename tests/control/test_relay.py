@@ -17,7 +17,8 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.events import Join, TxAck
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy, State
+from baylight.domain.policies import Policies
+from baylight.domain.state import State
 from baylight.errors import BaylightError, PermanentError, TransientError
 from baylight.store.pool import Pool
 from tests.control.test_ingest import FREE, OCCUPIED, uplink
@@ -109,11 +110,11 @@ async def statuses(pool: Pool) -> list[str]:
 
 
 async def hear(pool: Pool, bay: Bay, data: bytes, clock: Clock) -> None:
-    await Ingest(pool, clock, Policy(), POLICY).take([uplink(bay.sensor_eui, clock.now(), data)])
+    await Ingest(pool, clock, Policies(loop=POLICY)).take([uplink(bay.sensor_eui, clock.now(), data)])
 
 
 async def tell_tx_ack(pool: Pool, clock: Clock, dev_eui: DevEui, queue_id: str) -> None:
-    ingest = Ingest(pool, clock, Policy(), POLICY)
+    ingest = Ingest(pool, clock, Policies(loop=POLICY))
     await ingest.take([TxAck(dev_eui, queue_id, 7, 1, "0016c001ff10a235", clock.now())])
 
 
@@ -188,7 +189,7 @@ async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(
     """Its rejoin alone would send what is desired once more; what waits already is that."""
     bay = await factories.add_bay(pool, "A-01")
     await hear(pool, bay, OCCUPIED, clock)
-    ingest = Ingest(pool, clock, Policy(), POLICY)
+    ingest = Ingest(pool, clock, Policies(loop=POLICY))
     await ingest.take([Join(bay.display_eui, str(uuid4()), clock.now(), "01000002")])
     await ingest.take([uplink(bay.display_eui, clock.now(), b"", f_port=15)])
     assert await statuses(pool) == ["pending"]

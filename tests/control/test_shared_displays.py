@@ -10,23 +10,24 @@ import pytest
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
+from baylight.domain.policies import Policies
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_changes, devices, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.control.test_relay import NetworkServer
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 SIGN = "2020000000000009"
 SENSORS = [f"58a0cb00000000c{n}" for n in range(4)]
 
 
 async def share(db: Connection, rule: str, *, device_type: str = "kuando_busylight") -> None:
-    await devices.register_display(db, SIGN, actor="ann", device_type=device_type, shared=True, shared_rule=rule)
+    await devices.register_display(by(db), SIGN, device_type=device_type, shared=True, shared_rule=rule)
     for n, sensor in enumerate(SENSORS):
-        await devices.register_sensor(db, sensor, actor="ann")
-        await spaces.create(db, f"A-{n}", sensor=sensor, display=SIGN, **BY)
+        await devices.register_sensor(by(db), sensor)
+        await spaces.create(by(db), f"A-{n}", sensor=sensor, display=SIGN)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ingest(pool: Pool, clock: Clock) -> Ingest:
-    return Ingest(pool, clock, BY["policy"], LoopPolicy())  # type: ignore[arg-type]
+    return Ingest(pool, clock, Policies())
 
 
 async def wants(db: Connection) -> str | None:
@@ -107,14 +108,14 @@ async def test_spaces_that_come_and_go_change_the_light(db: Connection, ingest: 
     await share(db, "worst_state")
     for n in range(4):
         await hear(ingest, clock, n, FREE)
-    later = BY | {"now": NOW + timedelta(minutes=1)}
-    await overrides.set_override(db, "OUT_OF_ORDER", space="A-1", **later)
+    later = by(db, now=NOW + timedelta(minutes=1))
+    await overrides.set_override(later, "OUT_OF_ORDER", space="A-1")
     assert await wants(db) == "OUT_OF_ORDER"
-    await spaces.unassign(db, "A-1", "display", **later)
+    await spaces.unassign(later, "A-1", "display")
     assert await wants(db) == "FREE"
-    await spaces.create(db, "B-1", display=SIGN, **later)
+    await spaces.create(later, "B-1", display=SIGN)
     assert await wants(db) == "UNKNOWN"
-    await spaces.delete(db, "B-1", **later)
+    await spaces.delete(later, "B-1")
     assert await wants(db) == "FREE"
 
 
@@ -122,12 +123,12 @@ async def test_a_rule_is_changed_and_the_light_follows(db: Connection, ingest: I
     await share(db, "worst_state")
     await hear(ingest, clock, 0, FREE)
     assert await wants(db) == "UNKNOWN"
-    found = await device_changes.set_shared(db, SIGN, "any_free", **BY)
+    found = await device_changes.set_shared(by(db), SIGN, "any_free")
     assert (found.shared_rule, found.desired_state) == ("any_free", "FREE")
     with pytest.raises(ConflictError, match="serves 4 spaces"):
-        await device_changes.set_shared(db, SIGN, None, **BY)
+        await device_changes.set_shared(by(db), SIGN, None)
     with pytest.raises(InputError, match="any_free"):
-        await device_changes.set_shared(db, SIGN, "most_free", **BY)
+        await device_changes.set_shared(by(db), SIGN, "most_free")
 
 
 async def test_spaces_that_change_at_the_same_moment_never_leave_a_wrong_green(
@@ -136,7 +137,7 @@ async def test_spaces_that_change_at_the_same_moment_never_leave_a_wrong_green(
     await share(db, "all_free")
 
     async def drive(n: int) -> None:
-        ingest = Ingest(pool, clock, BY["policy"], LoopPolicy())  # type: ignore[arg-type]
+        ingest = Ingest(pool, clock, Policies())
         for turn in range(8):
             await hear(ingest, clock, n, OCCUPIED if (turn + n) % 2 else FREE)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
 from baylight.insight import doctor
@@ -18,6 +18,7 @@ from baylight.inventory import device_changes, devices, locations, space_changes
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.insight.test_why import EMPTY, GREEN_REPORT, TAKEN, uplink
+from tests.support.change import by
 
 SENSORS = [f"58a0cb00000000a{n}" for n in range(6)]
 DISPLAYS = [f"202000000000000{n}" for n in range(6)]
@@ -35,17 +36,16 @@ class Now:
 
 async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Connection, pool: Pool) -> None:
     clock, policy = Now(), Policy()
-    by = {"actor": "ann", "policy": policy}
     for place in ("Garage/Floor 1", "Yard"):
-        await locations.create(db, place, actor="ann")
+        await locations.create(by(db), place)
     for code, sensor, display in zip(CODES, SENSORS, DISPLAYS, strict=True):
-        await devices.register_sensor(db, sensor, actor="ann")
-        await devices.register_display(db, display, actor="ann", device_type="kuando_busylight")
-        await spaces.create(db, code, location="Garage/Floor 1", sensor=sensor, display=display, now=clock.now(), **by)
+        await devices.register_sensor(by(db), sensor)
+        await devices.register_display(by(db), display, device_type="kuando_busylight")
+        await spaces.create(by(db, now=clock.now()), code, location="Garage/Floor 1", sensor=sensor, display=display)
 
     dice = random.Random(1)
-    ingests = [Ingest(pool, clock, policy, LoopPolicy()) for _ in range(2)]
-    loop = Reconcile(pool, clock, policy, LoopPolicy(), 25, 37)
+    ingests = [Ingest(pool, clock, Policies()) for _ in range(2)]
+    loop = Reconcile(pool, clock, Policies(), 25, 37)
     met: Counter[str] = Counter()
 
     async def hear(connection: Connection) -> None:
@@ -56,34 +56,34 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     async def swap(connection: Connection) -> None:
         code = dice.choice(CODES)
-        await spaces.unassign(connection, code, "sensor", now=clock.now(), **by)
-        await spaces.unassign(connection, code, "display", now=clock.now(), **by)
+        await spaces.unassign(by(connection, now=clock.now()), code, "sensor")
+        await spaces.unassign(by(connection, now=clock.now()), code, "display")
         sensor, display = dice.choice(SENSORS), dice.choice(DISPLAYS)
-        await spaces.assign(connection, code, sensor=sensor, display=display, reason="swap", now=clock.now(), **by)
+        await spaces.assign(by(connection, now=clock.now()), code, sensor=sensor, display=display, reason="swap")
 
     async def fix(connection: Connection) -> None:
         target = dice.choice(({"location": "Garage"}, {"space": dice.choice(CODES)}))
-        fixed = await overrides.set_override(connection, "RESERVED", now=clock.now(), **target, **by)
-        await overrides.end(connection, fixed.id, now=clock.now(), **by)
+        fixed = await overrides.set_override(by(connection, now=clock.now()), "RESERVED", **target)
+        await overrides.end(by(connection, now=clock.now()), fixed.id)
 
     async def book(connection: Connection) -> None:
         start = clock.now()
         length = timedelta(milliseconds=dice.randint(5, 60_000))
-        booked, _ = await reservations.create(connection, dice.choice(CODES), start, start + length, now=start, **by)
+        booked, _ = await reservations.create(by(connection, now=start), dice.choice(CODES), start, start + length)
         if dice.random() < 0.5:
-            await reservations.cancel(connection, booked.id, now=clock.now(), **by)
+            await reservations.cancel(by(connection, now=clock.now()), booked.id)
 
     async def close(connection: Connection) -> None:
         for on in (True, False):
-            await locations.set_maintenance(connection, "Garage", on, now=clock.now(), **by)
+            await locations.set_maintenance(by(connection, now=clock.now()), "Garage", on)
 
     async def move(connection: Connection) -> None:
         place = dice.choice(({"location": "Garage/Floor 1"}, {"location": "Yard"}, {"clear": ["location"]}))
-        await space_changes.change(connection, dice.choice(CODES), now=clock.now(), **place, **by)
+        await space_changes.change(by(connection, now=clock.now()), dice.choice(CODES), **place)
 
     async def recolour(connection: Connection) -> None:
         codes = {"FREE": f"#00{dice.randint(100, 255):02x}00"}
-        await device_changes.set_display_codes(connection, dice.choice(DISPLAYS), codes, now=clock.now(), **by)
+        await device_changes.set_display_codes(by(connection, now=clock.now()), dice.choice(DISPLAYS), codes)
 
     async def time_passes(connection: Connection) -> None:
         for part in (loop.spaces, loop.displays, loop.reservations):

@@ -16,7 +16,7 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support import factories
 
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 def ingest(pool: Pool) -> Ingest:
-    return Ingest(pool, Clock(), Policy(), LoopPolicy())
+    return Ingest(pool, Clock(), Policies())
 
 
 def uplink(dev_eui: DevEui, f_cnt: int, data: bytes, server: str, *, at: datetime = T0, **more: Any) -> Uplink:
@@ -104,7 +104,7 @@ async def test_copies_that_two_processes_take_at_once_are_stored_once(pool: Pool
     bay = await factories.add_bay(pool, "A-01")
     first = [uplink(bay.sensor_eui, n, (OCCUPIED, FREE)[n % 2], "chirpstack", at=T0 + timedelta(seconds=n))
              for n in range(20)]  # fmt: skip
-    both = [Ingest(pool, Clock(), Policy(), LoopPolicy()) for _ in range(2)]
+    both = [Ingest(pool, Clock(), Policies()) for _ in range(2)]
     for frame in first:
         await asyncio.gather(both[0].take([frame]), both[1].take([copy_of(frame)]))
     assert await counted(pool) == (20, 20, 20)

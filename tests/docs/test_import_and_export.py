@@ -12,7 +12,7 @@ from baylight.bulk import imports
 from baylight.bulk.sheets import SHEETS
 from baylight.inventory import device_types
 from baylight.store.pool import Pool
-from tests.support.change import BY
+from tests.support.change import by
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -37,5 +37,5 @@ async def test_the_shortest_file_of_devices_is_imported(pool: Pool) -> None:
     (file,) = re.findall(r"```\n(# baylight devices v1\n.*?)```", text, re.DOTALL)
     async with pool.acquire() as connection:
         await device_types.sync(connection)
-        report = await imports.import_csv(connection, "devices", io.BytesIO(file.encode()), **BY)
+        report = await imports.import_csv(by(connection), "devices", io.BytesIO(file.encode()))
     assert (report.added, report.first) == (2, [])

@@ -13,7 +13,7 @@ from baylight.inventory import device_changes, devices, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.insight.test_why import EMPTY, TAKEN, take, uplink
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 HOUR = timedelta(hours=1)
@@ -22,9 +22,9 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 async def bay(db: Connection) -> None:
     await retention.run(db, NOW, uplink_months=25, actuation_months=37)
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
-    await spaces.create(db, "A-1", sensor=SENSOR, display=DISPLAY, **(BY | {"now": NOW - timedelta(seconds=1)}))
+    await devices.register_sensor(by(db), SENSOR)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    await spaces.create(by(db, now=NOW - timedelta(seconds=1)), "A-1", sensor=SENSOR, display=DISPLAY)
 
 
 async def failed(db: Connection) -> dict[str, str]:
@@ -40,8 +40,8 @@ async def unguarded(db: Connection, statement: str, *arguments: object) -> None:
 
 async def test_a_working_installation_is_healthy(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW)], NOW)
-    await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
-    await overrides.set_override(db, "RESERVED", space="A-1", **BY)
+    await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
+    await overrides.set_override(by(db), "RESERVED", space="A-1")
     await db.execute("UPDATE display_devices SET last_seen_at = $1", NOW)
     assert await failed(db) == {}
 
@@ -106,10 +106,10 @@ async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db
         early,
         SENSOR,
     )
-    await spaces.unassign(db, "A-1", "sensor", **BY)
+    await spaces.unassign(by(db), "A-1", "sensor")
     assert "last readings" not in await failed(db)
-    await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
-    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
+    await spaces.assign(by(db), "A-1", sensor=SENSOR)
+    await device_changes.set_enabled(by(db), "sensor", SENSOR, False)
     assert "last readings" not in await failed(db)
 
 
@@ -145,12 +145,12 @@ async def test_strangers_and_rejected_messages_are_told(db: Connection, pool: Po
 
 
 async def test_b14_a_display_without_a_code_is_told(db: Connection) -> None:
-    await device_changes.set_display_codes(db, DISPLAY, {"FREE": "0000ff6400"}, replace=True, **BY)
+    await device_changes.set_display_codes(by(db), DISPLAY, {"FREE": "0000ff6400"}, replace=True)
     assert (await failed(db))["display codes"] == f"1: A-1 ({DISPLAY}): no code for UNKNOWN"
 
 
 async def test_work_that_nobody_does_is_told(db: Connection) -> None:
-    await reservations.create(db, "A-1", NOW, NOW + HOUR, **BY)
+    await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
     late = {f.check: f.detail for f in await doctor.examine(db, now=NOW + 2 * HOUR, policy=Policy()) if not f.ok}
     assert late["work in time"] == "3: decisions: 1, downlinks: 1, reservations: 1"
     assert "states of spaces" in late

@@ -9,15 +9,16 @@ import msgspec
 import pytest
 
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.policies import Policies
+from baylight.domain.state import Policy
 from baylight.errors import NotFoundError
 from baylight.insight import why
 from baylight.inventory import devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 TAKEN, EMPTY = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
@@ -52,22 +53,22 @@ def uplink(data: bytes, at: datetime, *, dev_eui: str = SENSOR, f_port: int = 10
 
 
 async def take(pool: Pool, messages: Sequence[Uplink], at: datetime) -> None:
-    await Ingest(pool, Stopped(at), BY["policy"], LoopPolicy()).take(messages)
+    await Ingest(pool, Stopped(at), Policies()).take(messages)
 
 
 @pytest.fixture(autouse=True)
 async def bay(db: Connection) -> None:
-    await locations.create(db, "Garage/Floor 1", actor="ann")
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
-    before = BY | {"now": NOW - MINUTE}
-    await spaces.create(db, "A-13", location="Garage/Floor 1", sensor=SENSOR, display=DISPLAY, **before)
+    await locations.create(by(db), "Garage/Floor 1")
+    await devices.register_sensor(by(db), SENSOR)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    before = by(db, now=NOW - MINUTE)
+    await spaces.create(before, "A-13", location="Garage/Floor 1", sensor=SENSOR, display=DISPLAY)
 
 
 async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, pool: Pool) -> None:
     sent = uplink(TAKEN, NOW, f_cnt=7)
     await take(pool, [sent], NOW)
-    e = await why.explain(db, "A-13", NOW + MINUTE, BY["policy"])
+    e = await why.explain(db, "A-13", NOW + MINUTE, Policy())
     assert (e.space.current_state, e.decided, e.rules[0].reason) == ("OCCUPIED", "OCCUPIED", "sensor")
     assert e.uplink is not None
     assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (SENSOR, 7, TAKEN.hex(), "OCCUPIED")
@@ -84,7 +85,7 @@ async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, 
 async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW)], NOW)
     await take(pool, [uplink(GREEN_REPORT, NOW, dev_eui=DISPLAY, f_port=15)], NOW + MINUTE)
-    e = await why.explain(db, "A-13", NOW + 2 * MINUTE, BY["policy"])
+    e = await why.explain(db, "A-13", NOW + 2 * MINUTE, Policy())
     assert e.display is not None
     assert e.display.reported is not None
     assert (e.display.reported.colour, e.display.reported.state) == ("green", "FREE")
@@ -95,8 +96,8 @@ async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, poo
 
 async def test_the_losers_and_the_reservation_are_told_without_personal_data(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
-    booked, _ = await reservations.create(db, "A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org", **BY)
-    e = await why.explain(db, "A-13", NOW, BY["policy"])
+    booked, _ = await reservations.create(by(db), "A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org")
+    e = await why.explain(db, "A-13", NOW, Policy())
     assert [rule.reason for rule in e.rules] == ["reservation", "sensor"]
     assert e.cause is not None
     assert (e.cause.kind, e.cause.id) == ("reservation", booked.id)
@@ -104,8 +105,8 @@ async def test_the_losers_and_the_reservation_are_told_without_personal_data(db:
 
 
 async def test_an_override_is_told_with_its_author(db: Connection) -> None:
-    fixed = await overrides.set_override(db, "OUT_OF_ORDER", location="Garage", reason="flood", **BY)
-    e = await why.explain(db, "A-13", NOW, BY["policy"])
+    fixed = await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage", reason="flood")
+    e = await why.explain(db, "A-13", NOW, Policy())
     assert e.cause is not None
     assert (e.cause.id, e.cause.actor, e.cause.reason) == (fixed.id, "ann", "flood")
     assert f"override {fixed.id} by ann" in why.render(e)
@@ -113,7 +114,7 @@ async def test_an_override_is_told_with_its_author(db: Connection) -> None:
 
 async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW, f_cnt=7)], NOW)
-    text = why.render(await why.explain(db, "A-13", NOW + 12 * MINUTE, BY["policy"]))
+    text = why.render(await why.explain(db, "A-13", NOW + 12 * MINUTE, Policy()))
     assert text.startswith("A-13 (Garage/Floor 1) is OCCUPIED since 2026-11-24 09:00:00 (12 min ago)")
     assert f"Sensor {SENSOR} says OCCUPIED, received 2026-11-24 09:00:00 (12 min ago)" in text
     assert f"frame 7, FPort 102, data {TAKEN.hex()}" in text
@@ -122,15 +123,15 @@ async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
 
 async def test_b9_silence_is_told_before_the_state_was_recomputed(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
-    e = await why.explain(db, "A-13", NOW + timedelta(hours=4), BY["policy"])
+    e = await why.explain(db, "A-13", NOW + timedelta(hours=4), Policy())
     assert (e.space.current_state, e.decided, e.rules[0].reason) == ("FREE", "UNKNOWN", "sensor_silent")
     assert "the change is due" in why.render(e)
 
 
 async def test_a_bare_space_has_an_explanation_too(db: Connection) -> None:
-    await spaces.create(db, "B-1", **BY)
-    text = why.render(await why.explain(db, "B-1", NOW, BY["policy"]))
+    await spaces.create(by(db), "B-1")
+    text = why.render(await why.explain(db, "B-1", NOW, Policy()))
     assert "Sensor: none" in text
     assert "Display: none" in text
     with pytest.raises(NotFoundError, match="X-9"):
-        await why.explain(db, "X-9", NOW, BY["policy"])
+        await why.explain(db, "X-9", NOW, Policy())

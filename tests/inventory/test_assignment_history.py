@@ -21,8 +21,7 @@ from hypothesis.stateful import (
 )
 
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.errors import InputError
 from baylight.insight.as_of import uplinks_of_space
 from baylight.inventory import assignments, swaps
@@ -30,10 +29,10 @@ from baylight.store.pool import Pool, open_pool
 from tests.conftest import Server
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.support import factories
+from tests.support.change import by
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-POLICY = Policy()
 SPACES, SENSORS = st.integers(0, 1), st.integers(0, 3)
 AGO = st.one_of(st.just(0), st.integers(0, 90))
 CAREFUL = st.sampled_from([True, True, True, False])
@@ -60,7 +59,7 @@ class History(RuleBasedStateMachine):
         self.undoable: list[tuple[UUID, int, int, Timeline, int, int, int]] = []
         self.clock = Clock()
         self.clock.at = self.at(self.minute)
-        self.ingest = Ingest(self.pool, self.clock, POLICY, LoopPolicy())
+        self.ingest = Ingest(self.pool, self.clock, Policies())
         self.sensors: list[Any] = [self.run(factories.add_sensor(self.pool)) for _ in range(4)]
         self.codes = [f"{self.sensors[0]['dev_eui'][-6:]}-{n}" for n in range(2)]
         for code in self.codes:
@@ -114,9 +113,9 @@ class History(RuleBasedStateMachine):
             return None
         return self.run(work(self.at(self.minute)))
 
-    async def call(self, service: Any, *words: Any, **more: Any) -> Any:
+    async def call(self, service: Any, *words: Any, now: datetime, **more: Any) -> Any:
         async with self.pool.acquire() as connection:
-            return await service(connection, *words, actor="ann", policy=POLICY, **more)
+            return await service(by(connection, now=now), *words, **more)
 
     @initialize()
     def both_spaces_have_a_sensor(self) -> None:

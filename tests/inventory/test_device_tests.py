@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
+from baylight.access.change import Change
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
@@ -15,16 +15,16 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
+from baylight.domain.policies import Policies
 from baylight.domain.radio import slowest_needed, verdict
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import signal
 from baylight.inventory import device_tests, devices, display_codes, spaces
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import OCCUPIED, Clock, uplink
+from tests.support.change import by
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
-POLICY = Policy()
 
 
 class Network:
@@ -49,13 +49,13 @@ class Stage:
 
     def __init__(self, db: Connection, pool: Pool, clock: Clock) -> None:
         self.db, self.pool, self.clock, self.network = db, pool, clock, Network()
-        self.ingest = Ingest(pool, clock, POLICY, LoopPolicy())
+        self.ingest = Ingest(pool, clock, Policies())
         self.relay = Relay(pool, self.network, clock, LoopPolicy())
-        self.reconcile = Reconcile(pool, clock, POLICY, LoopPolicy(), 25, 37)
+        self.reconcile = Reconcile(pool, clock, Policies(), 25, 37)
 
     @property
-    def by(self) -> dict[str, Any]:
-        return {"actor": "ann", "now": self.clock.tick(1)}
+    def change(self) -> Change:
+        return by(self.db, now=self.clock.tick(1))
 
     async def deliver(self, *, report: bool = True) -> Downlink:
         """The next downlink goes out, and the display answers with what it was told."""
@@ -81,9 +81,9 @@ class Stage:
 async def stage(db: Connection, pool: Pool) -> Stage:
     clock = Clock()
     clock.at = await db.fetchval("SELECT clock_timestamp()")
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
-    await spaces.create(db, "A-13", sensor=SENSOR, display=DISPLAY, actor="ann", now=clock.now(), policy=POLICY)
+    await devices.register_sensor(by(db), SENSOR)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    await spaces.create(by(db, now=clock.now()), "A-13", sensor=SENSOR, display=DISPLAY)
     stage = Stage(db, pool, clock)
     await stage.deliver()
     assert (await devices.display(db, DISPLAY)).sync_status == "in_sync"
@@ -92,7 +92,7 @@ async def stage(db: Connection, pool: Pool) -> Stage:
 
 async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: Stage) -> None:
     before = await devices.display(stage.db, DISPLAY)
-    test = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
+    test = await device_tests.begin_pattern(stage.change, DISPLAY)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
     light = display_codes.shown("kuando_busylight", test.code or "")
     assert light.colour == "flashing white"
@@ -115,7 +115,7 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
 
 
 async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stage: Stage) -> None:
-    test = await device_tests.begin_pattern(stage.db, DISPLAY, light="purple", **stage.by)
+    test = await device_tests.begin_pattern(stage.change, DISPLAY, light="purple")
     await stage.deliver(report=False)
     assert (await stage.look(test)).result == "running"
     stage.clock.tick(121)
@@ -131,20 +131,20 @@ async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stag
 
 
 async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage) -> None:
-    shown = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
+    shown = await device_tests.begin_pattern(stage.change, DISPLAY)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "running"}
     await stage.deliver()
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed"}
-    alone = await device_tests.begin_pair(stage.db, "A-13", **stage.by)
+    alone = await device_tests.begin_pair(stage.change, "A-13")
     stage.clock.tick(301)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed", alone.id: "failed"}
 
 
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
-    test = await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
+    test = await device_tests.begin_pattern(stage.change, DISPLAY)
     await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
     assert (await stage.look(test)).detail == "a newer decision took its place before it was proven"
@@ -152,19 +152,19 @@ async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
 
 async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match="not a light"):
-        await device_tests.begin_pattern(stage.db, DISPLAY, light="mauve", **stage.by)
+        await device_tests.begin_pattern(stage.change, DISPLAY, light="mauve")
     with pytest.raises(NotFoundError, match="no display"):
-        await device_tests.begin_pattern(stage.db, SENSOR, **stage.by)
-    await spaces.unassign(stage.db, "A-13", "display", policy=POLICY, **stage.by)
+        await device_tests.begin_pattern(stage.change, SENSOR)
+    await spaces.unassign(stage.change, "A-13", "display")
     with pytest.raises(ConflictError, match="serves no space"):
-        await device_tests.begin_pattern(stage.db, DISPLAY, **stage.by)
+        await device_tests.begin_pattern(stage.change, DISPLAY)
     with pytest.raises(ConflictError, match="no display"):
-        await device_tests.begin_pair(stage.db, "A-13", **stage.by)
+        await device_tests.begin_pair(stage.change, "A-13")
     assert await device_tests.list_tests(stage.db, space="A-13") == []
 
 
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
-    test = await device_tests.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
+    test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
     assert (await stage.look(test)).result == "running"
     await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     assert (await stage.look(test)).result == "running"
@@ -182,7 +182,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
 async def test_a_pair_fails_without_a_car_or_a_light_in_time(
     stage: Stage, heard: bool, delivered_after: int | None, says: str
 ) -> None:
-    test = await device_tests.begin_pair(stage.db, "A-13", within=timedelta(seconds=10), **stage.by)
+    test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
     if heard:
         await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
@@ -196,11 +196,12 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 
 @pytest.mark.parametrize("payload", ["aa", "bb", "10" + "00" * 8, "0000ff64"])
 async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(stage: Stage, payload: str) -> None:
-    by = {"reason": "support case 12", **stage.by}
     with pytest.raises(InputError, match="brick"):
-        await device_tests.send(stage.db, DISPLAY, payload, **by)
+        await device_tests.send(stage.change, DISPLAY, payload, reason="support case 12")
     assert await stage.relay.send_due() == 0
-    sent = await device_tests.send(stage.db, DISPLAY, payload, permit_unsafe=True, f_port=16, **by)
+    sent = await device_tests.send(
+        stage.change, DISPLAY, payload, permit_unsafe=True, f_port=16, reason="support case 12"
+    )
     downlink = await stage.deliver(report=False)
     assert (downlink.id, downlink.data.hex(), downlink.f_port) == (sent, payload, 16)
     entry = await stage.db.fetchval("SELECT after FROM audit_log WHERE action = 'display.send'")
@@ -215,7 +216,7 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
 @pytest.mark.parametrize(("payload", "f_port"), [("x", None), ("", None), ("00" * 243, None), ("aa", 0), ("aa", 224)])
 async def test_what_is_no_downlink_is_refused(stage: Stage, payload: str, f_port: int | None) -> None:
     with pytest.raises(InputError):
-        await device_tests.send(stage.db, DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?", **stage.by)
+        await device_tests.send(by(stage.db), DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?")
 
 
 async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) -> None:
@@ -249,10 +250,10 @@ def test_a_link_is_judged_by_the_fastest_data_rate_that_it_bears(snr_db: float, 
 
 async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_says_so(stage: Stage) -> None:
     light = DevEui("2020000000000002")
-    await devices.register_display(stage.db, light, actor="ann", device_type="one_byte_light")
-    await spaces.create(stage.db, "A-14", display=light, policy=POLICY, **stage.by)
+    await devices.register_display(stage.change, light, device_type="one_byte_light")
+    await spaces.create(stage.change, "A-14", display=light)
     await stage.deliver(report=False)
-    test = await device_tests.begin_pattern(stage.db, light, **stage.by)
+    test = await device_tests.begin_pattern(stage.change, light)
     assert test.code == "07"  # white: no other light of its own is neither FREE nor what it shows
     await stage.deliver(report=False)
     done = await stage.look(test)

@@ -8,16 +8,16 @@ from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_changes, devices, spaces
 from baylight.store.pool import Connection
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
-LATER = BY | {"now": NOW + timedelta(seconds=1)}
+LATER = NOW + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("notation", ["58A0CB00000000A1", "58-a0-cb-00-00-00-00-a1", "58:A0:CB:00:00:00:00:A1"])
 async def test_a5_a_sensor_is_one_whatever_the_notation_of_its_eui(db: Connection, notation: str) -> None:
-    first, new = await devices.register_sensor(db, SENSOR, actor="ann")
-    again, new_again = await devices.register_sensor(db, notation, actor="ann")
+    first, new = await devices.register_sensor(by(db), SENSOR)
+    again, new_again = await devices.register_sensor(by(db), notation)
     assert (new, new_again) == (True, False)
     assert first == again
     assert (first.device_type, first.lifecycle_state, first.enabled) == ("browan_tbms100", "registered", True)
@@ -26,45 +26,45 @@ async def test_a5_a_sensor_is_one_whatever_the_notation_of_its_eui(db: Connectio
 
 
 async def test_registering_as_another_type_is_a_conflict(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann")
+    await devices.register_sensor(by(db), SENSOR)
     with pytest.raises(ConflictError, match="registered as browan_tbms100"):
-        await devices.register_sensor(db, SENSOR, actor="ann", device_type="bosch_tps110")
+        await devices.register_sensor(by(db), SENSOR, device_type="bosch_tps110")
 
 
 async def test_registering_again_as_something_else_is_a_conflict(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await devices.register_sensor(by(db), SENSOR)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for _ in range(2):
         with pytest.raises(ConflictError, match="not mobile"):
-            await devices.register_sensor(db, SENSOR, actor="ann", mobile=True)
+            await devices.register_sensor(by(db), SENSOR, mobile=True)
         with pytest.raises(ConflictError, match="for one space"):
-            await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", shared=True)
+            await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", shared=True)
     with pytest.raises(InputError, match="2000"):
-        await devices.register_sensor(db, SENSOR, actor="ann", notes="x" * 2001)
+        await devices.register_sensor(by(db), SENSOR, notes="x" * 2001)
 
 
 async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann", notes="old")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await devices.register_sensor(by(db), SENSOR, notes="old")
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for _ in range(2):
-        sensor = await device_changes.change_sensor(db, SENSOR.upper(), actor="bob", mobile=True)
+        sensor = await device_changes.change_sensor(by(db, actor="bob"), SENSOR.upper(), mobile=True)
         assert (sensor.notes, sensor.mobile) == ("old", True)
         display = await device_changes.change_display(
-            db, DISPLAY, actor="bob", notes="left", fport=99, confirmed_downlinks=True
+            by(db, actor="bob"), DISPLAY, notes="left", fport=99, confirmed_downlinks=True
         )
         assert (display.notes, display.fport, display.confirmed_downlinks) == ("left", 99, True)
     rows = await db.fetch("SELECT action, actor, before, after FROM audit_log WHERE action LIKE '%.change' ORDER BY id")
     assert [(row["action"], row["actor"]) for row in rows] == [("sensor.change", "bob"), ("display.change", "bob")]
     assert (rows[1]["before"]["fport"], rows[1]["after"]["fport"]) == (15, 99)
-    assert (await device_changes.change_sensor(db, SENSOR, actor="bob", notes="")).notes is None
-    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    assert (await device_changes.change_sensor(by(db, actor="bob"), SENSOR, notes="")).notes is None
+    await spaces.create(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError, match="serves a space"):
-        await device_changes.change_sensor(db, SENSOR, actor="bob", mobile=False)
+        await device_changes.change_sensor(by(db, actor="bob"), SENSOR, mobile=False)
     with pytest.raises(InputError, match="1 to 223"):
-        await device_changes.change_display(db, DISPLAY, actor="bob", fport=0)
+        await device_changes.change_display(by(db, actor="bob"), DISPLAY, fport=0)
     for nothing in (
-        device_changes.change_sensor(db, SENSOR, actor="bob"),
-        device_changes.change_display(db, DISPLAY, actor="bob"),
+        device_changes.change_sensor(by(db, actor="bob"), SENSOR),
+        device_changes.change_display(by(db, actor="bob"), DISPLAY),
     ):
         with pytest.raises(InputError, match="say what to change"):
             await nothing
@@ -73,11 +73,11 @@ async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection)
 @pytest.mark.parametrize("text", ["", "58a0cb", "58a0cb00000000zz", "58a0cb00000000a1ff"])
 async def test_a_bad_dev_eui_is_refused(db: Connection, text: str) -> None:
     with pytest.raises(InputError, match="16 hex digits"):
-        await devices.register_sensor(db, text, actor="ann", device_type="browan_tbms100")
+        await devices.register_sensor(by(db), text, device_type="browan_tbms100")
 
 
 async def test_a13_a_display_takes_port_and_codes_from_its_type(db: Connection) -> None:
-    display, _ = await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    display, _ = await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     assert display.fport == 15
     assert display.lights["FREE"].colour == "green"
     assert display.lights["OCCUPIED"].colour == "red"
@@ -87,7 +87,7 @@ async def test_a13_a_display_takes_port_and_codes_from_its_type(db: Connection) 
 
 async def test_a12_the_proposals_maintenance_code_is_shown_as_the_pink_that_it_is(db: Connection) -> None:
     display, _ = await devices.register_display(
-        db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes={"MAINTENANCE": "FFA5006400"}
+        by(db), DISPLAY, device_type="kuando_busylight", display_codes={"MAINTENANCE": "FFA5006400"}
     )
     assert display.display_codes["MAINTENANCE"] == "ffa5006400"
     assert (display.lights["MAINTENANCE"].rgb, display.lights["MAINTENANCE"].colour) == ("#ff00a5", "pink")
@@ -107,14 +107,14 @@ async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
     db: Connection, codes: dict[str, str], says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", display_codes=codes)
+        await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", display_codes=codes)
     assert await devices.displays(db) == []
 
 
 async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
-    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
-    display = await device_changes.set_display_codes(db, DISPLAY, {"FREE": "#00c800"}, **LATER)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    await spaces.create(by(db), "A-1", display=DISPLAY, default_state="FREE")
+    display = await device_changes.set_display_codes(by(db, now=LATER), DISPLAY, {"FREE": "#00c800"})
     assert display.display_codes["FREE"] == "0000c86400"
     assert display.display_codes["OCCUPIED"] == "ff00006400"
     assert display.desired_code == "0000c86400"
@@ -124,37 +124,37 @@ async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
 
 
 async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
-    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **BY)
-    display = await device_changes.set_display_codes(db, DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True, **BY)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    await spaces.create(by(db), "A-1", display=DISPLAY, default_state="FREE")
+    display = await device_changes.set_display_codes(by(db), DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True)
     assert display.display_codes == {"OCCUPIED": "ff00006400"}
     assert display.sync_status == "misconfigured"
 
 
 async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_reading(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
-    await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", BY["now"])
-    await device_changes.set_enabled(db, "sensor", SENSOR, False, **BY)
-    await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
+    await devices.register_sensor(by(db), SENSOR)
+    await spaces.create(by(db), "A-1", sensor=SENSOR)
+    await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
+    await device_changes.set_enabled(by(db), "sensor", SENSOR, False)
+    await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
     space = await spaces.show(db, "A-1")
     assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
     assert (await devices.sensor(db, SENSOR)).occupancy is None
 
 
 async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_again(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann")
-    await spaces.create(db, "A-1", sensor=SENSOR, **BY)
+    await devices.register_sensor(by(db), SENSOR)
+    await spaces.create(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError, match="unassign it first"):
-        await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann")
-    await spaces.unassign(db, "A-1", "sensor", **BY)
-    await device_changes.set_lifecycle(db, "sensor", SENSOR, "decommissioned", actor="ann", reason="broken")
+        await device_changes.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned")
+    await spaces.unassign(by(db), "A-1", "sensor")
+    await device_changes.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned", reason="broken")
     with pytest.raises(InputError, match="decommissioned"):
-        await spaces.assign(db, "A-1", sensor=SENSOR, **BY)
+        await spaces.assign(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError):
-        await device_changes.set_enabled(db, "sensor", SENSOR, True, **BY)
+        await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
     assert await devices.sensors(db) == []
-    sensor, new = await devices.register_sensor(db, SENSOR, actor="ann")
+    sensor, new = await devices.register_sensor(by(db), SENSOR)
     assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
     steps = await db.fetch("SELECT new_state, reason FROM device_lifecycle_events ORDER BY id")
     assert [step["new_state"] for step in steps] == ["registered", "installed", "decommissioned", "registered"]
@@ -163,23 +163,23 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
 
 @pytest.mark.parametrize("before", sorted(LIFECYCLE))
 async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str) -> None:
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight")
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for after in sorted(LIFECYCLE):
         async with db.transaction():
             await db.execute("SET LOCAL session_replication_role = replica")  # any state, whatever the trigger says
             await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
-            await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+            await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
             assert (await devices.display(db, DISPLAY)).lifecycle_state == after
         else:
             with pytest.raises(ConflictError, match=f"from {before} to {after}"):
-                await device_changes.set_lifecycle(db, "display", DISPLAY, after, actor="ann")
+                await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
 
 
 async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
     euis = [f"58a0cb00000000{n:02x}" for n in range(7)]
     for eui in reversed(euis):
-        await devices.register_sensor(db, eui, actor="ann")
+        await devices.register_sensor(by(db), eui)
     seen: list[str] = []
     while rows := await devices.sensors(db, after=seen[-1] if seen else None, limit=3):
         seen += [row.dev_eui for row in rows]
@@ -192,12 +192,12 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match=SENSOR):
         await devices.sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
-        await device_changes.set_enabled(db, "display", DISPLAY, False, **BY)
+        await device_changes.set_enabled(by(db), "display", DISPLAY, False)
 
 
 async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
-    await devices.register_sensor(db, SENSOR, actor="ann", network_server="tts", application_id="garage/bay-017")
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="kuando_busylight", network_server="tts")
+    await devices.register_sensor(by(db), SENSOR, network_server="tts", application_id="garage/bay-017")
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", network_server="tts")
     told = await devices.sensor(db, SENSOR)
     assert (told.network_server, told.application_id) == ("tts", "garage/bay-017")
     assert (await devices.display(db, DISPLAY)).network_server == "tts"
@@ -208,5 +208,5 @@ async def test_a_device_is_told_through_which_network_server_it_is_reached(db: C
 
 async def test_an_unknown_network_server_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match=r"'ttn' is no network server: one of chirpstack, tts"):
-        await devices.register_sensor(db, SENSOR, actor="ann", network_server="ttn")
+        await devices.register_sensor(by(db), SENSOR, network_server="ttn")
     assert await devices.sensors(db) == []

@@ -10,15 +10,14 @@ import pytest
 
 from baylight.control import retention, strangers
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory import device_changes, devices, orphans
 from baylight.store.pool import Connection, Pool
 from tests.support import factories
-from tests.support.change import NOW
+from tests.support.change import NOW, by
 
 TBMS100 = DevEui("58a0cb0000110001")
 STRANGER = DevEui("0102030405060708")
@@ -41,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ingest(db: Connection, pool: Pool, clock: Clock) -> Ingest:
-    return Ingest(pool, clock, Policy(), LoopPolicy())
+    return Ingest(pool, clock, Policies())
 
 
 def uplink(dev_eui: DevEui, data: bytes = OCCUPIED, **more: Any) -> Uplink:
@@ -111,12 +110,12 @@ async def test_a_flood_of_strangers_does_not_fill_the_table(
 async def test_an_ignored_one_is_counted_and_no_more(ingest: Ingest, db: Connection, pool: Pool) -> None:
     await ingest.take([uplink(STRANGER)])
     for _ in range(2):
-        assert (await orphans.set_ignored(db, STRANGER, True, actor="ann")).ignored
+        assert (await orphans.set_ignored(by(db), STRANGER, True)).ignored
     await ingest.take([uplink(STRANGER)])
     assert await stored(pool) == 1
     assert await orphans.page(db) == []
     assert [o.uplinks for o in await orphans.page(db, ignored=True)] == [2]
-    await orphans.set_ignored(db, STRANGER, False, actor="ann")
+    await orphans.set_ignored(by(db), STRANGER, False)
     await ingest.take([uplink(STRANGER)])
     assert await stored(pool) == 2
     actions = await db.fetch("SELECT actor, action, object_id FROM audit_log ORDER BY id")
@@ -149,7 +148,7 @@ async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the
     ingest: Ingest, db: Connection, pool: Pool
 ) -> None:
     await ingest.take([uplink(TBMS100, profile_name="TBMS100")])
-    sensor = await orphans.claim(db, TBMS100, actor="ann", notes="level 2")
+    sensor = await orphans.claim(by(db), TBMS100, notes="level 2")
     assert isinstance(sensor, devices.Sensor)
     assert (sensor.device_type, sensor.notes, sensor.rssi_dbm) == ("browan_tbms100", "level 2", -101)
     assert (sensor.occupancy, sensor.last_seen_at) == (None, NOW)
@@ -165,7 +164,7 @@ async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the
 
 async def test_a_claimed_display_is_told_its_type(ingest: Ingest, db: Connection) -> None:
     await ingest.take([uplink(STRANGER, REPORT, f_port=15)])
-    display = await orphans.claim(db, STRANGER, actor="ann", device_type="kuando_busylight")
+    display = await orphans.claim(by(db), STRANGER, device_type="kuando_busylight")
     assert isinstance(display, devices.Display)
     assert (display.fport, display.sync_status) == (15, "unknown")
 
@@ -175,9 +174,9 @@ async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_
 ) -> None:
     await ingest.take([uplink(STRANGER, b"", f_port=0)])
     with pytest.raises(InputError, match="name the device type"):
-        await orphans.claim(db, STRANGER, actor="ann")
+        await orphans.claim(by(db), STRANGER)
     with pytest.raises(NotFoundError, match="no device type"):
-        await orphans.claim(db, STRANGER, actor="ann", device_type="teapot")
+        await orphans.claim(by(db), STRANGER, device_type="teapot")
     assert [o.dev_eui for o in await orphans.page(db)] == [STRANGER]
     assert await db.fetchval("SELECT count(*) FROM audit_log") == 0
 
@@ -185,18 +184,18 @@ async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_
 async def test_who_was_never_heard_or_is_registered_is_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
     for call in (
         orphans.show(db, STRANGER),
-        orphans.claim(db, STRANGER, actor="ann"),
-        orphans.set_ignored(db, STRANGER, True, actor="ann"),
+        orphans.claim(by(db), STRANGER),
+        orphans.set_ignored(by(db), STRANGER, True),
     ):
         with pytest.raises(NotFoundError, match="no unregistered device"):
             await call
     with pytest.raises(InputError, match="not a DevEUI"):
         await orphans.show(db, "teapot")
     await ingest.take([uplink(TBMS100)])
-    await devices.register_sensor(db, TBMS100, actor="ann")
+    await devices.register_sensor(by(db), TBMS100)
     assert await orphans.page(db) == []
     with pytest.raises(NotFoundError):
-        await orphans.claim(db, TBMS100, actor="ann")
+        await orphans.claim(by(db), TBMS100)
 
 
 async def test_pages_go_by_dev_eui(ingest: Ingest, db: Connection) -> None:
@@ -222,14 +221,14 @@ async def test_registered_ones_leave_the_table_and_keep_what_they_sent(
     ingest: Ingest, db: Connection, pool: Pool
 ) -> None:
     await ingest.take([uplink(TBMS100)])
-    await devices.register_sensor(db, TBMS100, actor="ann")
+    await devices.register_sensor(by(db), TBMS100)
     await retention.run(db, NOW + timedelta(hours=1), uplink_months=25, actuation_months=37)
     assert await db.fetchval("SELECT count(*) FROM orphans") == 0
     assert await stored(pool) == 1
 
 
 async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connection) -> None:
-    await devices.register_sensor(db, TBMS100, actor="ann")
-    await device_changes.set_lifecycle(db, "sensor", TBMS100, "decommissioned", actor="ann")
+    await devices.register_sensor(by(db), TBMS100)
+    await device_changes.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
     await ingest.take([uplink(TBMS100)])
     assert await orphans.page(db) == []

@@ -9,7 +9,7 @@ from baylight.errors import BaylightError, ConflictError, InputError, NotFoundEr
 from baylight.inventory import device_changes, devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 S1, S2, D1, D2 = "58a0cb00000000a1", "58a0cb00000000a2", "2020000000000001", "2020000000000002"
 
@@ -17,9 +17,9 @@ S1, S2, D1, D2 = "58a0cb00000000a1", "58a0cb00000000a2", "2020000000000001", "20
 @pytest.fixture(autouse=True)
 async def registered(db: Connection) -> None:
     for eui in (S1, S2):
-        await devices.register_sensor(db, eui, actor="ann")
+        await devices.register_sensor(by(db), eui)
     for eui in (D1, D2):
-        await devices.register_display(db, eui, actor="ann", device_type="kuando_busylight")
+        await devices.register_display(by(db), eui, device_type="kuando_busylight")
 
 
 async def invariant_2(db: Connection) -> bool:
@@ -41,8 +41,8 @@ async def invariant_2(db: Connection) -> bool:
 
 
 async def test_a_new_space_serves_at_once(db: Connection) -> None:
-    await locations.create(db, "Garage/Floor 1", actor="ann")
-    space = await spaces.create(db, "A-1", location="Garage/Floor 1", sensor=S1, display=D1, **BY)
+    await locations.create(by(db), "Garage/Floor 1")
+    space = await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1, display=D1)
     assert (space.location, space.sensor_deveui, space.display_deveui) == ("Garage/Floor 1", S1, D1)
     assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
     assert space.desired_state == "UNKNOWN"
@@ -54,51 +54,51 @@ async def test_a_new_space_serves_at_once(db: Connection) -> None:
 
 
 async def test_codes_are_unique_among_live_spaces_only(db: Connection) -> None:
-    await spaces.create(db, "A-1", **BY)
+    await spaces.create(by(db), "A-1")
     with pytest.raises(ConflictError) as error:
-        await spaces.create(db, "A-1", **BY)
+        await spaces.create(by(db), "A-1")
     assert error.value.code == "code_used"
-    await spaces.delete(db, "A-1", **BY)
-    await spaces.create(db, "A-1", **BY)
+    await spaces.delete(by(db), "A-1")
+    await spaces.create(by(db), "A-1")
     assert [space.code for space in await spaces.page(db)] == ["A-1"]
 
 
 @pytest.mark.parametrize("code", ["", " A", "x" * 21, "A\nB", "A\rB", "A\0B"])
 async def test_a_bad_code_is_refused(db: Connection, code: str) -> None:
     with pytest.raises(InputError, match="1 to 20 characters"):
-        await spaces.create(db, code, **BY)
+        await spaces.create(by(db), code)
 
 
 async def test_a16_a_latitude_without_longitude_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match="latitude and longitude"):
-        await spaces.create(db, "A-1", latitude=52.5, **BY)
+        await spaces.create(by(db), "A-1", latitude=52.5)
 
 
 async def test_a_space_that_cannot_have_its_devices_is_not_created(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="no sensor"):
-        await spaces.create(db, "A-1", sensor="58a0cb00000000ff", **BY)
+        await spaces.create(by(db), "A-1", sensor="58a0cb00000000ff")
     assert await spaces.page(db) == []
 
 
 async def test_a_device_of_another_space_is_refused_by_name(db: Connection) -> None:
-    await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
-    await spaces.create(db, "A-2", **BY)
+    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create(by(db), "A-2")
     with pytest.raises(ConflictError, match=r"serves A-1"):
-        await spaces.assign(db, "A-2", sensor=S1, **BY)
+        await spaces.assign(by(db), "A-2", sensor=S1)
     with pytest.raises(ConflictError, match=r"serves A-1"):
-        await spaces.assign(db, "A-2", display=D1, **BY)
+        await spaces.assign(by(db), "A-2", display=D1)
 
 
 async def test_a_disabled_device_is_refused(db: Connection) -> None:
-    await spaces.create(db, "A-1", **BY)
-    await device_changes.set_enabled(db, "display", D1, False, **BY)
+    await spaces.create(by(db), "A-1")
+    await device_changes.set_enabled(by(db), "display", D1, False)
     with pytest.raises(InputError, match="disabled"):
-        await spaces.assign(db, "A-1", display=D1, **BY)
+        await spaces.assign(by(db), "A-1", display=D1)
 
 
 async def test_a_swap_is_one_step_and_both_devices_keep_their_history(db: Connection) -> None:
-    await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
-    space = await spaces.assign(db, "A-1", sensor=S2, display=D2, reason="swap", **BY)
+    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    space = await spaces.assign(by(db), "A-1", sensor=S2, display=D2, reason="swap")
     assert (space.sensor_deveui, space.display_deveui) == (S2, D2)
     rows = await db.fetch(
         "SELECT role, reason, actor, upper_inf(valid) AS current FROM device_assignments ORDER BY 4, role"
@@ -117,38 +117,38 @@ async def test_a_swap_is_one_step_and_both_devices_keep_their_history(db: Connec
 
 
 async def test_the_reading_of_a_sensor_stays_with_the_place_that_it_left(db: Connection) -> None:
-    await spaces.create(db, "A-1", sensor=S1, **BY)
-    await spaces.create(db, "A-2", **BY)
+    await spaces.create(by(db), "A-1", sensor=S1)
+    await spaces.create(by(db), "A-2")
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1 WHERE dev_eui = $2", NOW, S1)
-    await spaces.unassign(db, "A-1", "sensor", **BY)
-    moved = await spaces.assign(db, "A-2", sensor=S1, **BY)
+    await spaces.unassign(by(db), "A-1", "sensor")
+    moved = await spaces.assign(by(db), "A-2", sensor=S1)
     assert (moved.current_state, moved.sensor_state) == ("UNKNOWN", None)
 
 
 async def test_a_second_device_on_an_occupied_role_needs_a_reason(db: Connection) -> None:
-    await spaces.create(db, "A-1", sensor=S1, **BY)
+    await spaces.create(by(db), "A-1", sensor=S1)
     with pytest.raises(ConflictError, match=f"A-1 has the sensor {S1} already") as refused:
-        await spaces.assign(db, "A-1", sensor=S2, display=D2, **BY)
+        await spaces.assign(by(db), "A-1", sensor=S2, display=D2)
     assert refused.value.code == "role_taken"
     assert (await spaces.show(db, "A-1")).display_deveui is None
 
 
 async def test_assigning_twice_changes_nothing(db: Connection) -> None:
-    await spaces.create(db, "A-1", sensor=S1, **BY)
+    await spaces.create(by(db), "A-1", sensor=S1)
     before = await db.fetchval("SELECT count(*) FROM audit_log")
-    await spaces.assign(db, "A-1", sensor=S1.upper(), **BY)
+    await spaces.assign(by(db), "A-1", sensor=S1.upper())
     assert await db.fetchval("SELECT count(*) FROM audit_log") == before
     assert await db.fetchval("SELECT count(*) FROM device_assignments") == 1
 
 
 async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection, pool: Pool) -> None:
     for code in ("A-1", "A-2"):
-        await spaces.create(db, code, **BY)
+        await spaces.create(by(db), code)
 
     async def take(code: str) -> str:
         async with pool.acquire() as connection:
             try:
-                await spaces.assign(connection, code, sensor=S1, display=D1, **BY)
+                await spaces.assign(by(connection), code, sensor=S1, display=D1)
             except ConflictError as error:
                 return error.code
         return "served"
@@ -158,8 +158,8 @@ async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection,
 
 
 async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool: Pool) -> None:
-    await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
-    await spaces.create(db, "A-2", sensor=S2, display=D2, **BY)
+    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create(by(db), "A-2", sensor=S2, display=D2)
 
     outcomes: set[str] = set()
 
@@ -167,8 +167,8 @@ async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool
         async with pool.acquire() as connection:
             for _ in range(5):
                 try:
-                    await spaces.unassign(connection, code, "sensor", **BY)
-                    await spaces.assign(connection, code, **devices, reason="swap", **BY)
+                    await spaces.unassign(by(connection), code, "sensor")
+                    await spaces.assign(by(connection), code, **devices, reason="swap")
                     outcomes.add("served")
                 except BaylightError as error:
                     outcomes.add(error.code)
@@ -181,23 +181,23 @@ async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool
 
 
 async def test_a_shared_display_may_serve_several_spaces(db: Connection) -> None:
-    await devices.register_display(db, "2020000000000003", actor="ann", device_type="kuando_busylight", shared=True)
+    await devices.register_display(by(db), "2020000000000003", device_type="kuando_busylight", shared=True)
     for code in ("A-1", "A-2"):
-        await spaces.create(db, code, display="2020000000000003", **BY)
+        await spaces.create(by(db), code, display="2020000000000003")
     assert (await devices.display(db, "2020000000000003")).spaces == ["A-1", "A-2"]
-    await spaces.unassign(db, "A-1", "display", **BY)
+    await spaces.unassign(by(db), "A-1", "display")
     assert (await devices.display(db, "2020000000000003")).desired_state == "UNKNOWN"
 
 
 async def test_maintenance_of_space_and_location_close_and_open(db: Connection) -> None:
-    await locations.create(db, "Garage/Floor 1", actor="ann")
-    await locations.create(db, "Garage/Floor 2", actor="ann")
-    await spaces.create(db, "A-1", location="Garage/Floor 1", default_state="FREE", **BY)
-    await spaces.create(db, "B-1", location="Garage/Floor 2", default_state="FREE", **BY)
-    assert (await spaces.set_maintenance(db, "A-1", True, **BY)).current_state == "MAINTENANCE"
-    assert await locations.set_maintenance(db, "Garage", True, **BY) == 1
-    assert await locations.set_maintenance(db, "Garage", True, **BY) == 0
-    assert await locations.set_maintenance(db, "Garage", False, **BY) == 1
+    await locations.create(by(db), "Garage/Floor 1")
+    await locations.create(by(db), "Garage/Floor 2")
+    await spaces.create(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
+    await spaces.create(by(db), "B-1", location="Garage/Floor 2", default_state="FREE")
+    assert (await spaces.set_maintenance(by(db), "A-1", True)).current_state == "MAINTENANCE"
+    assert await locations.set_maintenance(by(db), "Garage", True) == 1
+    assert await locations.set_maintenance(by(db), "Garage", True) == 0
+    assert await locations.set_maintenance(by(db), "Garage", False) == 1
     states = {space.code: space.current_state for space in await spaces.page(db, location="Garage")}
     assert states == {"A-1": "MAINTENANCE", "B-1": "FREE"}
     causes = await db.fetch("SELECT DISTINCT source FROM state_changes WHERE new_state = 'MAINTENANCE'")
@@ -205,32 +205,32 @@ async def test_maintenance_of_space_and_location_close_and_open(db: Connection) 
 
 
 async def test_the_default_state_shows_without_a_sensor(db: Connection) -> None:
-    await spaces.create(db, "A-1", **BY)
-    assert (await spaces.set_default_state(db, "A-1", "free", **BY)).current_state == "FREE"
+    await spaces.create(by(db), "A-1")
+    assert (await spaces.set_default_state(by(db), "A-1", "free")).current_state == "FREE"
     with pytest.raises(InputError, match="GREEN"):
-        await spaces.set_default_state(db, "A-1", "GREEN", **BY)
+        await spaces.set_default_state(by(db), "A-1", "GREEN")
 
 
 async def test_a17_a_deleted_space_frees_its_devices_and_ends_what_was_planned(db: Connection) -> None:
-    space = await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
+    space = await spaces.create(by(db), "A-1", sensor=S1, display=D1)
     start = NOW + timedelta(hours=1)
-    booked, _ = await reservations.create(db, "A-1", start, start + timedelta(hours=1), **BY)
-    await overrides.set_override(db, "OUT_OF_ORDER", space="A-1", **BY)
-    await spaces.delete(db, "A-1", **(BY | {"now": NOW + timedelta(minutes=1)}))
+    booked, _ = await reservations.create(by(db), "A-1", start, start + timedelta(hours=1))
+    await overrides.set_override(by(db), "OUT_OF_ORDER", space="A-1")
+    await spaces.delete(by(db, now=NOW + timedelta(minutes=1)), "A-1")
     with pytest.raises(NotFoundError):
         await spaces.show(db, "A-1")
     assert (await reservations.show(db, booked.id)).status == "cancelled"
     assert await overrides.active(db, NOW + timedelta(minutes=2)) == []
-    await spaces.create(db, "A-1", sensor=S1, display=D1, **BY)
+    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
     assert await invariant_2(db)
     assert await db.fetchval("SELECT count(*) FROM device_assignments WHERE space_id = $1", space.id) == 2
 
 
 async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
-    await locations.create(db, "Garage/Floor 1", actor="ann")
-    await spaces.create(db, "A-1", location="Garage/Floor 1", sensor=S1, **BY)
-    await spaces.create(db, "A-2", location="Garage", default_state="FREE", **BY)
-    await spaces.create(db, "A-3", default_state="FREE", **BY)
+    await locations.create(by(db), "Garage/Floor 1")
+    await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1)
+    await spaces.create(by(db), "A-2", location="Garage", default_state="FREE")
+    await spaces.create(by(db), "A-3", default_state="FREE")
     assert [s.code for s in await spaces.page(db, location="Garage")] == ["A-1", "A-2"]
     assert [s.code for s in await spaces.page(db, location="Garage/Floor 1")] == ["A-1"]
     assert [s.code for s in await spaces.page(db, state="free", after="A-2")] == ["A-3"]
@@ -241,15 +241,15 @@ async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
 
 
 async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> None:
-    made = await locations.create(db, "Garage/Floor 1", actor="ann", timezone="Europe/Berlin")
-    again = await locations.create(db, " Garage / Floor 1", actor="bob")
+    made = await locations.create(by(db), "Garage/Floor 1", timezone="Europe/Berlin")
+    again = await locations.create(by(db, actor="bob"), " Garage / Floor 1")
     assert made == again
     tree = [(place.path, place.kind, place.timezone) for place in await locations.tree(db)]
     assert tree == [("Garage", "site", "Europe/Berlin"), ("Garage/Floor 1", "floor", None)]
     with pytest.raises(ConflictError, match="is a floor"):
-        await locations.create(db, "Garage/Floor 1", kinds=["site", "building"], actor="ann")
+        await locations.create(by(db), "Garage/Floor 1", kinds=["site", "building"])
     with pytest.raises(InputError, match="not a path"):
-        await locations.create(db, "Garage//Floor", actor="ann")
+        await locations.create(by(db), "Garage//Floor")
 
 
 @pytest.mark.parametrize(
@@ -261,36 +261,36 @@ async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> N
     ],
 )
 async def test_a_time_zone_that_would_not_count_is_refused(db: Connection, path: str, timezone: str, says: str) -> None:
-    await locations.create(db, "Garage", actor="ann", timezone="Europe/Berlin")
+    await locations.create(by(db), "Garage", timezone="Europe/Berlin")
     with pytest.raises((InputError, ConflictError), match=says):
-        await locations.create(db, path, actor="ann", timezone=timezone)
+        await locations.create(by(db), path, timezone=timezone)
     with pytest.raises(InputError, match="only a site"):
-        await locations.create(db, "Ramp", kinds=["zone"], actor="ann", timezone="Europe/Berlin")
+        await locations.create(by(db), "Ramp", kinds=["zone"], timezone="Europe/Berlin")
     assert [place.path for place in await locations.tree(db)] == ["Garage"]
 
 
 async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Connection) -> None:
-    await locations.create(db, "Garage/Flor", actor="ann")
-    await locations.create(db, "Garage/Ramp", actor="ann")
-    await spaces.create(db, "A-1", location="Garage/Flor", **BY)
+    await locations.create(by(db), "Garage/Flor")
+    await locations.create(by(db), "Garage/Ramp")
+    await spaces.create(by(db), "A-1", location="Garage/Flor")
     for _ in range(2):
-        made = await locations.rename(db, "Garage/Flor", " Floor ", actor="bob")
+        made = await locations.rename(by(db, actor="bob"), "Garage/Flor", " Floor ")
         assert (made.path, made.spaces) == ("Garage/Floor", 1)
         with pytest.raises(NotFoundError):
             await locations.find(db, "Garage/Flor")
-        await locations.rename(db, "Garage/Floor", "Flor", actor="bob")
+        await locations.rename(by(db, actor="bob"), "Garage/Floor", "Flor")
     with pytest.raises(ConflictError, match="lies there already"):
-        await locations.rename(db, "Garage/Flor", "Ramp", actor="bob")
+        await locations.rename(by(db, actor="bob"), "Garage/Flor", "Ramp")
     with pytest.raises(InputError, match="not the name of one"):
-        await locations.rename(db, "Garage/Flor", "a/b", actor="bob")
+        await locations.rename(by(db, actor="bob"), "Garage/Flor", "a/b")
     for path, holds in (("Garage", "holds Flor"), ("Garage/Flor", "holds 1 spaces")):
         with pytest.raises(ConflictError, match=holds):
-            await locations.delete(db, path, actor="bob")
-    await overrides.set_override(db, "OUT_OF_ORDER", location="Garage/Ramp", **BY)
+            await locations.delete(by(db, actor="bob"), path)
+    await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Ramp")
     with pytest.raises(ConflictError, match="overrides were set"):
-        await locations.delete(db, "Garage/Ramp", actor="bob")
-    await spaces.delete(db, "A-1", **BY)
-    await locations.delete(db, "Garage/Flor", actor="bob")
+        await locations.delete(by(db, actor="bob"), "Garage/Ramp")
+    await spaces.delete(by(db), "A-1")
+    await locations.delete(by(db, actor="bob"), "Garage/Flor")
     assert [place.path for place in await locations.tree(db)] == ["Garage", "Garage/Ramp"]
     actions = await db.fetch("SELECT action, actor FROM audit_log WHERE actor = 'bob' ORDER BY id")
     assert [row["action"] for row in actions] == ["location.rename"] * 4 + ["location.delete"]
@@ -299,7 +299,7 @@ async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Conne
 async def test_the_same_location_made_by_two_at_once_is_one(db: Connection, pool: Pool) -> None:
     async def make() -> str:
         async with pool.acquire() as connection:
-            return str((await locations.create(connection, "Garage/Floor 1", actor="ann")).id)
+            return str((await locations.create(by(connection), "Garage/Floor 1")).id)
 
     assert len(set(await asyncio.gather(*(make() for _ in range(4))))) == 1
     assert len(await locations.tree(db)) == 2

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import doctor
@@ -19,10 +18,10 @@ from baylight.inventory import assignments, device_changes, devices, spaces
 from baylight.inventory import swaps as swap
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
+from tests.support.change import by
 
 S1, S2, S3 = "58a0cb00000000a1", "58a0cb00000000a2", "58a0cb00000000a3"
 D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
-POLICY = Policy()
 
 
 @pytest.fixture
@@ -35,23 +34,19 @@ async def clock(db: Connection) -> Clock:
 
 @pytest.fixture
 def ingest(pool: Pool, clock: Clock) -> Ingest:
-    return Ingest(pool, clock, POLICY, LoopPolicy())
+    return Ingest(pool, clock, Policies())
 
 
 @pytest.fixture
 async def bay(db: Connection, clock: Clock) -> None:
     for eui in (S1, S2, S3):
-        await devices.register_sensor(db, eui, actor="ann")
+        await devices.register_sensor(by(db), eui)
     for eui in (D1, D2):
-        await devices.register_display(db, eui, actor="ann", device_type="kuando_busylight")
-    await spaces.create(db, "A-13", actor="ann", now=clock.now(), policy=POLICY)
+        await devices.register_display(by(db), eui, device_type="kuando_busylight")
+    await spaces.create(by(db, now=clock.now()), "A-13")
     await db.execute("UPDATE spaces SET created_at = $1", clock.now())
     for eui in (S1, D1):
-        await assignments.install(db, "A-13", eui, at=clock.now(), **by(clock))
-
-
-def by(clock: Clock, seconds: float = 1) -> dict[str, Any]:
-    return {"actor": "ann", "policy": POLICY, "now": clock.tick(seconds)}
+        await assignments.install(by(db, now=clock.tick(1)), "A-13", eui, at=clock.now())
 
 
 async def hear(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
@@ -70,7 +65,7 @@ async def state(db: Connection) -> str:
 
 async def is_sound(db: Connection, now: datetime, *, but: Sequence[str] = ()) -> None:
     watched = {"displays", "devices never heard", "work in time", "silent sensors", *but}
-    found = await doctor.examine(db, now=now, policy=POLICY)
+    found = await doctor.examine(db, now=now, policy=Policy())
     assert [finding for finding in found if not finding.ok and finding.check not in watched] == []
 
 
@@ -79,7 +74,7 @@ async def test_a_new_sensor_is_believed_from_its_first_word_on_the_place(
 ) -> None:
     await hear(ingest, clock, (S1, OCCUPIED), (S2, FREE))  # the new one, in the van
     assert await state(db) == "OCCUPIED"
-    done = await swap.swap(db, S1, S2, note="battery", retire=True, **by(clock))
+    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2, note="battery", retire=True)
     assert (done.old, done.new, done.spaces, done.note) == (S1, S2, ["A-13"], "battery")
     assert await state(db) == "UNKNOWN"
     await hear(ingest, clock, (S1, FREE))
@@ -103,7 +98,7 @@ async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
     await hear(ingest, clock, (S2, OCCUPIED), (S1, OCCUPIED), (S2, FREE), (S1, OCCUPIED))
     before = [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")]
     assert await state(db) == "OCCUPIED"
-    await swap.swap(db, S1, S2, at=swapped_at, **by(clock, 600))
+    await swap.swap(by(db, now=clock.tick(600)), S1, S2, at=swapped_at)
     assert await state(db) == "FREE"
     rows = await uplinks_of_space(db, "A-13", limit=10)
     said = [(row.dev_eui, row.occupancy) for row in reversed(rows)]
@@ -118,17 +113,17 @@ async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
 
 async def test_an_undone_swap_is_as_if_it_had_not_been(db: Connection, bay: None, ingest: Ingest, clock: Clock) -> None:
     await hear(ingest, clock, (S1, FREE))
-    done = await swap.swap(db, S1, S2, retire=True, **by(clock))
+    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2, retire=True)
     await hear(ingest, clock, (S2, FREE))
     assert await swap.latest(db, S1) == done.id
-    undone = await swap.undo(db, done.id, **by(clock, 3600))
+    undone = await swap.undo(by(db, now=clock.tick(3600)), done.id)
     assert (undone.undone_by, undone.undone_at) == ("ann", clock.now())
     assert (await spaces.show(db, "A-13")).sensor_deveui == S1
     assert await state(db) == "FREE"
     assert (await devices.sensor(db, S1)).lifecycle_state == "installed"
     [row] = [row for row in await assignments.history(db, space="A-13") if row.role == "sensor"]
     assert (row.dev_eui, row.reason, row.until_at) == (S1, "correction", None)
-    assert await swap.undo(db, done.id, **by(clock)) == undone
+    assert await swap.undo(by(db, now=clock.tick(1)), done.id) == undone
     assert await db.fetchval("SELECT count(*) FROM audit_log WHERE action = 'device.swap_undone'") == 1
     await is_sound(db, clock.now())
 
@@ -138,20 +133,20 @@ async def test_an_undone_swap_gives_a_retired_device_its_state_back(
     db: Connection, bay: None, clock: Clock, state: str
 ) -> None:
     if state != "installed":
-        await device_changes.set_lifecycle(db, "sensor", S1, state, actor="ann")
-    done = await swap.swap(db, S1, S2, retire=True, **by(clock))
-    await swap.undo(db, done.id, **by(clock))
+        await device_changes.set_lifecycle(by(db, now=clock.tick(1)), "sensor", S1, state)
+    done = await swap.swap(by(db), S1, S2, retire=True)
+    await swap.undo(by(db, now=clock.tick(1)), done.id)
     old = await devices.sensor(db, S1)
     assert (old.lifecycle_state, old.enabled) == (state, True)
 
 
 async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: None, clock: Clock) -> None:
-    first = await swap.swap(db, S1, S2, **by(clock))
-    second = await swap.swap(db, S2, S3, **by(clock))
+    first = await swap.swap(by(db, now=clock.tick(1)), S1, S2)
+    second = await swap.swap(by(db, now=clock.tick(1)), S2, S3)
     with pytest.raises(ConflictError, match="another device by now"):
-        await swap.undo(db, first.id, **by(clock))
+        await swap.undo(by(db, now=clock.tick(1)), first.id)
     with pytest.raises(ConflictError, match="within"):
-        await swap.undo(db, second.id, **by(clock, 25 * 3600))
+        await swap.undo(by(db, now=clock.tick(25 * 3600)), second.id)
     with pytest.raises(NotFoundError):
         await swap.latest(db, D1)
 
@@ -159,18 +154,18 @@ async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: No
 async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    done = await swap.swap(db, S1, S2, **by(clock))
+    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2)
     since = clock.tick(60)
-    await spaces.create(db, "A-14", **by(clock))
-    await assignments.install(db, "A-14", S1, at=since, **by(clock))
+    await spaces.create(by(db, now=clock.tick(1)), "A-14")
+    await assignments.install(by(db, now=clock.tick(1)), "A-14", S1, at=since)
     removed = clock.tick(60)
-    await assignments.remove(db, "A-14", "sensor", at=removed, **by(clock))
+    await assignments.remove(by(db, now=clock.tick(1)), "A-14", "sensor", at=removed)
     with pytest.raises(ConflictError, match="was on another space"):
-        await swap.undo(db, done.id, **by(clock))
+        await swap.undo(by(db, now=clock.tick(1)), done.id)
     with pytest.raises(ConflictError, match="was on another space"):
-        await swap.swap(db, S2, S1, at=since, **by(clock))
+        await swap.swap(by(db, now=clock.tick(1)), S2, S1, at=since)
     assert (await spaces.show(db, "A-13")).sensor_deveui == S2
-    assert (await swap.swap(db, S2, S1, at=removed, **by(clock))).spaces == ["A-13"]
+    assert (await swap.swap(by(db, now=clock.tick(1)), S2, S1, at=removed)).spaces == ["A-13"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +182,7 @@ async def test_a_swap_that_cannot_be_is_refused_by_name(
     db: Connection, bay: None, clock: Clock, old: str, new: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        await swap.swap(db, old, new, **by(clock))
+        await swap.swap(by(db, now=clock.tick(1)), old, new)
     assert (await spaces.show(db, "A-13")).sensor_deveui == S1
     assert await swap.swaps(db) == []
 
@@ -195,24 +190,24 @@ async def test_a_swap_that_cannot_be_is_refused_by_name(
 async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await spaces.create(db, "A-14", sensor=S2, **by(clock))
+    await spaces.create(by(db, now=clock.tick(1)), "A-14", sensor=S2)
     with pytest.raises(ConflictError, match="serves A-14"):
-        await swap.swap(db, S1, S2, **by(clock))
-    await device_changes.set_lifecycle(db, "sensor", S3, "decommissioned", actor="ann")
+        await swap.swap(by(db, now=clock.tick(1)), S1, S2)
+    await device_changes.set_lifecycle(by(db), "sensor", S3, "decommissioned")
     with pytest.raises(InputError, match="decommissioned"):
-        await swap.swap(db, S1, S3, **by(clock))
+        await swap.swap(by(db, now=clock.tick(1)), S1, S3)
     with pytest.raises(InputError, match="not over yet"):
-        await swap.swap(db, S1, S3, at=clock.now() + timedelta(hours=1), **by(clock))
+        await swap.swap(by(db, now=clock.tick(1)), S1, S3, at=clock.now() + timedelta(hours=1))
     with pytest.raises(ConflictError, match="changed at"):
-        await assignments.remove(db, "A-13", "sensor", at=clock.now() - timedelta(days=1), **by(clock))
+        await assignments.remove(by(db, now=clock.tick(1)), "A-13", "sensor", at=clock.now() - timedelta(days=1))
 
 
 async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await device_changes.set_display_codes(db, D1, {"UNKNOWN": "white", "FREE": "#00c800"}, **by(clock))
-    await device_changes.set_display_codes(db, D2, {"RESERVED": "purple"}, **by(clock))
-    done = await swap.swap(db, D1, D2, **by(clock))
+    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"UNKNOWN": "white", "FREE": "#00c800"})
+    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D2, {"RESERVED": "purple"})
+    done = await swap.swap(by(db, now=clock.tick(1)), D1, D2)
     new = await devices.display(db, D2)
     assert new.display_codes == (await devices.display(db, D1)).display_codes
     assert (new.desired_state, new.desired_code) == ("UNKNOWN", new.display_codes["UNKNOWN"])
@@ -220,7 +215,7 @@ async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
     assert newest is not None
     assert tuple(newest) == (D2, "pending", "assignment")
     assert (await devices.display(db, D1)).desired_state is None
-    await swap.undo(db, done.id, **by(clock))
+    await swap.undo(by(db, now=clock.tick(1)), done.id)
     assert (await devices.display(db, D2)).lights["RESERVED"].colour == "purple"
     assert (await devices.display(db, D1)).desired_state == "UNKNOWN"
     await is_sound(db, clock.now())
@@ -229,9 +224,9 @@ async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
 async def test_a_display_of_another_type_takes_over_the_lights_that_it_can_show(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await devices.register_display(db, D3, actor="ann", device_type="one_byte_light")
-    await device_changes.set_display_codes(db, D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"}, **by(clock))
-    done = await swap.swap(db, D1, D3, **by(clock))
+    await devices.register_display(by(db), D3, device_type="one_byte_light")
+    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"})
+    done = await swap.swap(by(db, now=clock.tick(1)), D1, D3)
     new = await devices.display(db, D3)
     assert new.lights["RESERVED"].colour == "orange"
     assert [warning.split(":")[0] for warning in done.warnings] == ["MAINTENANCE"]
@@ -245,7 +240,7 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
     stop = asyncio.Event()
 
     async def traffic(eui: str) -> None:
-        ingest = Ingest(pool, clock, POLICY, LoopPolicy())
+        ingest = Ingest(pool, clock, Policies())
         while not stop.is_set():
             data = OCCUPIED if len(sent) % 2 else FREE
             await ingest.take([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])  # type: ignore[arg-type]
@@ -255,9 +250,9 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
         old, new = S1, S2
         async with pool.acquire() as connection:
             for n in range(12):
-                done = await swap.swap(connection, old, new, **by(clock, 0.001))
+                done = await swap.swap(by(connection, now=clock.tick(0.001)), old, new)
                 if n % 3 == 2:
-                    await swap.undo(connection, done.id, **by(clock, 0.001))
+                    await swap.undo(by(connection, now=clock.tick(0.001)), done.id)
                 else:
                     old, new = new, old
         stop.set()
@@ -273,15 +268,15 @@ async def test_a_mobile_sensor_is_nowhere_believed_for_what_it_said_elsewhere(
     db: Connection, bay: None, ingest: Ingest, clock: Clock
 ) -> None:
     mobile = "58a0cb00000000b1"
-    await devices.register_sensor(db, mobile, actor="ann", mobile=True)
-    await spaces.create(db, "M-1", sensor=mobile, **by(clock))
+    await devices.register_sensor(by(db), mobile, mobile=True)
+    await spaces.create(by(db, now=clock.tick(1)), "M-1", sensor=mobile)
     await hear(ingest, clock, (mobile, FREE))
     assert (await spaces.show(db, "M-1")).current_state == "FREE"
-    await spaces.create(db, "M-2", sensor=mobile, **by(clock))
+    await spaces.create(by(db, now=clock.tick(1)), "M-2", sensor=mobile)
     assert {s.current_state for s in await spaces.page(db, device=mobile)} == {"UNKNOWN"}
     await hear(ingest, clock, (mobile, FREE))
     assert {s.current_state for s in await spaces.page(db, device=mobile)} == {"FREE"}
-    await spaces.unassign(db, "M-1", "sensor", **by(clock))
+    await spaces.unassign(by(db, now=clock.tick(1)), "M-1", "sensor")
     assert (await spaces.show(db, "M-2")).current_state == "FREE"
     assert [row.space for row in await assignments.as_of(db, await db_now(db), device=mobile)] == ["M-2"]
     assert {row.space for row in await assignments.history(db, device=mobile)} == {"M-1", "M-2"}
@@ -299,8 +294,8 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
     await db.execute(
         "UPDATE actuations SET status = 'shown', transmitted_at = $2, shown_at = $2 WHERE id = $1", red, shown_at
     )
-    await swap.swap(db, S1, S2, **by(clock))
-    await swap.swap(db, D1, D2, **by(clock))
+    await swap.swap(by(db, now=clock.tick(1)), S1, S2)
+    await swap.swap(by(db, now=clock.tick(1)), D1, D2)
     then = await space_as_of(db, "A-13", shown_at)
     assert (then.state, then.sensor, then.display) == ("OCCUPIED", S1, D1)
     assert then.reading is not None

@@ -9,20 +9,19 @@ import pytest
 
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.inventory import assignments, devices, spaces, swaps
 from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
 from tests.js_codecs import test_versions as test_codecs
 from tests.js_codecs.test_versions import FREE, MAPPING, Clock, uplink
+from tests.support.change import by
 
 MOTION = test_codecs.OCCUPIED
 S1, S2 = DevEui("70b3d57ed0000001"), DevEui("70b3d57ed0000002")
 TIMEOUT_S = 600
-By = Callable[[], dict[str, object]]
 Look = Callable[[float], Awaitable[str]]
 
 
@@ -42,27 +41,22 @@ async def clock(db: Connection) -> Clock:
 
 
 @pytest.fixture
-def by(clock: Clock) -> By:
-    return lambda: {"actor": "ann", "policy": Policy(), "now": clock.now()}
-
-
-@pytest.fixture
-async def start(db: Connection, engine: Sandbox, clock: Clock, by: By) -> datetime:
+async def start(db: Connection, engine: Sandbox, clock: Clock) -> datetime:
     """A bay with one motion sensor, and another in the van."""
     await test_codecs.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
-    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=clock.now())
+    await versions.activate(by(db, now=clock.now()), engine, "bay_eye", 1)
     await test_codecs.add_type(db)
     for eui in (S1, S2):
-        await devices.register_sensor(db, eui, actor="ann", device_type="acme_bay_eye")
-    await spaces.create(db, "A-13", **by())  # type: ignore[arg-type]
-    await assignments.install(db, "A-13", S1, at=clock.now(), **by())  # type: ignore[arg-type]
+        await devices.register_sensor(by(db), eui, device_type="acme_bay_eye")
+    await spaces.create(by(db, now=clock.now()), "A-13")
+    await assignments.install(by(db, now=clock.now()), "A-13", S1, at=clock.now())
     return clock.now()
 
 
 @pytest.fixture
 def look(pool: Pool, clock: Clock, start: datetime) -> Look:
     """The bay at so many seconds from the start, after what time alone decides."""
-    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
+    reconcile = Reconcile(pool, clock, Policies(), 25, 37)
 
     async def at(seconds: float) -> str:
         clock.at = start + timedelta(seconds=seconds)
@@ -74,7 +68,7 @@ def look(pool: Pool, clock: Clock, start: datetime) -> Look:
 
 @pytest.fixture
 def says(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[float, DevEui, bytes], Awaitable[None]]:
-    ingest = Ingest(pool, clock, Policy(), LoopPolicy(), engine)
+    ingest = Ingest(pool, clock, Policies(), engine)
 
     async def say(seconds: float, eui: DevEui, data: bytes) -> None:
         await look(seconds)
@@ -84,40 +78,40 @@ def says(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[flo
 
 
 async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
 ) -> None:
     await says(0, S1, MOTION)
     assert await look(10) == "OCCUPIED"
-    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     assert await look(20) == "UNKNOWN"
-    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(by(db, now=clock.now()), done.id)
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
 
 async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_undo(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     await says(15, S1, FREE)
     await look(20)
-    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(by(db, now=clock.now()), done.id)
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
 
 async def test_motion_seen_while_out_counts_after_an_undo(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    done = await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
+    done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     await says(50, S1, MOTION)
     await says(60, S2, MOTION)
     await look(700)
-    await swaps.undo(db, done.id, **by())  # type: ignore[arg-type]
+    await swaps.undo(by(db, now=clock.now()), done.id)
     assert await look(700) == "FREE"
     assert await look(3 * 3600 + 49) == "FREE"
     assert await look(3 * 3600 + 50) == "UNKNOWN"
@@ -125,23 +119,29 @@ async def test_motion_seen_while_out_counts_after_an_undo(
 
 @pytest.mark.parametrize(("told_s", "state"), [(100, "OCCUPIED"), (10 + TIMEOUT_S, "FREE"), (3 * 3600 + 10, "UNKNOWN")])
 async def test_a_swap_told_late_counts_motion_from_when_it_was(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]], start: datetime, told_s: int, state: str
+    db: Connection,
+    clock: Clock,
+    look: Look,
+    says: Callable[..., Awaitable[None]],
+    start: datetime,
+    told_s: int,
+    state: str,
 ) -> None:
     await says(10, S2, MOTION)
     await look(told_s)
-    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=5), **by())  # type: ignore[arg-type]
+    await swaps.swap(by(db, now=clock.now()), S1, S2, at=start + timedelta(seconds=5))
     assert await look(told_s) == state
     assert await look(max(told_s, 9 + TIMEOUT_S)) == state
     assert await look(max(told_s, 10 + TIMEOUT_S)) == ("FREE" if told_s < 3600 else "UNKNOWN")
 
 
 async def test_motion_in_the_van_neither_occupies_the_bay_nor_frees_it(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]], start: datetime
+    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]], start: datetime
 ) -> None:
     await says(0, S1, MOTION)
     await says(5, S2, MOTION)
     await look(20)
-    await swaps.swap(db, S1, S2, at=start + timedelta(seconds=10), **by())  # type: ignore[arg-type]
+    await swaps.swap(by(db, now=clock.now()), S1, S2, at=start + timedelta(seconds=10))
     assert await look(20) == "UNKNOWN"
     assert await look(5 + TIMEOUT_S) == "UNKNOWN"
     await says(1000, S2, FREE)
@@ -150,11 +150,11 @@ async def test_motion_in_the_van_neither_occupies_the_bay_nor_frees_it(
 
 
 async def test_motion_that_ended_elsewhere_frees_nothing_at_the_next_place(
-    db: Connection, by: By, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
 ) -> None:
     await says(0, S1, MOTION)
     await look(10)
-    await swaps.swap(db, S1, S2, **by())  # type: ignore[arg-type]
-    await spaces.create(db, "B-1", sensor=S1, **by())  # type: ignore[arg-type]
+    await swaps.swap(by(db, now=clock.now()), S1, S2)
+    await spaces.create(by(db, now=clock.now()), "B-1", sensor=S1)
     await look(TIMEOUT_S + 1)
     assert (await spaces.show(db, "B-1")).current_state == "UNKNOWN"

@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import pytest
 
+from baylight.access.change import Change
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck, Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import BaylightError, ConflictError, InputError
 from baylight.insight import doctor
@@ -23,6 +25,7 @@ from baylight.inventory import device_changes, device_tests, devices, spaces
 from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
+from tests.support.change import by
 
 DISPLAY = DevEui("70b3d50000000001")
 POLICY = Policy()
@@ -94,8 +97,8 @@ class Stage:
     engine: Sandbox
 
     @property
-    def by(self) -> dict[str, Any]:
-        return {"actor": "ann", "now": self.clock.now(), "policy": POLICY}
+    def change(self) -> Change:
+        return by(self.db, now=self.clock.now())
 
     async def deliver(self) -> Downlink:
         assert await self.relay.send_due() == 1
@@ -114,7 +117,7 @@ class Stage:
 
 async def add_type(db: Connection, engine: Sandbox, **more: Any) -> Any:
     given: dict[str, Any] = {"states": STATES, "manufacturer": "Acme", "model": "Signal", "uplink_interval_s": 3600}
-    return await types.add_display_type(db, engine, "signal", "acme_signal", actor="ann", **given | more)
+    return await types.add_display_type(by(db), engine, "signal", "acme_signal", **given | more)
 
 
 @pytest.fixture
@@ -126,8 +129,8 @@ async def engine(db: Connection) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def codec(db: Connection, engine: Sandbox) -> versions.Version:
-    await versions.add(db, "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES, actor="ann")
-    await versions.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+    await versions.add(by(db), "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES)
+    await versions.activate(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
     return await versions.get(db, "signal")
 
 
@@ -136,11 +139,11 @@ async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: versions.Ver
     await add_type(db, engine)
     clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), Network()
     loop = LoopPolicy()
-    await devices.register_display(db, DISPLAY, actor="ann", device_type="acme_signal")
+    await devices.register_display(by(db), DISPLAY, device_type="acme_signal")
     stage = Stage(
-        db, clock, network, Relay(pool, network, clock, loop), Ingest(pool, clock, POLICY, loop, engine), engine
+        db, clock, network, Relay(pool, network, clock, loop), Ingest(pool, clock, Policies(loop=loop), engine), engine
     )
-    await spaces.create(db, "A-1", display=DISPLAY, default_state="FREE", **stage.by)
+    await spaces.create(stage.change, "A-1", display=DISPLAY, default_state="FREE")
     return stage
 
 
@@ -181,16 +184,16 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
 async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     stage: Stage, db: Connection, engine: Sandbox
 ) -> None:
-    await versions.add(db, "mute", SOURCE, mapping=None, examples=EXAMPLES[:1], actor="ann")
-    await versions.activate(db, engine, "mute", 1, actor="ann", now=stage.clock.now())
+    await versions.add(by(db), "mute", SOURCE, mapping=None, examples=EXAMPLES[:1])
+    await versions.activate(by(db, now=stage.clock.now()), engine, "mute", 1)
     kind = await types.add_display_type(
-        db, engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60, actor="ann"
+        by(db), engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60
     )
     assert kind.default_config["reports"] is False
     await stage.deliver()
     mute = "70b3d50000000002"
-    await devices.register_display(db, mute, actor="ann", device_type="mute_signal")
-    await spaces.assign(db, "A-1", display=mute, reason="swap", **stage.by)
+    await devices.register_display(by(db), mute, device_type="mute_signal")
+    await spaces.assign(stage.change, "A-1", display=mute, reason="swap")
     sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
     await stage.ingest.take([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
@@ -199,20 +202,20 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
 
 async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
     with pytest.raises(InputError, match="OCCUPIED: 'ff' is no code of this display's type: FREE 1001"):
-        await device_changes.set_display_codes(stage.db, DISPLAY, {"OCCUPIED": "ff"}, **stage.by)
+        await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "ff"})
     with pytest.raises(InputError, match="orange"):
-        await device_changes.set_display_codes(stage.db, DISPLAY, {"OCCUPIED": "orange"}, **stage.by)
-    changed = await device_changes.set_display_codes(stage.db, DISPLAY, {"RESERVED": "1002"}, **stage.by)
+        await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "orange"})
+    changed = await device_changes.set_display_codes(stage.change, DISPLAY, {"RESERVED": "1002"})
     assert changed.display_codes == {**CODES, "RESERVED": "1002"}
     assert changed.warnings == ["OCCUPIED has the code of RESERVED: they look alike"]
     with pytest.raises(InputError, match="brick"):
-        await device_tests.send(stage.db, DISPLAY, "ff", actor="ann", now=stage.clock.now(), reason="try")
+        await device_tests.send(by(stage.db, now=stage.clock.now()), DISPLAY, "ff", reason="try")
 
 
 async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
     await stage.deliver()
     await stage.report("2001")
-    test = await device_tests.begin_pattern(stage.db, DISPLAY, actor="ann", now=stage.clock.now())
+    test = await device_tests.begin_pattern(by(stage.db, now=stage.clock.now()), DISPLAY)
     assert test.code == CODES["UNKNOWN"]
     await stage.deliver()
     await stage.report("2003")
@@ -255,17 +258,17 @@ async def test_states_that_are_none_are_named(
 async def test_a_version_that_makes_other_codes_stays_inactive(
     stage: Stage, source: str, mapping: dict[str, Any] | None, says: str
 ) -> None:
-    await versions.add(stage.db, "signal", source, mapping=mapping, examples=EXAMPLES[:1], actor="ann")
+    await versions.add(by(stage.db), "signal", source, mapping=mapping, examples=EXAMPLES[:1])
     with pytest.raises(ConflictError, match=says):
-        await versions.activate(stage.db, stage.engine, "signal", 2, actor="ann", now=stage.clock.now())
+        await versions.activate(by(stage.db, now=stage.clock.now()), stage.engine, "signal", 2)
     assert (await versions.get(stage.db, "signal")).version == 1
 
 
 async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
     wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
-    await versions.add(db, "signal", SOURCE, mapping=MAPPING, examples=wrong, actor="ann")
+    await versions.add(by(db), "signal", SOURCE, mapping=MAPPING, examples=wrong)
     with pytest.raises(InputError, match="the mapping says FREE, not OCCUPIED"):
-        await versions.activate(db, engine, "signal", 1, actor="ann", now=datetime.fromisoformat("2026-11-24T08:00Z"))
+        await versions.activate(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
 
 
 @pytest.mark.parametrize(
@@ -280,4 +283,4 @@ async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox
 )
 async def test_a_mapping_that_is_none_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
     with pytest.raises(BaylightError, match="mapping"):
-        await versions.add(db, "signal", SOURCE, mapping=mapping, examples=[], actor="ann")
+        await versions.add(by(db), "signal", SOURCE, mapping=mapping, examples=[])

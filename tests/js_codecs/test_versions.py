@@ -15,16 +15,17 @@ import pytest
 
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.state import Occupancy, Policy
+from baylight.domain.policies import Policies
+from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
 from tests.support import factories
+from tests.support.change import by
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SOURCE = """
@@ -80,26 +81,26 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ingest(pool: Pool, clock: Clock, engine: Sandbox) -> Ingest:
-    return Ingest(pool, clock, Policy(), LoopPolicy(), engine)
+    return Ingest(pool, clock, Policies(), engine)
 
 
 async def add(
     db: Connection, source: str = SOURCE, mapping: Mapping[str, Any] | None = MAPPING, **more: Any
 ) -> versions.Version:
-    given: dict[str, Any] = {"examples": EXAMPLES, "actor": "ann"}
-    return await versions.add(db, "bay_eye", source, mapping=mapping, **given | more)
+    given: dict[str, Any] = {"examples": EXAMPLES}
+    return await versions.add(by(db), "bay_eye", source, mapping=mapping, **given | more)
 
 
 async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
-    given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600, "actor": "ann"}
-    return await types.add_type(db, name, "acme_bay_eye", **given | more)
+    given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
+    return await types.add_type(by(db), name, "acme_bay_eye", **given | more)
 
 
 @pytest.fixture
 async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     """A bay whose sensor decodes by version 1 of the codec."""
     await add(db)
-    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
     await add_type(db)
     return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
 
@@ -174,7 +175,7 @@ async def test_a_codec_with_a_mistake_is_not_stored(db: Connection, change: dict
 async def test_a_name_is_plain(db: Connection) -> None:
     for name in ("", "Bay", "a b", "../x", "x" * 61):
         with pytest.raises(InputError) as raised:
-            await versions.add(db, name, SOURCE, mapping=None, examples=[], actor="ann")
+            await versions.add(by(db), name, SOURCE, mapping=None, examples=[])
         assert raised.value.code == "bad_codec_name"
 
 
@@ -184,9 +185,9 @@ async def test_an_unknown_codec_is_not_found(db: Connection, engine: Sandbox) ->
         with pytest.raises(NotFoundError):
             await versions.get(db, name, version)
     with pytest.raises(NotFoundError):
-        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+        await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     with pytest.raises(NotFoundError):
-        await versions.deactivate(db, "other", actor="ann")
+        await versions.deactivate(by(db), "other")
 
 
 async def test_a_version_never_changes(db: Connection) -> None:
@@ -202,13 +203,13 @@ async def test_a_version_never_changes(db: Connection) -> None:
 async def test_only_one_version_is_active_and_each_change_is_audited(db: Connection, engine: Sandbox) -> None:
     await add(db)
     await add(db, SOURCE + "// better")
-    results = await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    results = await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
     assert [(r.passed, r.occupancy) for r in results] == [(True, Occupancy.OCCUPIED), (True, None)]
-    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
-    await versions.activate(db, engine, "bay_eye", 2, actor="bob", now=T0)
+    await versions.activate(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
+    await versions.activate(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
     assert [(s.version, s.active) for s in await versions.versions(db)] == [(2, True), (1, False)]
-    await versions.deactivate(db, "bay_eye", actor="bob")
-    await versions.deactivate(db, "bay_eye", actor="bob")
+    await versions.deactivate(by(db, actor="bob"), "bay_eye")
+    await versions.deactivate(by(db, actor="bob"), "bay_eye")
     log = await db.fetch("SELECT actor, before, after FROM audit_log WHERE action ~ 'activate' ORDER BY id")
     assert [tuple(r) for r in log] == [
         ("ann", {"version": None}, {"version": 1}),
@@ -231,10 +232,10 @@ async def test_a_version_whose_examples_fail_stays_inactive(
     db: Connection, engine: Sandbox, change: dict[str, Any], words: str
 ) -> None:
     await add(db)
-    await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
     await add(db, **change)
     with pytest.raises(InputError, match="examples") as raised:
-        await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+        await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     assert raised.value.code == "examples_fail"
     assert words in raised.value.message
     assert (await versions.get(db, "bay_eye")).version == 1
@@ -243,15 +244,15 @@ async def test_a_version_whose_examples_fail_stays_inactive(
 async def test_a_version_without_examples_is_not_proven(db: Connection, engine: Sandbox) -> None:
     await add(db, examples=[])
     with pytest.raises(InputError) as raised:
-        await versions.activate(db, engine, "bay_eye", 1, actor="ann", now=T0)
+        await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
     assert raised.value.code == "no_examples"
 
 
 async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:
     with pytest.raises(ConflictError, match="bay_eye") as raised:
-        await versions.deactivate(db, "bay_eye", actor="ann")
+        await versions.deactivate(by(db), "bay_eye")
     assert raised.value.facts["used_by"] == ["acme_bay_eye"]
-    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
+    await versions.deactivate(by(db), "bay_eye", force=True)
     assert not (await versions.get(db, "bay_eye")).active
 
 
@@ -320,7 +321,7 @@ async def test_another_version_decodes_from_its_activation_on(
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
     await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
-    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.take([uplink(bay.sensor_eui, clock.tick(60))])
     assert await state(db, bay) == "FREE"
 
@@ -384,7 +385,7 @@ async def test_ingest_goes_on_when_the_worker_is_killed(
 async def test_without_an_active_version_the_uplink_waits_undecoded(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
-    await versions.deactivate(db, "bay_eye", actor="ann", force=True)
+    await versions.deactivate(by(db), "bay_eye", force=True)
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     row = await last(db)
     assert (row["outcome"], row["error"]) == ("not_decodable", "no_codec: no version of the codec js:bay_eye is active")
@@ -394,7 +395,7 @@ async def test_without_an_active_version_the_uplink_waits_undecoded(
 async def test_a_program_without_an_engine_stores_the_uplink(
     db: Connection, pool: Pool, bay: factories.Bay, clock: Clock
 ) -> None:
-    await Ingest(pool, clock, Policy(), LoopPolicy()).take([uplink(bay.sensor_eui, clock.now())])
+    await Ingest(pool, clock, Policies()).take([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["outcome"] == "not_decodable"
 
 
@@ -431,7 +432,7 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
         mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
         examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"}],
     )
-    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     seen = []
     for centimetres in (35, 50, 35, 20, 35, 45):
         await ingest.take([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
@@ -449,7 +450,7 @@ async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
     await add(db, f"function decodeUplink(i) {{ if (i.fPort === 9) throw '\\u0000 x'; {body}; }}", examples=[
         {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
     ])  # fmt: skip
-    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.take([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
     await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
@@ -460,8 +461,8 @@ async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
     db: Connection, pool: Pool, ingest: Ingest, clock: Clock, engine: Sandbox, bay: factories.Bay
 ) -> None:
     await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
-    await versions.activate(db, engine, "bay_eye", 2, actor="ann", now=T0)
-    reconcile = Reconcile(pool, clock, Policy(), LoopPolicy(), 25, 37)
+    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+    reconcile = Reconcile(pool, clock, Policies(), 25, 37)
 
     async def passes(seconds: float) -> str:
         clock.tick(seconds)

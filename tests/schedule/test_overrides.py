@@ -9,16 +9,16 @@ from baylight.errors import InputError, NotFoundError
 from baylight.inventory import locations, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
-from tests.support.change import BY, NOW
+from tests.support.change import NOW, by
 
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
 async def bays(db: Connection) -> None:
-    await locations.create(db, "Garage/Floor 1", actor="ann")
+    await locations.create(by(db), "Garage/Floor 1")
     for code in ("A-1", "A-2"):
-        await spaces.create(db, code, location="Garage/Floor 1", default_state="FREE", **BY)
+        await spaces.create(by(db), code, location="Garage/Floor 1", default_state="FREE")
 
 
 async def states(db: Connection) -> list[str]:
@@ -26,37 +26,37 @@ async def states(db: Connection) -> list[str]:
 
 
 async def test_an_override_holds_until_it_is_ended(db: Connection) -> None:
-    fixed = await overrides.set_override(db, "out_of_order", space="A-1", reason="pillar", **BY)
+    fixed = await overrides.set_override(by(db), "out_of_order", space="A-1", reason="pillar")
     assert await states(db) == ["OUT_OF_ORDER", "FREE"]
     assert [o.id for o in await overrides.active(db, NOW, space="A-1")] == [fixed.id]
-    ended = await overrides.end(db, fixed.id, **(BY | {"now": NOW + HOUR}))
+    ended = await overrides.end(by(db, now=NOW + HOUR), fixed.id)
     assert (ended.until_at, ended.ended_by) == (NOW + HOUR, "ann")
     assert await states(db) == ["FREE", "FREE"]
-    assert await overrides.end(db, fixed.id, **(BY | {"now": NOW + 2 * HOUR})) == ended
+    assert await overrides.end(by(db, now=NOW + 2 * HOUR), fixed.id) == ended
     causes = await db.fetch("SELECT trigger_source FROM state_changes WHERE source = 'manual_override'")
     assert [row["trigger_source"] for row in causes] == [str(fixed.id)] * 2
 
 
 async def test_an_override_of_a_location_bears_on_its_spaces_and_one_of_a_space_wins(db: Connection) -> None:
-    await overrides.set_override(db, "MAINTENANCE", location="Garage", **BY)
-    await overrides.set_override(db, "RESERVED", space="A-2", until=NOW + HOUR, **BY)
+    await overrides.set_override(by(db), "MAINTENANCE", location="Garage")
+    await overrides.set_override(by(db), "RESERVED", space="A-2", until=NOW + HOUR)
     assert await states(db) == ["MAINTENANCE", "RESERVED"]
     assert (await spaces.show(db, "A-2")).recompute_at == NOW + HOUR
 
 
 async def test_a_new_override_takes_the_place_of_the_old_even_in_the_same_instant(db: Connection) -> None:
-    await overrides.set_override(db, "OCCUPIED", space="A-1", **BY)
-    last = await overrides.set_override(db, "RESERVED", space="A-1", **BY)
+    await overrides.set_override(by(db), "OCCUPIED", space="A-1")
+    last = await overrides.set_override(by(db), "RESERVED", space="A-1")
     assert await states(db) == ["RESERVED", "FREE"]
     assert [o.id for o in await overrides.active(db, NOW + HOUR)] == [last.id]
-    await overrides.end(db, last.id, **BY)
+    await overrides.end(by(db), last.id)
     assert await states(db) == ["FREE", "FREE"]
 
 
 async def test_overrides_set_at_once_leave_one_in_force(db: Connection, pool: Pool) -> None:
     async def fix(state: str, **target: str) -> None:
         async with pool.acquire() as connection:
-            await overrides.set_override(connection, state, **target, **BY)
+            await overrides.set_override(by(connection), state, **target)
 
     await asyncio.gather(*(fix(state, location="Garage") for state in ("OCCUPIED", "RESERVED", "MAINTENANCE")))
     in_force = await overrides.active(db, NOW + HOUR)
@@ -66,14 +66,14 @@ async def test_overrides_set_at_once_leave_one_in_force(db: Connection, pool: Po
 
 async def test_bad_input_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match="GREEN"):
-        await overrides.set_override(db, "GREEN", space="A-1", **BY)
+        await overrides.set_override(by(db), "GREEN", space="A-1")
     with pytest.raises(InputError, match="either"):
-        await overrides.set_override(db, "FREE", **BY)
+        await overrides.set_override(by(db), "FREE")
     with pytest.raises(InputError, match="before it begins"):
-        await overrides.set_override(db, "FREE", space="A-1", until=NOW, **BY)
+        await overrides.set_override(by(db), "FREE", space="A-1", until=NOW)
     with pytest.raises(InputError, match="time zone"):
-        await overrides.set_override(db, "FREE", space="A-1", until=NOW.replace(tzinfo=None), **BY)
+        await overrides.set_override(by(db), "FREE", space="A-1", until=NOW.replace(tzinfo=None))
     with pytest.raises(NotFoundError, match="X-9"):
-        await overrides.set_override(db, "FREE", space="X-9", **BY)
+        await overrides.set_override(by(db), "FREE", space="X-9")
     with pytest.raises(NotFoundError):
-        await overrides.end(db, (await spaces.show(db, "A-1")).id, **BY)
+        await overrides.end(by(db), (await spaces.show(db, "A-1")).id)

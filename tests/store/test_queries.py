@@ -133,7 +133,10 @@ async def test_each_query_has_the_columns_of_its_row_type(db: Connection) -> Non
         prepared = await db.prepare(statement.sql)
         got = [(a.name, sql_type(a.type)) for a in prepared.get_attributes()]
         if not isinstance(statement, Query):
-            wrong += [f"{name}: it returns columns: make it a Query"] if got else []
+            called = re.sub(r"--.*\n", "", statement.sql).startswith(
+                "SELECT"
+            )  # a function or a lock, whose rows say nothing
+            wrong += [f"{name}: it returns columns: make it a Query"] if got and not called else []
         elif statement.columns:
             fields = list(statement.columns.items())[: len(got)]
             wrong += [f"{name}: columns {[n for n, _ in got]}, fields {[n for n, _ in fields]}"] * (

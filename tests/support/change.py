@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from baylight.domain.state import Policy
+from baylight.access.change import Change
+from baylight.domain.policies import Policies
+from baylight.store.pool import Connection
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-BY = {"actor": "ann", "now": NOW, "policy": Policy()}
-"""Who makes the change, when, and by which policy: arguments of most writes."""
+
+
+def by(
+    connection: Connection,
+    *,
+    actor: str = "ann",
+    now: datetime = NOW,
+    policies: Policies = Policies(),  # noqa: B008 - a frozen value
+) -> Change:
+    """Return a change of Ann's at NOW, by the policies of a process without settings."""
+    return Change(connection, actor, now, policies)

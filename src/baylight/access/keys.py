@@ -16,7 +16,7 @@ from uuid import UUID
 
 import bcrypt
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection, Pool
 from baylight.store.query import queries
@@ -55,7 +55,7 @@ class Key:
         return any(_ORDER.index(own) >= _ORDER.index(scope) for own in self.scopes)
 
 
-async def create(connection: Connection, name: str, scopes: Sequence[str], *, actor: str) -> tuple[Key, str]:
+async def create(change: Change, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
     """The key and its text, which cannot be had again. Raises InputError `bad_scopes`, `bad_name`."""
     if not scopes or any(scope not in _ORDER for scope in scopes):
         raise InputError("bad_scopes", f"scopes are one or more of {', '.join(_ORDER)}")
@@ -64,15 +64,13 @@ async def create(connection: Connection, name: str, scopes: Sequence[str], *, ac
     prefix = "bl_" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     wanted = [str(scope) for scope in _ORDER if scope in scopes]
-    async with change.change(connection, actor):
-        secret = await connection.fetchval(queries("access.keys")["secret"])
-        row = await connection.fetchrow(
-            queries("access.keys")["create"], _hash(secret, text), prefix, name.strip(), wanted, actor
+    async with change.transaction():
+        secret = await change.connection.fetchval(queries("access.keys")["secret"])
+        row = await change.connection.fetchrow(
+            queries("access.keys")["create"], _hash(secret, text), prefix, name.strip(), wanted, change.actor
         )
         key = _key(row)
-        await change.record(
-            connection, actor, "key.create", "api_key", key.id, after={"prefix": prefix, "scopes": wanted}
-        )
+        await change.record("key.create", "api_key", key.id, after={"prefix": prefix, "scopes": wanted})
     return key, text
 
 
@@ -81,14 +79,14 @@ async def list_keys(connection: Connection) -> list[Key]:
     return [_key(row) for row in await connection.fetch(queries("access.keys")["list"])]
 
 
-async def revoke(connection: Connection, id_or_prefix: str, *, actor: str) -> Key:
+async def revoke(change: Change, id_or_prefix: str) -> Key:
     """From the next request on the key is refused. Idempotent. Raises NotFoundError `unknown_key`."""
-    async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("access.keys")["revoke"], id_or_prefix)
+    async with change.transaction():
+        row = await change.connection.fetchrow(queries("access.keys")["revoke"], id_or_prefix)
         if row is None:
             raise NotFoundError("unknown_key", "there is no such key")
         key = _key(row)
-        await change.record(connection, actor, "key.revoke", "api_key", key.id, after={"prefix": key.prefix})
+        await change.record("key.revoke", "api_key", key.id, after={"prefix": key.prefix})
     return key
 
 

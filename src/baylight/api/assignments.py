@@ -104,32 +104,19 @@ async def list_space_uplinks(
 @router.post("/spaces/{code:path}/installed")
 async def tell_installed(change: Changing, code: str, body: Told) -> list[Served]:
     """What the device sent since then counts."""
-    return await assignments.install(
-        change.connection,
-        code,
-        body.dev_eui,
-        at=body.at,
-        role=body.role,
-        actor=change.actor,
-        now=change.now,
-        policy=change.policy,
-    )
+    return await assignments.install(change, code, body.dev_eui, at=body.at, role=body.role)
 
 
 @router.post("/spaces/{code:path}/removed")
 async def tell_removed(change: Changing, code: str, body: Gone) -> list[Served]:
     """The space has had no such device since then."""
-    return await assignments.remove(
-        change.connection, code, body.role, at=body.at, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await assignments.remove(change, code, body.role, at=body.at)
 
 
 @router.put("/displays/{dev_eui}/shared")
 async def share_display(change: Changing, dev_eui: DevEuiText, body: Share) -> Display:
     """The light follows at once."""
-    return await device_changes.set_shared(
-        change.connection, dev_eui, body.rule, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await device_changes.set_shared(change, dev_eui, body.rule)
 
 
 @router.get("/swaps")
@@ -149,21 +136,10 @@ async def list_swaps(
 async def swap_devices(change: Changing, body: NewSwap) -> Swap:
     """The new device takes the place of the old one, wherever that serves; a display takes over its codes."""
     at: datetime | None = body.at
-    return await swaps.swap(
-        change.connection,
-        body.old,
-        body.new,
-        at=at,
-        note=body.note,
-        retire=body.retire,
-        role=body.role,
-        actor=change.actor,
-        now=change.now,
-        policy=change.policy,
-    )
+    return await swaps.swap(change, body.old, body.new, at=at, note=body.note, retire=body.retire, role=body.role)
 
 
 @router.post("/swaps/{swap_id}/undo")
 async def undo_swap(change: Changing, swap_id: UUID) -> Swap:
     """Within 24 hours: as if it had not been. Idempotent."""
-    return await swaps.undo(change.connection, swap_id, actor=change.actor, now=change.now, policy=change.policy)
+    return await swaps.undo(change, swap_id)

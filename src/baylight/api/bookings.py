@@ -77,9 +77,7 @@ async def list_reservations(
 )
 async def reserve(change: Changing, new: NewReservation, response: Response) -> Reservation:
     """Idempotent by `request_id`: 201 for a new one, 200 for one that was there."""
-    reservation, is_new = await reservations.create(
-        change.connection, actor=change.actor, now=change.now, policy=change.policy, **new.model_dump()
-    )
+    reservation, is_new = await reservations.create(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return reservation
 
@@ -92,9 +90,7 @@ async def show_reservation(key: Reading, connection: Database, reservation_id: U
 @router.post("/reservations/{reservation_id}/cancel")
 async def cancel_reservation(change: Changing, reservation_id: UUID) -> Reservation:
     """Idempotent."""
-    return await reservations.cancel(
-        change.connection, reservation_id, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await reservations.cancel(change, reservation_id)
 
 
 @router.get("/overrides")
@@ -108,12 +104,10 @@ async def list_overrides(
 @router.post("/overrides", status_code=201)
 async def set_override(change: Changing, new: NewOverride) -> Override:
     """It takes the place of one that is in force for the same space or location."""
-    return await overrides.set_override(
-        change.connection, actor=change.actor, now=change.now, policy=change.policy, **new.model_dump()
-    )
+    return await overrides.set_override(change, **new.model_dump())
 
 
 @router.delete("/overrides/{override_id}")
 async def end_override(change: Changing, override_id: UUID) -> Override:
     """Idempotent."""
-    return await overrides.end(change.connection, override_id, actor=change.actor, now=change.now, policy=change.policy)
+    return await overrides.end(change, override_id)

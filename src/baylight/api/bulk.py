@@ -42,12 +42,9 @@ async def import_csv(
     """The body is the CSV file. All rows or none; may be repeated. 422 with a `report` if rows are wrong."""
     async with received(request) as file, given.pool.acquire(timeout=ACQUIRE_S) as connection:
         report = await imports.import_csv(
-            connection,
+            given.change(connection, key),
             kind,
             file,
-            actor=str(key.id),
-            now=given.clock.now(),
-            policy=given.policy,
             dry_run=dry_run,
         )
     return answer(request, report)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from baylight.api.bodies import Body
-from baylight.api.deps import Administering, Database, Given, Reading
+from baylight.api.deps import AdminChanging, Administering, Database, Given, Reading
 from baylight.api.problems import Refused
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import types, versions
@@ -83,16 +83,15 @@ async def list_codecs(key: Reading, connection: Database, name: str | None = Non
 
 
 @router.post("/{name}", status_code=201)
-async def add_codec(key: Administering, connection: Database, name: str, new: NewVersion) -> Version:
+async def add_codec(change: AdminChanging, name: str, new: NewVersion) -> Version:
     """The next version, not active yet; the newest one if it is the same."""
     return await versions.add(
-        connection,
+        change,
         name,
         new.source,
         mapping=new.mapping,
         examples=new.examples,
         notes=new.notes,
-        actor=str(key.id),
     )
 
 
@@ -103,17 +102,15 @@ async def show_codec(key: Reading, connection: Database, name: str, version: int
 
 
 @router.post("/{name}/types", status_code=201)
-async def add_type(key: Administering, connection: Database, name: str, new: NewType) -> DeviceTypeRow:
+async def add_type(change: AdminChanging, name: str, new: NewType) -> DeviceTypeRow:
     """A sensor type whose devices decode by the codec."""
-    return await types.add_type(connection, name, **new.model_dump(), actor=str(key.id))
+    return await types.add_type(change, name, **new.model_dump())
 
 
 @router.post("/{name}/display-types", status_code=201)
-async def add_display_type(
-    key: Administering, connection: Database, engine: Engine, name: str, new: NewDisplayType
-) -> DeviceTypeRow:
+async def add_display_type(change: AdminChanging, engine: Engine, name: str, new: NewDisplayType) -> DeviceTypeRow:
     """A display type whose codes the codec's active version makes."""
-    return await types.add_display_type(connection, engine, name, **new.model_dump(), actor=str(key.id))
+    return await types.add_display_type(change, engine, name, **new.model_dump())
 
 
 @router.post("/{name}/{version}/test")
@@ -142,14 +139,12 @@ async def encode_command(
 
 
 @router.post("/{name}/{version}/activate")
-async def activate_codec(
-    key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int
-) -> list[ExampleResult]:
+async def activate_codec(change: AdminChanging, engine: Engine, name: str, version: int) -> list[ExampleResult]:
     """From the next uplink on, if all its examples pass. Idempotent."""
-    return await versions.activate(connection, engine, name, version, actor=str(key.id), now=given.clock.now())
+    return await versions.activate(change, engine, name, version)
 
 
 @router.post("/{name}/deactivate", status_code=204)
-async def deactivate_codec(key: Administering, connection: Database, name: str, rest: Rest) -> None:
+async def deactivate_codec(change: AdminChanging, name: str, rest: Rest) -> None:
     """Uplinks that need it are stored without a reading. Idempotent."""
-    await versions.deactivate(connection, name, actor=str(key.id), force=rest.force)
+    await versions.deactivate(change, name, force=rest.force)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText
-from baylight.api.deps import Administering, Changing, Database, Given, Limit, Reading
+from baylight.api.deps import AdminChanging, Changing, Database, Given, Limit, Reading
 from baylight.insight import signal
 from baylight.insight.signal import Signal
 from baylight.inventory import device_tests
@@ -51,26 +51,14 @@ class Sent(Body):
 @router.post("/displays/{dev_eui}/tests", status_code=202)
 async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> DeviceTest:
     """The display shows a pattern for some seconds; read the test for its result."""
-    return await device_tests.begin_pattern(
-        change.connection,
-        dev_eui,
-        light=body.light,
-        wait=timedelta(seconds=body.wait_s),
-        actor=change.actor,
-        now=change.now,
-    )
+    return await device_tests.begin_pattern(change, dev_eui, light=body.light, wait=timedelta(seconds=body.wait_s))
 
 
 @router.post("/spaces/{code:path}/pair-tests", status_code=202)
 async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
     """Drive on or off now: the light must follow in time; read the test for its result."""
     return await device_tests.begin_pair(
-        change.connection,
-        code,
-        within=timedelta(seconds=body.within_s),
-        wait=timedelta(seconds=body.wait_s),
-        actor=change.actor,
-        now=change.now,
+        change, code, within=timedelta(seconds=body.within_s), wait=timedelta(seconds=body.wait_s)
     )
 
 
@@ -99,9 +87,7 @@ async def show_signal(key: Reading, connection: Database, dev_eui: DevEuiText, r
 
 
 @router.post("/displays/{dev_eui}/commands", status_code=202)
-async def send_command(
-    key: Administering, connection: Database, given: Given, dev_eui: DevEuiText, body: Command
-) -> Sent:
+async def send_command(change: AdminChanging, dev_eui: DevEuiText, body: Command) -> Sent:
     """Bytes as they are, audited; afterwards what must be shown is sent again. Needs a key of scope admin."""
-    sent = await device_tests.send(connection, dev_eui, actor=str(key.id), now=given.clock.now(), **body.model_dump())
+    sent = await device_tests.send(change, dev_eui, **body.model_dump())
     return Sent(actuation_id=sent)

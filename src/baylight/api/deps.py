@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry
 
+from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
 from baylight.api.problems import Refused
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.ports import Clock, CodecEngine, Source
 from baylight.store.pool import Connection, Pool
 
@@ -37,12 +37,16 @@ class Deps:
     pool: Pool
     dsn: str
     clock: Clock
-    policy: Policy
+    policies: Policies
     registry: CollectorRegistry
     problems: Callable[[], dict[str, str]]
     codec_engine: CodecEngine | None = None
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
     chirpstack_devices: Source | None = None
+
+    def change(self, connection: Connection, key: Key) -> Change:
+        """A change that the holder of a key makes now."""
+        return Change(connection, str(key.id), self.clock.now(), self.policies)
 
 
 def deps(request: Request) -> Deps:
@@ -93,18 +97,13 @@ Limit = Annotated[int, Query(ge=1, le=500, description="most items of the page")
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Who changes something, when, and under which policy: what every changing service asks for."""
-
-    connection: Connection
-    actor: str
-    now: datetime
-    policy: Policy
-
-
 async def _change(key: Writing, connection: Database, given: Given) -> Change:
-    return Change(connection, str(key.id), given.clock.now(), given.policy)
+    return given.change(connection, key)
+
+
+async def _administration(key: Administering, connection: Database, given: Given) -> Change:
+    return given.change(connection, key)
 
 
 Changing = Annotated[Change, Depends(_change)]
+AdminChanging = Annotated[Change, Depends(_administration)]

@@ -91,7 +91,7 @@ async def list_sensors(
 @router.post("/sensors", status_code=201, responses=_NEW)
 async def register_sensor(change: Changing, new: NewSensor, response: Response) -> Sensor:
     """Idempotent: 201 for a new one, 200 for one that was there."""
-    sensor, is_new = await devices.register_sensor(change.connection, actor=change.actor, **new.model_dump())
+    sensor, is_new = await devices.register_sensor(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return sensor
 
@@ -103,7 +103,7 @@ async def show_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) -
 
 @router.patch("/sensors/{dev_eui}")
 async def change_sensor(change: Changing, dev_eui: DevEuiText, body: SensorChange) -> Sensor:
-    return await device_changes.change_sensor(change.connection, dev_eui, actor=change.actor, **body.model_dump())
+    return await device_changes.change_sensor(change, dev_eui, **body.model_dump())
 
 
 @router.get("/displays")
@@ -118,7 +118,7 @@ async def list_displays(
 @router.post("/displays", status_code=201, responses=_NEW)
 async def register_display(change: Changing, new: NewDisplay, response: Response) -> Display:
     """Idempotent: 201 for a new one, 200 for one that was there."""
-    display, is_new = await devices.register_display(change.connection, actor=change.actor, **new.model_dump())
+    display, is_new = await devices.register_display(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return display
 
@@ -131,21 +131,13 @@ async def show_display(key: Reading, connection: Database, dev_eui: DevEuiText) 
 @router.patch("/displays/{dev_eui}")
 async def change_display(change: Changing, dev_eui: DevEuiText, body: DisplayChange) -> Display:
     """FPort and confirmation count from the next downlink on."""
-    return await device_changes.change_display(change.connection, dev_eui, actor=change.actor, **body.model_dump())
+    return await device_changes.change_display(change, dev_eui, **body.model_dump())
 
 
 @router.put("/displays/{dev_eui}/codes")
 async def set_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
     """The light follows at once. The answer says what a person sees for each code."""
-    return await device_changes.set_display_codes(
-        change.connection,
-        dev_eui,
-        body.display_codes,
-        replace=body.replace,
-        actor=change.actor,
-        now=change.now,
-        policy=change.policy,
-    )
+    return await device_changes.set_display_codes(change, dev_eui, body.display_codes, replace=body.replace)
 
 
 @router.put("/{registry}/{dev_eui}/enabled", status_code=204)
@@ -154,9 +146,7 @@ async def set_enabled(
 ) -> Response:
     """A disabled sensor is not believed, a disabled display is sent nothing."""
     role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await device_changes.set_enabled(
-        change.connection, role, dev_eui, body.on, actor=change.actor, now=change.now, policy=change.policy
-    )
+    await device_changes.set_enabled(change, role, dev_eui, body.on)
     return Response(status_code=204)
 
 
@@ -165,9 +155,7 @@ async def set_lifecycle(
     change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Step
 ) -> Response:
     role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await device_changes.set_lifecycle(
-        change.connection, role, dev_eui, body.state, reason=body.reason, actor=change.actor
-    )
+    await device_changes.set_lifecycle(change, role, dev_eui, body.state, reason=body.reason)
     return Response(status_code=204)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from baylight.access import keys
 from baylight.access.keys import Key, Scope
 from baylight.api.bodies import Body
-from baylight.api.deps import Administering, Database
+from baylight.api.deps import AdminChanging, Administering, Database
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 
@@ -35,12 +35,12 @@ async def list_keys(key: Administering, connection: Database) -> list[Key]:
 
 
 @router.post("", status_code=201)
-async def create_key(key: Administering, connection: Database, new: NewKey) -> CreatedKey:
-    created, text = await keys.create(connection, new.name, new.scopes, actor=str(key.id))
+async def create_key(change: AdminChanging, new: NewKey) -> CreatedKey:
+    created, text = await keys.create(change, new.name, new.scopes)
     return CreatedKey(created, text)
 
 
 @router.delete("/{id_or_prefix}")
-async def revoke_key(key: Administering, connection: Database, id_or_prefix: str) -> Key:
+async def revoke_key(change: AdminChanging, id_or_prefix: str) -> Key:
     """The key is refused from the next request on. Idempotent."""
-    return await keys.revoke(connection, id_or_prefix, actor=str(key.id))
+    return await keys.revoke(change, id_or_prefix)

@@ -76,13 +76,10 @@ async def _import(
 ) -> Report:
     async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
         return await device_lists.import_list(
-            connection,
+            given.change(connection, key),
             listed,
             network_server=network_server,
             types=types,
             only_known=only_known,
-            actor=str(key.id),
-            now=given.clock.now(),
-            policy=given.policy,
             dry_run=dry_run,
         )

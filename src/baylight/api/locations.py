@@ -52,28 +52,24 @@ async def list_locations(key: Reading, connection: Database) -> list[Location]:
 @router.post("", status_code=201)
 async def create_location(change: Changing, new: NewLocation) -> Location:
     """Idempotent."""
-    return await locations.create(
-        change.connection, new.path, kinds=new.kinds, timezone=new.timezone, actor=change.actor
-    )
+    return await locations.create(change, new.path, kinds=new.kinds, timezone=new.timezone)
 
 
 @router.put("/name")
 async def rename_location(change: Changing, body: Name) -> Location:
     """Idempotent."""
-    return await locations.rename(change.connection, body.path, body.name, actor=change.actor)
+    return await locations.rename(change, body.path, body.name)
 
 
 @router.delete("", status_code=204)
 async def delete_location(change: Changing, path: str) -> Response:
     """One that holds no location and no space."""
-    await locations.delete(change.connection, path, actor=change.actor)
+    await locations.delete(change, path)
     return Response(status_code=204)
 
 
 @router.put("/maintenance")
 async def set_location_maintenance(change: Changing, body: Maintenance) -> Changed:
     """Closes or opens everything below the location."""
-    changed = await locations.set_maintenance(
-        change.connection, body.path, body.on, actor=change.actor, now=change.now, policy=change.policy
-    )
+    changed = await locations.set_maintenance(change, body.path, body.on)
     return Changed(changed)

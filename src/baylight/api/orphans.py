@@ -45,10 +45,10 @@ async def show_orphan(key: Reading, connection: Database, dev_eui: str) -> Orpha
 @router.post("/{dev_eui}/claim", status_code=201)
 async def claim_orphan(change: Changing, dev_eui: str, body: Claim) -> Sensor | Display:
     """Registers it as what its type is. It serves a space when it is assigned to one."""
-    return await orphans.claim(change.connection, dev_eui, actor=change.actor, **body.model_dump())
+    return await orphans.claim(change, dev_eui, **body.model_dump())
 
 
 @router.put("/{dev_eui}/ignored")
 async def set_ignored(change: Changing, dev_eui: str, body: Switch) -> Orphan:
     """An ignored device is counted and no more."""
-    return await orphans.set_ignored(change.connection, dev_eui, body.on, actor=change.actor)
+    return await orphans.set_ignored(change, dev_eui, body.on)

@@ -73,59 +73,46 @@ async def list_spaces(
 
 @router.post("", status_code=201)
 async def create_space(change: Changing, new: NewSpace) -> Space:
-    return await spaces.create(
-        change.connection, actor=change.actor, now=change.now, policy=change.policy, **new.model_dump()
-    )
+    return await spaces.create(change, **new.model_dump())
 
 
 @router.get("/{code:path}/why")
 async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Explanation:
     """The inputs, the rule that won, the rules that lost, and what is behind it."""
-    return await why.explain(connection, code, given.clock.now(), given.policy)
+    return await why.explain(connection, code, given.clock.now(), given.policies.decision)
 
 
 @router.put("/{code:path}/maintenance")
 async def set_space_maintenance(change: Changing, code: str, body: Switch) -> Space:
-    return await spaces.set_maintenance(
-        change.connection, code, body.on, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await spaces.set_maintenance(change, code, body.on)
 
 
 @router.put("/{code:path}/default-state")
 async def set_default_state(change: Changing, code: str, body: StateBody) -> Space:
     """What it shows while no sensor is assigned."""
-    return await spaces.set_default_state(
-        change.connection, code, body.state, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await spaces.set_default_state(change, code, body.state)
 
 
 @router.put("/{code:path}/{role}")
 async def assign(change: Changing, code: str, role: Literal["sensor", "display"], body: Device) -> Space:
     """From now on this device serves the space; with a `reason` (swap, …) also in place of another. Idempotent."""
     return await spaces.assign(
-        change.connection,
+        change,
         code,
         sensor=body.dev_eui if role == "sensor" else None,
         display=body.dev_eui if role == "display" else None,
         reason=body.reason,
-        actor=change.actor,
-        now=change.now,
-        policy=change.policy,
     )
 
 
 @router.delete("/{code:path}/sensor")
 async def unassign_sensor(change: Changing, code: str, reason: Reason | None = None) -> Space:
-    return await spaces.unassign(
-        change.connection, code, "sensor", reason=reason, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await spaces.unassign(change, code, "sensor", reason=reason)
 
 
 @router.delete("/{code:path}/display")
 async def unassign_display(change: Changing, code: str, reason: Reason | None = None) -> Space:
-    return await spaces.unassign(
-        change.connection, code, "display", reason=reason, actor=change.actor, now=change.now, policy=change.policy
-    )
+    return await spaces.unassign(change, code, "display", reason=reason)
 
 
 # What ends with the code itself comes last: a code may have slashes.
@@ -139,13 +126,11 @@ async def show_space(key: Reading, connection: Database, code: str) -> Space:
 @router.patch("/{code:path}")
 async def change_space(change: Changing, code: str, body: SpaceChange) -> Space:
     """At another location it is decided anew at once."""
-    return await space_changes.change(
-        change.connection, code, actor=change.actor, now=change.now, policy=change.policy, **body.model_dump()
-    )
+    return await space_changes.change(change, code, **body.model_dump())
 
 
 @router.delete("/{code:path}", status_code=204)
 async def delete_space(change: Changing, code: str) -> Response:
     """Its history stays; its code and its devices are free again."""
-    await spaces.delete(change.connection, code, actor=change.actor, now=change.now, policy=change.policy)
+    await spaces.delete(change, code)
     return Response(status_code=204)

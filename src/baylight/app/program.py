@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -19,13 +19,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from baylight.api.app import create_app
 from baylight.api.deps import Deps, Inbound
 from baylight.app.connections import chirpstack_devices, listen, mqtt_consumer, network_server, tts_consumer
+from baylight.app.policies import policies_of
 from baylight.app.timer import Reconcile
 from baylight.control.batch import Message
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.events import Event, Ignored, Rejected
-from baylight.domain.state import Policy
 from baylight.errors import DeviceDataError, InputError, TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack import events as chirpstack_events
@@ -63,19 +62,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def policy_of(settings: Settings) -> Policy:
-    return Policy(
-        reserved_soon=timedelta(seconds=settings.reserved_soon_s),
-        reserved_hides_occupied=settings.reserved_hides_occupied,
-    )
-
-
-def loop_policy_of(settings: Settings) -> LoopPolicy:
-    return LoopPolicy(
-        ttl=timedelta(seconds=settings.downlink_ttl_s), report_timeout=timedelta(seconds=settings.report_timeout_s)
-    )
-
-
 def dsn_of(settings: Settings) -> str:
     """Raises InputError `database_url_missing`."""
     if settings.database_url is None:
@@ -101,7 +87,7 @@ class Program:
         self.started = asyncio.Event()
         self.http_port = 0
         self.clock = SystemClock()
-        self.policy, self.loop_policy = policy_of(settings), loop_policy_of(settings)
+        self.policies = policies_of(settings)
         self.consumer = mqtt_consumer(settings, *self._way_of(chirpstack_events.parse), self._reject)
         self.tts_consumer = tts_consumer(settings, *self._way_of(tts_events.parse), self._reject)
         self.chirpstack = network_server(settings, self.consumer)
@@ -154,13 +140,12 @@ class Program:
         return None
 
     def _build(self, pool: Pool) -> None:
-        self.ingest = Ingest(pool, self.clock, self.policy, self.loop_policy, self.sandbox)
-        self.relay = Relay(pool, self.network_server, self.clock, self.loop_policy)
+        self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
+        self.relay = Relay(pool, self.network_server, self.clock, self.policies.loop)
         self.reconcile = Reconcile(
             pool,
             self.clock,
-            self.policy,
-            self.loop_policy,
+            self.policies,
             self.settings.uplink_retention_months,
             self.settings.actuation_retention_months,
         )
@@ -173,7 +158,7 @@ class Program:
                 self.api_pool,
                 self.dsn,
                 self.clock,
-                self.policy,
+                self.policies,
                 registry,
                 self.problems,
                 codec_engine=self.sandbox,

@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from baylight.access.change import SYSTEM, Change
 from baylight.control import displays as shadow_store
 from baylight.control import retention
-from baylight.control import spaces as decisions
-from baylight.domain.actuation import LoopPolicy
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.inventory import device_tests
 from baylight.log import Trouble, logger
 from baylight.ports import Clock
 from baylight.schedule import reservations
-from baylight.store.pool import RETRY, Pool
+from baylight.store.pool import RETRY, Connection, Pool
 from baylight.store.query import queries
 
 log = logger("reconcile")
@@ -32,8 +31,7 @@ class Reconcile:
 
     pool: Pool
     clock: Clock
-    policy: Policy
-    loop_policy: LoopPolicy
+    policies: Policies
     uplink_retention_months: int
     actuation_retention_months: int
     trouble: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
@@ -71,8 +69,11 @@ class Reconcile:
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(queries("control.spaces")["due_spaces"], now, MOST)]
             if due:
-                await decisions.redecide(connection, due, trigger=None, source=None, now=now, policy=self.policy)
+                await self._change(connection).redecide(due, None)
         return len(due)
+
+    def _change(self, connection: Connection) -> Change:
+        return Change(connection, SYSTEM, self.clock.now(), self.policies)
 
     async def displays(self) -> int:
         """Looks at displays whose deadline passed: given-up downlinks, missing reports, the next try."""
@@ -80,7 +81,7 @@ class Reconcile:
         sql = queries("control.displays")
         async with self.pool.acquire() as connection, connection.transaction():
             due = [row["id"] for row in await connection.fetch(sql["displays_to_reconcile"], now, MOST)]
-            shadows = await shadow_store.load(connection, due, self.loop_policy, free_only=True)
+            shadows = await shadow_store.load(connection, due, self.policies.loop, free_only=True)
             for shadow in shadows.values():
                 shadow.due(now)
             await shadow_store.save(connection, shadows.values())
@@ -89,7 +90,7 @@ class Reconcile:
     async def reservations(self) -> int:
         """Ends reservations whose time is over."""
         async with self.pool.acquire() as connection, connection.transaction():
-            return await reservations.expire_due(connection, self.clock.now(), self.policy)
+            return await reservations.expire_due(self._change(connection))
 
     async def tests(self) -> int:
         """Ends tests of devices whose result is certain."""

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import msgspec
 
+from baylight.access.change import Change
 from baylight.bulk import imports
 from baylight.bulk.imports import Report
 from baylight.bulk.sheets import SHEETS, write
@@ -57,7 +58,7 @@ class Taken:
 
 
 async def import_list(
-    connection: Connection,
+    change: Change,
     devices: AsyncIterable[Listed],
     *,
     network_server: str,
@@ -66,8 +67,8 @@ async def import_list(
     **options: Any,
 ) -> Report:
     """As `take`, then as `bulk.import_rows`, whose `options` these are. Its errors name the device."""
-    taken = await take(connection, devices, network_server=network_server, types=types, only_known=only_known)
-    report = await imports.import_rows(connection, "devices", taken.rows(), **options)
+    taken = await take(change.connection, devices, network_server=network_server, types=types, only_known=only_known)
+    report = await imports.import_rows(change, "devices", taken.rows(), **options)
     listed = {number: device for number, device, _ in taken.devices}
     report.first = [
         replace(error, message=f"{device.dev_eui} ({device.profile or 'no profile'}): {error.message}")

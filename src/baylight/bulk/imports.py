@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import IO, Any
 from uuid import UUID
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.bulk import csv_file
 from baylight.bulk.csv_file import RowError
 from baylight.bulk.sheets import SHEETS, Sheet
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013 import PREFIX
-from baylight.control import spaces
 from baylight.domain.downlink import TriggerType
 from baylight.domain.lifecycle import LIFECYCLE
-from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory.display_codes import check_codes
 from baylight.store.pool import Connection
@@ -100,33 +97,15 @@ async def export(connection: Connection, kind: str) -> AsyncIterator[bytes]:
 
 
 async def import_csv(
-    connection: Connection,
-    kind: str,
-    source: IO[bytes],
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    dry_run: bool = False,
-    progress: Progress | None = None,
+    change: Change, kind: str, source: IO[bytes], *, dry_run: bool = False, progress: Progress | None = None
 ) -> Report:
     """Imports a CSV file of a kind; see `import_rows`. Raises InputError if it is no such file."""
     rows = csv_file.read(sheet_of(kind), source)
-    return await import_rows(
-        connection, kind, rows, actor=actor, now=now, policy=policy, dry_run=dry_run, progress=progress
-    )
+    return await import_rows(change, kind, rows, dry_run=dry_run, progress=progress)
 
 
 async def import_rows(
-    connection: Connection,
-    kind: str,
-    rows: Rows,
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    dry_run: bool = False,
-    progress: Progress | None = None,
+    change: Change, kind: str, rows: Rows, *, dry_run: bool = False, progress: Progress | None = None
 ) -> Report:
     """Imports rows (number, cells by column): all of them, or with any error none. Idempotent.
 
@@ -135,15 +114,15 @@ async def import_rows(
     sheet = sheet_of(kind)
     report = Report(kind)
     tell = progress or (lambda stage, done, of: None)
-    async with change.change(connection, actor, reason="import"):
-        await connection.execute(_sql(sheet, "begin"), timeout=_TIMEOUT_S)
-        await _stage(connection, sheet, rows, report, tell)
+    async with change.transaction(reason="import"):
+        await change.connection.execute(_sql(sheet, "begin"), timeout=_TIMEOUT_S)
+        await _stage(change.connection, sheet, rows, report, tell)
         tell("checking", 0, None)
-        await _check(connection, sheet, report)
+        await _check(change.connection, sheet, report)
         if not report.errors and not dry_run and report.added + report.changed:
-            await _write(connection, sheet, report, tell)
-            await _decide(connection, sheet, actor, now, policy, tell)
-            await _record(connection, sheet, actor, report)
+            await _write(change.connection, sheet, report, tell)
+            await _decide(change, sheet, tell)
+            await _record(change, sheet, report)
     report.applied = not report.errors and not dry_run
     return report
 
@@ -262,25 +241,21 @@ async def _write(connection: Connection, sheet: Sheet, report: Report, tell: Pro
         await connection.execute(f"ANALYZE bulk_touched, {_WRITTEN[sheet.kind]}", timeout=_TIMEOUT_S)
 
 
-async def _decide(
-    connection: Connection, sheet: Sheet, actor: str, now: datetime, policy: Policy, tell: Progress
-) -> None:
-    total = await connection.fetchval("SELECT count(*) FROM bulk_touched")
+async def _decide(change: Change, sheet: Sheet, tell: Progress) -> None:
+    total = await change.connection.fetchval("SELECT count(*) FROM bulk_touched")
     done, after = 0, UUID(int=0)
-    while page := await connection.fetch(_sql(sheet, "touched"), after, _DECIDED_AT_ONCE, timeout=_TIMEOUT_S):
+    while page := await change.connection.fetch(_sql(sheet, "touched"), after, _DECIDED_AT_ONCE, timeout=_TIMEOUT_S):
         ids: list[UUID] = [row["id"] for row in page]
         released = [row["released"] for row in page if row["released"]]
-        await spaces.redecide(
-            connection, ids, trigger=TriggerType.ASSIGNMENT, source=actor, now=now, policy=policy, released=released
-        )
+        await change.redecide(ids, TriggerType.ASSIGNMENT, released=released)
         done, after = done + len(ids), ids[-1]
         tell("deciding", done, total)
 
 
-async def _record(connection: Connection, sheet: Sheet, actor: str, report: Report) -> None:
-    await connection.execute(_sql(sheet, "record"), actor, timeout=_TIMEOUT_S)
+async def _record(change: Change, sheet: Sheet, report: Report) -> None:
+    await change.connection.execute(_sql(sheet, "record"), change.actor, timeout=_TIMEOUT_S)
     counts: dict[str, Any] = {"rows": report.rows, "added": report.added, "changed": report.changed}
-    await change.record(connection, actor, "import", "import", sheet.kind, after=counts)
+    await change.record("import", "import", sheet.kind, after=counts)
 
 
 async def _run(connection: Connection, sheet: Sheet, name: str) -> None:

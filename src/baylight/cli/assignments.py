@@ -53,20 +53,19 @@ def register(
             if codes or shared is not None:
                 raise typer.BadParameter("--code and --shared are of displays, this is a sensor")
             sensor, _ = await devices.register_sensor(
-                c.connection,
+                c.change,
                 dev_eui,
                 device_type=kind,
                 notes=notes,
                 mobile=mobile,
                 network_server=network_server,
                 application_id=application,
-                actor=c.actor,
             )
             return sensor
         if mobile:
             raise typer.BadParameter("--mobile is of sensors, this is a display")
         found, _ = await devices.register_display(
-            c.connection,
+            c.change,
             dev_eui,
             device_type=kind,
             display_codes=codes,
@@ -75,7 +74,6 @@ def register(
             shared_rule=shared or "worst_state",
             network_server=network_server,
             application_id=application,
-            actor=c.actor,
         )
         return found
 
@@ -129,11 +127,11 @@ def change(
         if found["role"] == "sensor":
             if f_port is not None or confirmed is not None:
                 raise typer.BadParameter("--f-port and --confirmed are of displays, this is a sensor")
-            return await device_changes.change_sensor(c.connection, dev_eui, notes=notes, mobile=mobile, actor=c.actor)
+            return await device_changes.change_sensor(c.change, dev_eui, notes=notes, mobile=mobile)
         if mobile is not None:
             raise typer.BadParameter("--mobile is of sensors, this is a display")
         return await device_changes.change_display(
-            c.connection, dev_eui, notes=notes, fport=f_port, confirmed_downlinks=confirmed, actor=c.actor
+            c.change, dev_eui, notes=notes, fport=f_port, confirmed_downlinks=confirmed
         )
 
     _print_device(on_database(work), as_json=as_json)
@@ -146,9 +144,7 @@ def retire(dev_eui: Eui, role: Role = None, reason: Annotated[str | None, typer.
 
     async def work(c: Context) -> None:
         found = await assignments.find_device(c.connection, dev_eui, role)
-        await device_changes.set_lifecycle(
-            c.connection, found["role"], dev_eui, "decommissioned", actor=c.actor, reason=reason
-        )
+        await device_changes.set_lifecycle(c.change, found["role"], dev_eui, "decommissioned", reason=reason)
 
     on_database(work)
     typer.echo(f"{dev_eui} is decommissioned")
@@ -160,7 +156,7 @@ def share(dev_eui: Eui, rule: Annotated[str, typer.Argument(help=f"{RULES}; or n
     from baylight.inventory import device_changes
 
     wanted = None if rule == "none" else rule
-    found = on_database(lambda c: device_changes.set_shared(c.connection, dev_eui, wanted, **c.by))
+    found = on_database(lambda c: device_changes.set_shared(c.change, dev_eui, wanted))
     typer.echo(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
 
 
@@ -180,7 +176,7 @@ def swap_device(
     """The new device takes the place of the old one. It can be undone."""
     from baylight.inventory import swaps
 
-    done = on_database(lambda c: swaps.swap(c.connection, old, new, at=at, note=note, retire=retire, role=role, **c.by))
+    done = on_database(lambda c: swaps.swap(c.change, old, new, at=at, note=note, retire=retire, role=role))
     _print_swap(done, as_json=as_json)
 
 
@@ -198,7 +194,7 @@ def undo(
             swap_id = UUID(what)
         except ValueError:
             swap_id = await swaps.latest(c.connection, what, role)
-        return await swaps.undo(c.connection, swap_id, **c.by)
+        return await swaps.undo(c.change, swap_id)
 
     _print_swap(on_database(work), as_json=as_json)
 
@@ -243,7 +239,7 @@ def install(dev_eui: Eui, space: SpaceCode, at: Since, role: Role = None) -> Non
     """Tells late that a device serves a space. What it sent since then counts."""
     from baylight.inventory import assignments
 
-    on_database(lambda c: assignments.install(c.connection, space, dev_eui, at=at, role=role, **c.by))
+    on_database(lambda c: assignments.install(c.change, space, dev_eui, at=at, role=role))
     typer.echo(f"{dev_eui} serves {space} since {text(at)}")
 
 
@@ -254,7 +250,7 @@ def remove(
     """Tells late that a device was taken from a space."""
     from baylight.inventory import assignments
 
-    on_database(lambda c: assignments.remove(c.connection, space, role, at=at, **c.by))
+    on_database(lambda c: assignments.remove(c.change, space, role, at=at))
     typer.echo(f"{space} has no {role} since {text(at)}")
 
 

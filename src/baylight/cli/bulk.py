@@ -49,7 +49,7 @@ def import_file(
         from baylight.bulk import imports
 
         with _opened(file) as source, _progress() as progress:
-            return await imports.import_csv(c.connection, kind, source, dry_run=dry_run, progress=progress, **c.by)
+            return await imports.import_csv(c.change, kind, source, dry_run=dry_run, progress=progress)
 
     _tell(on_database(work), as_json=as_json)
 
@@ -117,14 +117,13 @@ def _import_list(
 
         with _progress() as progress:
             report = await device_lists.import_list(
-                c.connection,
+                c.change,
                 listed(c),
                 network_server=network_server,
                 types=device_lists.parse_types(types or ()),
                 only_known=only_known,
                 dry_run=dry_run,
                 progress=progress,
-                **c.by,
             )
         for profile, count in sorted(report.left_out.items()):
             typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)

@@ -38,9 +38,7 @@ def add_codec(
     text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
 
     async def work(c: Context) -> Version:
-        return await versions.add(
-            c.connection, name, text, mapping=rules or None, examples=proofs, notes=notes, actor=c.actor
-        )
+        return await versions.add(c.change, name, text, mapping=rules or None, examples=proofs, notes=notes)
 
     _print_version(on_database(work), as_json=as_json)
 
@@ -90,9 +88,7 @@ def activate_codec(name: Name, version: Annotated[int, typer.Argument()], as_jso
     """Decodes by this version from the next uplink on, if its examples pass."""
     from baylight.js_codecs import versions
 
-    results = _on_engine(
-        lambda c, engine: versions.activate(c.connection, engine, name, version, actor=c.actor, now=c.now)
-    )
+    results = _on_engine(lambda c, engine: versions.activate(c.change, engine, name, version))
     _print_results(results, as_json=as_json)
     if not as_json:
         typer.echo(f"version {version} of {name} is active")
@@ -105,7 +101,7 @@ def deactivate_codec(
     """Uplinks that need it are stored without a reading."""
     from baylight.js_codecs import versions
 
-    on_database(lambda c: versions.deactivate(c.connection, name, actor=c.actor, force=force))
+    on_database(lambda c: versions.deactivate(c.change, name, force=force))
     typer.echo(f"no version of {name} is active")
 
 
@@ -127,7 +123,7 @@ def add_type(
 
     made = on_database(
         lambda c: types.add_type(
-            c.connection,
+            c.change,
             name,
             code,
             manufacturer=manufacturer,
@@ -135,7 +131,6 @@ def add_type(
             uplink_interval_s=round(every.total_seconds()),
             silent_after_intervals=silent_after,
             dev_eui_prefixes=prefix or (),
-            actor=c.actor,
         )
     )
     print_fields(made, as_json=as_json)
@@ -162,7 +157,7 @@ def add_display_type(
 
     made = _on_engine(
         lambda c, engine: types.add_display_type(
-            c.connection,
+            c.change,
             engine,
             name,
             code,
@@ -174,7 +169,6 @@ def add_display_type(
             dev_eui_prefixes=prefix or (),
             f_port=f_port,
             confirmed_downlinks=confirmed,
-            actor=c.actor,
         )
     )
     print_fields(made, as_json=as_json)
@@ -222,7 +216,9 @@ def decode_frame(
         raise typer.BadParameter(f"{data!r} is not hex") from None
 
     async def work(c: Context, engine: CodecEngine) -> Outcome:
-        return await versions.decode(engine, await versions.get(c.connection, name, version), f_port, sent, c.now)
+        return await versions.decode(
+            engine, await versions.get(c.connection, name, version), f_port, sent, c.change.now
+        )
 
     _print_outcome(_on_engine(work), as_json=as_json)
 

@@ -36,9 +36,7 @@ def pattern(
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
-        begun = await device_tests.begin_pattern(
-            c.connection, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT, actor=c.actor, now=c.now
-        )
+        begun = await device_tests.begin_pattern(c.change, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT)
         return begun if leave else await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
@@ -59,12 +57,7 @@ def pair(
 
     async def work(c: Context) -> DeviceTest:
         begun = await device_tests.begin_pair(
-            c.connection,
-            space,
-            within=within or device_tests.WITHIN,
-            wait=wait or device_tests.PAIR_WAIT,
-            actor=c.actor,
-            now=c.now,
+            c.change, space, within=within or device_tests.WITHIN, wait=wait or device_tests.PAIR_WAIT
         )
         if leave:
             return begun
@@ -81,7 +74,7 @@ def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Jso
 
     async def work(c: Context) -> list[DeviceTest]:
         found = await device_tests.list_tests(c.connection, device=dev_eui, role=role, limit=limit)
-        return [await device_tests.look(c.connection, test.id, now=c.now) for test in found]
+        return [await device_tests.look(c.connection, test.id, now=c.change.now) for test in found]
 
     print_rows(on_database(work), "started_at kind space result seconds detail", as_json=as_json)
 
@@ -112,14 +105,7 @@ def send(
 
     sent = on_database(
         lambda c: device_tests.send(
-            c.connection,
-            dev_eui,
-            payload,
-            reason=reason,
-            f_port=f_port,
-            permit_unsafe=permit_unsafe,
-            actor=c.actor,
-            now=c.now,
+            c.change, dev_eui, payload, reason=reason, f_port=f_port, permit_unsafe=permit_unsafe
         )
     )
     typer.echo(f"actuation {sent}")

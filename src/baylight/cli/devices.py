@@ -41,14 +41,13 @@ def add_sensor(
 
     async def work(c: Context) -> Sensor:
         found, _ = await devices.register_sensor(
-            c.connection,
+            c.change,
             dev_eui,
             device_type=kind,
             notes=notes,
             mobile=mobile,
             network_server=network_server,
             application_id=application,
-            actor=c.actor,
         )
         return found
 
@@ -96,7 +95,7 @@ def add_display(
 
     async def work(c: Context) -> Display:
         found, _ = await devices.register_display(
-            c.connection,
+            c.change,
             dev_eui,
             device_type=kind,
             display_codes=codes,
@@ -104,7 +103,6 @@ def add_display(
             shared=shared,
             network_server=network_server,
             application_id=application,
-            actor=c.actor,
         )
         return found
 
@@ -146,7 +144,7 @@ def display_codes(
     async def work(c: Context) -> Display:
         if not codes:
             return await devices.display(c.connection, dev_eui)
-        return await device_changes.set_display_codes(c.connection, dev_eui, codes, **c.by)
+        return await device_changes.set_display_codes(c.change, dev_eui, codes)
 
     found = on_database(work)
     if as_json:
@@ -203,16 +201,14 @@ def display_lifecycle(dev_eui: Eui, state: Annotated[str, typer.Argument()], rea
 def _set_enabled(role: Role, dev_eui: str, on: bool) -> None:
     from baylight.inventory import device_changes
 
-    on_database(lambda c: device_changes.set_enabled(c.connection, role, dev_eui, on, **c.by))
+    on_database(lambda c: device_changes.set_enabled(c.change, role, dev_eui, on))
     typer.echo(f"{role} {dev_eui} is {'enabled' if on else 'disabled'}")
 
 
 def _set_lifecycle(role: Role, dev_eui: str, state: str, reason: str | None) -> None:
     from baylight.inventory import device_changes
 
-    on_database(
-        lambda c: device_changes.set_lifecycle(c.connection, role, dev_eui, state, reason=reason, actor=c.actor)
-    )
+    on_database(lambda c: device_changes.set_lifecycle(c.change, role, dev_eui, state, reason=reason))
     typer.echo(f"{role} {dev_eui} is {state}")
 
 

@@ -135,7 +135,7 @@ def doctor(as_json: Json = False) -> None:
 async def _examine(c: Context) -> list[Finding]:
     from baylight.insight import doctor
 
-    found = await doctor.examine(c.connection, now=c.now, policy=c.by["policy"])
+    found = await doctor.examine(c.connection, now=c.change.now, policy=c.change.policies.decision)
     return found + await reach(c.settings)
 
 
@@ -144,7 +144,7 @@ def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json
     """Why a light is as it is: every step, from frame to lamp."""
     from baylight.insight import why
 
-    explanation = on_database(lambda c: why.explain(c.connection, space, c.now, c.by["policy"]))
+    explanation = on_database(lambda c: why.explain(c.connection, space, c.change.now, c.change.policies.decision))
     if as_json:
         print_json(explanation)
     else:

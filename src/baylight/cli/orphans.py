@@ -36,7 +36,7 @@ def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: 
     """Registers it, as what its type is; without --type as the guess that stands out."""
     from baylight.inventory import orphans
 
-    found = on_database(lambda c: orphans.claim(c.connection, dev_eui, device_type=kind, notes=notes, actor=c.actor))
+    found = on_database(lambda c: orphans.claim(c.change, dev_eui, device_type=kind, notes=notes))
     print_fields(found, as_json=as_json)
 
 
@@ -47,6 +47,4 @@ def ignore_orphan(
     """It is counted from now on, and no more."""
     from baylight.inventory import orphans
 
-    print_fields(
-        on_database(lambda c: orphans.set_ignored(c.connection, dev_eui, not undo, actor=c.actor)), as_json=as_json
-    )
+    print_fields(on_database(lambda c: orphans.set_ignored(c.change, dev_eui, not undo)), as_json=as_json)

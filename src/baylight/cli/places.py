@@ -53,7 +53,7 @@ def add_space(
 
     made = on_database(
         lambda c: spaces.create(
-            c.connection,
+            c.change,
             code,
             name=name,
             location=location,
@@ -62,7 +62,6 @@ def add_space(
             default_state=default_state,
             latitude=latitude,
             longitude=longitude,
-            **c.by,
         )
     )
     print_fields(made, as_json=as_json)
@@ -83,14 +82,7 @@ def change_space(
 
     changed = on_database(
         lambda c: space_changes.change(
-            c.connection,
-            code,
-            name=name,
-            location=location,
-            latitude=latitude,
-            longitude=longitude,
-            clear=clear or (),
-            **c.by,
+            c.change, code, name=name, location=location, latitude=latitude, longitude=longitude, clear=clear or ()
         )
     )
     print_fields(changed, as_json=as_json)
@@ -149,9 +141,7 @@ def assign(
     """Makes devices serve a space, others by a reason."""
     from baylight.inventory import spaces
 
-    done = on_database(
-        lambda c: spaces.assign(c.connection, code, sensor=sensor, display=display, reason=reason, **c.by)
-    )
+    done = on_database(lambda c: spaces.assign(c.change, code, sensor=sensor, display=display, reason=reason))
     typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
 
 
@@ -160,7 +150,7 @@ def unassign(code: Code, role: Annotated[Literal["sensor", "display"], typer.Arg
     """Takes a device from a space."""
     from baylight.inventory import spaces
 
-    done = on_database(lambda c: spaces.unassign(c.connection, code, role, **c.by))
+    done = on_database(lambda c: spaces.unassign(c.change, code, role))
     typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
 
 
@@ -169,7 +159,7 @@ def space_maintenance(code: Code, switch: Annotated[Switch, typer.Argument()]) -
     """Closes (on) or opens (off) a space."""
     from baylight.inventory import spaces
 
-    done = on_database(lambda c: spaces.set_maintenance(c.connection, code, switch is Switch.ON, **c.by))
+    done = on_database(lambda c: spaces.set_maintenance(c.change, code, switch is Switch.ON))
     typer.echo(f"{code} is {done.current_state}")
 
 
@@ -178,7 +168,7 @@ def default_state(code: Code, state: Annotated[str, typer.Argument()]) -> None:
     """What a space shows while it has no sensor."""
     from baylight.inventory import spaces
 
-    done = on_database(lambda c: spaces.set_default_state(c.connection, code, state, **c.by))
+    done = on_database(lambda c: spaces.set_default_state(c.change, code, state))
     typer.echo(f"{code} is {done.current_state}")
 
 
@@ -187,7 +177,7 @@ def delete(code: Code) -> None:
     """Its history stays; its code and its devices are free again."""
     from baylight.inventory import spaces
 
-    on_database(lambda c: spaces.delete(c.connection, code, **c.by))
+    on_database(lambda c: spaces.delete(c.change, code))
     typer.echo(f"{code} is deleted")
 
 
@@ -204,7 +194,7 @@ def add_location(
     from baylight.inventory import locations
 
     wanted = kinds.split("/") if kinds else []
-    made = on_database(lambda c: locations.create(c.connection, path, kinds=wanted, timezone=timezone, actor=c.actor))
+    made = on_database(lambda c: locations.create(c.change, path, kinds=wanted, timezone=timezone))
     print_fields(made, as_json=as_json)
 
 
@@ -222,7 +212,7 @@ def rename_location(path: Path, name: Annotated[str, typer.Argument(help="for th
     """Gives a location another name."""
     from baylight.inventory import locations
 
-    made = on_database(lambda c: locations.rename(c.connection, path, name, actor=c.actor))
+    made = on_database(lambda c: locations.rename(c.change, path, name))
     typer.echo(f"it is {made.path}")
 
 
@@ -231,7 +221,7 @@ def delete_location(path: Path) -> None:
     """One that holds no location and no space."""
     from baylight.inventory import locations
 
-    on_database(lambda c: locations.delete(c.connection, path, actor=c.actor))
+    on_database(lambda c: locations.delete(c.change, path))
     typer.echo(f"{path} is deleted")
 
 
@@ -240,5 +230,5 @@ def location_maintenance(path: Path, switch: Annotated[Switch, typer.Argument()]
     """Closes (on) or opens (off) all spaces of a location."""
     from baylight.inventory import locations
 
-    changed = on_database(lambda c: locations.set_maintenance(c.connection, path, switch is Switch.ON, **c.by))
+    changed = on_database(lambda c: locations.set_maintenance(c.change, path, switch is Switch.ON))
     typer.echo(f"{path}: {changed} spaces changed their state")

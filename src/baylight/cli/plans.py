@@ -42,13 +42,12 @@ def set_override(
         raise typer.BadParameter("give either --until or --for")
     made = on_database(
         lambda c: overrides.set_override(
-            c.connection,
+            c.change,
             state,
             space=space,
             location=location,
-            until=c.now + run_for if run_for else until,
+            until=c.change.now + run_for if run_for else until,
             reason=reason,
-            **c.by,
         )
     )
     print_fields(made, as_json=as_json)
@@ -63,9 +62,9 @@ def end_override(space: Space = None, location: Location = None) -> None:
     async def work(c: Context) -> int:
         if (space is None) == (location is None):
             raise InputError("one_target", "name either a space or a location")
-        found = await overrides.active(c.connection, c.now, space=space, location=location)
+        found = await overrides.active(c.connection, c.change.now, space=space, location=location)
         for one in found:
-            await overrides.end(c.connection, one.id, **c.by)
+            await overrides.end(c.change, one.id)
         return len(found)
 
     ended = on_database(work)
@@ -77,7 +76,7 @@ def list_overrides(as_json: Json = False) -> None:
     """Overrides in force."""
     from baylight.schedule import overrides
 
-    rows = on_database(lambda c: overrides.active(c.connection, c.now))
+    rows = on_database(lambda c: overrides.active(c.connection, c.change.now))
     print_rows(rows, "id state space location from_at until_at actor reason", as_json=as_json)
 
 
@@ -103,18 +102,11 @@ def create_reservation(
         raise typer.BadParameter("give either --until or --for")
 
     async def work(c: Context) -> Reservation:
-        begin = start or c.now
+        begin = start or c.change.now
         until = begin + run_for if run_for else end
         assert until is not None
         made, _ = await reservations.create(
-            c.connection,
-            space,
-            begin,
-            until,
-            user_email=email,
-            user_phone=phone,
-            request_id=request_id,
-            **c.by,
+            c.change, space, begin, until, user_email=email, user_phone=phone, request_id=request_id
         )
         return made
 
@@ -126,7 +118,7 @@ def cancel_reservation(reservation_id: Annotated[UUID, typer.Argument()]) -> Non
     """Cancels a reservation."""
     from baylight.schedule import reservations
 
-    done = on_database(lambda c: reservations.cancel(c.connection, reservation_id, **c.by))
+    done = on_database(lambda c: reservations.cancel(c.change, reservation_id))
     typer.echo(f"reservation of {done.space} is cancelled")
 
 
@@ -143,7 +135,7 @@ def list_reservations(
 
     rows = on_database(
         lambda c: reservations.page(
-            c.connection, space=space, status=status, ending_after=None if past else c.now, limit=limit
+            c.connection, space=space, status=status, ending_after=None if past else c.change.now, limit=limit
         )
     )
     print_rows(rows, "id space start_at end_at status request_id created_by", as_json=as_json)
@@ -159,7 +151,7 @@ def create_key(
     from baylight.access import keys
 
     async def work(c: Context) -> tuple[Key, str]:
-        return await keys.create(c.connection, name, scope or ["read"], actor=c.actor)
+        return await keys.create(c.change, name, scope or ["read"])
 
     made, secret = on_database(work)
     if as_json:
@@ -183,5 +175,5 @@ def revoke_key(id_or_prefix: Annotated[str, typer.Argument()]) -> None:
     """Refuses a key from now on."""
     from baylight.access import keys
 
-    revoked = on_database(lambda c: keys.revoke(c.connection, id_or_prefix, actor=c.actor))
+    revoked = on_database(lambda c: keys.revoke(c.change, id_or_prefix))
     typer.echo(f"key {revoked.prefix} is revoked")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from pydantic_core import ErrorDetails
 
-    from baylight.domain.state import Policy
+    from baylight.access.change import Change
     from baylight.settings import Settings
     from baylight.store.pool import Connection
 
@@ -30,29 +30,13 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST_D = 36_525
 
 
-class By(TypedDict):
-    """Who does it, when, and by which policy: arguments of most writes."""
-
-    actor: str
-    now: datetime
-    policy: Policy
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a command works with."""
 
     connection: Connection
     settings: Settings
-    by: By
-
-    @property
-    def actor(self) -> str:
-        return self.by["actor"]
-
-    @property
-    def now(self) -> datetime:
-        return self.by["now"]
+    change: Change
 
 
 def run(work: Coroutine[object, object, T]) -> T:
@@ -73,7 +57,8 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
 
     import asyncpg
 
-    from baylight.domain.state import Policy
+    from baylight.access.change import Change
+    from baylight.app.policies import policies_of
     from baylight.errors import InputError, TransientError
     from baylight.store.pool import AWAY, SESSION, prepare
 
@@ -86,9 +71,9 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
         raise TransientError("database_away", f"the database cannot be reached: {str(error) or 'no answer'}") from error
     try:
         await prepare(connection)
-        policy = Policy(timedelta(seconds=settings.reserved_soon_s), settings.reserved_hides_occupied)
         now = await connection.fetchval("SELECT clock_timestamp()")
-        return await work(Context(connection, settings, {"actor": f"cli:{getuser()}", "now": now, "policy": policy}))
+        change = Change(connection, f"cli:{getuser()}", now, policies_of(settings))
+        return await work(Context(connection, settings, change))
     finally:
         await connection.close()
 

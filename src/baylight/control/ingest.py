@@ -14,11 +14,10 @@ from baylight.control import spaces as decisions
 from baylight.control.batch import Batch, Message, OtherCodecError, Told
 from baylight.control.scripted import Decoders
 from baylight.control.uplinks import hear_display
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
 from baylight.domain.events import Uplink
-from baylight.domain.state import Policy
+from baylight.domain.policies import Policies
 from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
@@ -38,16 +37,13 @@ class Ingest:
     `counts`: what became of messages since the start, by (kind, outcome), both of bounded vocabularies.
     """
 
-    def __init__(
-        self, pool: Pool, clock: Clock, policy: Policy, loop_policy: LoopPolicy, engine: CodecEngine | None = None
-    ) -> None:
+    def __init__(self, pool: Pool, clock: Clock, policies: Policies, engine: CodecEngine | None = None) -> None:
         """`engine`: without one, JavaScript codecs are unknown codecs."""
         self._pool = pool
         self._decoders = Decoders(pool, engine) if engine else None
         self._scripted: dict[str, str | None] = {}
         self._clock = clock
-        self._policy = policy
-        self._loop_policy = loop_policy
+        self._policies = policies
         self._months: set[tuple[int, int]] = set()
         self._gateways: dict[str, datetime] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -108,7 +104,7 @@ class Ingest:
         told = batch.hear_sensors()
         spaces = await batch.load_spaces(connection, {sensor.id for _, sensor, _ in told})
         await self._decide(connection, spaces, told, batch.now)
-        shadows = await batch.load_shadows(connection, spaces, self._loop_policy)
+        shadows = await batch.load_shadows(connection, spaces, self._policies.loop)
         heard = _hear_displays(batch, shadows)
         failed = decisions.actuate(spaces, shadows)
 
@@ -136,7 +132,7 @@ class Ingest:
             for space in serving.get(sensor.id, ()):
                 space.inputs = space.inputs.with_sensor(view)
                 cause = TriggerType.SENSOR_UPLINK
-                if space.evaluate(self._policy, arrival.received_at, cause, source, arrival.observed_at):
+                if space.evaluate(self._policies.decision, arrival.received_at, cause, source, arrival.observed_at):
                     arrival.outcome = "state_changed"
 
     async def _ensure_partitions(self, batch: Batch) -> None:

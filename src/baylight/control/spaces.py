@@ -15,10 +15,11 @@ import msgspec
 
 from baylight.control import displays as shadow_store
 from baylight.control.vocabulary import OCCUPANCIES, STATES, span
-from baylight.domain.actuation import FAILED, Actuation, LoopPolicy
+from baylight.domain.actuation import FAILED, Actuation
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import uuid7
+from baylight.domain.policies import Policies
 from baylight.domain.state import (
     Booking,
     Decision,
@@ -131,7 +132,7 @@ async def redecide(
     trigger: TriggerType | None,
     source: str | None,
     now: datetime,
-    policy: Policy,
+    policies: Policies,
     released: Sequence[UUID] = (),
 ) -> int:
     """Decides spaces anew inside the caller's transaction and hands the result to their displays; returns how many
@@ -144,9 +145,9 @@ async def redecide(
         to_space(row) for row in await connection.fetch(queries("control.spaces")["lock_spaces"], list(space_ids))
     ]
     await load_inputs(connection, spaces, now)
-    changed = sum(space.evaluate(policy, now, trigger, source) for space in spaces)
+    changed = sum(space.evaluate(policies.decision, now, trigger, source) for space in spaces)
     displays = {space.display_id for space in spaces if space.display_id}
-    shadows = await shadow_store.load(connection, displays | set(released), LoopPolicy())
+    shadows = await shadow_store.load(connection, displays | set(released), policies.loop)
     failed = actuate(spaces, shadows)
     wanted = {s.display_id: (s.id, s.state) for s in spaces if s.display_id}
     for display_id in set(released) - displays:

@@ -10,12 +10,10 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.access import change
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain import assignment as domain
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import parse_dev_eui
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.inventory.devices import Role
 from baylight.store.pool import Connection
@@ -84,58 +82,46 @@ async def find_device(connection: Connection, dev_eui: str, role: Role | None = 
     return rows[0]
 
 
-async def install(
-    connection: Connection,
-    code: str,
-    dev_eui: str,
-    *,
-    at: datetime,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    role: Role | None = None,
-) -> list[Served]:
+async def install(change: Change, code: str, dev_eui: str, *, at: datetime, role: Role | None = None) -> list[Served]:
     """The device has served the space since `at`, told only now: what it sent since then belongs to the space.
 
     Raises ConflictError `role_taken` (then it is a swap), `changed_since`, `device_in_use`; InputError `in_future`.
     """
-    device = await find_device(connection, dev_eui, role)
+    device = await find_device(change.connection, dev_eui, role)
     role = device["role"]
     assert role is not None
-    check_not_ahead(at, now)
-    async with change.change(connection, actor):
-        devices, spaces = await lock(connection, role, [device["id"]], codes=[code])
+    check_not_ahead(at, change.now)
+    async with change.transaction():
+        devices, spaces = await lock(change.connection, role, [device["id"]], codes=[code])
         space = next((row for row in spaces if row["code"] == code), None)
         if space is None:
             raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
         if space[f"{role}_device_id"] is not None:
             raise ConflictError("role_taken", f"{code} has the {role} {space[f'{role}_deveui']}: swap it", space=code)
         check_may_come(role, devices[device["id"]], [s["code"] for s in spaces if s is not space])
-        await put(connection, role, space, devices[device["id"]], at, reason="install", actor=actor, now=now)
+        await put(change, role, space, devices[device["id"]], at, reason="install")
         after = {"space": code, role: device["dev_eui"], "since": at.isoformat()}
-        await change.record(connection, actor, "space.install", "space", space["id"], after=after)
-        await settle(connection, role, [s["id"] for s in spaces], {device["id"]: at}, [], actor, now, policy)
-    return await as_of(connection, now, space=code)
+        await change.record("space.install", "space", space["id"], after=after)
+        await settle(change, role, [s["id"] for s in spaces], {device["id"]: at}, [])
+    return await as_of(change.connection, change.now, space=code)
 
 
-async def remove(
-    connection: Connection, code: str, role: Role, *, at: datetime, actor: str, now: datetime, policy: Policy
-) -> list[Served]:
+async def remove(change: Change, code: str, role: Role, *, at: datetime) -> list[Served]:
     """The space has had no such device since `at`, told only now. Raises as `install`, NotFoundError `no_device`."""
-    check_not_ahead(at, now)
-    async with change.change(connection, actor):
-        devices, spaces = await lock(connection, role, [], codes=[code])
+    check_not_ahead(at, change.now)
+    async with change.transaction():
+        devices, spaces = await lock(change.connection, role, [], codes=[code])
         space = next((row for row in spaces if row["code"] == code), None)
         if space is None:
             raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
         old = space[f"{role}_device_id"]
         if old is None:
             raise NotFoundError("no_device", f"{code} has no {role}", space=code)
-        await put(connection, role, space, None, at, reason="removal", actor=actor, now=now)
+        await put(change, role, space, None, at, reason="removal")
         before = {"space": code, role: devices[old]["dev_eui"], "until": at.isoformat()}
-        await change.record(connection, actor, "space.remove", "space", space["id"], before=before)
-        await settle(connection, role, [space["id"]], {}, [old], actor, now, policy)
-    return await as_of(connection, now, space=code)
+        await change.record("space.remove", "space", space["id"], before=before)
+        await settle(change, role, [space["id"]], {}, [old])
+    return await as_of(change.connection, change.now, space=code)
 
 
 def check_not_ahead(at: datetime, now: datetime) -> None:
@@ -184,21 +170,11 @@ async def lock(
     return devices, spaces
 
 
-async def put(
-    connection: Connection,
-    role: Role,
-    space: Any,
-    device: Any | None,
-    at: datetime,
-    *,
-    reason: str,
-    actor: str,
-    now: datetime,
-) -> None:
+async def put(change: Change, role: Role, space: Any, device: Any | None, at: datetime, *, reason: str) -> None:
     """From `at` on the device serves the locked space, None: nobody does. Nothing is rewritten: rows that are not true
     any more are superseded. Raises ConflictError `changed_since` if another change came after `at`."""
     sql = queries("inventory.assignments")
-    rows = [row(record) for record in await connection.fetch(sql["rows"], space["id"], role, at)]
+    rows = [row(record) for record in await change.connection.fetch(sql["rows"], space["id"], role, at)]
     later = next((row for row in rows if row.from_at > at), None)
     earlier_end = next((row.until_at for row in rows if row.until_at is not None), None)
     if later or earlier_end:
@@ -210,21 +186,21 @@ async def put(
             changed_at=changed_at.isoformat(),
         )
     new = domain.Assignment(space["id"], device["id"], at, None, device["shared"]) if device else None
-    await write(connection, role, domain.replace_from(rows, new, at), reason=reason, actor=actor, now=now)
-    await connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], device["id"] if device else None)
+    await write(change, role, domain.replace_from(rows, new, at), reason=reason)
+    await change.connection.execute(
+        queries("inventory.spaces")[f"set_{role}"], space["id"], device["id"] if device else None
+    )
 
 
-async def write(
-    connection: Connection, role: Role, correction: domain.Correction, *, reason: str, actor: str, now: datetime
-) -> None:
+async def write(change: Change, role: Role, correction: domain.Correction, *, reason: str) -> None:
     """Supersedes and inserts rows; the trigger of `spaces` leaves them alone until the transaction ends."""
     sql = queries("inventory.assignments")
-    await connection.execute(sql["written"])
+    await change.connection.execute(sql["written"])
     pieces = {(row.space_id, row.device_id, row.from_at): row.id for row in correction.superseded}
-    await connection.execute(sql["supersede"], [row.id for row in correction.superseded], now)
+    await change.connection.execute(sql["supersede"], [row.id for row in correction.superseded], change.now)
     for row in correction.inserted:
         piece_of = pieces.get((row.space_id, row.device_id, row.from_at)) if row.until_at is not None else None
-        await connection.execute(
+        await change.connection.execute(
             sql["insert"],
             row.space_id,
             role,
@@ -233,39 +209,26 @@ async def write(
             row.until_at,
             row.shared,
             reason,
-            actor,
+            change.actor,
             piece_of,
-            now,
+            change.now,
         )
 
 
 async def settle(
-    connection: Connection,
-    role: Role,
-    space_ids: Sequence[UUID],
-    came: Mapping[UUID, datetime],
-    gone: Sequence[UUID],
-    actor: str,
-    now: datetime,
-    policy: Policy,
+    change: Change, role: Role, space_ids: Sequence[UUID], came: Mapping[UUID, datetime], gone: Sequence[UUID]
 ) -> None:
     """After a change of devices: what sensors that `came` said since then counts; new ones are installed; spaces are
     decided anew, and their displays and those that are `gone` told."""
     for device_id, since in came.items():
         if role == "sensor":
-            await count_since(connection, device_id, since)
-        state = await connection.fetchval(queries("inventory.devices")[f"{role}_lifecycle"], device_id)
+            await count_since(change.connection, device_id, since)
+        state = await change.connection.fetchval(queries("inventory.devices")[f"{role}_lifecycle"], device_id)
         if state == "registered":
-            await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], device_id, "installed")
-    await decisions.redecide(
-        connection,
-        space_ids,
-        trigger=TriggerType.ASSIGNMENT,
-        source=actor,
-        now=now,
-        policy=policy,
-        released=gone if role == "display" else (),
-    )
+            await change.connection.execute(
+                queries("inventory.devices")[f"set_{role}_lifecycle"], device_id, "installed"
+            )
+    await change.redecide(space_ids, TriggerType.ASSIGNMENT, released=gone if role == "display" else ())
 
 
 async def count_since(connection: Connection, sensor_id: UUID, since: datetime) -> None:

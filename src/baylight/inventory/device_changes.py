@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from baylight.access import change
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.devices import Display, Role, Sensor, check_notes, display, parse_rule, sensor
 from baylight.inventory.display_codes import check_codes
@@ -21,77 +18,58 @@ from baylight.store.query import queries
 
 
 async def set_display_codes(
-    connection: Connection,
-    dev_eui: str,
-    codes: Mapping[str, str],
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    replace: bool = False,
+    change: Change, dev_eui: str, codes: Mapping[str, str], *, replace: bool = False
 ) -> Display:
     """Changes the codes of the given states, or with `replace` all; the light follows at once."""
-    async with change.change(connection, actor):
-        row, spaces = await _lock_display(connection, dev_eui)
+    async with change.transaction():
+        row, spaces = await _lock_display(change.connection, dev_eui)
         before = row["display_codes"]
         after = check_codes(row["codec"], codes if replace else {**before, **codes}, row["of_type"])
         if after != before:
-            await connection.execute(queries("inventory.devices")["set_display_codes"], row["id"], after)
-            await change.record(connection, actor, "display.codes", "display", row["id"], before=before, after=after)
-            await _redecide(connection, spaces, actor, now, policy)
-    return await display(connection, dev_eui)
+            await change.connection.execute(queries("inventory.devices")["set_display_codes"], row["id"], after)
+            await change.record("display.codes", "display", row["id"], before=before, after=after)
+            await _redecide(change, spaces)
+    return await display(change.connection, dev_eui)
 
 
-async def set_shared(
-    connection: Connection,
-    dev_eui: str,
-    rule: str | None,
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-) -> Display:
+async def set_shared(change: Change, dev_eui: str, rule: str | None) -> Display:
     """The display may serve several spaces, of whose states `rule` makes one; None: it serves one. Idempotent.
 
     Raises InputError `bad_rule`, ConflictError `device_in_use` if it serves several and may not any more.
     """
     wanted = parse_rule(rule) if rule is not None else None
-    async with change.change(connection, actor):
-        row, spaces = await _lock_display(connection, dev_eui)
+    async with change.transaction():
+        row, spaces = await _lock_display(change.connection, dev_eui)
         before = {"shared": row["shared"], "shared_rule": row["shared_rule"]}
         after = {"shared": wanted is not None, "shared_rule": str(wanted or row["shared_rule"])}
         if after != before:
             if wanted is None and len(spaces) > 1:
                 raise ConflictError("device_in_use", f"display {row['dev_eui']} serves {len(spaces)} spaces")
-            await connection.execute(queries("inventory.devices")["set_shared"], row["id"], *after.values())
-            await change.record(connection, actor, "display.shared", "display", row["id"], before=before, after=after)
-            await _redecide(connection, spaces, actor, now, policy)
-    return await display(connection, dev_eui)
+            await change.connection.execute(queries("inventory.devices")["set_shared"], row["id"], *after.values())
+            await change.record("display.shared", "display", row["id"], before=before, after=after)
+            await _redecide(change, spaces)
+    return await display(change.connection, dev_eui)
 
 
-async def set_enabled(
-    connection: Connection, role: Role, dev_eui: str, on: bool, *, actor: str, now: datetime, policy: Policy
-) -> None:
+async def set_enabled(change: Change, role: Role, dev_eui: str, on: bool) -> None:
     """A disabled sensor is not believed, a disabled display is sent nothing. Idempotent.
 
     Raises ConflictError `decommissioned`.
     """
-    async with change.change(connection, actor):
-        row, spaces = await _lock(connection, role, dev_eui)
+    async with change.transaction():
+        row, spaces = await _lock(change.connection, role, dev_eui)
         if row["enabled"] == on:
             return
         if row["lifecycle_state"] == "decommissioned":
             raise ConflictError("decommissioned", f"{role} {row['dev_eui']} is decommissioned: register it again")
-        await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], on)
+        await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], on)
         action = f"{role}.{'enable' if on else 'disable'}"
-        await change.record(
-            connection, actor, action, role, row["id"], before={"enabled": not on}, after={"enabled": on}
-        )
-        await _redecide(connection, spaces, actor, now, policy)
+        await change.record(action, role, row["id"], before={"enabled": not on}, after={"enabled": on})
+        await _redecide(change, spaces)
 
 
 async def change_sensor(
-    connection: Connection, dev_eui: str, *, actor: str, notes: str | None = None, mobile: bool | None = None
+    change: Change, dev_eui: str, *, notes: str | None = None, mobile: bool | None = None
 ) -> Sensor:
     """None leaves it as it is; empty `notes` are none. Idempotent.
 
@@ -99,35 +77,34 @@ async def change_sensor(
     serves a space.
     """
     _check_given(notes, mobile)
-    async with change.change(connection, actor):
-        row, spaces = await _lock(connection, "sensor", dev_eui)
-        found = await sensor(connection, row["dev_eui"])
+    async with change.transaction():
+        row, spaces = await _lock(change.connection, "sensor", dev_eui)
+        found = await sensor(change.connection, row["dev_eui"])
         before = {"notes": found.notes, "mobile": found.mobile}
         after = _with(before, notes=check_notes(notes), mobile=mobile)
         if spaces and after["mobile"] != before["mobile"]:
             raise ConflictError("device_in_use", f"sensor {found.dev_eui} serves a space: unassign it first")
-        await _change(connection, "sensor", row["id"], before, after, actor)
-    return await sensor(connection, dev_eui)
+        await _change(change, "sensor", row["id"], before, after)
+    return await sensor(change.connection, dev_eui)
 
 
 async def change_display(
-    connection: Connection,
+    change: Change,
     dev_eui: str,
     *,
-    actor: str,
     notes: str | None = None,
     fport: int | None = None,
     confirmed_downlinks: bool | None = None,
 ) -> Display:
     """None leaves it as it is; empty `notes` are none. Idempotent. Raises InputError `nothing_given`, `bad_f_port`."""
     _check_given(notes, fport, confirmed_downlinks)
-    async with change.change(connection, actor):
-        row, _ = await _lock_display(connection, dev_eui)
-        found = await display(connection, row["dev_eui"])
+    async with change.transaction():
+        row, _ = await _lock_display(change.connection, dev_eui)
+        found = await display(change.connection, row["dev_eui"])
         before = {"notes": found.notes, "fport": found.fport, "confirmed_downlinks": found.confirmed_downlinks}
         after = _with(before, notes=check_notes(notes), fport=fport, confirmed_downlinks=confirmed_downlinks)
-        await _change(connection, "display", row["id"], before, after, actor)
-    return await display(connection, dev_eui)
+        await _change(change, "display", row["id"], before, after)
+    return await display(change.connection, dev_eui)
 
 
 def _check_given(*given: object) -> None:
@@ -140,25 +117,21 @@ def _with(before: Mapping[str, Any], **given: object) -> dict[str, Any]:
     return {**before, **said}
 
 
-async def _change(
-    connection: Connection, role: Role, device_id: UUID, before: dict[str, Any], after: dict[str, Any], actor: str
-) -> None:
+async def _change(change: Change, role: Role, device_id: UUID, before: dict[str, Any], after: dict[str, Any]) -> None:
     if after != before:
-        await connection.execute(queries("inventory.devices")[f"change_{role}"], device_id, *after.values())
-        await change.record(connection, actor, f"{role}.change", role, device_id, before=before, after=after)
+        await change.connection.execute(queries("inventory.devices")[f"change_{role}"], device_id, *after.values())
+        await change.record(f"{role}.change", role, device_id, before=before, after=after)
 
 
-async def set_lifecycle(
-    connection: Connection, role: Role, dev_eui: str, state: str, *, actor: str, reason: str | None = None
-) -> None:
+async def set_lifecycle(change: Change, role: Role, dev_eui: str, state: str, *, reason: str | None = None) -> None:
     """One step of LIFECYCLE. Idempotent. A device that serves a space is not decommissioned: unassign it first.
 
     Raises InputError `bad_lifecycle_state`, ConflictError `lifecycle_step`, `device_in_use`.
     """
     if state not in LIFECYCLE:
         raise InputError("bad_lifecycle_state", f"{state!r} is none of {', '.join(LIFECYCLE)}", state=state)
-    async with change.change(connection, actor, reason=reason):
-        row, spaces = await _lock(connection, role, dev_eui)
+    async with change.transaction(reason=reason):
+        row, spaces = await _lock(change.connection, role, dev_eui)
         before = row["lifecycle_state"]
         if before == state:
             return
@@ -167,11 +140,9 @@ async def set_lifecycle(
         if state == "decommissioned":
             if spaces:
                 raise ConflictError("device_in_use", f"{role} {row['dev_eui']} serves a space: unassign it first")
-            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], False)
-        await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], state)
+            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], False)
+        await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], state)
         await change.record(
-            connection,
-            actor,
             f"{role}.lifecycle",
             role,
             row["id"],
@@ -199,8 +170,6 @@ async def _lock_display(connection: Connection, dev_eui: str) -> tuple[Any, list
     return row, [space["id"] for space in spaces]
 
 
-async def _redecide(connection: Connection, spaces: Sequence[UUID], actor: str, now: datetime, policy: Policy) -> None:
+async def _redecide(change: Change, spaces: Sequence[UUID]) -> None:
     if spaces:
-        await decisions.redecide(
-            connection, spaces, trigger=TriggerType.ASSIGNMENT, source=actor, now=now, policy=policy
-        )
+        await change.redecide(spaces, TriggerType.ASSIGNMENT)

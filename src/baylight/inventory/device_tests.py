@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from baylight.access import change as audit
+from baylight.access.change import Change
 from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import DisplayDriver
 from baylight.codecs.ts013 import PREFIX
 from baylight.control import displays
-from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.display import Light, distinguishable, parse_light
 from baylight.domain.downlink import TriggerType
@@ -61,13 +60,7 @@ class DeviceTest:
 
 
 async def begin_pattern(
-    connection: Connection,
-    dev_eui: str,
-    *,
-    actor: str,
-    now: datetime,
-    light: str | None = None,
-    wait: timedelta = PATTERN_WAIT,
+    change: Change, dev_eui: str, *, light: str | None = None, wait: timedelta = PATTERN_WAIT
 ) -> DeviceTest:
     """Lets a display show a light that means nothing, for some seconds; what it must show comes back after.
 
@@ -75,15 +68,20 @@ async def begin_pattern(
     Raises NotFoundError; InputError `bad_light`, `bad_display_code`, `no_pattern`; ConflictError `serves_nothing`.
     """
     test_id = uuid4()
-    device = await assignments.find_device(connection, dev_eui, "display")
-    async with audit.change(connection, actor):
-        shadow, row, driver = await _lock_display(connection, device["id"])
+    device = await assignments.find_device(change.connection, dev_eui, "display")
+    async with change.transaction():
+        shadow, row, driver = await _lock_display(change, device["id"])
         code = _named(driver, row, light) if light else _pattern(driver, row["display_codes"], shadow.desired_code)
         actuation = shadow.command(
-            _space_of(shadow), code.hex(), trigger=TriggerType.DEVICE_TEST, source=str(test_id), now=now, f_port=None
+            _space_of(shadow),
+            code.hex(),
+            trigger=TriggerType.DEVICE_TEST,
+            source=str(test_id),
+            now=change.now,
+            f_port=None,
         )
-        await displays.save(connection, [shadow])
-        await connection.execute(
+        await displays.save(change.connection, [shadow])
+        await change.connection.execute(
             queries("inventory.device_tests")["insert"],
             test_id,
             "pattern",
@@ -91,23 +89,17 @@ async def begin_pattern(
             None,
             shadow.id,
             actuation.id,
-            now,
-            now + wait,
+            change.now,
+            change.now + wait,
             wait.total_seconds(),
-            actor,
+            change.actor,
         )
-        await audit.record(connection, actor, "display.test", "display", shadow.id, after={"code": code.hex()})
-    return await look(connection, test_id, now=now)
+        await change.record("display.test", "display", shadow.id, after={"code": code.hex()})
+    return await look(change.connection, test_id, now=change.now)
 
 
 async def begin_pair(
-    connection: Connection,
-    code: str,
-    *,
-    actor: str,
-    now: datetime,
-    within: timedelta = WITHIN,
-    wait: timedelta = PAIR_WAIT,
+    change: Change, code: str, *, within: timedelta = WITHIN, wait: timedelta = PAIR_WAIT
 ) -> DeviceTest:
     """From now on: the next change that the sensor of a space makes must reach its light `within` that time. Somebody
     has to drive on or off within `wait`.
@@ -115,14 +107,14 @@ async def begin_pair(
     Raises NotFoundError `unknown_space`, ConflictError `serves_nothing` if the space lacks one of the two.
     """
     test_id = uuid4()
-    async with audit.change(connection, actor):
-        space = await connection.fetchrow(queries("inventory.device_tests")["pair"], code)
+    async with change.transaction():
+        space = await change.connection.fetchrow(queries("inventory.device_tests")["pair"], code)
         if space is None:
             raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
         for role in ("sensor", "display"):
             if space[f"{role}_device_id"] is None:
                 raise ConflictError("serves_nothing", f"{code} has no {role}", space=code)
-        await connection.execute(
+        await change.connection.execute(
             queries("inventory.device_tests")["insert"],
             test_id,
             "pair",
@@ -130,13 +122,13 @@ async def begin_pair(
             space["sensor_device_id"],
             space["display_device_id"],
             None,
-            now,
-            now + wait,
+            change.now,
+            change.now + wait,
             within.total_seconds(),
-            actor,
+            change.actor,
         )
-        await audit.record(connection, actor, "space.pair_test", "space", space["id"], after={"test": str(test_id)})
-    return await look(connection, test_id, now=now)
+        await change.record("space.pair_test", "space", space["id"], after={"test": str(test_id)})
+    return await look(change.connection, test_id, now=change.now)
 
 
 async def look(connection: Connection, test_id: UUID, *, now: datetime) -> DeviceTest:
@@ -189,15 +181,7 @@ async def list_tests(
 
 
 async def send(
-    connection: Connection,
-    dev_eui: str,
-    payload: str,
-    *,
-    actor: str,
-    now: datetime,
-    reason: str,
-    f_port: int | None = None,
-    permit_unsafe: bool = False,
+    change: Change, dev_eui: str, payload: str, *, reason: str, f_port: int | None = None, permit_unsafe: bool = False
 ) -> UUID:
     """Sends bytes (hex) to a display as they are; the id of the actuation. What it must show is sent again afterwards.
 
@@ -212,9 +196,9 @@ async def send(
         raise InputError("bad_payload", f"a downlink has 1 to 242 bytes, not {len(data)}")
     if f_port is not None and not 1 <= f_port <= 223:
         raise InputError("bad_f_port", "an FPort is 1 to 223", f_port=f_port)
-    device = await assignments.find_device(connection, dev_eui, "display")
-    async with audit.change(connection, actor, reason=reason):
-        shadow, row, driver = await _lock_display(connection, device["id"])
+    device = await assignments.find_device(change.connection, dev_eui, "display")
+    async with change.transaction(reason=reason):
+        shadow, row, driver = await _lock_display(change, device["id"])
         safe = _is_light(driver, row, data) and f_port in (None, shadow.f_port)
         if not safe and not permit_unsafe:
             raise InputError(
@@ -227,27 +211,28 @@ async def send(
             _space_of(shadow),
             data.hex(),
             trigger=TriggerType.DEVICE_COMMAND,
-            source=actor[:100],
-            now=now,
+            source=change.actor[:100],
+            now=change.now,
             f_port=f_port,
         )
-        await displays.save(connection, [shadow])
+        await displays.save(change.connection, [shadow])
         after = {"payload": data.hex(), "f_port": actuation.f_port, "permitted_unsafe": not safe, "reason": reason}
-        await audit.record(connection, actor, "display.send", "display", shadow.id, after=after)
+        await change.record("display.send", "display", shadow.id, after=after)
     if actuation.error:
         raise ConflictError("not_sent", actuation.error, dev_eui=device["dev_eui"])
     return actuation.id
 
 
-async def _lock_display(connection: Connection, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver | None]:
+async def _lock_display(change: Change, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver | None]:
     """No driver: it has a JavaScript codec."""
+    connection = change.connection
     row = await connection.fetchrow(queries("inventory.device_tests")["codec"], display_id)
     assert row is not None
     driver = display_driver(row["codec"])
     if driver is None and not row["codec"].startswith(PREFIX):
         raise InputError("no_driver", f"there is no display driver {row['codec']!r}", codec=row["codec"])
     await connection.fetch(queries("inventory.devices")["lock_spaces_of"], display_id)
-    return (await displays.load(connection, [display_id], LoopPolicy()))[display_id], row, driver
+    return (await displays.load(connection, [display_id], change.policies.loop))[display_id], row, driver
 
 
 def _space_of(shadow: Shadow) -> UUID:

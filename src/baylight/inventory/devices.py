@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.domain.assignment import SharedRule
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import DevEui, parse_dev_eui
@@ -116,10 +116,9 @@ async def display(connection: Connection, dev_eui: str) -> Display:
 
 
 async def register_sensor(
-    connection: Connection,
+    change: Change,
     dev_eui: str,
     *,
-    actor: str,
     device_type: str | None = None,
     notes: str | None = None,
     mobile: bool = False,
@@ -132,9 +131,9 @@ async def register_sensor(
     Raises InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
-    async with change.change(connection, actor):
-        kind = await device_types.type_for(connection, "sensor", eui, device_type)
-        new = await connection.fetchval(
+    async with change.transaction():
+        kind = await device_types.type_for(change.connection, "sensor", eui, device_type)
+        new = await change.connection.fetchval(
             queries("inventory.devices")["insert_sensor"],
             eui,
             kind.code,
@@ -147,17 +146,16 @@ async def register_sensor(
             application_id,
             parse_network_server(network_server),
         )
-        row = await _registered(connection, "sensor", eui, kind.code, new, actor)
+        row = await _registered(change, "sensor", eui, kind.code, new)
         if mobile and not row["shared"]:
             raise ConflictError("registered_otherwise", f"sensor {eui} is registered as not mobile", dev_eui=eui)
-    return await sensor(connection, eui), new is not None
+    return await sensor(change.connection, eui), new is not None
 
 
 async def register_display(
-    connection: Connection,
+    change: Change,
     dev_eui: str,
     *,
-    actor: str,
     device_type: str | None = None,
     display_codes: Mapping[str, str] | None = None,
     notes: str | None = None,
@@ -172,11 +170,11 @@ async def register_display(
     `shared_rule` makes one. Raises InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
-    async with change.change(connection, actor):
-        kind = await device_types.type_for(connection, "display", eui, device_type)
+    async with change.transaction():
+        kind = await device_types.type_for(change.connection, "display", eui, device_type)
         of_type = kind.default_config.get("display_codes", {})
         codes = check_codes(kind.codec, {**of_type, **(display_codes or {})}, of_type)
-        new = await connection.fetchval(
+        new = await change.connection.fetchval(
             queries("inventory.devices")["insert_display"],
             eui,
             kind.code,
@@ -191,7 +189,7 @@ async def register_display(
             parse_rule(shared_rule),
             parse_network_server(network_server),
         )
-        row = await _registered(connection, "display", eui, kind.code, new, actor)
+        row = await _registered(change, "display", eui, kind.code, new)
         if display_codes and row["display_codes"] != codes:
             raise ConflictError(
                 "registered_otherwise", f"display {eui} is registered with other display_codes", dev_eui=eui
@@ -199,24 +197,20 @@ async def register_display(
         if shared and not (row["shared"] and row["shared_rule"] == shared_rule):
             rule = row["shared_rule"] if row["shared"] else "for one space"
             raise ConflictError("registered_otherwise", f"display {eui} is registered {rule}: share it", dev_eui=eui)
-    return await display(connection, eui), new is not None
+    return await display(change.connection, eui), new is not None
 
 
-async def _registered(
-    connection: Connection, role: Role, eui: DevEui, device_type: str, new: UUID | None, actor: str
-) -> Any:
-    row = await connection.fetchrow(queries("inventory.devices")[f"lock_{role}"], eui)
+async def _registered(change: Change, role: Role, eui: DevEui, device_type: str, new: UUID | None) -> Any:
+    row = await change.connection.fetchrow(queries("inventory.devices")[f"lock_{role}"], eui)
     assert row is not None
     if new is not None:
-        await change.record(
-            connection, actor, f"{role}.register", role, new, after={"dev_eui": eui, "device_type": device_type}
-        )
+        await change.record(f"{role}.register", role, new, after={"dev_eui": eui, "device_type": device_type})
     elif row["device_type"] != device_type:
         raise ConflictError("registered_otherwise", f"{role} {eui} is registered as {row['device_type']}", dev_eui=eui)
     elif row["lifecycle_state"] in ("decommissioned", "orphan"):
-        await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], "registered")
-        await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], True)
-        await change.record(connection, actor, f"{role}.register", role, row["id"], after={"dev_eui": eui})
+        await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], "registered")
+        await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], True)
+        await change.record(f"{role}.register", role, row["id"], after={"dev_eui": eui})
     return row
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from baylight.access import change
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.store.pool import Connection
 from baylight.store.query import queries
@@ -34,9 +31,7 @@ class Location:
     spaces: int
 
 
-async def create(
-    connection: Connection, path: str, *, actor: str, kinds: Sequence[str] = (), timezone: str | None = None
-) -> Location:
+async def create(change: Change, path: str, *, kinds: Sequence[str] = (), timezone: str | None = None) -> Location:
     """The location at a path such as `Garage/Floor 1`, made with whatever lies above it; idempotent.
 
     `kinds`: one for each part; without them the usual ones (site, then floor; with more parts building, zone, room).
@@ -55,24 +50,22 @@ async def create(
         raise InputError("timezone_of_site", f"only a site has a time zone, and {path!r} has none")
     sql = queries("inventory.locations")
     above: UUID | None = None
-    async with change.change(connection, actor):
+    async with change.transaction():
         for name, kind in zip(names, wanted, strict=True):
-            row = await connection.fetchrow(sql["child"], above, name)
+            row = await change.connection.fetchrow(sql["child"], above, name)
             if row is None:
                 zone = timezone if kind == "site" else None
-                await connection.execute(sql["insert"], above, kind, name, zone)
-                row = await connection.fetchrow(sql["child"], above, name)
+                await change.connection.execute(sql["insert"], above, kind, name, zone)
+                row = await change.connection.fetchrow(sql["child"], above, name)
                 assert row is not None
-                await change.record(
-                    connection, actor, "location.create", "location", row["id"], after={"kind": kind, "name": name}
-                )
+                await change.record("location.create", "location", row["id"], after={"kind": kind, "name": name})
             elif kinds and row["kind"] != kind:
                 raise ConflictError("kind_differs", f"{name!r} is a {row['kind']}, not a {kind}", location=row["id"])
             elif timezone is not None and row["kind"] == "site" and row["timezone"] != timezone:
                 zone = row["timezone"] or "none"
                 raise ConflictError("timezone_differs", f"{name!r} has the time zone {zone}: change it by an import")
             above = row["id"]
-    return await find(connection, path)
+    return await find(change.connection, path)
 
 
 async def find(connection: Connection, path: str) -> Location:
@@ -104,59 +97,51 @@ async def space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
     return [row["id"] for row in await connection.fetch(queries("inventory.locations")["space_ids"], location_id)]
 
 
-async def rename(connection: Connection, path: str, name: str, *, actor: str) -> Location:
+async def rename(change: Change, path: str, name: str) -> Location:
     """Another name for the last part of the path. Raises InputError `bad_path`, ConflictError `name_used`."""
-    location = await find(connection, path)
+    location = await find(change.connection, path)
     names = _names(name)
     if len(names) > 1:
         raise InputError("bad_path", f"{name!r} is not the name of one location")
-    async with change.change(connection, actor):
-        if await connection.fetchval(queries("inventory.locations")["rename"], location.id, names[0]):
+    async with change.transaction():
+        if await change.connection.fetchval(queries("inventory.locations")["rename"], location.id, names[0]):
             before, after = {"name": location.name}, {"name": names[0]}
-            await change.record(
-                connection, actor, "location.rename", "location", location.id, before=before, after=after
-            )
-    return await find(connection, "/".join([*_names(path)[:-1], *names]))
+            await change.record("location.rename", "location", location.id, before=before, after=after)
+    return await find(change.connection, "/".join([*_names(path)[:-1], *names]))
 
 
-async def delete(connection: Connection, path: str, *, actor: str) -> None:
+async def delete(change: Change, path: str) -> None:
     """One that holds no location, no space, and no override's history. Raises ConflictError `location_in_use`."""
-    location = await find(connection, path)
-    async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("inventory.locations")["lock"], location.id)
+    location = await find(change.connection, path)
+    async with change.transaction():
+        row = await change.connection.fetchrow(queries("inventory.locations")["lock"], location.id)
         if row is None:
             raise NotFoundError("unknown_location", f"there is no location {location.path!r}")
         if row["below"] is not None:
             raise ConflictError("location_in_use", f"{location.path} holds {row['below']}: delete that first")
-        if spaces := await space_ids(connection, location.id):
+        if spaces := await space_ids(change.connection, location.id):
             raise ConflictError("location_in_use", f"{location.path} holds {len(spaces)} spaces: delete or move them")
-        await connection.execute(queries("inventory.locations")["leave"], location.id)
-        await connection.execute(queries("inventory.locations")["delete"], location.id)
+        await change.connection.execute(queries("inventory.locations")["leave"], location.id)
+        await change.connection.execute(queries("inventory.locations")["delete"], location.id)
         before = {"path": location.path, "kind": location.kind}
-        await change.record(connection, actor, "location.delete", "location", location.id, before=before)
+        await change.record("location.delete", "location", location.id, before=before)
 
 
-async def set_maintenance(
-    connection: Connection, path: str, on: bool, *, actor: str, now: datetime, policy: Policy
-) -> int:
+async def set_maintenance(change: Change, path: str, on: bool) -> int:
     """Closes or opens the whole subtree; returns how many spaces changed their state. Idempotent."""
-    location = await find(connection, path)
-    async with change.change(connection, actor):
-        if await connection.fetchval(queries("inventory.locations")["set_maintenance"], location.id, on) is None:
+    location = await find(change.connection, path)
+    async with change.transaction():
+        if await change.connection.fetchval(queries("inventory.locations")["set_maintenance"], location.id, on) is None:
             return 0
         await change.record(
-            connection,
-            actor,
             "location.maintenance",
             "location",
             location.id,
             before={"maintenance": not on},
             after={"maintenance": on},
         )
-        ids = await space_ids(connection, location.id)
-        return await decisions.redecide(
-            connection, ids, trigger=TriggerType.MAINTENANCE, source=actor, now=now, policy=policy
-        )
+        ids = await space_ids(change.connection, location.id)
+        return await change.redecide(ids, TriggerType.MAINTENANCE)
 
 
 def _names(path: str) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import DeviceDataError, InputError, NotFoundError
@@ -84,44 +84,42 @@ async def show(connection: Connection, dev_eui: str) -> Orphan:
 
 
 async def claim(
-    connection: Connection, dev_eui: str, *, actor: str, device_type: str | None = None, notes: str | None = None
+    change: Change, dev_eui: str, *, device_type: str | None = None, notes: str | None = None
 ) -> devices.Sensor | devices.Display:
     """Registers it as what its type is: the named one, else the guess that stands out. It begins with its next uplink.
 
     Raises as `show` and `devices.register_sensor`; InputError `type_not_told`.
     """
-    async with change.change(connection, actor):
-        orphan = await _locked(connection, dev_eui)
+    async with change.transaction():
+        orphan = await _locked(change.connection, dev_eui)
         code = device_type or orphan.likely
         if code is None:
             which = ", ".join(guess.device_type for guess in orphan.guesses) or "nothing that is known"
             raise InputError(
                 "type_not_told", f"name the device type of {orphan.dev_eui}: it looks like {which}", dev_eui=dev_eui
             )
-        kind = await device_types.get(connection, code)
+        kind = await device_types.get(change.connection, code)
         if kind.category == "sensor":
-            await devices.register_sensor(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
+            await devices.register_sensor(change, orphan.dev_eui, device_type=kind.code, notes=notes)
         else:
-            await devices.register_display(connection, orphan.dev_eui, actor=actor, device_type=kind.code, notes=notes)
-        await connection.execute(queries("inventory.orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
-        await connection.execute(queries("inventory.orphans")["delete"], orphan.dev_eui)
-        await change.record(
-            connection, actor, "orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code}
-        )
+            await devices.register_display(change, orphan.dev_eui, device_type=kind.code, notes=notes)
+        await change.connection.execute(queries("inventory.orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
+        await change.connection.execute(queries("inventory.orphans")["delete"], orphan.dev_eui)
+        await change.record("orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code})
     if kind.category == "sensor":
-        return await devices.sensor(connection, orphan.dev_eui)
-    return await devices.display(connection, orphan.dev_eui)
+        return await devices.sensor(change.connection, orphan.dev_eui)
+    return await devices.display(change.connection, orphan.dev_eui)
 
 
-async def set_ignored(connection: Connection, dev_eui: str, on: bool, *, actor: str) -> Orphan:
+async def set_ignored(change: Change, dev_eui: str, on: bool) -> Orphan:
     """An ignored one is counted and no more. Idempotent. Raises as `show`."""
-    async with change.change(connection, actor):
-        orphan = await _locked(connection, dev_eui)
+    async with change.transaction():
+        orphan = await _locked(change.connection, dev_eui)
         if orphan.ignored != on:
-            await connection.execute(queries("inventory.orphans")["set_ignored"], orphan.dev_eui, on)
+            await change.connection.execute(queries("inventory.orphans")["set_ignored"], orphan.dev_eui, on)
             action = "orphan.ignore" if on else "orphan.notice"
-            await change.record(connection, actor, action, "orphan", orphan.dev_eui)
-    return await show(connection, orphan.dev_eui)
+            await change.record(action, "orphan", orphan.dev_eui)
+    return await show(change.connection, orphan.dev_eui)
 
 
 async def _locked(connection: Connection, dev_eui: str) -> Orphan:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from baylight.access import change as audit
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
-from baylight.domain.state import Policy
 from baylight.errors import InputError
 from baylight.inventory import locations, spaces
 from baylight.inventory.spaces import Space
-from baylight.store.pool import Connection
 from baylight.store.query import queries
 
 
 async def change(
-    connection: Connection,
+    change: Change,
     code: str,
     *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
     name: str | None = None,
     location: str | None = None,
     latitude: float | None = None,
@@ -40,10 +33,10 @@ async def change(
     spaces.check_name(name)
     position = spaces.parse_position(latitude, longitude)
     _check_given({"name": name, "location": location, "position": position}, clear)
-    async with audit.change(connection, actor):
-        place = await locations.hold(connection, location) if location is not None else None
-        space_id = (await spaces.lock(connection, code))["id"]
-        found = await spaces.show(connection, code)
+    async with change.transaction():
+        place = await locations.hold(change.connection, location) if location is not None else None
+        space_id = (await spaces.lock(change.connection, code))["id"]
+        found = await spaces.show(change.connection, code)
         before: dict[str, Any] = {
             "name": found.name,
             "location": found.location,
@@ -60,15 +53,11 @@ async def change(
             after["latitude"], after["longitude"] = position or (None, None)
         if after != before:
             values = (after["name"], location_id, after["latitude"], after["longitude"])
-            await connection.execute(queries("inventory.spaces")["change"], space_id, *values)
-            await audit.record(
-                connection, actor, "space.change", "space", space_id, before=_told(before), after=_told(after)
-            )
+            await change.connection.execute(queries("inventory.spaces")["change"], space_id, *values)
+            await change.record("space.change", "space", space_id, before=_told(before), after=_told(after))
         if location_id != found.location_id:
-            await decisions.redecide(
-                connection, [space_id], trigger=TriggerType.ASSIGNMENT, source=actor, now=now, policy=policy
-            )
-    return await spaces.show(connection, code)
+            await change.redecide([space_id], TriggerType.ASSIGNMENT)
+    return await spaces.show(change.connection, code)
 
 
 def _check_given(given: dict[str, object], clear: Collection[str]) -> None:

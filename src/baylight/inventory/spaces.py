@@ -10,11 +10,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from baylight.access import change
-from baylight.control import spaces
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
-from baylight.domain.state import Policy, State
+from baylight.domain.state import State
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.inventory import locations
 from baylight.inventory.devices import PAGE, Role, page_size
@@ -82,12 +81,9 @@ async def page(
 
 
 async def create(
-    connection: Connection,
+    change: Change,
     code: str,
     *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
     name: str | None = None,
     location: str | None = None,
     sensor: str | None = None,
@@ -103,9 +99,9 @@ async def create(
         raise InputError("bad_code", message, space=code)
     check_name(name)
     at = parse_position(latitude, longitude)
-    async with change.change(connection, actor):
-        place = (await locations.hold(connection, location)).id if location else None
-        space_id = await connection.fetchval(
+    async with change.transaction():
+        place = (await locations.hold(change.connection, location)).id if location else None
+        space_id = await change.connection.fetchval(
             queries("inventory.spaces")["insert"],
             code,
             name or code,
@@ -113,30 +109,18 @@ async def create(
             parse_state(default_state),
             *(at or (None, None)),
             None if metadata is None else dict(metadata),
-            now,
+            change.now,
         )
-        await change.record(
-            connection, actor, "space.create", "space", space_id, after={"code": code, "location": location}
-        )
+        await change.record("space.create", "space", space_id, after={"code": code, "location": location})
         if sensor or display:
-            await assign(
-                connection, code, sensor=sensor, display=display, actor=actor, now=now, policy=policy, reason="install"
-            )
+            await assign(change, code, sensor=sensor, display=display, reason="install")
         else:
-            await _redecide(connection, space_id, TriggerType.ASSIGNMENT, actor, now, policy)
-    return await show(connection, code)
+            await _redecide(change, space_id, TriggerType.ASSIGNMENT)
+    return await show(change.connection, code)
 
 
 async def assign(
-    connection: Connection,
-    code: str,
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    sensor: str | None = None,
-    display: str | None = None,
-    reason: str | None = None,
+    change: Change, code: str, *, sensor: str | None = None, display: str | None = None, reason: str | None = None
 ) -> Space:
     """Makes devices (DevEUIs) serve the space; in place of others only with a `reason`. Idempotent.
 
@@ -147,77 +131,60 @@ async def assign(
     wanted: dict[Role, str | None] = {"sensor": sensor} if sensor else {}
     if display:
         wanted["display"] = display
-    return await _serve(connection, code, wanted, reason, actor, now, policy)
+    return await _serve(change, code, wanted, reason)
 
 
-async def unassign(
-    connection: Connection,
-    code: str,
-    role: Role,
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    reason: str | None = None,
-) -> Space:
+async def unassign(change: Change, code: str, role: Role, *, reason: str | None = None) -> Space:
     """Takes the sensor or the display from the space. Idempotent."""
-    return await _serve(connection, code, {role: None}, reason or "removal", actor, now, policy)
+    return await _serve(change, code, {role: None}, reason or "removal")
 
 
-async def set_maintenance(
-    connection: Connection, code: str, on: bool, *, actor: str, now: datetime, policy: Policy
-) -> Space:
+async def set_maintenance(change: Change, code: str, on: bool) -> Space:
     """Closes or opens the space. Idempotent."""
-    async with change.change(connection, actor):
-        space = await lock(connection, code)
+    async with change.transaction():
+        space = await lock(change.connection, code)
         if space["maintenance"] != on:
-            await connection.execute(queries("inventory.spaces")["set_maintenance"], space["id"], on)
+            await change.connection.execute(queries("inventory.spaces")["set_maintenance"], space["id"], on)
             await change.record(
-                connection,
-                actor,
                 "space.maintenance",
                 "space",
                 space["id"],
                 before={"maintenance": not on},
                 after={"maintenance": on},
             )
-            await _redecide(connection, space["id"], TriggerType.MAINTENANCE, actor, now, policy)
-    return await show(connection, code)
+            await _redecide(change, space["id"], TriggerType.MAINTENANCE)
+    return await show(change.connection, code)
 
 
-async def set_default_state(
-    connection: Connection, code: str, state: str, *, actor: str, now: datetime, policy: Policy
-) -> Space:
+async def set_default_state(change: Change, code: str, state: str) -> Space:
     """What the space shows while no sensor is assigned. Idempotent. Raises InputError `bad_state`."""
     wanted = parse_state(state)
-    async with change.change(connection, actor):
-        space = await lock(connection, code)
+    async with change.transaction():
+        space = await lock(change.connection, code)
         if space["default_state"] != wanted:
-            await connection.execute(queries("inventory.spaces")["set_default_state"], space["id"], wanted)
+            await change.connection.execute(queries("inventory.spaces")["set_default_state"], space["id"], wanted)
             await change.record(
-                connection,
-                actor,
                 "space.default_state",
                 "space",
                 space["id"],
                 before={"default_state": space["default_state"]},
                 after={"default_state": wanted},
             )
-            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy)
-    return await show(connection, code)
+            await _redecide(change, space["id"], TriggerType.ASSIGNMENT)
+    return await show(change.connection, code)
 
 
-async def delete(connection: Connection, code: str, *, actor: str, now: datetime, policy: Policy) -> None:
+async def delete(change: Change, code: str) -> None:
     """Soft: history stays, the code and the devices are free again, its reservations and overrides end."""
-    async with change.change(connection, actor, assignment_reason="removal"):
-        await _serve(connection, code, {"sensor": None, "display": None}, "removal", actor, now, policy)
-        space = await lock(connection, code)
-        await connection.execute(queries("inventory.spaces")["delete"], space["id"], now)
-        cancelled = await connection.fetch(queries("inventory.spaces")["cancel_reservations"], space["id"])
-        await connection.execute(queries("inventory.spaces")["end_overrides"], space["id"], now, actor)
+    async with change.transaction(assignment_reason="removal"):
+        await _serve(change, code, {"sensor": None, "display": None}, "removal")
+        space = await lock(change.connection, code)
+        await change.connection.execute(queries("inventory.spaces")["delete"], space["id"], change.now)
+        cancelled = await change.connection.fetch(queries("inventory.spaces")["cancel_reservations"], space["id"])
+        await change.connection.execute(
+            queries("inventory.spaces")["end_overrides"], space["id"], change.now, change.actor
+        )
         await change.record(
-            connection,
-            actor,
             "space.delete",
             "space",
             space["id"],
@@ -260,27 +227,19 @@ def _unknown(code: str) -> NotFoundError:
     return NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
 
 
-async def _serve(
-    connection: Connection,
-    code: str,
-    wanted: Mapping[Role, str | None],
-    reason: str | None,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-) -> Space:
+async def _serve(change: Change, code: str, wanted: Mapping[Role, str | None], reason: str | None) -> Space:
     """Locks sensors, then the space, then displays: the order that the whole program keeps."""
     if reason is not None and reason not in ASSIGNMENT_REASONS:
         raise InputError("bad_reason", f"{reason!r} is none of {', '.join(ASSIGNMENT_REASONS)}", reason=reason)
     sql = queries("inventory.spaces")
-    async with change.change(connection, actor, assignment_reason=reason):
+    async with change.transaction(assignment_reason=reason):
         sensors = {}
         if "sensor" in wanted:
             eui = parse_dev_eui(wanted["sensor"]) if wanted["sensor"] else None
-            sensors = {row["id"]: row for row in await connection.fetch(sql["lock_sensors"], eui, code)}
+            sensors = {row["id"]: row for row in await change.connection.fetch(sql["lock_sensors"], eui, code)}
             # With the other spaces that a mobile sensor serves: they are decided anew too.
-            await connection.fetch(queries("inventory.assignments")["lock_spaces"], [code], [], list(sensors))
-        space = await lock(connection, code)
+            await change.connection.fetch(queries("inventory.assignments")["lock_spaces"], [code], [], list(sensors))
+        space = await lock(change.connection, code)
         changed: dict[Role, tuple[str | None, str | None]] = {}
         released: list[UUID] = []
         also: list[UUID] = []
@@ -298,38 +257,36 @@ async def _serve(
                     dev_eui=before,
                 )
             if role == "display":
-                rows = {row["id"]: row for row in await connection.fetch(sql["lock_displays"], eui, old)}
+                rows = {row["id"]: row for row in await change.connection.fetch(sql["lock_displays"], eui, old)}
             else:
                 rows = sensors
                 if old is not None and old not in rows:
                     raise TransientError("assignment_race", f"the sensor of {code} changed this moment: try again")
             device = next((row for row in rows.values() if row["dev_eui"] == eui), None)
             if eui is not None:
-                await _check_free(connection, role, eui, device, space["id"])
-            await connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
+                await _check_free(change.connection, role, eui, device, space["id"])
+            await change.connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
             if old is not None and role == "display":
                 released.append(old)
             if device is not None and role == "sensor":
                 # What it said before was said of another place: a drawer, another bay.
-                await connection.execute(queries("inventory.devices")["forget_reading"], device["id"])
-                also += [row["id"] for row in await connection.fetch(sql["served"], device["id"])]
+                await change.connection.execute(queries("inventory.devices")["forget_reading"], device["id"])
+                also += [row["id"] for row in await change.connection.fetch(sql["served"], device["id"])]
             if device is not None and device["lifecycle_state"] == "registered":
-                await connection.execute(
+                await change.connection.execute(
                     queries("inventory.devices")[f"set_{role}_lifecycle"], device["id"], "installed"
                 )
             changed[role] = (before, eui)
         if changed:
             await change.record(
-                connection,
-                actor,
                 "space.assign",
                 "space",
                 space["id"],
                 before={role: pair[0] for role, pair in changed.items()},
                 after={role: pair[1] for role, pair in changed.items()} | {"reason": reason},
             )
-            await _redecide(connection, space["id"], TriggerType.ASSIGNMENT, actor, now, policy, released, also)
-    return await show(connection, code)
+            await _redecide(change, space["id"], TriggerType.ASSIGNMENT, released, also)
+    return await show(change.connection, code)
 
 
 async def _check_free(connection: Connection, role: Role, eui: str, device: Any, space_id: UUID) -> None:
@@ -347,15 +304,6 @@ async def _check_free(connection: Connection, role: Role, eui: str, device: Any,
 
 
 async def _redecide(
-    connection: Connection,
-    space_id: UUID,
-    trigger: TriggerType,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    released: Sequence[UUID] = (),
-    also: Sequence[UUID] = (),
+    change: Change, space_id: UUID, trigger: TriggerType, released: Sequence[UUID] = (), also: Sequence[UUID] = ()
 ) -> None:
-    await spaces.redecide(
-        connection, [space_id, *also], trigger=trigger, source=actor, now=now, policy=policy, released=released
-    )
+    await change.redecide([space_id, *also], trigger, released=released)

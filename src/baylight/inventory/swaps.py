@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.codecs.all import display_driver
 from baylight.domain import assignment as domain
 from baylight.domain.display import name
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.devices import Role
@@ -43,13 +42,10 @@ class Swap:
 
 
 async def swap(
-    connection: Connection,
+    change: Change,
     old: str,
     new: str,
     *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
     at: datetime | None = None,
     note: str | None = None,
     retire: bool = False,
@@ -62,17 +58,17 @@ async def swap(
     Raises NotFoundError; InputError `other_kind`, `same_device`, `in_future`, `device_disabled`; ConflictError
     `serves_nothing`, `device_in_use`, `changed_since`.
     """
-    leaves = await assignments.find_device(connection, old, role)
+    leaves = await assignments.find_device(change.connection, old, role)
     role = leaves["role"]
     assert role is not None
-    comes = await assignments.find_device(connection, new, role)
+    comes = await assignments.find_device(change.connection, new, role)
     if leaves["id"] == comes["id"]:
         raise InputError("same_device", f"{leaves['dev_eui']} cannot be swapped for itself", dev_eui=leaves["dev_eui"])
     if at is not None:
-        assignments.check_not_ahead(at, now)
+        assignments.check_not_ahead(at, change.now)
     swap_id = uuid4()
-    async with change.change(connection, actor, reason=note):
-        devices, spaces = await assignments.lock(connection, role, [leaves["id"], comes["id"]])
+    async with change.transaction(reason=note):
+        devices, spaces = await assignments.lock(change.connection, role, [leaves["id"], comes["id"]])
         out, into = devices[leaves["id"]], devices[comes["id"]]
         served = [s for s in spaces if s[f"{role}_device_id"] == out["id"]]
         if not served:
@@ -81,13 +77,14 @@ async def swap(
         assignments.check_may_come(role, {**into, "shared": False}, taken)
         codes, warnings = _carried(out, into) if role == "display" else (None, [])
         shared = dict(into) | {"shared": out["shared"] or into["shared"]}
-        await _take_over(connection, role, out, into, codes)
+        await _take_over(change.connection, role, out, into, codes)
         since = at or max(
-            now, await connection.fetchval(queries("inventory.swaps")["not_before"], [s["id"] for s in served], role)
+            change.now,
+            await change.connection.fetchval(queries("inventory.swaps")["not_before"], [s["id"] for s in served], role),
         )
         for space in served:
-            await assignments.put(connection, role, space, shared, since, reason="swap", actor=actor, now=now)
-            await connection.execute(
+            await assignments.put(change, role, space, shared, since, reason="swap")
+            await change.connection.execute(
                 queries("inventory.swaps")["insert"],
                 swap_id,
                 space["id"],
@@ -95,15 +92,13 @@ async def swap(
                 out["id"],
                 into["id"],
                 since,
-                max(now, since),
-                actor,
+                max(change.now, since),
+                change.actor,
                 note,
                 retire,
                 into["display_codes"] if role == "display" else None,
             )
         await change.record(
-            connection,
-            actor,
             "device.swap",
             role,
             into["id"],
@@ -117,39 +112,36 @@ async def swap(
             },
         )
         ids = [s["id"] for s in served]
-        await assignments.settle(connection, role, ids, {into["id"]: since}, [out["id"]], actor, now, policy)
+        await assignments.settle(change, role, ids, {into["id"]: since}, [out["id"]])
         if retire:
-            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], out["id"], False)
-            await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], out["id"], "decommissioned")
-    return replace(await show(connection, swap_id), warnings=warnings)
+            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], out["id"], False)
+            await change.connection.execute(
+                queries("inventory.devices")[f"set_{role}_lifecycle"], out["id"], "decommissioned"
+            )
+    return replace(await show(change.connection, swap_id), warnings=warnings)
 
 
-async def undo(
-    connection: Connection,
-    swap_id: UUID,
-    *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
-    window: timedelta = UNDO_WINDOW,
-) -> Swap:
+async def undo(change: Change, swap_id: UUID, *, window: timedelta = UNDO_WINDOW) -> Swap:
     """As if the swap had not been: the old device served all the time. Recorded as a correction. Idempotent.
 
     Raises NotFoundError `unknown_swap`; ConflictError `undo_too_late`, `changed_since`, `device_in_use`.
     """
-    parts = await connection.fetch(queries("inventory.swaps")["parts"], swap_id)
+    parts = await change.connection.fetch(queries("inventory.swaps")["parts"], swap_id)
     if not parts:
         raise NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
     first = parts[0]
     role: Role = first["role"]
-    async with change.change(connection, actor, reason="undo of a swap"):
+    async with change.transaction(reason="undo of a swap"):
         devices, spaces = await assignments.lock(
-            connection, role, [first["old_device_id"], first["new_device_id"]], space_ids=[p["space_id"] for p in parts]
+            change.connection,
+            role,
+            [first["old_device_id"], first["new_device_id"]],
+            space_ids=[p["space_id"] for p in parts],
         )
-        first = (await connection.fetch(queries("inventory.swaps")["parts"], swap_id))[0]
+        first = (await change.connection.fetch(queries("inventory.swaps")["parts"], swap_id))[0]
         if first["undone_at"] is not None:
-            return await show(connection, swap_id)
-        if now - first["recorded_at"] > window:
+            return await show(change.connection, swap_id)
+        if change.now - first["recorded_at"] > window:
             raise ConflictError("undo_too_late", f"a swap can be undone within {window}", swap=str(swap_id))
         old, new = devices[first["old_device_id"]], devices[first["new_device_id"]]
         by_id = {space["id"]: space for space in spaces}
@@ -161,18 +153,18 @@ async def undo(
             space = by_id.get(part["space_id"])
             if space is None or space[f"{role}_device_id"] != new["id"]:
                 raise ConflictError("changed_since", "the space has another device by now, or is deleted")
-            since[space["id"]] = await _put_back(connection, role, space, old, part["at"], actor, now)
+            since[space["id"]] = await _put_back(change, role, space, old, part["at"])
         if first["retired"] and old["lifecycle_state"] == "decommissioned":
-            before = await connection.fetchval(queries("inventory.swaps")["state_when_retired"], old["id"])
+            before = await change.connection.fetchval(queries("inventory.swaps")["state_when_retired"], old["id"])
             for state in ("registered", *(("installed",) if before == "maintenance" else ()), before):
-                await connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], old["id"], state)
-            await connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], old["id"], True)
+                await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], old["id"], state)
+            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], old["id"], True)
         if role == "display":
-            await connection.execute(queries("inventory.swaps")["restore_codes"], new["id"], first["new_codes_before"])
-        await connection.execute(queries("inventory.swaps")["undone"], swap_id, now, actor)
+            await change.connection.execute(
+                queries("inventory.swaps")["restore_codes"], new["id"], first["new_codes_before"]
+            )
+        await change.connection.execute(queries("inventory.swaps")["undone"], swap_id, change.now, change.actor)
         await change.record(
-            connection,
-            actor,
             "device.swap_undone",
             role,
             new["id"],
@@ -180,8 +172,8 @@ async def undo(
             after={"dev_eui": old["dev_eui"], "swap": str(swap_id)},
         )
         came = {old["id"]: min(since.values())}
-        await assignments.settle(connection, role, list(since), came, [new["id"]], actor, now, policy)
-    return await show(connection, swap_id)
+        await assignments.settle(change, role, list(since), came, [new["id"]])
+    return await show(change.connection, swap_id)
 
 
 async def latest(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
@@ -220,21 +212,19 @@ async def swaps(
     ]
 
 
-async def _put_back(
-    connection: Connection, role: Role, space: Any, old: Any, at: datetime, actor: str, now: datetime
-) -> datetime:
+async def _put_back(change: Change, role: Role, space: Any, old: Any, at: datetime) -> datetime:
     """The old device's row goes on where the swap ended it; returns since when it serves."""
     sql = queries("inventory.assignments")
-    rows = [assignments.row(r) for r in await connection.fetch(sql["rows"], space["id"], role, at)]
+    rows = [assignments.row(r) for r in await change.connection.fetch(sql["rows"], space["id"], role, at)]
     if len(rows) != 1 or rows[0].from_at != at:
         raise ConflictError("changed_since", f"the {role} of {space['code']} changed since the swap")
-    before = await connection.fetchrow(sql["row_until"], space["id"], role, at, old["id"])
+    before = await change.connection.fetchrow(sql["row_until"], space["id"], role, at, old["id"])
     ended = [assignments.row(before)] if before else []
     since = ended[0].from_at if ended else at
     again = domain.Assignment(space["id"], old["id"], since, None, old["shared"])
     correction = domain.Correction((*ended, *rows), (again,))
-    await assignments.write(connection, role, correction, reason="correction", actor=actor, now=now)
-    await connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], old["id"])
+    await assignments.write(change, role, correction, reason="correction")
+    await change.connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], old["id"])
     return since
 
 

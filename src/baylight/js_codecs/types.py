@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.codecs.ts013 import PREFIX
 from baylight.codecs.ts013_display import DisplayMapping
 from baylight.errors import ConflictError, InputError
@@ -15,7 +15,6 @@ from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import versions
 from baylight.js_codecs.display_codes import make_codes
 from baylight.ports import CodecEngine
-from baylight.store.pool import Connection
 from baylight.store.query import queries
 
 _TYPE = re.compile(r"[a-z0-9_]{1,50}\Z")
@@ -24,7 +23,7 @@ _Given = tuple[str, str, str, list[str], int, int]
 
 
 async def add_type(
-    connection: Connection,
+    change: Change,
     name: str,
     code: str,
     *,
@@ -33,7 +32,6 @@ async def add_type(
     uplink_interval_s: int,
     silent_after_intervals: int = 3,
     dev_eui_prefixes: Sequence[str] = (),
-    actor: str,
 ) -> DeviceTypeRow:
     """A sensor type of the operator's own, whose devices decode by the codec's active version.
 
@@ -41,13 +39,13 @@ async def add_type(
     Raises NotFoundError `unknown_codec`; InputError `bad_device_type`; ConflictError `type_exists`.
     """
     given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
-    async with change.change(connection, actor):
-        await versions.get(connection, name)
-        return await _insert(connection, "sensor", PREFIX + name, given, {}, actor)
+    async with change.transaction():
+        await versions.get(change.connection, name)
+        return await _insert(change, "sensor", PREFIX + name, given, {})
 
 
 async def add_display_type(
-    connection: Connection,
+    change: Change,
     engine: CodecEngine,
     name: str,
     code: str,
@@ -60,7 +58,6 @@ async def add_display_type(
     dev_eui_prefixes: Sequence[str] = (),
     f_port: int | None = None,
     confirmed_downlinks: bool = False,
-    actor: str,
 ) -> DeviceTypeRow:
     """A display type of the operator's own. `states`: state -> the `data` of which the codec's active version makes its
     code (`encodeDownlink`); the codes are kept with the type. `f_port`: unless the codec names one.
@@ -70,7 +67,7 @@ async def add_display_type(
     ConflictError `not_active`, `type_exists`.
     """
     given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
-    version = await versions.get(connection, name)
+    version = await versions.get(change.connection, name)
     if not version.active:
         raise ConflictError("not_active", f"no version of the codec {name} is active: its examples prove it", name=name)
     made = await make_codes(engine, version.script, states)
@@ -84,13 +81,13 @@ async def add_display_type(
         "display_states": dict(states),
         "reports": isinstance(version.mapped, DisplayMapping),
     }
-    async with change.change(connection, actor):
-        await connection.execute(queries("js_codecs.versions")["lock_name"], name)
-        if (await versions.get(connection, name)).id != version.id:
+    async with change.transaction():
+        await change.connection.execute(queries("js_codecs.versions")["lock_name"], name)
+        if (await versions.get(change.connection, name)).id != version.id:
             raise ConflictError(
                 "not_active", f"another version of {name} was made active meanwhile: try again", name=name
             )
-        return await _insert(connection, "display", PREFIX + name, given, config, actor)
+        return await _insert(change, "display", PREFIX + name, given, config)
 
 
 def _checked(
@@ -111,14 +108,14 @@ def _checked(
     return code, manufacturer, model, prefixes, uplink_interval_s, silent_after_intervals
 
 
-async def _insert(
-    connection: Connection, category: str, codec: str, given: _Given, config: Mapping[str, Any], actor: str
-) -> DeviceTypeRow:
+async def _insert(change: Change, category: str, codec: str, given: _Given, config: Mapping[str, Any]) -> DeviceTypeRow:
     code = given[0]
     if (
-        await connection.fetchval(queries("js_codecs.versions")["add_type"], *given, category, codec, dict(config))
+        await change.connection.fetchval(
+            queries("js_codecs.versions")["add_type"], *given, category, codec, dict(config)
+        )
         is None
     ):
         raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
-    await change.record(connection, actor, "device_type.create", "device_type", code, after={"codec": codec, **config})
-    return await device_types.get(connection, code)
+    await change.record("device_type.create", "device_type", code, after={"codec": codec, **config})
+    return await device_types.get(change.connection, code)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from baylight.access import change
+from baylight.access.change import Change
 from baylight.codecs.ts013 import PREFIX, Answer, Call, Decoded, Function, Script, decode_call
 from baylight.codecs.ts013_display import DisplayMapping, Mapped, parse_mapping
 from baylight.codecs.ts013_examples import Example, parse_examples
@@ -92,14 +92,13 @@ class Outcome:
 
 
 async def add(
-    connection: Connection,
+    change: Change,
     name: str,
     source: str,
     *,
     mapping: Mapping[str, Any] | None,
     examples: Sequence[Mapping[str, Any]],
     notes: str | None = None,
-    actor: str,
 ) -> Version:
     """The next version, not active yet; the newest one if it is the same. Raises InputError `bad_codec_name`,
     `bad_source`, `bad_mapping`, `bad_examples`."""
@@ -114,14 +113,14 @@ async def add(
         raise InputError("bad_examples", "mapping, examples and notes are texts without NUL", name=name)
     content = (source, None if mapping is None else dict(mapping), [dict(example) for example in examples])
     sql = queries("js_codecs.versions")
-    async with change.change(connection, actor):
-        await connection.execute(sql["lock_name"], name)
-        newest = await connection.fetchrow(sql["newest"], name)
+    async with change.transaction():
+        await change.connection.execute(sql["lock_name"], name)
+        newest = await change.connection.fetchrow(sql["newest"], name)
         if newest is not None and (newest["source"], newest["mapping"], newest["examples"]) == content:
-            return await get(connection, name, newest["version"])
-        version: int = await connection.fetchval(sql["insert"], name, *content, notes, actor)
-        await change.record(connection, actor, "codec.add", "codec", name, after={"version": version})
-        return await get(connection, name, version)
+            return await get(change.connection, name, newest["version"])
+        version: int = await change.connection.fetchval(sql["insert"], name, *content, notes, change.actor)
+        await change.record("codec.add", "codec", name, after={"version": version})
+        return await get(change.connection, name, version)
 
 
 async def versions(connection: Connection, name: str | None = None) -> list[Summary]:
@@ -146,15 +145,13 @@ async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleRes
     return [_judge(example, outcome, mapping) for example, outcome in zip(examples, outcomes, strict=True)]
 
 
-async def activate(
-    connection: Connection, engine: CodecEngine, name: str, version: int, *, actor: str, now: datetime
-) -> list[ExampleResult]:
+async def activate(change: Change, engine: CodecEngine, name: str, version: int) -> list[ExampleResult]:
     """Makes a version the one that decodes, from the next uplink on, if its examples pass; the one before rests.
 
     Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`; ConflictError
     `codes_change` if a display type's codes would not be what it makes any more.
     """
-    found = await get(connection, name, version)
+    found = await get(change.connection, name, version)
     results = await run_examples(engine, found)
     if not results:
         raise InputError("no_examples", f"{name} version {version} has no examples that could prove it", name=name)
@@ -166,16 +163,14 @@ async def activate(
             name=name,
             failed=[r.description for r in failed[:20]],
         )
-    await check_displays(connection, engine, name, found.script, found.mapped)
+    await check_displays(change.connection, engine, name, found.script, found.mapped)
     sql = queries("js_codecs.versions")
-    async with change.change(connection, actor):
-        await connection.execute(sql["lock_name"], name)
-        before = await connection.fetchval(sql["deactivate"], name)
-        await connection.execute(sql["activate"], name, version, now)
+    async with change.transaction():
+        await change.connection.execute(sql["lock_name"], name)
+        before = await change.connection.fetchval(sql["deactivate"], name)
+        await change.connection.execute(sql["activate"], name, version, change.now)
         if before != version:
             await change.record(
-                connection,
-                actor,
                 "codec.activate",
                 "codec",
                 name,
@@ -185,21 +180,21 @@ async def activate(
     return results
 
 
-async def deactivate(connection: Connection, name: str, *, actor: str, force: bool = False) -> None:
+async def deactivate(change: Change, name: str, *, force: bool = False) -> None:
     """Uplinks that would need it are stored without a reading. Idempotent.
 
     Raises NotFoundError `unknown_codec`; ConflictError `codec_in_use` unless forced.
     """
     sql = queries("js_codecs.versions")
-    async with change.change(connection, actor):
-        await connection.execute(sql["lock_name"], name)
-        await get(connection, name)
-        users = [row["what"] for row in await connection.fetch(sql["users"], PREFIX + name)]
+    async with change.transaction():
+        await change.connection.execute(sql["lock_name"], name)
+        await get(change.connection, name)
+        users = [row["what"] for row in await change.connection.fetch(sql["users"], PREFIX + name)]
         if users and not force:
             raise ConflictError("codec_in_use", f"{', '.join(users)} decode by {name}", name=name, used_by=users)
-        before = await connection.fetchval(sql["deactivate"], name)
+        before = await change.connection.fetchval(sql["deactivate"], name)
         if before is not None:
-            await change.record(connection, actor, "codec.deactivate", "codec", name, before={"version": before})
+            await change.record("codec.deactivate", "codec", name, before={"version": before})
 
 
 async def decode(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:

@@ -17,7 +17,9 @@ import asyncpg
 from pydantic import SecretStr
 
 from baylight.access import keys
-from baylight.app.program import Program, SystemClock, policy_of
+from baylight.access.change import Change
+from baylight.app.policies import policies_of
+from baylight.app.program import Program, SystemClock
 from baylight.codecs.all import display_driver
 from baylight.domain.display import distinguishable
 from baylight.inventory import device_types, devices, locations, spaces
@@ -162,30 +164,27 @@ async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
     """Registers the bays that are not yet there; returns a new API key, and revokes those of earlier runs."""
     connection = await asyncpg.connect(dsn)
     await prepare(connection)
-    now, policy = SystemClock().now(), policy_of(settings)
+    change = Change(connection, ACTOR, SystemClock().now(), policies_of(settings))
     try:
         await device_types.sync(connection)
         known = {row["code"] for row in await connection.fetch("SELECT code FROM spaces WHERE deleted_at IS NULL")}
         for bay in park.bays:
             if bay.code in known:
                 continue
-            place = (await locations.create(connection, f"{SITE}/Floor {bay.floor}", actor=ACTOR)).path
-            await devices.register_sensor(connection, bay.sensor_eui, device_type=bay.sensor_type, actor=ACTOR)
-            await devices.register_display(connection, bay.display_eui, device_type="kuando_busylight", actor=ACTOR)
+            place = (await locations.create(change, f"{SITE}/Floor {bay.floor}")).path
+            await devices.register_sensor(change, bay.sensor_eui, device_type=bay.sensor_type)
+            await devices.register_display(change, bay.display_eui, device_type="kuando_busylight")
             await spaces.create(
-                connection,
+                change,
                 bay.code,
                 location=place,
                 sensor=bay.sensor_eui,
                 display=bay.display_eui,
-                actor=ACTOR,
-                now=now,
-                policy=policy,
             )
         for key in await keys.list_keys(connection):
             if key.name == ACTOR and key.revoked_at is None:
-                await keys.revoke(connection, str(key.id), actor=ACTOR)
-        _, text = await keys.create(connection, ACTOR, ["admin"], actor=ACTOR)
+                await keys.revoke(change, str(key.id))
+        _, text = await keys.create(change, ACTOR, ["admin"])
         return text
     finally:
         await connection.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from baylight.access import change
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
-from baylight.domain.state import Policy
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory import locations, spaces
 from baylight.store.pool import Connection
@@ -34,12 +32,9 @@ class Override:
 
 
 async def set_override(
-    connection: Connection,
+    change: Change,
     state: str,
     *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
     space: str | None = None,
     location: str | None = None,
     until: datetime | None = None,
@@ -54,15 +49,17 @@ async def set_override(
         raise InputError("one_target", "name either a space or a location")
     if until is not None and until.tzinfo is None:
         raise InputError("naive_time", f"{until.isoformat()} has no time zone")
-    if until is not None and until <= now:
+    if until is not None and until <= change.now:
         raise InputError("bad_times", "the override would end before it begins")
     sql = queries("schedule.overrides")
-    async with change.change(connection, actor):
-        space_id, location_id = await _target(connection, space, location)
-        from_at = now
-        for current in await connection.fetch(sql["list"], now, None, space_id, location_id):
-            from_at = max(from_at, await connection.fetchval(sql["end"], current["id"], now, actor))
-        override_id = await connection.fetchval(
+    async with change.transaction():
+        space_id, location_id = await _target(change.connection, space, location)
+        from_at = change.now
+        for current in await change.connection.fetch(sql["list"], change.now, None, space_id, location_id):
+            from_at = max(
+                from_at, await change.connection.fetchval(sql["end"], current["id"], change.now, change.actor)
+            )
+        override_id = await change.connection.fetchval(
             sql["insert"],
             space_id,
             location_id,
@@ -70,12 +67,10 @@ async def set_override(
             from_at,
             until.astimezone(UTC) if until else None,
             reason,
-            actor,
+            change.actor,
         )
-        override = await show(connection, override_id)
+        override = await show(change.connection, override_id)
         await change.record(
-            connection,
-            actor,
             "override.set",
             "override",
             override_id,
@@ -87,20 +82,22 @@ async def set_override(
                 "reason": reason,
             },
         )
-        await _redecide(connection, override, from_at, policy)
+        await _redecide(replace(change, now=from_at), override)
     return override
 
 
-async def end(connection: Connection, override_id: UUID, *, actor: str, now: datetime, policy: Policy) -> Override:
+async def end(change: Change, override_id: UUID) -> Override:
     """Idempotent. Raises NotFoundError `unknown_override`."""
-    async with change.change(connection, actor):
-        override = await show(connection, override_id)
-        await _lock(connection, override.space, override.location_id)
-        ended_at = await connection.fetchval(queries("schedule.overrides")["end"], override_id, now, actor)
+    async with change.transaction():
+        override = await show(change.connection, override_id)
+        await _lock(change.connection, override.space, override.location_id)
+        ended_at = await change.connection.fetchval(
+            queries("schedule.overrides")["end"], override_id, change.now, change.actor
+        )
         if ended_at is not None:
-            await change.record(connection, actor, "override.end", "override", override_id)
-            await _redecide(connection, override, ended_at, policy)
-    return await show(connection, override_id)
+            await change.record("override.end", "override", override_id)
+            await _redecide(replace(change, now=ended_at), override)
+    return await show(change.connection, override_id)
 
 
 async def show(connection: Connection, override_id: UUID) -> Override:
@@ -136,12 +133,10 @@ async def _lock(connection: Connection, space: str | None, location_id: UUID | N
         await connection.execute(queries("schedule.overrides")["lock_location"], location_id)
 
 
-async def _redecide(connection: Connection, override: Override, now: datetime, policy: Policy) -> None:
+async def _redecide(change: Change, override: Override) -> None:
     if override.space_id is not None:
         ids = [override.space_id]
     else:
         assert override.location_id is not None
-        ids = await locations.space_ids(connection, override.location_id)
-    await decisions.redecide(
-        connection, ids, trigger=TriggerType.MANUAL_OVERRIDE, source=str(override.id), now=now, policy=policy
-    )
+        ids = await locations.space_ids(change.connection, override.location_id)
+    await change.redecide(ids, TriggerType.MANUAL_OVERRIDE, source=override.id)

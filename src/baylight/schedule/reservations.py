@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from baylight.access import change
-from baylight.control import spaces as decisions
+from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
-from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
 from baylight.inventory.devices import PAGE, page_size
@@ -45,14 +43,11 @@ class Reservation:
 
 
 async def create(
-    connection: Connection,
+    change: Change,
     space: str,
     start_at: datetime,
     end_at: datetime,
     *,
-    actor: str,
-    now: datetime,
-    policy: Policy,
     request_id: str | None = None,
     user_email: str | None = None,
     user_phone: str | None = None,
@@ -65,18 +60,18 @@ async def create(
     """
     start_at, end_at = _utc(start_at), _utc(end_at)
     _check_lengths(request_id, user_email, user_phone)
-    async with change.change(connection, actor):
-        place = await spaces.lock(connection, space)
+    async with change.transaction():
+        place = await spaces.lock(change.connection, space)
         if request_id is not None:
-            earlier = await connection.fetchval(queries("schedule.reservations")["by_request"], request_id)
+            earlier = await change.connection.fetchval(queries("schedule.reservations")["by_request"], request_id)
             if earlier is not None:
-                known = await show(connection, earlier)
+                known = await show(change.connection, earlier)
                 same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
                 if same != (place["id"], start_at, end_at, user_email, user_phone):
                     raise ConflictError("request_id_used", "this request_id belongs to another reservation")
                 return known, False
-        _check_times(start_at, end_at, now)
-        reservation_id = await connection.fetchval(
+        _check_times(start_at, end_at, change.now)
+        reservation_id = await change.connection.fetchval(
             queries("schedule.reservations")["insert"],
             place["id"],
             start_at,
@@ -85,39 +80,35 @@ async def create(
             user_phone,
             None if metadata is None else dict(metadata),
             request_id,
-            actor,
-            now,
+            change.actor,
+            change.now,
         )
         after = {"space": space, "start_at": start_at.isoformat(), "end_at": end_at.isoformat()}
         await change.record(
-            connection,
-            actor,
             "reservation.create",
             "reservation",
             reservation_id,
             after=after,
             request_id=request_id,
         )
-        await _redecide(connection, place["id"], TriggerType.API_RESERVATION, reservation_id, now, policy)
-    return await show(connection, reservation_id), True
+        await _redecide(change, place["id"], TriggerType.API_RESERVATION, reservation_id)
+    return await show(change.connection, reservation_id), True
 
 
-async def cancel(
-    connection: Connection, reservation_id: UUID, *, actor: str, now: datetime, policy: Policy
-) -> Reservation:
+async def cancel(change: Change, reservation_id: UUID) -> Reservation:
     """Idempotent. Raises NotFoundError; ConflictError `reservation_over` if it has ended otherwise."""
-    async with change.change(connection, actor):
-        row = await connection.fetchrow(queries("schedule.reservations")["space_of"], reservation_id)
+    async with change.transaction():
+        row = await change.connection.fetchrow(queries("schedule.reservations")["space_of"], reservation_id)
         if row is None:
             raise _unknown(reservation_id)
-        await connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["id"]])
+        await change.connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["id"]])
         if (
-            await connection.fetchval(queries("schedule.reservations")["close"], reservation_id, "cancelled")
+            await change.connection.fetchval(queries("schedule.reservations")["close"], reservation_id, "cancelled")
             is not None
         ):
-            await change.record(connection, actor, "reservation.cancel", "reservation", reservation_id)
-            await _redecide(connection, row["id"], TriggerType.API_RESERVATION, reservation_id, now, policy)
-        reservation = await show(connection, reservation_id)
+            await change.record("reservation.cancel", "reservation", reservation_id)
+            await _redecide(change, row["id"], TriggerType.API_RESERVATION, reservation_id)
+        reservation = await show(change.connection, reservation_id)
     if reservation.status != "cancelled":
         raise ConflictError(
             "reservation_over", f"the reservation is {reservation.status} already", reservation_id=str(reservation_id)
@@ -154,22 +145,25 @@ async def page(
     return [Reservation(**row) for row in rows]
 
 
-async def expire_due(connection: Connection, now: datetime, policy: Policy) -> int:
+async def expire_due(change: Change) -> int:
     """Completes live reservations that have ended, each space decided anew by what its sensor says; returns how many.
 
     Several processes may do so at once. At most EXPIRE_BATCH in a call.
     """
     done = 0
-    async with change.change(connection, change.SYSTEM):
-        due = await connection.fetch(queries("schedule.reservations")["due"], now, EXPIRE_BATCH)
+    async with change.transaction():
+        due = await change.connection.fetch(queries("schedule.reservations")["due"], change.now, EXPIRE_BATCH)
         if not due:
             return 0
-        await connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["space_id"] for row in due])
+        await change.connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["space_id"] for row in due])
         # Each decision locks a display: in the order of their ids, as everybody does.
         for row in sorted(due, key=lambda row: (row["display_device_id"] or _NO_DISPLAY, row["id"])):
-            if await connection.fetchval(queries("schedule.reservations")["close"], row["id"], "completed") is not None:
+            if (
+                await change.connection.fetchval(queries("schedule.reservations")["close"], row["id"], "completed")
+                is not None
+            ):
                 done += 1
-                await _redecide(connection, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"], now, policy)
+                await _redecide(change, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"])
     return done
 
 
@@ -201,7 +195,5 @@ def _unknown(reservation_id: UUID) -> NotFoundError:
     )
 
 
-async def _redecide(
-    connection: Connection, space_id: UUID, trigger: TriggerType, source: UUID, now: datetime, policy: Policy
-) -> None:
-    await decisions.redecide(connection, [space_id], trigger=trigger, source=str(source), now=now, policy=policy)
+async def _redecide(change: Change, space_id: UUID, trigger: TriggerType, source: UUID) -> None:
+    await change.redecide([space_id], trigger, source=source)
