@@ -115,7 +115,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def debian_15_server() -> Iterator[Server]:
     if not DEBIAN_15.is_dir():
-        pytest.skip(f"PostgreSQL 15 is not installed ({DEBIAN_15})")
+        pytest.skip("PostgreSQL 15 is not installed: apt-get install postgresql-15")
     yield from _embedded_server(DEBIAN_15)
 
 
@@ -173,7 +173,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:
     if find_mosquitto() is None:
-        pytest.skip("mosquitto is not installed")
+        pytest.skip("Mosquitto is not installed: apt-get install mosquitto")
     broker = MosquittoBroker(tmp_path / "mosquitto")
     broker.start()
     yield broker

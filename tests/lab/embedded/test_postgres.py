@@ -263,7 +263,7 @@ async def test_a_first_start_that_was_killed_half_way_is_begun_anew(data_dir: Pa
 
 async def test_data_of_another_major_version_is_refused_by_both_names(data_dir: Path) -> None:
     if not DEBIAN_15.is_dir():
-        pytest.skip(f"PostgreSQL 15 is not installed ({DEBIAN_15})")
+        pytest.skip("PostgreSQL 15 is not installed: apt-get install postgresql-15")
     old = EmbeddedPostgres(data_dir, binaries=DEBIAN_15, durable=False)
     await old.start()
     assert await setting(old, "upper('äö')") == "ÄÖ"
