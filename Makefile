@@ -1,31 +1,39 @@
-# Everything needs Python 3.11 or newer with pip and venv; the rest is fetched into .venv by `make setup`.
+# Everything needs Python 3.11 or newer with pip and venv; `make setup` brings the rest into .venv.
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
 BIN := .venv/bin
-STAMP := .venv/.complete
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+DEMO := .venv/.complete
+DEV := .venv/.complete-dev
 
 .PHONY: setup test demo check bench lock protocol clean
 
-setup: $(STAMP)
+setup: $(DEV)
 
-$(STAMP): requirements-dev.lock pyproject.toml
+# What the program and its demo need.
+$(DEMO): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "Python has no venv. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-build-isolation --editable .
 	@touch $@
 
-test: $(STAMP)
+# What tests, checks and measurements need as well.
+$(DEV): $(DEMO) requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+test: $(DEV)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/baylight demo $(ARGS)
 
-check: $(STAMP)
+check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,19 +43,19 @@ check: $(STAMP)
 
 # All measurements, or some: make bench BENCHES=ingest ARGS=--quick
 BENCHES ?= $(basename $(notdir $(shell grep -l __main__ bench/*.py)))
-bench: $(STAMP)
+bench: $(DEV)
 	@status=0; for part in $(BENCHES); do $(BIN)/python -m bench.$$part $(ARGS) || status=1; done; exit $$status
 
 # The newest versions that pyproject.toml allows, each with the hashes of its files. Needs uv.
 lock:
 	$(UV) pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --no-emit-index-url --quiet --extra embedded --output-file requirements.lock
+		--no-annotate --no-emit-index-url --quiet --extra embedded --extra build --output-file requirements.lock
 	$(UV) pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate --no-emit-index-url --quiet --all-extras --output-file requirements-dev.lock
 	sed -i '/^--.*index-url/d; /^--find-links/d' requirements.lock requirements-dev.lock
 
 # Makes chirpstack_pb2.py and .pyi anew from chirpstack.proto.
-protocol: $(STAMP)
+protocol: $(DEV)
 	cd src/baylight/protocol && ../../../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. chirpstack.proto
 	$(BIN)/ruff format --quiet src/baylight/protocol/chirpstack_pb2.pyi
 
