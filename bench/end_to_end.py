@@ -30,7 +30,7 @@ async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int,
 
     async def handle(messages: list[Received]) -> None:
         nonlocal taken
-        await ingest.take([message.said for message in messages if message.said])
+        await ingest.take([message.said for message in messages])
         taken += len(messages)
         if taken >= len(sent.messages):
             done.set()

@@ -89,7 +89,7 @@ class Stage:
         stopping = asyncio.Event()
         running = asyncio.create_task(program.run(stopping))
         try:
-            await until(lambda: running.done() or (program.started.is_set() and program.consumer.connected))
+            await until(lambda: running.done() or (program.started.is_set() and program.consumers["broker"].connected))
             self.power_on()
             yield program
         finally:

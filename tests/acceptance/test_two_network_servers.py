@@ -195,7 +195,7 @@ async def test_a_device_that_both_servers_hear_makes_one_uplink_one_change_one_d
     }
     try:
         async with stage.program(**more) as program:
-            await until(lambda: program.tts_consumer is not None and program.tts_consumer.connected)
+            await until(lambda: program.consumers["the_things_stack"].connected)
             await stage.begin()
             counts = """
                 SELECT (SELECT count(*) FROM uplinks WHERE dev_eui = $1),

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from baylight.app.connections import listen, mqtt_consumer
+from baylight.app.intake import Intake
 from baylight.errors import InputError
 from baylight.settings import Settings
+
+
+async def nothing(*_: object) -> None: ...
+
+
+INTAKE = Intake(nothing, lambda: None)
 
 
 def test_it_listens_on_an_ipv4_address() -> None:
@@ -34,18 +41,12 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path, name: str) -
             file.write_text(content)
         settings = Settings(mqtt_tls=True).model_copy(update={name: file})
         with pytest.raises(InputError, match=f"BAYLIGHT_{name.upper()}.*{file}"):
-            mqtt_consumer(settings, _says_nothing, _nothing, _nothing)
+            mqtt_consumer(settings, INTAKE)
 
 
 def test_certificates_without_tls_are_refused_since_nothing_would_be_encrypted() -> None:
     with pytest.raises(InputError, match="BAYLIGHT_MQTT_TLS=true"):
-        mqtt_consumer(Settings(mqtt_ca=Path("/etc/ca.pem")), _says_nothing, _nothing, _nothing)
-
-
-def _says_nothing(*_: object) -> None: ...
-
-
-async def _nothing(*_: object) -> None: ...
+        mqtt_consumer(Settings(mqtt_ca=Path("/etc/ca.pem")), INTAKE)
 
 
 def test_a_taken_port_and_an_address_of_another_machine_are_named_with_their_settings() -> None:

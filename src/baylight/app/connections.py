@@ -4,44 +4,86 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from baylight.api.deps import Inbound
+from baylight.app.intake import Intake
 from baylight.errors import InputError
 from baylight.lns.chirpstack import devices
+from baylight.lns.chirpstack import events as chirpstack_events
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.mqtt.consumer import MqttConsumer
-from baylight.lns.mqtt.lanes import Handle, Read, Reject
-from baylight.ports import Source
+from baylight.lns.tts import events as tts_events
+from baylight.lns.tts.api import tts_api
+from baylight.lns.tts.downlinks import TtsDownlinks
+from baylight.ports import NetworkServer, Source
 from baylight.settings import Settings
 
 STALLED_S = 60
 """A caller that has taken nothing of its answer for so long is sent away."""
 
 
-def network_server(settings: Settings, consumer: MqttConsumer) -> ChirpStackGrpc | ChirpStackMqtt:
-    """By gRPC if its address is set, else by MQTT's command/down. Raises InputError `chirpstack_api_key_missing`."""
-    if settings.chirpstack_api is None:
-        return ChirpStackMqtt(consumer.publish)
+def consumers(settings: Settings, intake: Intake) -> dict[str, MqttConsumer]:
+    """Return those that are set up, by what they connect to. Raises InputError as the parts."""
+    found = {"broker": mqtt_consumer(settings, intake)} if settings.mqtt_host else {}
+    if tts := tts_consumer(settings, intake):
+        found["the_things_stack"] = tts
+    return found
+
+
+def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -> dict[str, NetworkServer]:
+    """Return those that are set up, by `network_server` of a device.
+
+    Downlinks go by the network server's API if it is set, else by MQTT. Raises InputError as the parts.
+    """
+    servers: dict[str, NetworkServer] = {}
+    if settings.chirpstack_api is not None:
+        servers["chirpstack"] = _chirpstack_api(settings, settings.chirpstack_api)
+    elif broker := consumers.get("broker"):
+        servers["chirpstack"] = ChirpStackMqtt(broker.publish)
+    if api := tts_api(settings):
+        servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
+    elif tts := consumers.get("the_things_stack"):
+        # Its MQTT server knows QoS 0 alone.
+        servers[tts_events.NETWORK_SERVER] = TtsDownlinks(partial(tts.publish, qos=0), settings.tts_mqtt_user)
+    return servers
+
+
+def inbound(settings: Settings, intake: Intake) -> dict[str, Inbound]:
+    """Return the webhooks that are set up, by the last part of their path."""
+    found = {}
+    if secret := settings.chirpstack_http_secret:
+        found["chirpstack"] = Inbound(secret.get_secret_value(), intake.webhook(chirpstack_events.parse_http))
+    if secret := settings.tts_webhook_secret:
+        found["tts"] = Inbound(secret.get_secret_value(), intake.webhook(tts_events.parse))
+    return found
+
+
+def _chirpstack_api(settings: Settings, target: str) -> ChirpStackGrpc:
+    """Raises InputError `chirpstack_api_key_missing`."""
     if settings.chirpstack_api_key is None:
         raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
     return ChirpStackGrpc(
-        settings.chirpstack_api,
+        target,
         settings.chirpstack_api_key.get_secret_value(),
         tls=settings.chirpstack_api_tls,
         timeout_s=settings.chirpstack_api_timeout_s,
     )
 
 
-def mqtt_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer:
+def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
+    """Raises InputError `bad_tls_files`, `not_encrypted`."""
     password = settings.mqtt_password
     return MqttConsumer(
         host=settings.mqtt_host,
         port=settings.mqtt_port,
         client_id=settings.mqtt_client_id,
         topic=settings.mqtt_topic,
-        read=read,
-        handle=handle,
-        reject=reject,
+        read=intake.reader(chirpstack_events.parse),
+        handle=intake.store,
+        reject=intake.reject,
         session_expiry_s=settings.mqtt_session_expiry_s,
         share_group=settings.mqtt_share_group,
         user=settings.mqtt_user,
@@ -50,7 +92,7 @@ def mqtt_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject
     )
 
 
-def tts_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject) -> MqttConsumer | None:
+def tts_consumer(settings: Settings, intake: Intake) -> MqttConsumer | None:
     """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
     if settings.tts_mqtt_host is None:
         return None
@@ -64,9 +106,9 @@ def tts_consumer(settings: Settings, read: Read, handle: Handle, reject: Reject)
         port=settings.tts_mqtt_port,
         client_id=f"{settings.mqtt_client_id}-tts",
         topic=f"v3/{settings.tts_mqtt_user}/devices/#",
-        read=read,
-        handle=handle,
-        reject=reject,
+        read=intake.reader(tts_events.parse),
+        handle=intake.store,
+        reject=intake.reject,
         session_expiry_s=settings.mqtt_session_expiry_s,
         user=settings.tts_mqtt_user,
         password=settings.tts_mqtt_key.get_secret_value(),

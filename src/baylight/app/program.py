@@ -6,37 +6,27 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-import asyncpg
 import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
-from baylight.api.deps import Deps, Inbound
-from baylight.app.connections import chirpstack_devices, listen, mqtt_consumer, network_server, tts_consumer
+from baylight.api.deps import Deps
+from baylight.app.connections import chirpstack_devices, consumers, inbound, listen, network_servers
+from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.timer import Reconcile
-from baylight.control.batch import Message
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.events import Event, Ignored, Rejected
-from baylight.errors import DeviceDataError, InputError, TransientError
+from baylight.errors import InputError, TransientError
 from baylight.inventory import device_types
-from baylight.lns.chirpstack import events as chirpstack_events
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
-from baylight.lns.mqtt.consumer import MqttConsumer
-from baylight.lns.mqtt.lanes import Handle, Read, Received
 from baylight.lns.router import Router
-from baylight.lns.tts import events as tts_events
-from baylight.lns.tts.api import tts_api
-from baylight.lns.tts.downlinks import TtsDownlinks
 from baylight.log import Trouble, logger
-from baylight.ports import NetworkServer
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
 from baylight.store import migrate
@@ -45,7 +35,6 @@ from baylight.store.pool import AWAY, Pool, open_pool
 from baylight.web import page
 
 log = logger("app")
-Parse = Callable[[str, bytes], Event | Ignored]
 
 DRAIN_S = 10
 WAIT_S = 1.0
@@ -88,10 +77,10 @@ class Program:
         self.http_port = 0
         self.clock = SystemClock()
         self.policies = policies_of(settings)
-        self.consumer = mqtt_consumer(settings, *self._way_of(chirpstack_events.parse), self._reject)
-        self.tts_consumer = tts_consumer(settings, *self._way_of(tts_events.parse), self._reject)
-        self.chirpstack = network_server(settings, self.consumer)
-        self.network_server = Router(self._network_servers())
+        # What is behind the intake is built when the database is open.
+        self.intake = Intake(lambda messages: self.ingest.take(messages), lambda: self.relay.wake())
+        self.consumers = consumers(settings, self.intake)
+        self.network_servers = network_servers(settings, self.consumers)
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Apart from the work's: callers that are slow to read hold their connections for long."""
@@ -109,8 +98,9 @@ class Program:
             self._build(pool)
             await self._run_parts(stopping)
         finally:
-            if isinstance(self.chirpstack, ChirpStackGrpc):
-                await self.chirpstack.close()
+            for server in self.network_servers.values():
+                if isinstance(server, ChirpStackGrpc):
+                    await server.close()
             await self.sandbox.close()
             self.api_pool.terminate()  # who still reads has had DRAIN_S
             with contextlib.suppress(TimeoutError):
@@ -141,7 +131,7 @@ class Program:
 
     def _build(self, pool: Pool) -> None:
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
-        self.relay = Relay(pool, self.network_server, self.clock, self.policies.loop)
+        self.relay = Relay(pool, Router(self.network_servers), self.clock, self.policies.loop)
         self.reconcile = Reconcile(
             pool,
             self.clock,
@@ -162,7 +152,7 @@ class Program:
                 registry,
                 self.problems,
                 codec_engine=self.sandbox,
-                inbound=self._inbound(),
+                inbound=inbound(self.settings, self.intake),
                 chirpstack_devices=chirpstack_devices(self.settings),
             )
         )
@@ -171,7 +161,7 @@ class Program:
         self.http_port = listener.getsockname()[1]
         server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
         parts: dict[str, asyncio.Task[Any]] = {
-            **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers().items()},
+            **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers.items()},
             "relay": asyncio.create_task(self.relay.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
@@ -185,7 +175,7 @@ class Program:
         log.info("stopping")
         # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
         with contextlib.suppress(TimeoutError):
-            stops = [consumer.stop() for consumer in self.consumers().values()]
+            stops = [consumer.stop() for consumer in self.consumers.values()]
             await asyncio.wait_for(asyncio.gather(*stops), DRAIN_S)
         self.relay.stop()
         api.state.hub.close()
@@ -203,79 +193,12 @@ class Program:
         async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
-    def consumers(self) -> dict[str, MqttConsumer]:
-        """Those that are set up, by what they connect to."""
-        consumers = {"broker": self.consumer} if self.settings.mqtt_host else {}
-        return consumers | ({"the_things_stack": self.tts_consumer} if self.tts_consumer else {})
-
-    def _network_servers(self) -> dict[str, NetworkServer]:
-        servers: dict[str, NetworkServer] = {}
-        if self.settings.mqtt_host or self.settings.chirpstack_api:
-            servers["chirpstack"] = self.chirpstack
-        if api := tts_api(self.settings):
-            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
-        elif self.tts_consumer:
-            # Its MQTT server knows QoS 0 alone.
-            servers[tts_events.NETWORK_SERVER] = TtsDownlinks(
-                partial(self.tts_consumer.publish, qos=0), self.settings.tts_mqtt_user
-            )
-        return servers
-
-    def _inbound(self) -> dict[str, Inbound]:
-        settings, inbound = self.settings, {}
-        if settings.chirpstack_http_secret:
-            secret = settings.chirpstack_http_secret.get_secret_value()
-            inbound["chirpstack"] = Inbound(secret, self._takes_http(chirpstack_events.parse_http))
-        if settings.tts_webhook_secret:
-            inbound["tts"] = Inbound(settings.tts_webhook_secret.get_secret_value(), self._takes_http(tts_events.parse))
-        return inbound
-
-    def _way_of(self, parse: Parse) -> tuple[Read, Handle]:
-        def read(topic: str, payload: bytes) -> Message | None:
-            try:
-                return _read(parse, topic, payload)
-            except Exception:
-                return None  # the handler meets it again, and tells
-
-        return read, self._takes(parse)
-
-    def _takes(self, parse: Parse) -> Handle:
-        async def take(messages: list[Received]) -> None:
-            await self.ingest.take([said or _read(parse, topic, payload) for topic, payload, said in messages])
-            self.relay.wake()  # there is something to send, or a tx_ack has freed a display for its next command
-
-        return take
-
-    def _takes_http(self, parse: Parse) -> Callable[[str, bytes], Awaitable[None]]:
-        handle = self._takes(parse)
-
-        async def take(event: str, payload: bytes) -> None:
-            message = Received(event, payload)
-            try:
-                await handle([message])
-            except TransientError:
-                raise
-            except Exception as error:
-                log.error("handler_failed", event_type=event, error=repr(error), exc_info=True)
-                await self._reject(message, error)
-
-        return take
-
-    async def _reject(self, message: Received, error: Exception) -> None:
-        """A message that the database refuses for a reason nobody foresaw: kept, so that the others can go on."""
-        detail = f"{type(error).__name__}: {error}"
-        try:
-            await self.ingest.take([Rejected(message.topic, message.payload, "not_stored", detail)])
-        except asyncpg.PostgresError as failure:
-            # Bytes and a reason can always be kept: so it is the database that is not in order.
-            raise TransientError("rejected_not_stored", f"the database takes nothing: {failure}") from failure
-
     def problems(self) -> dict[str, str]:
         """Part -> what keeps it from working, in plain words; empty when all is well."""
         found = {}
         if self.reconcile.trouble.reason:
             found["database"] = self.reconcile.trouble.reason
-        for name, consumer in self.consumers().items():
+        for name, consumer in self.consumers.items():
             if consumer.trouble:
                 found[name] = consumer.trouble
         if self.relay.trouble.reason:
@@ -315,12 +238,5 @@ class _Counts:
         yield GaugeMetricFamily(
             "baylight_messages_waiting",
             "Messages received and not yet begun with",
-            sum(consumer.waiting for consumer in self._program.consumers().values()),
+            sum(consumer.waiting for consumer in self._program.consumers.values()),
         )
-
-
-def _read(parse: Parse, topic: str, payload: bytes) -> Message:
-    try:
-        return parse(topic, payload)
-    except DeviceDataError as error:
-        return Rejected(topic, payload, error.code, error.message)

@@ -21,6 +21,7 @@ async def reach(settings: Settings) -> list[Finding]:
     """Connects beside a running `serve`: under a client id of its own, and to a topic that nobody publishes to."""
     from baylight.app.program import Program
     from baylight.insight import doctor
+    from baylight.lns.router import Router
     from baylight.log import configure
 
     findings = [_known()]
@@ -32,13 +33,13 @@ async def reach(settings: Settings) -> list[Finding]:
         "mqtt_session_expiry_s": 0,
     }
     program = Program(settings.model_copy(update=beside))
-    if program.tts_consumer is not None:
-        program.tts_consumer.topic = f"v3/{settings.tts_mqtt_user}/devices/baylight-doctor/up"
+    if tts := program.consumers.get("the_things_stack"):
+        tts.topic = f"v3/{settings.tts_mqtt_user}/devices/baylight-doctor/up"
     pings: dict[str, Callable[[], Awaitable[None]]] = {
-        name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in program.consumers().items()
+        name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in program.consumers.items()
     }
     if settings.chirpstack_api is not None:
-        pings["network server"] = program.network_server.ping
+        pings["network server"] = Router(program.network_servers).ping
     return findings + await doctor.reach(pings)
 
 

@@ -16,12 +16,11 @@ from baylight.control.strangers import note_strangers
 from baylight.control.uplinks import Arrival, DisplaySeen, Sensor, hear_sensor
 from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
-from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Rejected, Uplink
+from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Message, Rejected, Uplink
 from baylight.domain.state import SensorView
 from baylight.store.pool import Connection, listed, update_all
 from baylight.store.query import queries
 
-Message = Event | Ignored | Rejected
 Told = tuple[Arrival, Sensor, SensorView]
 """An uplink, its sensor, and what is known of that after it."""
 

@@ -11,12 +11,12 @@ import asyncpg
 
 from baylight.control import displays
 from baylight.control import spaces as decisions
-from baylight.control.batch import Batch, Message, OtherCodecError, Told
+from baylight.control.batch import Batch, OtherCodecError, Told
 from baylight.control.scripted import Decoders
 from baylight.control.uplinks import hear_display
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Uplink
+from baylight.domain.events import Message, Uplink
 from baylight.domain.policies import Policies
 from baylight.errors import TransientError
 from baylight.log import logger

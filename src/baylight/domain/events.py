@@ -122,3 +122,6 @@ class Rejected:
     payload: bytes
     reason: str
     detail: str
+
+
+Message = Event | Ignored | Rejected

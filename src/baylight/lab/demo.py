@@ -147,7 +147,7 @@ async def _running(
         await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
-        while not program.consumer.connected:  # noqa: ASYNC110 (it has no event to wait for)
+        while not program.consumers["broker"].connected:  # noqa: ASYNC110 (it has no event to wait for)
             await asyncio.sleep(0.05)
         fake.power_on()
         for bay in park.bays:

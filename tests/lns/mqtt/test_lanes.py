@@ -103,7 +103,7 @@ async def test_what_names_no_device_stays_in_order_too() -> None:
     source = Source()
     async with running(handle, max_batch=1) as lanes:
         for n in range(6):
-            lanes.take(source, Received("t", str(n).encode(), Ignored("location") if n % 2 else None), 1)
+            lanes.take(source, Received("t", str(n).encode(), Ignored("location")), 1)
         await turns(60)
         assert handled == [str(n) for n in range(6)]
 
@@ -157,7 +157,7 @@ async def test_forgotten_is_what_will_be_sent_again_and_nobody_has_begun_with() 
         source.send(lanes, 0, "begun")
         await turns()
         source.send(lanes, 0, "waits")
-        lanes.take(source, Received("t", b"qos 0", None), 0)
+        lanes.take(source, Received("t", b"qos 0", Ignored("location")), 0)
         lanes.forget_unacknowledged()
         assert lanes.waiting == 1
         free.set()

@@ -45,7 +45,7 @@ class Consumer(Protocol):
     topic: str
     session_expiry_s: int
     version: int
-    read: Read | None
+    read: Read
     lanes: Lanes
 
     @property
@@ -164,8 +164,7 @@ class Connection:
     ) -> int:
         """gmqtt sends the PUBACK when this returns."""
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
-        read = self._consumer.read
-        batch = self._consumer.take(self, Received(name, payload, read(name, payload) if read else None), qos)
+        batch = self._consumer.take(self, Received(name, payload, self._consumer.read(name, payload)), qos)
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:

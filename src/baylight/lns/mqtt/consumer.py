@@ -24,8 +24,8 @@ class MqttConsumer:
     get them, and what they may raise: see Lanes. Delivery is at least once: after a lost connection the broker sends
     everything unacknowledged again.
 
-    `read`: reads topic and payload of each message when it comes, while handlers wait for the database; None for what
-    it cannot read. It raises nothing. Without it all messages go one lane.
+    `read`: reads topic and payload of each message when it comes, while handlers wait for the database. It raises
+    nothing.
 
     `session_expiry_s`: how long the broker keeps messages while we are away. `version`: of MQTT, 5 or 4 (3.1.1, which
     has neither session expiry nor shared subscriptions).
@@ -38,9 +38,9 @@ class MqttConsumer:
         port: int,
         client_id: str,
         topic: str,
+        read: Read,
         handle: Handle,
         reject: Reject,
-        read: Read | None = None,
         session_expiry_s: int,
         share_group: str | None = None,
         user: str | None = None,

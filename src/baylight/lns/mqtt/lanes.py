@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from baylight.domain.events import Event, Ignored, Rejected
+from baylight.domain.events import Message
 from baylight.errors import TransientError
 from baylight.log import logger
 
@@ -23,11 +23,11 @@ batches smaller."""
 
 
 class Received(NamedTuple):
-    """`said`: what it says, if it was read when it came."""
+    """A message as it came, and what it says."""
 
     topic: str
     payload: bytes
-    said: Event | Ignored | Rejected | None = None
+    said: Message
 
 
 class Source(Protocol):
@@ -47,8 +47,8 @@ class Batch:
     done: bool = False
 
 
-Read = Callable[[str, bytes], Event | Ignored | Rejected | None]
-"""Topic and payload to the message, or None for what cannot be read; raises nothing."""
+Read = Callable[[str, bytes], Message]
+"""Topic and payload to the message; raises nothing."""
 Handle = Callable[[list[Received]], Awaitable[None]]
 Reject = Callable[[Received, Exception], Awaitable[None]]
 
