@@ -1,4 +1,4 @@
-"""The port of the API and the live page."""
+"""Clients and the listening socket that the settings name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from baylight.app.connections import listen, mqtt_consumer
+from baylight.app.connections import consumers, inbound, listen, mqtt_consumer, network_servers
 from baylight.app.intake import Intake
 from baylight.errors import InputError
 from baylight.settings import Settings
@@ -31,6 +32,37 @@ def test_it_listens_on_an_ipv6_address() -> None:
         pytest.skip(f"this machine has no IPv6: {error}")
     with listen(Settings(http_host="::1", http_port=0)) as listener:
         socket.create_connection(listener.getsockname()[:2], timeout=5).close()
+
+
+def test_what_the_settings_do_not_name_is_not_set_up() -> None:
+    nowhere = Settings(mqtt_host="")
+    assert consumers(nowhere, INTAKE) == network_servers(nowhere, {}) == inbound(nowhere, INTAKE) == {}
+
+
+async def test_downlinks_go_by_the_broker_unless_an_api_is_set() -> None:
+    by_mqtt = Settings(tts_mqtt_host="tts.example", tts_mqtt_user="garage@ttn", tts_mqtt_key=SecretStr("key"))
+    found = consumers(by_mqtt, INTAKE, tts_devices="one/up")
+    assert [(name, consumer.topic) for name, consumer in found.items()] == [
+        ("broker", "application/+/device/+/event/+"),
+        ("the_things_stack", "v3/garage@ttn/devices/one/up"),
+    ]
+    assert list(network_servers(by_mqtt, found)) == ["chirpstack", "tts"]
+
+    by_api = {"chirpstack_api": "chirpstack.example:8080", "tts_api": "https://tts.example"}
+    with pytest.raises(InputError, match="CHIRPSTACK_API_KEY"):
+        network_servers(Settings(mqtt_host="", chirpstack_api=by_api["chirpstack_api"]), {})
+    keys = {"chirpstack_api_key": SecretStr("key"), "tts_api_key": SecretStr("key")}
+    names = {"tts_api_application": "garage", "tts_api_webhook": "baylight"}
+    settings = Settings().model_copy(update={"mqtt_host": ""} | by_api | keys | names)
+    assert list(network_servers(settings, {})) == ["chirpstack", "tts"]
+
+
+def test_a_webhook_is_set_up_by_its_secret() -> None:
+    secret = SecretStr("sixteen characters")
+    assert list(inbound(Settings(chirpstack_http_secret=secret, tts_webhook_secret=secret), INTAKE)) == [
+        "chirpstack",
+        "tts",
+    ]
 
 
 @pytest.mark.parametrize("name", ["mqtt_ca", "mqtt_client_cert"])

@@ -25,10 +25,13 @@ STALLED_S = 60
 """A caller that has taken nothing of its answer for so long is sent away."""
 
 
-def consumers(settings: Settings, intake: Intake) -> dict[str, MqttConsumer]:
-    """Return those that are set up, by what they connect to. Raises InputError as the parts."""
+def consumers(settings: Settings, intake: Intake, *, tts_devices: str = "#") -> dict[str, MqttConsumer]:
+    """Return those that are set up, by what they connect to. Raises InputError as the parts.
+
+    `tts_devices`: end of the topic at The Things Stack; all devices by default.
+    """
     found = {"broker": mqtt_consumer(settings, intake)} if settings.mqtt_host else {}
-    if tts := tts_consumer(settings, intake):
+    if tts := tts_consumer(settings, intake, tts_devices):
         found["the_things_stack"] = tts
     return found
 
@@ -92,7 +95,7 @@ def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
     )
 
 
-def tts_consumer(settings: Settings, intake: Intake) -> MqttConsumer | None:
+def tts_consumer(settings: Settings, intake: Intake, devices: str) -> MqttConsumer | None:
     """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
     if settings.tts_mqtt_host is None:
         return None
@@ -105,7 +108,7 @@ def tts_consumer(settings: Settings, intake: Intake) -> MqttConsumer | None:
         host=settings.tts_mqtt_host,
         port=settings.tts_mqtt_port,
         client_id=f"{settings.mqtt_client_id}-tts",
-        topic=f"v3/{settings.tts_mqtt_user}/devices/#",
+        topic=f"v3/{settings.tts_mqtt_user}/devices/{devices}",
         read=intake.reader(tts_events.parse),
         handle=intake.store,
         reject=intake.reject,

@@ -18,8 +18,9 @@ EVERY_S = 0.05
 
 
 async def reach(settings: Settings) -> list[Finding]:
-    """Connects beside a running `serve`: under a client id of its own, and to a topic that nobody publishes to."""
-    from baylight.app.program import Program
+    """Connect beside a running `serve`: under a client id of its own, and to topics that have no publisher."""
+    from baylight.app import connections
+    from baylight.app.intake import Intake
     from baylight.insight import doctor
     from baylight.lns.router import Router
     from baylight.log import configure
@@ -32,15 +33,17 @@ async def reach(settings: Settings) -> list[Finding]:
         "mqtt_share_group": None,
         "mqtt_session_expiry_s": 0,
     }
-    program = Program(settings.model_copy(update=beside))
-    if tts := program.consumers.get("the_things_stack"):
-        tts.topic = f"v3/{settings.tts_mqtt_user}/devices/baylight-doctor/up"
+    intake = Intake(_store_nothing, lambda: None)
+    consumers = connections.consumers(settings.model_copy(update=beside), intake, tts_devices="baylight-doctor/up")
     pings: dict[str, Callable[[], Awaitable[None]]] = {
-        name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in program.consumers.items()
+        name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in consumers.items()
     }
     if settings.chirpstack_api is not None:
-        pings["network server"] = Router(program.network_servers).ping
+        pings["network server"] = Router(connections.network_servers(settings, consumers)).ping
     return findings + await doctor.reach(pings)
+
+
+async def _store_nothing(_: object) -> None: ...
 
 
 def _known() -> Finding:
