@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from baylight.api.deps import Database, Given, Reading
 from baylight.insight import live
 
 router = APIRouter(tags=["operation"])
+
+
+class Counts:
+    """Collector of what one process has counted since its start, and of the messages that wait in it."""
+
+    def __init__(
+        self, messages: Mapping[tuple[str, str], int], downlinks: Mapping[str, int], waiting: Callable[[], int]
+    ) -> None:
+        """`messages`: by (kind, outcome). `downlinks`: by answer."""
+        self._messages = messages
+        self._downlinks = downlinks
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        messages = CounterMetricFamily(
+            "baylight_messages", "Messages taken, by kind and what became of them", labels=["kind", "outcome"]
+        )
+        for labels, count in self._messages.items():
+            messages.add_metric(labels, count)
+        yield messages
+        downlinks = CounterMetricFamily(
+            "baylight_downlinks", "Downlinks handed to the network server, by answer", labels=["answer"]
+        )
+        for answer, count in self._downlinks.items():
+            downlinks.add_metric([answer], count)
+        yield downlinks
+        yield GaugeMetricFamily(
+            "baylight_messages_waiting", "Messages received and not yet begun with", self._waiting()
+        )
 
 
 class _Present:

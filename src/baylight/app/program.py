@@ -12,10 +12,10 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
+from baylight.api.metrics import Counts
 from baylight.app.connections import chirpstack_devices, consumers, inbound, listen, network_servers
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
@@ -142,7 +142,9 @@ class Program:
 
     async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
-        registry.register(_Counts(self))
+        registry.register(
+            Counts(self.ingest.counts, self.relay.counts, lambda: sum(c.waiting for c in self.consumers.values()))
+        )
         api = create_app(
             Deps(
                 self.api_pool,
@@ -214,29 +216,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class _Counts:
-    """What ingest and relay have counted since the start, for /metrics."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
-        messages = CounterMetricFamily(
-            "baylight_messages", "Messages taken, by kind and what became of them", labels=["kind", "outcome"]
-        )
-        for labels, count in self._program.ingest.counts.items():
-            messages.add_metric(list(labels), count)
-        yield messages
-        downlinks = CounterMetricFamily(
-            "baylight_downlinks", "Downlinks handed to the network server, by answer", labels=["answer"]
-        )
-        for answer, count in self._program.relay.counts.items():
-            downlinks.add_metric([answer], count)
-        yield downlinks
-        yield GaugeMetricFamily(
-            "baylight_messages_waiting",
-            "Messages received and not yet begun with",
-            sum(consumer.waiting for consumer in self._program.consumers.values()),
-        )
