@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from baylight.errors import InputError
+
 
 class Settings(BaseSettings):
     """Settings of `baylight serve`. Each field's description is its documentation."""
@@ -113,6 +115,16 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
     log_readable: bool = Field(False, description="lines for people instead of JSON")
+
+    def dsn(self) -> str:
+        """Return the URL of the database. Raises InputError `no_database`."""
+        if self.database_url is None:
+            raise InputError(
+                "no_database",
+                "set BAYLIGHT_DATABASE_URL, e.g. postgresql://baylight@127.0.0.1/baylight"
+                " (without one: `baylight demo`)",
+            )
+        return self.database_url.get_secret_value()
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:

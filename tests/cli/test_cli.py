@@ -203,10 +203,11 @@ def test_an_end_that_is_none_or_told_twice_is_refused(cli: Cli, words: list[str]
     assert data(cli("override", "list", "--json")) == []
 
 
-def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [["space", "list"], ["serve"]])
+def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     monkeypatch.delenv("BAYLIGHT_DATABASE_URL", raising=False)
-    result = CliRunner().invoke(app, ["space", "list"])
-    assert (result.exit_code, "BAYLIGHT_DATABASE_URL" in result.stderr) == (2, True)
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, "set BAYLIGHT_DATABASE_URL" in result.stderr) == (2, True)
 
 
 def test_a_database_that_is_away_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from baylight.app.policies import policies_of
 from baylight.app.timer import Reconcile
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.errors import InputError, TransientError
+from baylight.errors import TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from baylight.lns.router import Router
@@ -51,13 +51,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def dsn_of(settings: Settings) -> str:
-    """Raises InputError `database_url_missing`."""
-    if settings.database_url is None:
-        raise InputError("database_url_missing", "set BAYLIGHT_DATABASE_URL, e.g. postgresql://user@host/baylight")
-    return settings.database_url.get_secret_value()
-
-
 async def serve(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT, then drains. Raises InputError if settings or schema do not fit."""
     stopping = asyncio.Event()
@@ -72,7 +65,7 @@ class Program:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.dsn = dsn_of(settings)
+        self.dsn = settings.dsn()
         self.started = asyncio.Event()
         self.http_port = 0
         self.clock = SystemClock()

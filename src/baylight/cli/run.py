@@ -64,7 +64,7 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
 
     settings = load_settings()
     try:
-        connection = await asyncpg.connect(database_url(settings), server_settings=SESSION, timeout=10)
+        connection = await asyncpg.connect(settings.dsn(), server_settings=SESSION, timeout=10)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
         raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
     except AWAY as error:
@@ -96,18 +96,6 @@ def _told(error: ErrorDetails) -> str:
     if error["type"] == "too_short":
         return f"at least {error['ctx']['min_length']} characters are needed"
     return error["msg"]
-
-
-def database_url(settings: Settings) -> str:
-    """Raises InputError `no_database`."""
-    from baylight.errors import InputError
-
-    if settings.database_url is None:
-        raise InputError(
-            "no_database",
-            "set BAYLIGHT_DATABASE_URL, e.g. postgresql://baylight@127.0.0.1/baylight (without one: `baylight demo`)",
-        )
-    return settings.database_url.get_secret_value()
 
 
 @contextmanager
