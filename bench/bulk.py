@@ -24,7 +24,7 @@ from baylight.bulk.sheets import SHEETS
 from baylight.inventory import device_types
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
-from baylight.store.pool import prepare
+from baylight.store.connect import install_codecs
 from bench import ground
 
 STEPS = ("dry run", "import", "export", "import again")
@@ -119,7 +119,7 @@ async def installation() -> AsyncIterator[str]:
         await postgres.start()
         await migrate.upgrade(postgres.dsn())
         connection = await asyncpg.connect(postgres.dsn())
-        await prepare(connection)
+        await install_codecs(connection)
         await device_types.sync(connection)
         await connection.close()
         yield postgres.dsn()

@@ -21,7 +21,7 @@ from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_m
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.lab.sim.events import APPLICATION, device_info, event_topic, up_event
 from baylight.store import migrate
-from baylight.store.pool import prepare
+from baylight.store.connect import install_codecs
 
 TEMPLATE = "bench_template"
 Broker = EmbeddedBroker | MosquittoBroker
@@ -98,7 +98,7 @@ class Server:
         dsn = self._postgres.dsn(TEMPLATE)
         await migrate.upgrade(dsn)
         connection = await asyncpg.connect(dsn)
-        await prepare(connection)
+        await install_codecs(connection)
         await device_types.sync(connection)
         await connection.execute(_FILL.format(n=spaces, application=APPLICATION))
         await connection.execute("VACUUM ANALYZE")

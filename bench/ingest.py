@@ -20,7 +20,8 @@ from baylight.control.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.lns.chirpstack.events import parse
 from baylight.lns.mqtt.lanes import Batch, Lanes, Received
-from baylight.store.pool import open_pool, prepare
+from baylight.store.connect import install_codecs
+from baylight.store.pool import open_pool
 from bench import end_to_end, ground, proposal
 
 BATCH = 1000
@@ -98,7 +99,7 @@ async def proposed(dsn: str, sent: ground.Uplinks) -> float:
 async def copied(dsn: str, source: str, sent: ground.Uplinks) -> float:
     """The rows that our ingest left in `source`, by COPY into the same tables and indexes, BATCH uplinks a commit."""
     reader = await asyncpg.connect(source)
-    await prepare(reader)
+    await install_codecs(reader)
     rows: dict[str, list[tuple[object, ...]]] = {}
     columns: dict[str, list[str]] = {}
     for table in _COPIED:
@@ -107,7 +108,7 @@ async def copied(dsn: str, source: str, sent: ground.Uplinks) -> float:
         rows[table] = [tuple(row) for row in found]
     await reader.close()
     writer = await asyncpg.connect(dsn)
-    await prepare(writer)
+    await install_codecs(writer)
     batches = -(-len(sent.messages) // BATCH)
     began = 0.0
     for n in range(batches):

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from baylight.store.pool import Pool, prepare
+from baylight.store.connect import install_codecs
+from baylight.store.pool import Pool
 
 TASKS = 10
 
 
 async def open_pool(dsn: str) -> Pool:
     """asyncpg's pool as it comes."""
-    return await asyncpg.create_pool(dsn, min_size=TASKS, max_size=TASKS, init=prepare)
+    return await asyncpg.create_pool(dsn, min_size=TASKS, max_size=TASKS, init=install_codecs)
 
 
 async def take_uplink(pool: Pool, payload: bytes) -> None:

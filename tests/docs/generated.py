@@ -19,6 +19,7 @@ from baylight.cli import app as command_line
 from baylight.domain.downlink import TRANSITIONS
 from baylight.settings import Settings
 from baylight.store import translate
+from baylight.store.connect import database_away
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -92,6 +93,7 @@ def problems() -> str:
             found[code] = status
         for status, code in re.findall(r'\bproblem\(\s*request,\s*(\d{3}),\s*"([a-z0-9_]+)"', text):
             found[code] = status
+    found[database_away("").code] = "503"
     found |= dict.fromkeys((code for code, _ in translate._CONFLICTS.values()), "409")
     found |= dict.fromkeys((code for code, _ in translate._INPUTS.values()), "422")
     rows = ["| code | status |", "|---|---|"]

@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from baylight.store.pool import Connection, prepare
+from baylight.store.connect import install_codecs
+from baylight.store.pool import Connection
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.verify import Verdict, verify
@@ -79,7 +80,7 @@ class V2Database:
 async def connect(dsn: str, *, role: str | None = None, search_path: str | None = None) -> Connection:
     settings = {"search_path": search_path} if search_path else {}
     connection = await asyncpg.connect(dsn, server_settings={"jit": "off", "timezone": "UTC"} | settings)
-    await prepare(connection)
+    await install_codecs(connection)
     if role:
         await connection.execute(f"SET SESSION AUTHORIZATION {role}")
     return connection

@@ -14,7 +14,7 @@ import asyncpg
 
 from baylight.lab.embedded.account import ends_with_parent, give, reachable_copy, server_account
 from baylight.lab.embedded.postgres import find_binaries
-from baylight.store.pool import AWAY
+from baylight.store.connect import AWAY
 
 _SETTINGS = (
     "listen_addresses=", "wal_level=replica", "max_wal_senders=4", "hot_standby=on", "fsync=off", "shared_buffers=32MB",

@@ -8,7 +8,8 @@ import time
 import asyncpg
 import pytest
 
-from baylight.store.pool import RETRY, Connection, open_pool
+from baylight.store.connect import RETRY
+from baylight.store.pool import Connection, open_pool
 from tests.v2.conftest import V2Database
 
 

@@ -12,7 +12,7 @@ from baylight.access.keys import Key, Verifier
 from baylight.api.deps import Reading
 from baylight.api.hub import Hub
 from baylight.errors import TransientError
-from baylight.store.pool import AWAY
+from baylight.store.connect import AWAY
 
 KEEP_ALIVE_S = 15.0
 router = APIRouter(tags=["live"])

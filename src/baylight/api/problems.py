@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from baylight.errors import BaylightError, InputError, TransientError
-from baylight.store.pool import RETRY
+from baylight.store.connect import BAD_VALUE, RETRY, database_away
 
 RETRY_AFTER_S = 2
 
@@ -141,13 +140,7 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _later(request: Request, _: Exception) -> JSONResponse:
-    return problem(
-        request,
-        503,
-        "database_away",
-        "the database cannot be reached or is busy: try again",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
+    return await _ours(request, database_away("the database cannot be reached or is busy: try again"))
 
 
 async def _value(request: Request, _: Exception) -> JSONResponse:
@@ -159,6 +152,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BaylightError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(asyncpg.DataError, _value)
+    app.add_exception_handler(BAD_VALUE, _value)
     for kind in RETRY:
         app.add_exception_handler(kind, _later)

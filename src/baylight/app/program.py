@@ -30,8 +30,9 @@ from baylight.log import Trouble, logger
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
 from baylight.store import migrate
+from baylight.store.connect import AWAY
 from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
-from baylight.store.pool import AWAY, Pool, open_pool
+from baylight.store.pool import Pool, open_pool
 from baylight.web import page
 
 log = logger("app")

@@ -15,7 +15,8 @@ from baylight.inventory import device_tests
 from baylight.log import Trouble, logger
 from baylight.ports import Clock
 from baylight.schedule import reservations
-from baylight.store.pool import RETRY, Connection, Pool
+from baylight.store.connect import RETRY
+from baylight.store.pool import Connection, Pool
 from baylight.store.query import queries
 
 log = logger("reconcile")

@@ -55,22 +55,13 @@ def on_database(work: Callable[[Context], Awaitable[T]]) -> T:
 async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
     from getpass import getuser
 
-    import asyncpg
-
     from baylight.access.change import Change
     from baylight.app.policies import policies_of
-    from baylight.errors import InputError, TransientError
-    from baylight.store.pool import AWAY, SESSION, prepare
+    from baylight.store.connect import connect
 
     settings = load_settings()
+    connection = await connect(settings.dsn(), interactive=True)
     try:
-        connection = await asyncpg.connect(settings.dsn(), server_settings=SESSION, timeout=10)
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
-        raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
-    except AWAY as error:
-        raise TransientError("database_away", f"the database cannot be reached: {str(error) or 'no answer'}") from error
-    try:
-        await prepare(connection)
         now = await connection.fetchval("SELECT clock_timestamp()")
         change = Change(connection, f"cli:{getuser()}", now, policies_of(settings))
         return await work(Context(connection, settings, change))
@@ -101,10 +92,8 @@ def _told(error: ErrorDetails) -> str:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Leaves with the exit code that the error asks for."""
-    import asyncpg
-
     from baylight.errors import BaylightError, InputError
-    from baylight.store.pool import RETRY
+    from baylight.store.connect import FORBIDDEN, MISSING_SCHEMA, RETRY
 
     try:
         yield
@@ -112,9 +101,9 @@ def told_errors() -> Iterator[None]:
         _leave(error.message, INPUT)
     except BaylightError as error:
         _leave(error.message, LATER)
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+    except MISSING_SCHEMA:
         _leave("the database has not the schema of this version: run `baylight db upgrade`", INPUT)
-    except asyncpg.InsufficientPrivilegeError as error:
+    except FORBIDDEN as error:
         _leave(f"{error}: the user of BAYLIGHT_DATABASE_URL must own the database and all in it", INPUT)
     except RETRY as error:
         _leave(f"the database cannot do it now: {error or type(error).__name__}", LATER)

@@ -21,7 +21,8 @@ from baylight.domain.policies import Policies
 from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
-from baylight.store.pool import RETRY, Connection, Pool
+from baylight.store.connect import RETRY
+from baylight.store.pool import Connection, Pool
 from baylight.store.query import queries
 
 log = logger("ingest")

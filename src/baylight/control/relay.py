@@ -22,7 +22,8 @@ from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError, UnheardError
 from baylight.log import Trouble, logger
 from baylight.ports import Clock, NetworkServer
-from baylight.store.pool import RETRY, Connection, Pool
+from baylight.store.connect import RETRY
+from baylight.store.pool import Connection, Pool
 from baylight.store.query import queries
 
 log = logger("relay")

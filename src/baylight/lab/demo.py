@@ -30,7 +30,7 @@ from baylight.lab.sim.car_park import CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.settings import Settings
 from baylight.store import migrate
-from baylight.store.pool import prepare
+from baylight.store.connect import connect
 
 ACTOR = "demo"
 SITE = "Demo garage"
@@ -162,8 +162,7 @@ async def _running(
 
 async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
     """Registers the bays that are not yet there; returns a new API key, and revokes those of earlier runs."""
-    connection = await asyncpg.connect(dsn)
-    await prepare(connection)
+    connection = await connect(dsn)
     change = Change(connection, ACTOR, SystemClock().now(), policies_of(settings))
     try:
         await device_types.sync(connection)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from baylight.store.pool import AWAY, SESSION
+from baylight.store.connect import AWAY, SESSION
 
 STATE_CHANNEL = "baylight_state"
 """Payload `<lowest id>-<highest id>` of the state_changes rows of one statement."""

@@ -16,7 +16,8 @@ from importlib.resources.abc import Traversable
 import asyncpg
 
 from baylight.errors import InputError, TransientError
-from baylight.store.pool import AWAY, SESSION, Connection
+from baylight.store.connect import connect
+from baylight.store.pool import Connection
 
 _LOCK = 0x6261796C69676874  # "baylight"
 _LOCK_TIMEOUT = "2s"
@@ -179,12 +180,7 @@ async def _connected(target: str | Connection) -> AsyncIterator[Connection]:
     if not isinstance(target, str):
         yield target
         return
-    try:
-        connection = await asyncpg.connect(target, server_settings=SESSION)
-    except ValueError as error:
-        raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
-    except AWAY as error:
-        raise TransientError("database_away", f"the database cannot be reached: {error}") from error
+    connection = await connect(target)
     try:
         yield connection
     finally:

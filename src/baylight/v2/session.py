@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from baylight.errors import TransientError
-from baylight.store.pool import AWAY, Connection, prepare
+from baylight.store.connect import AWAY, connect, database_away
+from baylight.store.pool import Connection
 
 _LOCK = 0x6261796C7632  # "baylv2"
 _SETTINGS = {
@@ -38,17 +39,13 @@ BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.Qu
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Connection]:
-    """Raises TransientError `database_away`."""
+    """Raises as `connect`; TransientError `database_away` also for a connection that is lost."""
+    connection = await connect(dsn, _SETTINGS)
     try:
-        connection = await asyncpg.connect(dsn, server_settings=_SETTINGS)
-    except AWAY as error:
-        raise TransientError("database_away", f"the database cannot be reached: {error}") from error
-    try:
-        await prepare(connection)
         yield connection
     except AWAY as error:
-        raise TransientError(
-            "database_away", f"the connection was lost ({error}). What is done is recorded: run the same command again"
+        raise database_away(
+            f"the connection was lost ({error}). What is done is recorded: run the same command again"
         ) from error
     finally:
         with contextlib.suppress(*AWAY):

@@ -22,7 +22,7 @@ import asyncpg
 from baylight.errors import InputError, PermanentError, TransientError
 from baylight.lab.embedded.account import Account, ends_with_parent, give, own_place, reachable_copy, server_account
 from baylight.log import logger
-from baylight.store.pool import AWAY
+from baylight.store.connect import AWAY
 
 DATABASE = "baylight"
 _PORT = 5432  # part of the socket's name only: no TCP port is opened
