@@ -115,7 +115,10 @@ class Verifier:
         return _key(row)
 
     async def _find_v2(self, text: str) -> Any:
-        """A key of V2's: by its keyed hash; at its first use by bcrypt, and then it gets its keyed hash."""
+        """Find a key of V2's: by its keyed hash; at its first use by bcrypt, and then it gets its keyed hash.
+
+        A trace of V2 as store/beside.py, which may not import what this needs: it goes with that file.
+        """
         sql = queries("access.keys")
         digest = _hash(await self._pool.fetchval(sql["secret"]), text)
         row = await self._pool.fetchrow(sql["find_by_hash"], digest)

@@ -10,12 +10,12 @@ import asyncpg
 import msgspec
 
 from baylight.errors import InputError, TransientError
+from baylight.store import beside
 
 SESSION = {
     "application_name": "baylight",
     "timezone": "UTC",
-    # While a V2 database is migrated, our tables lie in baylight_next; at all other times there is no such schema.
-    "search_path": "baylight_next, public",
+    "search_path": beside.SEARCH_PATH,
     "jit": "off",
     # Batches look up rows by key. The planner, which does not know how few they are, would read whole tables at the
     # default, which is the price of a rotating disk.

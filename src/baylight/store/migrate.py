@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 import asyncpg
 
 from baylight.errors import InputError, TransientError
+from baylight.store import beside
 from baylight.store.connect import connect
 from baylight.store.pool import Connection
 
@@ -24,8 +25,6 @@ _LOCK_TIMEOUT = "2s"
 _TRIES = 30
 _LONGEST_PAUSE_S = 5.0
 _NO_TRANSACTION = "-- no-transaction"
-BESIDE = "baylight_next"
-"""The schema of our tables while those of a V2 database have their names in `public` (see `baylight v2`)."""
 _STATEMENT_PART = re.compile(
     r"""--[^\n]*|/\*.*?\*/|\b[eE]'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|(?P<end>;)|.""", re.DOTALL
 )
@@ -118,8 +117,7 @@ def _compare(files: dict[str, str], applied: dict[str, asyncpg.Record]) -> list[
 
 async def _apply(connection: Connection, name: str, text: str) -> None:
     """Tries again while others hold locks: waiting long in the queue of a lock would stop all who come after us."""
-    beside = await connection.fetchval("SELECT current_schema()") == BESIDE
-    sql = placed(text) if beside else text
+    sql = beside.placed(text) if await connection.fetchval(beside.IS_BESIDE) else text
     for attempt in range(_TRIES):
         try:
             if text.startswith(_NO_TRANSACTION):
@@ -143,19 +141,6 @@ async def _run_outside_transaction(connection: Connection, text: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.execute("RESET lock_timeout")
-
-
-def placed(sql: str, *, before: str = "public", after: str = BESIDE) -> str:
-    """The text of a migration or of a function, made for tables in another schema: files name `public` only where a
-    function pins its search_path or looks a relation up by name."""
-    pinned = {"public": "public, pg_temp", BESIDE: f"{BESIDE}, public, pg_temp"}
-    shown = {"public": "'public', 'pg_temp'", BESIDE: f"'{BESIDE}', 'public', 'pg_temp'"}  # pg_get_functiondef()
-    return (
-        sql.replace(f"search_path = {pinned[before]}", f"search_path = {pinned[after]}")
-        .replace(f"search_path TO {shown[before]}", f"search_path TO {shown[after]}")
-        .replace(f"'{before}.'", f"'{after}.'")
-        .replace(f"'{before}'::regnamespace", f"'{after}'::regnamespace")
-    )
 
 
 async def _record(connection: Connection, name: str, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from baylight.store import beside
 from baylight.store.connect import SESSION, install_codecs, reaching
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 else:
     Connection = Any
     Pool = Any
-
-_BESIDE_V2 = "SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = 'baylight_next'"
-"""PostgreSQL ends one side of a deadlock after a second: beside a V2 application it must be ours, which tries again."""
 
 
 def listed(values: Iterable[object]) -> str:
@@ -45,7 +43,7 @@ async def open_pool(dsn: str, *, size: int = 10) -> Pool:
 
 async def _begin(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     await install_codecs(connection)
-    await connection.execute(_BESIDE_V2)
+    await connection.execute(beside.GIVE_WAY)
 
 
 async def _keep(_: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from baylight.errors import InputError
-from baylight.store.migrate import placed
+from baylight.store.beside import placed
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 from baylight.v2.schema import ARCHIVE, CARRY, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script

@@ -7,11 +7,11 @@ from importlib import resources
 
 from baylight.codecs.catalogue import load_catalogue
 from baylight.errors import InputError
-from baylight.store.migrate import BESIDE, placed
+from baylight.store import beside
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 
-NEXT = BESIDE
+NEXT = beside.SCHEMA
 ARCHIVE = "v2_archive"
 OWN = "v2_migration"
 CARRY = ("carry", "carry_spaces", "carry_rows")
@@ -61,7 +61,7 @@ async def create(connection: Connection) -> None:
         "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
     )
     for name, text in migrations().items():
-        await connection.execute(placed(text))
+        await connection.execute(beside.placed(text))
         await connection.execute(
             f"INSERT INTO {NEXT}.schema_migrations (name, checksum) VALUES ($1, $2)",
             name,

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from baylight.errors import TransientError
+from baylight.store.beside import SEARCH_PATH
 from baylight.store.connect import AWAY, connect, database_away
 from baylight.store.pool import Connection
 
@@ -19,7 +20,7 @@ _LOCK = 0x6261796C7632  # "baylv2"
 _SETTINGS = {
     "application_name": "baylight v2",
     "timezone": "UTC",
-    "search_path": "baylight_next, public",
+    "search_path": SEARCH_PATH,
     "jit": "off",
     "statement_timeout": "0",
     "lock_timeout": "50ms",

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from baylight.errors import ConflictError, InputError
-from baylight.store.migrate import placed, statements
+from baylight.store.beside import placed
+from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 from baylight.v2 import backfill, contract, later, switch

@@ -1,0 +1,33 @@
+"""Traces of `baylight v2` in the permanent core: our tables beside those of a V2 database.
+
+While a V2 database is migrated, V2's tables have their names in `public` and ours lie in `baylight_next`; at all other
+times there is no such schema. When no V2 database is left to migrate, delete this file with its imports, and V2's keys
+in access/keys.py.
+"""
+
+from __future__ import annotations
+
+SCHEMA = "baylight_next"
+SEARCH_PATH = f"{SCHEMA}, public"
+IS_BESIDE = f"SELECT current_schema() = '{SCHEMA}'"
+
+GIVE_WAY = f"SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = '{SCHEMA}'"
+"""SQL for the start of a connection.
+
+PostgreSQL ends one side of a deadlock after a second. It must be ours, which tries again, and not a V2 application.
+"""
+
+
+def placed(sql: str, *, before: str = "public", after: str = SCHEMA) -> str:
+    """Return the text of a migration or of a function for tables in another schema.
+
+    Files name `public` only where a function pins its search_path or looks a relation up by name.
+    """
+    pinned = {"public": "public, pg_temp", SCHEMA: f"{SCHEMA}, public, pg_temp"}
+    shown = {"public": "'public', 'pg_temp'", SCHEMA: f"'{SCHEMA}', 'public', 'pg_temp'"}  # pg_get_functiondef()
+    return (
+        sql.replace(f"search_path = {pinned[before]}", f"search_path = {pinned[after]}")
+        .replace(f"search_path TO {shown[before]}", f"search_path TO {shown[after]}")
+        .replace(f"'{before}.'", f"'{after}.'")
+        .replace(f"'{before}'::regnamespace", f"'{after}'::regnamespace")
+    )
