@@ -69,7 +69,7 @@ class Lanes:
         that waits."""
         self._handle, self._reject = handle, reject
         self._lanes = [_Lane() for _ in range(LANES)]
-        self._in_trouble = 0
+        self._failing: set[_Lane] = set()
         self._stopping = asyncio.Event()
 
     @property
@@ -107,7 +107,7 @@ class Lanes:
 
     async def _work(self, lane: _Lane) -> None:
         while (batch := await self._next(lane)) is not None:
-            if await self._deliver(batch.messages):
+            if await self._deliver(lane, batch.messages):
                 batch.done = True
                 await batch.source.acknowledge()
 
@@ -119,19 +119,18 @@ class Lanes:
             await lane.wake.wait()
         return None
 
-    async def _deliver(self, messages: list[Received]) -> bool:
+    async def _deliver(self, lane: _Lane, messages: list[Received]) -> bool:
         """False: stopped before the messages were handled."""
         try:
-            done = await self._until_stopped(lambda: self._handle(messages))
+            return await self._until_stopped(lane, lambda: self._handle(messages))
         except Exception as error:
             _log.error("handler_failed", messages=len(messages), error=repr(error), exc_info=len(messages) == 1)
             if len(messages) == 1:
-                return await self._give_up(messages[0], error)
+                return await self._give_up(lane, messages[0], error)
             middle = len(messages) // 2
-            return await self._deliver(messages[:middle]) and await self._deliver(messages[middle:])
-        return done
+            return await self._deliver(lane, messages[:middle]) and await self._deliver(lane, messages[middle:])
 
-    async def _give_up(self, message: Received, error: Exception) -> bool:
+    async def _give_up(self, lane: _Lane, message: Received, error: Exception) -> bool:
         """If it cannot be rejected now, it is not the message that is at fault: it is handled again until it can."""
         faults = [error]
 
@@ -147,36 +146,38 @@ class Lanes:
             await self._reject(message, faults.pop())
 
         try:
-            return await self._until_stopped(attempt)
+            return await self._until_stopped(lane, attempt)
         except Exception as failure:
             # The log is the last place that can keep it.
             kept = base64.b64encode(message.payload[:4096]).decode()
             _log.error("message_not_kept", topic=message.topic, payload=kept, error=repr(failure))
             return True
 
-    async def _until_stopped(self, attempt: Callable[[], Awaitable[None]]) -> bool:
-        """Trouble is told once, whichever lanes meet it."""
-        backoff, in_trouble = 0.1, False
+    async def _until_stopped(self, lane: _Lane, attempt: Callable[[], Awaitable[None]]) -> bool:
+        """Repeat `attempt` while it raises TransientError. False: stopped before it succeeded.
+
+        Lanes that fail at the same time are reported once, at the beginning of the first and the end of the last.
+        """
+        backoff = 0.1
         try:
             while True:
                 try:
                     await attempt()
-                    if in_trouble and self._in_trouble == 1:
+                    if self._failing == {lane}:
                         _log.info("handler_works_again")
                     return True
                 except TransientError as error:
                     pause = error.retry_after_s or backoff
-                    tell = _log.debug if self._in_trouble else _log.warning
-                    tell("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
-                    self._in_trouble += not in_trouble
-                    in_trouble = True
+                    report = _log.debug if self._failing else _log.warning
+                    report("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
+                    self._failing.add(lane)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
                 if self._stopping.is_set():
                     return False
                 backoff = min(backoff * 2, LONGEST_BACKOFF_S)
         finally:
-            self._in_trouble -= in_trouble
+            self._failing.discard(lane)
 
 
 class _Lane:
