@@ -26,7 +26,7 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # While the database is away its pools write a traceback at each try; who needs it tells the trouble, once.
+    # While the database is away its pools write a traceback at each try; who needs it reports the outage, once.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(message)s")
 
@@ -36,8 +36,11 @@ def logger(name: str) -> Any:
     return structlog.get_logger(part=name)
 
 
-class Trouble:
-    """Tells the beginning and the end of a trouble, once each, however often it is met."""
+class Outage:
+    """Reports the beginning and the end of an outage, once each, however often it is met.
+
+    Its events are `<what>_outage` and `<what>_works_again`.
+    """
 
     def __init__(self, log: Any, what: str) -> None:
         self._log = log
@@ -47,10 +50,10 @@ class Trouble:
 
     def begin(self, reason: str) -> None:
         if self.reason is None:
-            self._log.warning(f"{self._what} is in trouble", reason=reason)
+            self._log.warning(f"{self._what}_outage", reason=reason)
         self.reason = reason
 
     def end(self) -> None:
         if self.reason is not None:
-            self._log.info(f"{self._what} works again")
+            self._log.info(f"{self._what}_works_again")
         self.reason = None

@@ -139,7 +139,7 @@ async def test_b5_a_database_that_restarts_is_waited_for_and_loses_nothing(
                 await all_told(stage)
                 await stage.all_proven()
                 await nothing_was_done_twice(pool)
-    told = [line for line in logs if "the database is in trouble" in line["event"]]
+    told = [line for line in logs if line["event"] == "database_outage"]
     assert 1 <= len(told) <= 2, "told once by each part that needs it"
     pool.terminate()
 

@@ -240,12 +240,12 @@ async def test_a_database_that_takes_nothing_is_a_trouble_until_all_of_a_round_w
     with capture_logs() as logs:
         reconcile.pool = standby
         await reconcile.round()
-        assert "read-only" in (reconcile.trouble.reason or "")
+        assert "read-only" in (reconcile.outage.reason or "")
         reconcile.pool = pool
         await reconcile.round()
     await standby.close()
-    assert reconcile.trouble.reason is None
-    assert [line["event"] for line in logs] == ["the database is in trouble", "the database works again"]
+    assert reconcile.outage.reason is None
+    assert [line["event"] for line in logs] == ["database_outage", "database_works_again"]
 
 
 async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(

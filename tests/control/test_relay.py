@@ -217,10 +217,10 @@ async def test_a_server_that_is_away_is_tried_again_and_later_each_time(
         assert await relay.send_due() == 0
         assert await pool.fetchval("SELECT retry_count FROM actuations") == tries
         clock.tick(timedelta(minutes=1))
-    assert relay.trouble.reason == AWAY.message
+    assert relay.outage.reason == AWAY.message
     lns.fails = lambda _: None
     await relay.send_due()
-    assert (await statuses(pool), relay.trouble.reason) == (["queued"], None)
+    assert (await statuses(pool), relay.outage.reason) == (["queued"], None)
 
 
 async def test_a_key_that_is_refused_is_a_trouble_of_the_network_server(
@@ -231,12 +231,12 @@ async def test_a_key_that_is_refused_is_a_trouble_of_the_network_server(
     await want(pool, bay, State.FREE, clock)
     lns.fails = lambda _: PermanentError("bad_api_key", "the key is refused")
     await relay.send_due()
-    assert (await statuses(pool), relay.trouble.reason) == (["failed"], "the key is refused")
+    assert (await statuses(pool), relay.outage.reason) == (["failed"], "the key is refused")
     assert relay.counts["permanent"] == 1
     lns.fails = lambda _: None
     await want(pool, bay, State.OCCUPIED, clock)
     await relay.send_due()
-    assert relay.trouble.reason is None
+    assert relay.outage.reason is None
 
 
 async def test_a_refusal_for_good_fails_with_its_reason_and_holds_up_no_other_light(

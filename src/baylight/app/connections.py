@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+import uvicorn
 
 from baylight.api.deps import Inbound
 from baylight.app.intake import Intake
@@ -175,3 +178,11 @@ def listen(settings: Settings) -> socket.socket:
             f"cannot listen on {settings.http_host}:{settings.http_port} ({why}): "
             "set BAYLIGHT_HTTP_PORT or BAYLIGHT_HTTP_HOST",
         ) from error
+
+
+class Server(uvicorn.Server):
+    """HTTP server that leaves signals to the program, which stops all its parts in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

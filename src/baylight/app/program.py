@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.api.metrics import Counts
-from baylight.app.connections import chirpstack_devices, consumers, inbound, listen, network_servers
+from baylight.app.connections import Server, chirpstack_devices, consumers, inbound, listen, network_servers
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.timer import Reconcile
@@ -26,7 +25,7 @@ from baylight.errors import TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from baylight.lns.router import Router
-from baylight.log import Trouble, logger
+from baylight.log import Outage, logger
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
 from baylight.store import migrate
@@ -102,7 +101,7 @@ class Program:
             pool.terminate()
 
     async def _open_database(self, stopping: asyncio.Event) -> Pool | None:
-        trouble = Trouble(log, "the database")
+        outage = Outage(log, "database")
         while not stopping.is_set():
             opened: list[Pool] = []
             try:
@@ -114,11 +113,11 @@ class Program:
             except (TransientError, *AWAY) as error:
                 for pool in opened:
                     pool.terminate()
-                trouble.begin(str(error) or type(error).__name__)
+                outage.begin(str(error) or type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), WAIT_S)
             else:
-                trouble.end()
+                outage.end()
                 pool, self.api_pool = opened
                 return pool
         return None
@@ -126,13 +125,8 @@ class Program:
     def _build(self, pool: Pool) -> None:
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
         self.relay = Relay(pool, Router(self.network_servers), self.clock, self.policies.loop)
-        self.reconcile = Reconcile(
-            pool,
-            self.clock,
-            self.policies,
-            self.settings.uplink_retention_months,
-            self.settings.actuation_retention_months,
-        )
+        months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
+        self.reconcile = Reconcile(pool, self.clock, self.policies, *months)
 
     async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
@@ -155,7 +149,7 @@ class Program:
         api.include_router(page.router())
         listener = listen(self.settings)
         self.http_port = listener.getsockname()[1]
-        server = _Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
+        server = Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
         parts: dict[str, asyncio.Task[Any]] = {
             **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers.items()},
             "relay": asyncio.create_task(self.relay.run()),
@@ -191,22 +185,10 @@ class Program:
 
     def problems(self) -> dict[str, str]:
         """Part -> what keeps it from working, in plain words; empty when all is well."""
-        found = {}
-        if self.reconcile.trouble.reason:
-            found["database"] = self.reconcile.trouble.reason
-        for name, consumer in self.consumers.items():
-            if consumer.trouble:
-                found[name] = consumer.trouble
-        if self.relay.trouble.reason:
-            found["network_server"] = self.relay.trouble.reason
-        if self.sandbox.trouble.reason:
-            found["codecs"] = self.sandbox.trouble.reason
-        return found
-
-
-class _Server(uvicorn.Server):
-    """Signals are ours: they stop the whole program, in order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+        reasons = {
+            "database": self.reconcile.outage.reason,
+            **{name: consumer.outage for name, consumer in self.consumers.items()},
+            "network_server": self.relay.outage.reason,
+            "codecs": self.sandbox.outage.reason,
+        }
+        return {part: reason for part, reason in reasons.items() if reason}

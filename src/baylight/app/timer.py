@@ -12,7 +12,7 @@ from baylight.control import displays as shadow_store
 from baylight.control import retention
 from baylight.domain.policies import Policies
 from baylight.inventory import device_tests
-from baylight.log import Trouble, logger
+from baylight.log import Outage, logger
 from baylight.ports import Clock
 from baylight.schedule import reservations
 from baylight.store.connect import RETRY
@@ -35,7 +35,7 @@ class Reconcile:
     policies: Policies
     uplink_retention_months: int
     actuation_retention_months: int
-    trouble: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
+    outage: Outage = field(default_factory=lambda: Outage(log, "database"))
     _housekeeping_at: datetime | None = None
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class Reconcile:
     async def round(self) -> None:
         parts = (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping)
         if all([await self._guarded(part) for part in parts]):
-            self.trouble.end()
+            self.outage.end()
 
     async def _guarded(self, part: Callable[[], Awaitable[int]]) -> bool:
         """False if the database does not let it work."""
@@ -55,12 +55,12 @@ class Reconcile:
             while await part() >= MOST:
                 pass
         except RETRY as error:
-            self.trouble.begin(str(error) or type(error).__name__)
+            self.outage.begin(str(error) or type(error).__name__)
             await asyncio.sleep(1)
             return False
         except Exception as error:
             # Something else than an absent database: told each time, and never the end of the loop.
-            log.error("reconcile failed", part=part.__name__, error=repr(error), exc_info=True)
+            log.error("reconcile_failed", part=part.__name__, error=repr(error), exc_info=True)
             await asyncio.sleep(1)
         return True
 

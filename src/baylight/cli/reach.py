@@ -66,7 +66,7 @@ async def _ping_broker(consumer: MqttConsumer) -> None:
             while not consumer.connected:
                 await asyncio.wait([running], timeout=EVERY_S)
     except TimeoutError:
-        raise TransientError("broker_away", f"the MQTT broker does not let us in: {consumer.trouble}") from None
+        raise TransientError("broker_away", f"the MQTT broker does not let us in: {consumer.outage}") from None
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

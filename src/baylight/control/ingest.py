@@ -151,7 +151,7 @@ class Ingest:
             try:
                 await self._pool.execute(queries("control.ingest")["see_gateways"], sorted(due), batch.now)
             except RETRY as error:
-                log.debug("gateways not noted", error=str(error))
+                log.debug("gateways_not_noted", error=str(error))
                 return
             self._gateways.update(dict.fromkeys(due, batch.now))
 

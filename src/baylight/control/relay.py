@@ -20,7 +20,7 @@ from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError, UnheardError
-from baylight.log import Trouble, logger
+from baylight.log import Outage, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.store.connect import RETRY
 from baylight.store.pool import Connection, Pool
@@ -58,8 +58,8 @@ class Relay:
     policy: LoopPolicy
     counts: Counter[str] = field(default_factory=Counter)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    trouble: Trouble = field(default_factory=lambda: Trouble(log, "the network server"))
-    _database: Trouble = field(default_factory=lambda: Trouble(log, "the database"))
+    outage: Outage = field(default_factory=lambda: Outage(log, "network_server"))
+    _database: Outage = field(default_factory=lambda: Outage(log, "database"))
     _stopping: bool = False
 
     def wake(self) -> None:
@@ -102,7 +102,7 @@ class Relay:
             return []
         except Exception as error:
             # Told each time, and never the end of the loop: all other displays hang on it.
-            log.error("claim failed", error=repr(error), exc_info=True)
+            log.error("claim_failed", error=repr(error), exc_info=True)
             await asyncio.sleep(IDLE_S)
             return []
         self._database.end()
@@ -113,16 +113,16 @@ class Relay:
             await self._send(claimed)
         except Exception as error:
             # What was claimed is recovered when the lease ends.
-            log.error("outcomes not recorded", claimed=len(claimed), error=repr(error), exc_info=True)
+            log.error("outcomes_not_recorded", claimed=len(claimed), error=repr(error), exc_info=True)
 
     async def _recovery(self) -> None:
         while True:
             try:
                 await self.recover()
             except RETRY as error:
-                log.debug("recovery waits", error=str(error))
+                log.debug("recovery_waits", error=str(error))
             except Exception as error:
-                log.error("recovery failed", error=repr(error), exc_info=True)
+                log.error("recovery_failed", error=repr(error), exc_info=True)
             await asyncio.sleep(self.policy.lease.total_seconds() / 6)
 
     async def send_due(self) -> int:
@@ -167,7 +167,7 @@ class Relay:
         except BaylightError as error:
             return error
         except Exception as error:
-            log.error("enqueue failed", dev_eui=claimed.downlink.dev_eui, error=repr(error), exc_info=True)
+            log.error("enqueue_failed", dev_eui=claimed.downlink.dev_eui, error=repr(error), exc_info=True)
             return TransientError("client_failed", f"the network server's client failed: {error!r}")
 
     async def _in_queue(self, downlink: Downlink) -> str | None:
@@ -227,7 +227,7 @@ class Relay:
         try:
             queue = await self.network_server.queue(dev_eui)
         except BaylightError as error:
-            log.info("the network server does not tell its queue", dev_eui=dev_eui, error=error.message)
+            log.info("queue_not_reported", dev_eui=dev_eui, error=error.message)
             return
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
@@ -247,16 +247,16 @@ class Relay:
     def _count(self, outcome: str | BaylightError) -> None:
         if isinstance(outcome, str):
             self.counts["accepted"] += 1
-            self.trouble.end()
+            self.outage.end()
         elif isinstance(outcome, TransientError):
             self.counts["transient"] += 1
-            self.trouble.begin(outcome.message)
+            self.outage.begin(outcome.message)
         else:
             self.counts["permanent"] += 1
             if outcome.code in _OF_ALL:
-                self.trouble.begin(outcome.message)
+                self.outage.begin(outcome.message)
                 return
-            log.warning("a downlink was refused for good", code=outcome.code, error=outcome.message, **outcome.facts)
+            log.warning("downlink_refused", code=outcome.code, error=outcome.message, **outcome.facts)
 
 
 def _of_expiry(queue: list[QueueItem] | None, expires_at: datetime) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from baylight.codecs.ts013 import Answer, Call, answer
 from baylight.errors import DeviceDataError
-from baylight.log import Trouble, logger
+from baylight.log import Outage, logger
 from baylight.sandbox.worker import SLOW_S, frame
 
 log = logger("sandbox")
@@ -38,7 +38,7 @@ class Sandbox:
         for worker in self._workers:
             self._idle.put_nowait(worker)
         self._allowances: dict[str, _Allowance] = {}
-        self.trouble = Trouble(log, "the JavaScript engine")
+        self.outage = Outage(log, "javascript_engine")
 
     async def run(self, calls: Sequence[Call]) -> list[Outcome]:
         """One outcome for each call, in order; what a codec does wrong is its call's DeviceDataError `codec_failed`
@@ -73,9 +73,9 @@ class Sandbox:
                 await worker.start()
             except (OSError, EOFError, TimeoutError) as error:
                 why = f"no worker process could be started: {error or type(error).__name__}"
-                self.trouble.begin(why)
+                self.outage.begin(why)
                 return outcomes + [DeviceDataError("codec_failed", why) for _ in rest]
-            self.trouble.end()
+            self.outage.end()
             before = len(outcomes)
             try:
                 await self._take(worker, rest, outcomes)
@@ -83,13 +83,13 @@ class Sandbox:
                 worker.kill()
                 stuck = calls[len(outcomes)].script
                 self._allowance(stuck.id).spend(WORKER_S)
-                log.warning("a worker did not answer", script=stuck.id)
+                log.warning("worker_did_not_answer", script=stuck.id)
                 outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
             except (EOFError, OSError) as error:
                 worker.kill()
                 losses = losses + 1 if len(outcomes) == before else 1
                 stuck = calls[len(outcomes)].script
-                log.warning("a worker ended", script=stuck.id, error=str(error))
+                log.warning("worker_ended", script=stuck.id, error=str(error))
                 if losses == LOST_TWICE:  # the first time it may have been anyone's fault
                     self._allowance(stuck.id).spend(WORKER_S)
                     outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))

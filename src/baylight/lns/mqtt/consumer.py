@@ -57,7 +57,7 @@ class MqttConsumer:
         self.read = read
         self.lanes = Lanes(handle, reject, max_batch)
         self._connection: Connection | None = None
-        self._trouble = f"not connected to {self._broker}"
+        self._outage = f"not connected to {self._broker}"
         self._publishing = asyncio.Semaphore(_UNDER_WAY)
         self._ended: asyncio.Event | None = None
         # gmqtt tells of every lost connection in several lines; ours tell it once.
@@ -68,9 +68,9 @@ class MqttConsumer:
         return self._connection is not None
 
     @property
-    def trouble(self) -> str | None:
+    def outage(self) -> str | None:
         """Why it is not connected, in plain words; None while it is."""
-        return None if self.connected else self._trouble
+        return None if self.connected else self._outage
 
     @property
     def waiting(self) -> int:
@@ -135,7 +135,7 @@ class MqttConsumer:
             finally:
                 self._connection = None
                 await connection.close()
-            self._trouble = f"{self._broker}: {error or type(error).__name__}"
+            self._outage = f"{self._broker}: {error or type(error).__name__}"
             if away_since is None:
                 away_since = time.monotonic()
                 _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}", hint=hint)

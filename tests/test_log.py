@@ -1,0 +1,35 @@
+"""What the log says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+import baylight
+from baylight.log import Outage, logger
+
+
+def test_every_event_is_named_in_snake_case() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(baylight.__file__).parent.rglob("*.py")]
+    call = re.compile(r'\b(?:_?log\.(?:debug|info|warning|error)|report)\(\s*f?"([^"]*)"')
+    events = {event for source in sources for event in call.findall(source)}
+    assert {"started", "broker_away", "claim_failed", "handler_retries", "worker_ended"} <= events
+    assert [event for event in events if not re.fullmatch(r"[a-z0-9_]+|\{self\._what\}_[a-z_]+", event)] == []
+
+
+def test_an_outage_is_reported_at_its_beginning_and_its_end() -> None:
+    outage = Outage(logger("test"), "database")
+    with capture_logs() as lines:
+        outage.end()
+        outage.begin("restarting")
+        outage.begin("full")
+        assert outage.reason == "full"
+        outage.end()
+        outage.end()
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("database_outage", "warning"),
+        ("database_works_again", "info"),
+    ]
+    assert outage.reason is None
