@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def shorten(text: str, limit: int = 40) -> str:
+    """Return the beginning of a text, for a message."""
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
 class BaylightError(Exception):
     """Base of all errors of Baylight.
 

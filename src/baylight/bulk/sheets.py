@@ -17,7 +17,7 @@ from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.domain.state import State
-from baylight.errors import InputError
+from baylight.errors import InputError, shorten
 from baylight.inventory.locations import KINDS
 
 CLEAR = "-"
@@ -78,7 +78,7 @@ def _word(*words: str) -> Callable[[str], object]:
     def parse(cell: str) -> object:
         found = next((word for word in words if word.lower() == cell.lower()), None)
         if found is None:
-            raise _refuse("bad_word", f"{shorten(cell)} is none of {', '.join(words)}")
+            raise _refuse("bad_word", f"{shorten(cell)!r} is none of {', '.join(words)}")
         return found
 
     return parse
@@ -89,7 +89,7 @@ def _matching(pattern: str, what: str) -> Callable[[str], object]:
 
     def parse(cell: str) -> object:
         if not known.fullmatch(cell):
-            raise _refuse("bad_text", f"{shorten(cell)} is not {what}")
+            raise _refuse("bad_text", f"{shorten(cell)!r} is not {what}")
         return cell
 
     return parse
@@ -98,7 +98,7 @@ def _matching(pattern: str, what: str) -> Callable[[str], object]:
 def _integer(least: int, most: int) -> Callable[[str], object]:
     def parse(cell: str) -> object:
         if not re.fullmatch(r"\d{1,9}", cell, re.ASCII) or not least <= int(cell) <= most:
-            raise _refuse("bad_number", f"{shorten(cell)} is not a whole number from {least} to {most}")
+            raise _refuse("bad_number", f"{shorten(cell)!r} is not a whole number from {least} to {most}")
         return int(cell)
 
     return parse
@@ -111,7 +111,9 @@ def _degrees(most: int) -> Callable[[str], object]:
         except InvalidOperation:
             value = Decimal("NaN")
         if not value.is_finite() or abs(value) > most:
-            raise _refuse("bad_number", f"{shorten(cell)} is not a number from -{most} to {most} with a decimal point")
+            raise _refuse(
+                "bad_number", f"{shorten(cell)!r} is not a number from -{most} to {most} with a decimal point"
+            )
         return value.quantize(_DEGREES)
 
     return parse
@@ -120,7 +122,7 @@ def _degrees(most: int) -> Callable[[str], object]:
 def _yes(cell: str) -> object:
     word = cell.lower()
     if word not in ("yes", "no", "true", "false"):  # spreadsheets make TRUE of true
-        raise _refuse("bad_word", f"{shorten(cell)} is neither yes nor no")
+        raise _refuse("bad_word", f"{shorten(cell)!r} is neither yes nor no")
     return word in ("yes", "true")
 
 
@@ -128,26 +130,26 @@ def _object(cell: str) -> object:
     try:
         return msgspec.json.decode(cell, type=dict[str, msgspec.Raw]) and msgspec.json.decode(cell)
     except (ValueError, RecursionError):
-        raise _refuse("bad_json", f"{shorten(cell)} is not a JSON object such as {{}}") from None
+        raise _refuse("bad_json", f"{shorten(cell)!r} is not a JSON object such as {{}}") from None
 
 
 def _path(cell: str) -> object:
     names = [part.strip() for part in cell.split("/")]
     if not all(names) or len(names) > len(KINDS):
-        raise _refuse("bad_path", f"{shorten(cell)} is not a path of 1 to {len(KINDS)} names such as Garage/Floor 1")
+        raise _refuse("bad_path", f"{shorten(cell)!r} is not a path of 1 to {len(KINDS)} names such as Garage/Floor 1")
     return "/".join(names)
 
 
 def _timezone(cell: str) -> object:
     if cell not in available_timezones():
-        raise _refuse("bad_timezone", f"{shorten(cell)} is not a time zone such as Europe/Berlin")
+        raise _refuse("bad_timezone", f"{shorten(cell)!r} is not a time zone such as Europe/Berlin")
     return cell
 
 
 def _prefixes(cell: str) -> object:
     prefixes = cell.lower().split()
     if not all(re.fullmatch("[0-9a-f]{1,16}", prefix) for prefix in prefixes):
-        raise _refuse("bad_prefix", f"{shorten(cell)} is not a list of 1 to 16 hex digits each, separated by blanks")
+        raise _refuse("bad_prefix", f"{shorten(cell)!r} is not a list of 1 to 16 hex digits each, separated by blanks")
     return " ".join(prefixes)
 
 
@@ -156,7 +158,7 @@ _SCRIPTED = re.compile(PREFIX + "[a-z0-9_]{1,60}")
 
 def _codec(cell: str) -> object:
     if sensor_codec(cell) is None and display_driver(cell) is None and not _SCRIPTED.fullmatch(cell):
-        raise _refuse("unknown_codec", f"there is no codec {shorten(cell)}")
+        raise _refuse("unknown_codec", f"there is no codec {shorten(cell)!r}")
     return cell
 
 
@@ -166,15 +168,10 @@ def _codes(cell: str) -> object:
         state, equals, code = pair.partition("=")
         if not equals or state.strip().upper() not in State.__members__ or state.strip().upper() in codes:
             raise _refuse(
-                "bad_display_code", f"{shorten(pair)} is not STATE=CODE, once for each state, separated by ';'"
+                "bad_display_code", f"{shorten(pair)!r} is not STATE=CODE, once for each state, separated by ';'"
             )
         codes[state.strip().upper()] = code.strip()
     return codes
-
-
-def shorten(cell: str) -> str:
-    """What stands in a cell, for a message."""
-    return repr(cell if len(cell) <= 40 else cell[:40] + "…")
 
 
 def unquote(cell: str) -> str:

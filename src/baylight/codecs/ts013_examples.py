@@ -10,7 +10,7 @@ from typing import Any
 
 from baylight.codecs.ts013 import Answer, Function, same
 from baylight.domain.state import Occupancy, State
-from baylight.errors import InputError
+from baylight.errors import InputError, shorten
 
 MOST_EXAMPLES = 500
 _FUNCTIONS = {
@@ -110,8 +110,7 @@ def _example(n: int, item: Mapping[str, Any]) -> Example:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else text[:200] + "…"
+    return shorten(json.dumps(value), 200)
 
 
 def _bad(message: str) -> InputError:

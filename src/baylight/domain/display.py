@@ -6,7 +6,7 @@ import colorsys
 import re
 from dataclasses import dataclass
 
-from baylight.errors import InputError
+from baylight.errors import InputError, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _flashes(light: Light) -> bool:
 
 
 def _bad_light(text: str) -> InputError:
-    shown = text if len(text) <= 40 else text[:40] + "…"
+    shown = shorten(text)
     return InputError(
         "bad_light",
         f"{shown!r} is not a light: write {', '.join(COLOURS)} or #rrggbb, and ', flashing 500/500' (ms) if it flashes",

@@ -8,7 +8,7 @@ from random import getrandbits
 from typing import NewType
 from uuid import UUID, SafeUUID
 
-from baylight.errors import InputError
+from baylight.errors import InputError, shorten
 
 DevEui = NewType("DevEui", str)
 """64-bit LoRaWAN device id as 16 lower-case hex digits (the canonical form everywhere)."""
@@ -28,7 +28,7 @@ def parse_dev_eui(text: str) -> DevEui:
         return DevEui(text)
     bare = _SEPARATORS.sub("", text).lower()
     if not _CANONICAL.match(bare):
-        shown = text if len(text) <= 40 else text[:40] + "…"
+        shown = shorten(text)
         raise InputError("bad_dev_eui", f"{shown!r} is not a DevEUI: 16 hex digits are needed", value=shown)
     return DevEui(bare)
 

@@ -16,7 +16,7 @@ from baylight.control import displays
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.display import Light, distinguishable, parse_light
 from baylight.domain.downlink import TriggerType
-from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.errors import ConflictError, InputError, NotFoundError, shorten
 from baylight.inventory import assignments
 from baylight.inventory.devices import Role
 from baylight.inventory.display_codes import check_codes, parse_code
@@ -191,7 +191,7 @@ async def send(
     try:
         data = bytes.fromhex(payload)
     except ValueError as error:
-        raise InputError("bad_payload", f"{payload[:40]!r} is not hex digits in pairs") from error
+        raise InputError("bad_payload", f"{shorten(payload)!r} is not hex digits in pairs") from error
     if not 1 <= len(data) <= 242:
         raise InputError("bad_payload", f"a downlink has 1 to 242 bytes, not {len(data)}")
     if f_port is not None and not 1 <= f_port <= 223:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, shorten
 
 LONGEST_PAYLOAD = 256 * 1024
 LONGEST_DATA = 4096
@@ -50,7 +50,7 @@ def time(text: str | None, name: str) -> datetime:
     """Raises DeviceDataError `bad_time` where `instant` gives None."""
     at = instant(text)
     if at is None:
-        raise DeviceDataError("bad_time", f"{name} {shown(text or '')} is not an RFC 3339 time of our days")
+        raise DeviceDataError("bad_time", f"{name} {shorten(text or '')!r} is not an RFC 3339 time of our days")
     return at
 
 
@@ -87,8 +87,3 @@ def short(text: str | None) -> str | None:
 def clean(text: str, longest: int) -> str:
     """PostgreSQL's text cannot hold NUL."""
     return text[:longest].replace("\0", "")
-
-
-def shown(text: str) -> str:
-    """For an error message."""
-    return repr(text if len(text) <= 40 else text[:40] + "…")

@@ -16,7 +16,7 @@ import msgspec
 
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, shorten
 from baylight.lns import wire
 
 _NAMESPACE = UUID("6f5b1c2e-54a1-5e0c-9d0b-6d1c7f0f7c11")
@@ -79,7 +79,7 @@ def parse(topic: str, payload: bytes) -> Event | Ignored:
     or without a needed key), `bad_dev_eui`, `bad_time`, `encrypted_payload`."""
     levels = topic.rsplit("/", 4)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
-        raise DeviceDataError("bad_topic", f"{wire.shown(topic)} is not …/device/<DevEUI>/event/<event>")
+        raise DeviceDataError("bad_topic", f"{shorten(topic)!r} is not …/device/<DevEUI>/event/<event>")
     return _parse(levels[-1], payload, levels[-3])
 
 
@@ -200,9 +200,9 @@ def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
         return DevEui(text)
     text = text.lower()
     if not wire.EUI64.match(text):
-        raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {wire.shown(text)} is not 16 hex digits")
+        raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {shorten(text)!r} is not 16 hex digits")
     if in_topic not in (text, None) and in_topic.lower() != text:
-        raise DeviceDataError("bad_dev_eui", f"the topic speaks of {wire.shown(in_topic)}, the event of {text}")
+        raise DeviceDataError("bad_dev_eui", f"the topic speaks of {shorten(in_topic)!r}, the event of {text}")
     return DevEui(text)
 
 

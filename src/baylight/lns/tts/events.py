@@ -14,7 +14,7 @@ import msgspec
 
 from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, shorten
 from baylight.lns import wire
 
 NETWORK_SERVER = "tts"
@@ -254,7 +254,7 @@ def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
     ids = message.end_device_ids or _DeviceIds()
     text = (ids.dev_eui or queue_item_id.removeprefix(OURS).partition(":")[0]).lower()
     if not wire.EUI64.match(text):
-        raise DeviceDataError("bad_dev_eui", f"end_device_ids.dev_eui {wire.shown(text)} is not 16 hex digits")
+        raise DeviceDataError("bad_dev_eui", f"end_device_ids.dev_eui {shorten(text)!r} is not 16 hex digits")
     return DevEui(text)
 
 
