@@ -145,8 +145,6 @@ class _Allowance:
 class _Worker:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._frames: list[bytes] = []
-        self._rest = b""
         self._decoder = msgspec.msgpack.Decoder(tuple[str, str, float])
 
     @property
@@ -177,13 +175,11 @@ class _Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C is for us
         )
-        self._frames, self._rest = [], b""
         try:
             await self._read(START_S)
         except BaseException:
             self.kill()
             raise
-        self._frames.pop()
 
     def send(self, batch: bytes) -> None:
         """Without waiting until it is taken: the worker may itself wait for us to read."""
@@ -193,9 +189,7 @@ class _Worker:
 
     async def next(self) -> tuple[str, str, float]:
         """The next outcome. Raises EOFError if the worker ended, TimeoutError if it says nothing."""
-        if not self._frames:
-            await self._read(SILENCE_S)
-        return self._decoder.decode(self._frames.pop())
+        return self._decoder.decode(await self._read(SILENCE_S))
 
     def kill(self) -> None:
         if self._process is not None:
@@ -209,23 +203,13 @@ class _Worker:
 
     _killed: asyncio.subprocess.Process | None = None
 
-    async def _read(self, patience_s: float) -> None:
-        """At least one frame; the oldest last in `_frames`."""
+    async def _read(self, patience_s: float) -> bytes:
+        """Return the next frame. Raises EOFError, TimeoutError."""
         assert self._process is not None
         assert self._process.stdout is not None
-        found: list[bytes] = []
-        async with asyncio.timeout(patience_s):
-            while not found:
-                part = await self._process.stdout.read(1 << 16)
-                if not part:
-                    raise EOFError("the worker process ended")
-                self._rest += part
-                at = 0
-                while len(self._rest) >= at + 4:
-                    end = at + 4 + int.from_bytes(self._rest[at : at + 4], "big")
-                    if len(self._rest) < end:
-                        break
-                    found.append(self._rest[at + 4 : end])
-                    at = end
-                self._rest = self._rest[at:]
-        self._frames = found[::-1]
+        stdout = self._process.stdout
+        try:
+            async with asyncio.timeout(patience_s):
+                return await stdout.readexactly(int.from_bytes(await stdout.readexactly(4), "big"))
+        except asyncio.IncompleteReadError:
+            raise EOFError("the worker process ended") from None
