@@ -20,7 +20,7 @@ import asyncpg
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.v2 import run, session
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
-from baylight.v2.tool import STAGES
+from baylight.v2.migration_run import STAGES
 from baylight.v2.verify import verify
 from bench import ground
 

@@ -11,7 +11,7 @@ from baylight.lab.sim.car_park import Bay, CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.store.pool import open_pool
 from baylight.v2.choices import proposed_types
-from baylight.v2.switch import shadow_report
+from baylight.v2.switch import observe_report
 from tests.acceptance.child import Child
 from tests.acceptance.conftest import RED, SPEED, Stage, eventually, until
 from tests.conftest import Server
@@ -70,8 +70,8 @@ async def watches(stage: Stage, v2: V2Database, seen: Bay, missed: Bay) -> None:
         await stage.park.arrive(bay.code)
         await eventually(stage.pool, f"SELECT ({HEARD}) > 0", bay.sensor_eui)
     await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED' WHERE code = $1", seen.code)
-    await eventually(stage.pool, "SELECT count(*) > 0 FROM v2_migration.shadow_decisions")
-    report = await shadow_report(v2.admin, grace_s=0)
+    await eventually(stage.pool, "SELECT count(*) > 0 FROM v2_migration.observed_decisions")
+    report = await observe_report(v2.admin, grace_s=0)
     assert [(s.code, s.v2_state, s.state) for s in report.spaces if s.code in stage.spaces] == [
         (missed.code, "FREE", "OCCUPIED")
     ]

@@ -34,13 +34,13 @@ def settings() -> str:
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command as its words, without `baylight`; groups left out."""
+    """Every command as its words, without `baylight`; groups and hidden ones left out."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
         if hasattr(command, "commands"):
             for name, part in command.commands.items():
                 yield from below((*words, name), part)
-        else:
+        elif not command.hidden:
             yield words
 
     return list(below((), typer.main.get_command(command_line)))

@@ -28,11 +28,11 @@ import asyncio, sys
 from baylight.v2 import run
 from baylight.v2.choices import parse
 dsn, work, to = sys.argv[1:4]
-say = lambda line: print(line, flush=True)
+log = lambda line: print(line, flush=True)
 if work == "apply":
-    asyncio.run(run.apply(dsn, to=to, choices=parse(sys.argv[4]), say=say))
+    asyncio.run(run.apply(dsn, to=to, choices=parse(sys.argv[4]), log=log))
 else:
-    asyncio.run(run.rollback(dsn, to=to, say=say))
+    asyncio.run(run.rollback(dsn, to=to, log=log))
 print("finished", flush=True)
 """
 
@@ -192,7 +192,7 @@ async def test_who_holds_a_lock_is_named_while_it_is_asked_for_and_when_it_is_gi
         await v2.legacy.execute("UPDATE spaces SET name = 'held' WHERE code = 'A001'")
         holder = f"in the way: pid {v2.legacy.get_server_pid()}"
         with pytest.raises(TransientError, match=holder):
-            await run.apply(v2.dsn, to=stage, choices=CHOICES, say=said.append, patience_s=6)
+            await run.apply(v2.dsn, to=stage, choices=CHOICES, log=said.append, patience_s=6)
     assert len([line for line in said if holder in line]) == 1
     await v2.apply(stage)
 

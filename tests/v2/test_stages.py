@@ -15,7 +15,7 @@ from baylight.store import migrate
 from baylight.v2 import choices, findings, run
 from baylight.v2.pace import Progress
 from baylight.v2.steps import STEPS
-from baylight.v2.switch import shadow_report
+from baylight.v2.switch import observe_report
 from tests.conftest import Server
 from tests.v2.catalog import catalog
 from tests.v2.conftest import CHOICES, V2Database, connect, display, make_dirty, sensor
@@ -68,7 +68,7 @@ async def test_after_contract_v2_reads_every_row_by_its_own_names(v2: V2Database
     with pytest.raises(InputError, match="no two sides"):
         await v2.verify()
     with pytest.raises(InputError, match="no two sides"):
-        await shadow_report(v2.admin)
+        await observe_report(v2.admin)
     await v2.apply("contract")  # again: nothing is left to do
     assert (await run.status(v2.admin)).stage == "contract"
 
@@ -165,7 +165,7 @@ async def test_v2_is_never_refused_because_baylight_holds_a_row_and_the_other_wa
     assert (await v2.old(space))["state"] == "OCCUPIED"
 
 
-async def test_until_the_switch_baylight_is_a_shadow(v2: V2Database) -> None:
+async def test_until_the_switch_baylight_only_observes(v2: V2Database) -> None:
     space = await v2.add("P1", sensor_eui=sensor(1), display_eui=display(1))
     await v2.apply("verify")
     await v2.baylight.execute(
@@ -176,7 +176,7 @@ async def test_until_the_switch_baylight_is_a_shadow(v2: V2Database) -> None:
     )
     assert (await v2.old(space))["state"] == "FREE" == (await v2.new(space))["current_state"]
     assert await v2.legacy.fetchval("SELECT count(*) FROM state_changes") == 0
-    report = await shadow_report(v2.admin, grace_s=0)
+    report = await observe_report(v2.admin, grace_s=0)
     assert report.summary == [("FREE", "OCCUPIED", "sensor", 1)]
     assert [(s.code, s.v2_state, s.state) for s in report.spaces] == [("P1", "FREE", "OCCUPIED")]
     row = await v2.new(space)
@@ -189,7 +189,7 @@ async def test_until_the_switch_baylight_is_a_shadow(v2: V2Database) -> None:
     with pytest.raises(asyncpg.LockNotAvailableError):
         await v2.baylight.execute("UPDATE actuations SET status = 'sending' WHERE id = $1", actuation)
     await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED' WHERE id = $1", space)
-    assert (await shadow_report(v2.admin, grace_s=0)).summary == []
+    assert (await observe_report(v2.admin, grace_s=0)).summary == []
     await v2.apply("switch")
     assert await v2.baylight.fetchval("SELECT status FROM actuations") == "superseded"
 
@@ -296,9 +296,9 @@ def test_mistakes_in_the_choices_are_named(text: str, says: str) -> None:
 async def test_each_step_in_batches_tells_its_end_once_and_status_names_the_steps_of_the_plan(v2: V2Database) -> None:
     await make_dirty(v2)
     told: list[Progress] = []
-    await run.apply(v2.dsn, to="switch", choices=CHOICES, report=told.append)
+    await run.apply(v2.dsn, to="switch", choices=CHOICES, on_progress=told.append)
     ends = [progress.step for progress in told if progress.done >= progress.total]
-    assert ends == ["spaces", "reservations", "state_changes", "catch_up", "decide_anew"]
+    assert ends == ["spaces", "reservations", "state_changes", "catch_up", "redecide"]
     found = await run.status(v2.admin)
     assert [step.name for step in found.steps] == [step.name for step in STEPS if step.stage != "contract"]
     assert next(step.rows for step in found.steps if step.name == "spaces") == await v2.admin.fetchval(
@@ -332,7 +332,7 @@ async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path:
     assert "green" in (await invoke("verify"))[1]
     assert "decides: baylight" in (await invoke("status"))[1]
     assert "bad_eui" in (await invoke("status", "--quarantine"))[1]
-    assert (await invoke("shadow"))[0] == 0
+    assert (await invoke("observe"))[0] == (await invoke("shadow"))[0] == 0
     assert (await invoke("colours"))[0] == 1
     assert (await invoke("colours", "--fix"))[0] == 0
     assert (await invoke("colours"))[0] == 0

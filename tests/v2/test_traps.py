@@ -10,9 +10,9 @@ import pytest
 
 from baylight.errors import InputError
 from baylight.v2 import findings
+from baylight.v2.migration_run import STAGES
 from baylight.v2.quarantine import fix_colours, flagged_displays
 from baylight.v2.steps import STEPS
-from baylight.v2.tool import STAGES
 from tests.v2.conftest import V2Database, display, make_dirty, sensor
 
 

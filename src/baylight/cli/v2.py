@@ -88,8 +88,8 @@ def _print_report(report: Report) -> None:
 def plan(choices: ChoicesFile = None) -> None:
     """Every statement, its lock, what it can block, how it is undone. Nothing runs."""
     from baylight.v2.findings import check_choices
+    from baylight.v2.migration_run import done_steps
     from baylight.v2.steps import STEPS
-    from baylight.v2.tool import done_steps
 
     wanted = _read(choices)
 
@@ -113,7 +113,7 @@ def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 6
     from baylight.v2 import run
 
     wanted = _read(choices) if choices else None
-    _run(run.apply(_dsn(), to=to, choices=wanted, say=typer.echo, report=_progress, patience_s=patience))
+    _run(run.apply(_dsn(), to=to, choices=wanted, log=typer.echo, on_progress=_progress, patience_s=patience))
 
 
 @app.command()
@@ -144,7 +144,7 @@ def rollback(to: Back = None, yes: Yes = False, patience: Patience = 600) -> Non
         typer.confirm(
             "Undoing `expand` deletes what only Baylight knows (uplinks, actuations, overrides). Go on?", abort=True
         )
-    undone = _run(run.rollback(_dsn(), to=to, say=typer.echo, report=_progress, patience_s=patience))
+    undone = _run(run.rollback(_dsn(), to=to, log=typer.echo, on_progress=_progress, patience_s=patience))
     typer.echo(f"undone: {', '.join(undone) or 'nothing'}")
 
 
@@ -179,15 +179,16 @@ def status(
         typer.echo(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
 
 
+@app.command("shadow", hidden=True)  # its name in the first version
 @app.command()
-def shadow(
+def observe(
     as_json: Json = False,
     grace: Annotated[float, typer.Option(min=0, help="seconds that a difference must last")] = 60.0,
 ) -> None:
     """Where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere."""
-    from baylight.v2.switch import shadow_report
+    from baylight.v2.switch import observe_report
 
-    report = _on_database(lambda connection: shadow_report(connection, grace_s=grace))
+    report = _on_database(lambda connection: observe_report(connection, grace_s=grace))
     if as_json:
         _print_json(asdict(report))
     else:

@@ -8,8 +8,8 @@ from baylight.errors import InputError
 from baylight.store.beside import placed
 from baylight.store.pool import Connection
 from baylight.store.query import queries
+from baylight.v2.migration_run import Bar, MigrationRun, mark_done
 from baylight.v2.schema import ARCHIVE, CARRY, LEGACY_TABLES, NEXT, OWN, loud_again, quiet_again, script
-from baylight.v2.tool import Bar, Tool, mark_done
 
 _REFLECT = ("spaces", "locations", "reservations", "state_changes", "api_keys")
 _READ = tuple(f"public.{table}" for table in (*_REFLECT, "sensor_readings"))
@@ -17,13 +17,13 @@ _READ = tuple(f"public.{table}" for table in (*_REFLECT, "sensor_readings"))
 _ALL = tuple(f"public.{table}" for table in LEGACY_TABLES)
 
 
-async def contract(tool: Tool) -> None:
+async def contract(migration: MigrationRun) -> None:
     """One short transaction. Raises InputError `spaces_without` if a demanded device is missing somewhere."""
-    for role in tool.choices.require:
-        await _refuse_without(tool.connection, role)
-    role = tool.choices.legacy_role or await role_of_v2(tool.connection)
-    early, late = await _forward(tool.connection, role if tool.choices.legacy_names == "views" else None)
-    ours = await _tables(tool.connection, NEXT)
+    for role in migration.choices.require:
+        await _refuse_without(migration.connection, role)
+    role = migration.choices.legacy_role or await role_of_v2(migration.connection)
+    early, late = await _forward(migration.connection, role if migration.choices.legacy_names == "views" else None)
+    ours = await _tables(migration.connection, NEXT)
 
     async def prepare(connection: Connection) -> None:
         await connection.execute(";\n".join(early))
@@ -31,18 +31,18 @@ async def contract(tool: Tool) -> None:
     async def swap(connection: Connection) -> None:
         await connection.execute(";\n".join(late))
 
-    await tool.connection.execute(queries("v2.back")["remember_own"])
-    if tool.choices.legacy_names == "views":
-        await tool.connection.execute(
+    await migration.connection.execute(queries("v2.back")["remember_own"])
+    if migration.choices.legacy_names == "views":
+        await migration.connection.execute(
             f"INSERT INTO {OWN}.own_objects VALUES ('view_schema', $1) ON CONFLICT DO NOTHING",
             role,
         )
-    await tool.locked("contract", _ALL, "ACCESS EXCLUSIVE", swap, first=(ours, prepare))
+    await migration.run_locked("contract", _ALL, "ACCESS EXCLUSIVE", swap, first=(ours, prepare))
 
 
-async def require_devices(tool: Tool) -> None:
+async def require_devices(migration: MigrationRun) -> None:
     """Deleted spaces have no devices, so this is a rule for live ones, not NOT NULL. Checked without blocking."""
-    for role in tool.choices.require:
+    for role in migration.choices.require:
         name = f"spaces_{role}_required"
 
         async def add(connection: Connection, name: str = name, role: str = role) -> None:
@@ -52,9 +52,9 @@ async def require_devices(tool: Tool) -> None:
                 f" CHECK (deleted_at IS NOT NULL OR {role}_device_id IS NOT NULL) NOT VALID"
             )
 
-        await tool.locked("require", ["public.spaces"], "ACCESS EXCLUSIVE", add, done=False)
-        await tool.connection.execute(f"ALTER TABLE public.spaces VALIDATE CONSTRAINT {name}")
-    await mark_done(tool.connection, "require")
+        await migration.run_locked("require", ["public.spaces"], "ACCESS EXCLUSIVE", add, done=False)
+        await migration.connection.execute(f"ALTER TABLE public.spaces VALIDATE CONSTRAINT {name}")
+    await mark_done(migration.connection, "require")
 
 
 async def _refuse_without(connection: Connection, role: str) -> None:
@@ -190,9 +190,9 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def undo_contract(tool: Tool) -> None:
+async def undo_contract(migration: MigrationRun) -> None:
     """First V2's tables follow again, then they catch up in batches, then the names are swapped back."""
-    connection = tool.connection
+    connection = migration.connection
     if await connection.fetchval("SELECT to_regnamespace($1)", ARCHIVE) is None:
         return
 
@@ -201,8 +201,8 @@ async def undo_contract(tool: Tool) -> None:
         await connection.execute(_archived(script("reflect_triggers")))
 
     ours = [f"public.{table}" for table in (*_REFLECT, "actuations")]
-    await tool.locked("contract", ours, "SHARE ROW EXCLUSIVE", follow_again, done=False)
-    await _catch_up(tool)
+    await migration.run_locked("contract", ours, "SHARE ROW EXCLUSIVE", follow_again, done=False)
+    await _catch_up(migration)
     early, late = await _backward(connection)
     ours = await _ours_in_public(connection)
 
@@ -221,7 +221,7 @@ async def undo_contract(tool: Tool) -> None:
     unread = [table for table in ours if table not in _READ]
     read = [table for table in ours if table in _READ]
     archived = [f"{ARCHIVE}.{table}" for table in LEGACY_TABLES]
-    await tool.locked(
+    await migration.run_locked(
         "contract", [*archived, *read], "ACCESS EXCLUSIVE", swap, done=False, first=(unread, prepare)
     )  # fmt: skip
 
@@ -230,35 +230,35 @@ def _archived(sql: str) -> str:
     return sql.replace("public.", f"{ARCHIVE}.").replace(f"{NEXT}.", "public.")
 
 
-async def _catch_up(tool: Tool) -> None:
+async def _catch_up(migration: MigrationRun) -> None:
     """V2's rows that differ from Baylight's are brought up to date; those that V2 never had are made."""
     sql = queries("v2.back")
-    connection = tool.connection
+    connection = migration.connection
     total = await connection.fetchval(
         "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'public.spaces'::regclass"
     )
-    bar = Bar(tool, "V2 catches up", total)
+    bar = Bar(migration, "V2 catches up", total)
     bar.start()
     for query, function in (("next_spaces", "reflect_spaces"), ("next_reservations", "reflect_reservations")):
         place = UUID(int=0)
-        while ids := [row["id"] for row in await connection.fetch(sql[query], place, tool.pace.size)]:
+        while ids := [row["id"] for row in await connection.fetch(sql[query], place, migration.pace.size)]:
             place = ids[-1]
 
             async def batch(ids: list[UUID] = ids, function: str = function) -> int:
                 return int(await connection.fetchval(f"SELECT {OWN}.{function}($1)", ids))
 
-            await tool.batch(batch)
+            await migration.run_batch(batch)
             bar.move(bar.done + len(ids))
     span = await connection.fetchrow(sql["state_changes_to_reflect"])
     assert span is not None
     low, high = span
     while low is not None and low <= high:
-        until = min(low + tool.pace.size, high)
+        until = min(low + migration.pace.size, high)
 
         async def changes(low: int = low, until: int = until) -> int:
             return int(await connection.fetchval(f"SELECT {OWN}.reflect_state_changes($1, $2)", low, until))
 
-        await tool.batch(changes)
+        await migration.run_batch(changes)
         low = until + 1
     await connection.execute(sql["revoked_keys"])
     bar.end()

@@ -50,7 +50,7 @@ _TAKES = {
     "foreign keys": ("spaces", 2.0),
     "verify": ("spaces", 9.0),
     "catch_up": ("spaces", 5.0),
-    "decide_anew": ("spaces", 2.5),
+    "redecide": ("spaces", 2.5),
 }
 """Steps that take longer the more rows a table of V2's has: µs a row, on two cores with a live load beside."""
 

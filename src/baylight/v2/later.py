@@ -10,8 +10,8 @@ import asyncpg
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
 from baylight.store.query import queries
+from baylight.v2.migration_run import MigrationRun, mark_done
 from baylight.v2.schema import NEXT, OWN
-from baylight.v2.tool import Tool, mark_done
 
 INDEXES = (
     "spaces_location",
@@ -46,48 +46,49 @@ async def _waiting(connection: Connection, *kinds: str, of_assignments: bool) ->
 
 
 @asynccontextmanager
-async def _patiently(tool: Tool) -> AsyncIterator[None]:
+async def _patiently(migration: MigrationRun) -> AsyncIterator[None]:
     """For statements that wait for others, while no one waits for them. Raises TransientError `locked`."""
-    await tool.connection.execute(f"SET lock_timeout = {int(tool.patience_s * 1000)}; {_MEMORY}")
+    await migration.connection.execute(f"SET lock_timeout = {int(migration.patience_s * 1000)}; {_MEMORY}")
     try:
         yield
     except asyncpg.LockNotAvailableError as error:
         raise TransientError(
-            "locked", f"transactions have been open for longer than {tool.patience_s:g} s: end them, and run it again"
+            "locked",
+            f"transactions have been open for longer than {migration.patience_s:g} s: end them, and run it again",
         ) from error
     finally:
-        if not tool.connection.is_closed():
-            await tool.connection.execute("RESET lock_timeout; RESET maintenance_work_mem")
+        if not migration.connection.is_closed():
+            await migration.connection.execute("RESET lock_timeout; RESET maintenance_work_mem")
 
 
-async def build_indexes(tool: Tool) -> None:
+async def build_indexes(migration: MigrationRun) -> None:
     """One after the other, CONCURRENTLY. Of a run that was killed one may be left half built: it is made anew."""
-    for row in await _waiting(tool.connection, "index", of_assignments=False):
+    for row in await _waiting(migration.connection, "index", of_assignments=False):
 
         async def build(row: asyncpg.Record = row) -> int:
-            await tool.connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NEXT}.{row['name']}")
-            await tool.connection.execute(row["definition"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
-            await tool.connection.execute(f"DELETE FROM {OWN}.postponed WHERE id = $1", row["id"])
+            await migration.connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NEXT}.{row['name']}")
+            await migration.connection.execute(row["definition"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
+            await migration.connection.execute(f"DELETE FROM {OWN}.postponed WHERE id = $1", row["id"])
             return 1
 
-        async with _patiently(tool):
-            await tool.tried(build, again=(asyncpg.QueryCanceledError,))
-    await mark_done(tool.connection, "indexes")
+        async with _patiently(migration):
+            await migration.retry(build, again=(asyncpg.QueryCanceledError,))
+    await mark_done(migration.connection, "indexes")
 
 
-async def build_assignments(tool: Tool) -> None:
+async def build_assignments(migration: MigrationRun) -> None:
     """The keys of the history of assignments; then what was logged meanwhile; from then on it is written at once."""
-    if not await tool.connection.fetchval(f"SELECT assignments_logged FROM {OWN}.control"):
+    if not await migration.connection.fetchval(f"SELECT assignments_logged FROM {OWN}.control"):
         return
-    await _replay(tool)
-    await _in_sync(tool, "assignments_shared")
+    await _replay(migration)
+    await _in_sync(migration, "assignments_shared")
     try:
-        await _build_keys(tool)
+        await _build_keys(migration)
     except asyncpg.ExclusionViolationError:
-        await _in_sync(tool, "doubled_assignments")
-        await _build_keys(tool)
-    await tool.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.device_assignments")
-    await _replay(tool)
+        await _in_sync(migration, "doubled_assignments")
+        await _build_keys(migration)
+    await migration.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.device_assignments")
+    await _replay(migration)
 
     async def written_at_once(connection: Connection) -> None:
         while await connection.fetchval(f"SELECT {OWN}.replay_assignments($1)", _REPLAYED_AT_ONCE):
@@ -98,27 +99,28 @@ async def build_assignments(tool: Tool) -> None:
         await connection.execute(f"UPDATE {OWN}.control SET assignments_logged = false")
 
     tables = [f"{NEXT}.spaces", f"{NEXT}.device_assignments"]
-    await tool.locked("assignments", tables, "ACCESS EXCLUSIVE", written_at_once)
-    await _in_sync(tool, "assignments_shared")
+    await migration.run_locked("assignments", tables, "ACCESS EXCLUSIVE", written_at_once)
+    await _in_sync(migration, "assignments_shared")
 
 
-async def _replay(tool: Tool) -> None:
+async def _replay(migration: MigrationRun) -> None:
     """What has been logged, but for the last few, to which V2 adds all the time."""
     while (
-        await tool.connection.fetchval(f"SELECT {OWN}.replay_assignments($1)", _REPLAYED_AT_ONCE) == _REPLAYED_AT_ONCE
+        await migration.connection.fetchval(f"SELECT {OWN}.replay_assignments($1)", _REPLAYED_AT_ONCE)
+        == _REPLAYED_AT_ONCE
     ):
         pass
 
 
-async def _in_sync(tool: Tool, query: str) -> None:
-    async with tool.connection.transaction():
-        await tool.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-        await tool.connection.execute(queries("v2.later")[query])
+async def _in_sync(migration: MigrationRun, query: str) -> None:
+    async with migration.connection.transaction():
+        await migration.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
+        await migration.connection.execute(queries("v2.later")[query])
 
 
-async def _build_keys(tool: Tool) -> None:
+async def _build_keys(migration: MigrationRun) -> None:
     """V2's writes do not touch this table now, so its lock may be held for as long as it takes."""
-    rows = await _waiting(tool.connection, "key", "index", of_assignments=True)
+    rows = await _waiting(migration.connection, "key", "index", of_assignments=True)
 
     async def build(connection: Connection) -> None:
         await connection.execute(_MEMORY.replace("SET", "SET LOCAL"))
@@ -132,12 +134,12 @@ async def _build_keys(tool: Tool) -> None:
         await connection.execute(f"DELETE FROM {OWN}.postponed WHERE id = ANY($1)", [row["id"] for row in rows])
 
     if rows:
-        await tool.locked("assignments", [f"{NEXT}.device_assignments"], "ACCESS EXCLUSIVE", build, done=False)
+        await migration.run_locked("assignments", [f"{NEXT}.device_assignments"], "ACCESS EXCLUSIVE", build, done=False)
 
 
-async def build_foreign_keys(tool: Tool) -> None:
+async def build_foreign_keys(migration: MigrationRun) -> None:
     """NOT VALID in one short transaction, then validated one by one, which holds up nobody."""
-    connection = tool.connection
+    connection = migration.connection
     rows = await connection.fetch(f"SELECT * FROM {OWN}.postponed WHERE kind = 'foreign_key' ORDER BY id")
 
     async def add(connection: Connection) -> None:
@@ -150,7 +152,7 @@ async def build_foreign_keys(tool: Tool) -> None:
     if rows:
         tables = {"locations", "device_types", *(row["table_name"] for row in rows)}
         names = [f"{NEXT}.{table}" for table in sorted(tables)]
-        await tool.locked("foreign keys", names, "SHARE ROW EXCLUSIVE", add, done=False)
+        await migration.run_locked("foreign keys", names, "SHARE ROW EXCLUSIVE", add, done=False)
     for row in await connection.fetch(f"SELECT * FROM {OWN}.postponed WHERE kind = 'unvalidated' ORDER BY id"):
 
         async def validate(row: asyncpg.Record = row) -> int:
@@ -158,6 +160,6 @@ async def build_foreign_keys(tool: Tool) -> None:
             await connection.execute(f"DELETE FROM {OWN}.postponed WHERE id = $1", row["id"])
             return 1
 
-        async with _patiently(tool):
-            await tool.tried(validate, again=(asyncpg.QueryCanceledError,))
+        async with _patiently(migration):
+            await migration.retry(validate, again=(asyncpg.QueryCanceledError,))
     await mark_done(connection, "foreign keys")

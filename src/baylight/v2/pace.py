@@ -48,7 +48,7 @@ class Pace:
 
     watch: Connection
     pids: list[int]
-    report: Callable[[Progress], None]
+    on_progress: Callable[[Progress], None]
     lag_limit_s: float
     size: int = 50
     ease: float = 0.0

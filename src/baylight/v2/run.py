@@ -13,17 +13,17 @@ from baylight.v2 import choices as choices_of
 from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
 from baylight.v2.findings import check_choices, is_v2
+from baylight.v2.migration_run import STAGES, MigrationRun, done_steps, mark_done, mark_started
 from baylight.v2.pace import Pace, Progress
 from baylight.v2.schema import OWN, script
 from baylight.v2.session import alone, connected
 from baylight.v2.steps import STEPS, UNDOING, Step, undo
-from baylight.v2.tool import STAGES, Tool, done_steps, mark_done, mark_started
 
 PATIENCE_S = 600.0
 _LAG_UNSEEN = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state IS NULL)"
 
-Say = Callable[[str], None]
-Report = Callable[[Progress], None]
+Log = Callable[[str], None]
+OnProgress = Callable[[Progress], None]
 
 
 def _silent(_: object) -> None:
@@ -35,8 +35,8 @@ async def apply(
     *,
     to: str = "contract",
     choices: Choices | None = None,
-    say: Say = _silent,
-    report: Report = _silent,
+    log: Log = _silent,
+    on_progress: OnProgress = _silent,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Runs what is left up to and with the stage `to`. Idempotent; after a crash the next call goes on where it ended.
@@ -45,42 +45,42 @@ async def apply(
     ConflictError `not_verified`; TransientError `locked`, `batch_locked`, `replica_behind`, `database_away`.
     """
     wanted = _stages_to(to)
-    async with _tool(dsn, choices, say, report, patience_s) as tool:
-        if UNDOING in await done_steps(tool.connection):
-            say("expand: its undoing, which was broken off, is brought to its end")
-            await undo(tool, "expand")
-        if not await done_steps(tool.connection):
-            await is_v2(tool.connection)
-            await check_choices(tool.connection, tool.choices)
-            await tool.connection.execute(script("control"))
-        await choices_of.store(tool.connection, tool.choices)
+    async with _migration_run(dsn, choices, log, on_progress, patience_s) as migration:
+        if UNDOING in await done_steps(migration.connection):
+            log("expand: its undoing, which was broken off, is brought to its end")
+            await undo(migration, "expand")
+        if not await done_steps(migration.connection):
+            await is_v2(migration.connection)
+            await check_choices(migration.connection, migration.choices)
+            await migration.connection.execute(script("control"))
+        await choices_of.store(migration.connection, migration.choices)
         for stage in wanted:
             for step in (s for s in STEPS if s.stage == stage):
-                await _run(tool, step)
-        say(f"{to}: done")
+                await _run(migration, step)
+        log(f"{to}: done")
 
 
-async def _run(tool: Tool, step: Step) -> None:
-    found = (await done_steps(tool.connection)).get(step.name)
+async def _run(migration: MigrationRun, step: Step) -> None:
+    found = (await done_steps(migration.connection)).get(step.name)
     if found and found["done_at"]:
         return
-    if step.name == "catch_up" and not tool.verified:
-        tool.say("verify: Once more, since this run has not done it.")
-        await next(s for s in STEPS if s.name == "verify").run(tool)
-    await mark_started(tool.connection, step.name, step.stage)
-    tool.say(f"{step.stage}: {step.does}")
-    async with tool.pace.watching():
-        await step.run(tool)
-    await mark_done(tool.connection, step.name)
-    tool.verified |= step.name == "verify"
+    if step.name == "catch_up" and not migration.verified:
+        migration.log("verify: Once more, since this run has not done it.")
+        await next(s for s in STEPS if s.name == "verify").run(migration)
+    await mark_started(migration.connection, step.name, step.stage)
+    migration.log(f"{step.stage}: {step.does}")
+    async with migration.pace.watching():
+        await step.run(migration)
+    await mark_done(migration.connection, step.name)
+    migration.verified |= step.name == "verify"
 
 
 async def rollback(
     dsn: str,
     *,
     to: str | None = None,
-    say: Say = _silent,
-    report: Report = _silent,
+    log: Log = _silent,
+    on_progress: OnProgress = _silent,
     patience_s: float = PATIENCE_S,
 ) -> list[str]:
     """Takes stages back, the last first, down to `to`, which stays; `start` takes all back; without, only the last one.
@@ -90,13 +90,13 @@ async def rollback(
     if to is not None and to != "start":
         _stages_to(to)
     undone: list[str] = []
-    async with _tool(dsn, None, say, report, patience_s) as tool:
-        entered = [s for s in STAGES if any(r["stage"] == s for r in (await done_steps(tool.connection)).values())]
+    async with _migration_run(dsn, None, log, on_progress, patience_s) as migration:
+        entered = [s for s in STAGES if any(r["stage"] == s for r in (await done_steps(migration.connection)).values())]
         keep = entered[:-1] if to is None else [] if to == "start" else _stages_to(to)
         for stage in reversed([s for s in entered if s not in keep]):
-            say(f"{stage}: being undone")
-            async with tool.pace.watching():
-                await undo(tool, stage)
+            log(f"{stage}: being undone")
+            async with migration.pace.watching():
+                await undo(migration, stage)
             undone.append(stage)
     return undone
 
@@ -108,9 +108,11 @@ def _stages_to(stage: str) -> list[str]:
 
 
 @asynccontextmanager
-async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, patience_s: float) -> AsyncIterator[Tool]:
+async def _migration_run(
+    dsn: str, choices: Choices | None, log: Log, on_progress: OnProgress, patience_s: float
+) -> AsyncIterator[MigrationRun]:
     def waiting() -> None:
-        say("another run is at work: waiting for its end")
+        log("another run is at work: waiting for its end")
 
     async with (
         connected(dsn) as connection,
@@ -120,10 +122,10 @@ async def _tool(dsn: str, choices: Choices | None, say: Say, report: Report, pat
     ):
         known = choices or await choices_of.stored(connection) or Choices()
         pids = [connection.get_server_pid(), second.get_server_pid()]
-        pace = Pace(watch, pids, report, known.replication_lag_s)
+        pace = Pace(watch, pids, on_progress, known.replication_lag_s)
         if await watch.fetchval(_LAG_UNSEEN):
-            say("this account cannot see how far the replicas are behind, so they are not waited for: GRANT pg_monitor")
-        yield Tool(connection, second, pace, known, patience_s, say)
+            log("this account cannot see how far the replicas are behind, so they are not waited for: GRANT pg_monitor")
+        yield MigrationRun(connection, second, pace, known, patience_s, log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def migrations() -> dict[str, str]:
     return {f.name.removesuffix(".sql"): f.read_text(encoding="utf-8") for f in found}
 
 
-async def both_sides(connection: Connection) -> None:
+async def require_both_schemas(connection: Connection) -> None:
     """Raises InputError `not_beside` unless V2's and Baylight's tables stand beside each other."""
     if await connection.fetchval("SELECT to_regclass($1)", f"{NEXT}.spaces") is None:
         raise InputError(

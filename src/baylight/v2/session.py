@@ -69,19 +69,19 @@ async def alone(connection: Connection, on_wait: Callable[[], None] | None = Non
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
-async def briefly(
+async def with_short_lock(
     connection: Connection,
     tables: Sequence[str],
     mode: str,
     work: Callable[[], Awaitable[None]],
     *,
     patience_s: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     first: tuple[Sequence[str], Callable[[], Awaitable[None]]] | None = None,
 ) -> int:
     """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
 
-    The lock is taken only when it is free at once; after 30 tries `say` is told who stands in the way, and it is waited
+    The lock is taken only when it is free at once; after 30 tries `log` is told who stands in the way, and it is waited
     for, 20 ms at most. SHARE UPDATE EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the
     table step aside.
     `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
@@ -95,13 +95,13 @@ async def briefly(
                 await connection.execute("SET LOCAL synchronous_commit = on")
                 for names, part in ((first,) if first else ()) + ((tables, work),):
                     if names:
-                        tries += await _lock(connection, names, mode, give_up, say, give_way=first is not None)
+                        tries += await _lock(connection, names, mode, give_up, log, give_way=first is not None)
                     await part()
             return max(tries, 1)
         except BUSY:
             rounds += 1
             if rounds == _ROUNDS_UNTOLD:
-                say(_in_the_way(tables, await _holders(connection, tables)))
+                log(_in_the_way(tables, await _holders(connection, tables)))
             if time.monotonic() > give_up:
                 holders = await _holders(connection, tables)
                 raise TransientError(
@@ -117,7 +117,7 @@ async def _lock(
     tables: Sequence[str],
     mode: str,
     give_up: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     give_way: bool,
 ) -> int:
@@ -138,7 +138,7 @@ async def _lock(
             if time.monotonic() > give_up or (give_way and tries == _TRIES_OF_TWO):
                 raise
             if tries == NOWAIT_TRIES:
-                say(_in_the_way(tables, await _holders(connection, tables)))
+                log(_in_the_way(tables, await _holders(connection, tables)))
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.02 * 1.1 ** min(tries, 40), 0.5))
 
 

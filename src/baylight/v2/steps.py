@@ -11,9 +11,9 @@ from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 from baylight.v2 import backfill, contract, later, switch
+from baylight.v2.migration_run import STAGES, MigrationRun, mark_done, mark_started
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import LONGEST_WAIT_MS
-from baylight.v2.tool import STAGES, Tool, mark_done, mark_started
 from baylight.v2.verify import verify
 
 _FUNCTIONS = (*CARRY, "capture", "reflect", "reflect_triggers", "assignments")
@@ -33,7 +33,7 @@ class Step:
     lock: str
     blocks: str
     undo: str
-    run: Callable[[Tool], Awaitable[None]]
+    run: Callable[[MigrationRun], Awaitable[None]]
 
 
 def _statements(*names: str) -> list[str]:
@@ -44,36 +44,36 @@ def _triggers_on(table: str) -> list[str]:
     return [s for s in _statements("capture_triggers") if f"ON public.{table}\n" in s]
 
 
-async def _control(tool: Tool) -> None:
-    await tool.connection.execute(script("control"))
+async def _control(migration: MigrationRun) -> None:
+    await migration.connection.execute(script("control"))
 
 
-async def _tables(tool: Tool) -> None:
+async def _tables(migration: MigrationRun) -> None:
     async def work(connection: Connection) -> None:
         await create(connection)
         await later.postpone(connection)
         await connection.execute(queries("v2.migration")["note_last_reading"])
 
-    await tool.locked("tables", [], "", work)
+    await migration.run_locked("tables", [], "", work)
 
 
-async def _functions(tool: Tool) -> None:
+async def _functions(migration: MigrationRun) -> None:
     async def work(connection: Connection) -> None:
         for name in _FUNCTIONS:
             await connection.execute(script(name))
 
-    await tool.locked("functions", [], "", work)
+    await migration.run_locked("functions", [], "", work)
 
 
 def _capture(table: str) -> Step:
     name = f"capture {table}"
 
-    async def run(tool: Tool) -> None:
+    async def run(migration: MigrationRun) -> None:
         async def work(connection: Connection) -> None:
             for statement in _triggers_on(table):
                 await connection.execute(statement)
 
-        await tool.locked(name, [f"public.{table}"], "SHARE ROW EXCLUSIVE", work)
+        await migration.run_locked(name, [f"public.{table}"], "SHARE ROW EXCLUSIVE", work)
 
     return Step(
         name, "expand", f"From now on what V2 writes to {table} is carried over in its own transaction.",
@@ -82,22 +82,22 @@ def _capture(table: str) -> Step:
     )  # fmt: skip
 
 
-async def _verify(tool: Tool) -> None:
-    verdict = await verify(tool.connection)
+async def _verify(migration: MigrationRun) -> None:
+    verdict = await verify(migration.connection)
     if not verdict.green:
         shown = "; ".join(f"{d.check} {d.id}: {d.detail}" for d in verdict.differences[:5])
         raise ConflictError(
             "not_verified", f"{len(verdict.differences)} differences: {shown}. See `baylight v2 verify`"
         )
-    await mark_done(tool.connection, "verify")
+    await mark_done(migration.connection, "verify")
 
 
-def _rows(name: str, does: str, sql: str, lock: str, run: Callable[[Tool], Awaitable[None]]) -> Step:
+def _rows(name: str, does: str, sql: str, lock: str, run: Callable[[MigrationRun], Awaitable[None]]) -> Step:
     undo = "nothing to undo: the rows stay and go on following; undoing `expand` removes them"
     return Step(name, "backfill", does, lambda: [sql], lock, _BATCH if "ROW" in lock else "nothing", undo, run)
 
 
-def _later(name: str, does: str, sql: list[str], blocks: str, run: Callable[[Tool], Awaitable[None]]) -> Step:
+def _later(name: str, does: str, sql: list[str], blocks: str, run: Callable[[MigrationRun], Awaitable[None]]) -> Step:
     return Step(name, "backfill", does, lambda: sql, NO_LOCK, blocks, "nothing to undo, as above", run)
 
 
@@ -147,9 +147,9 @@ STEPS: tuple[Step, ...] = (
     Step("switch", "switch", "Baylight decides and sends from now on; V2's `state` follows.",
          lambda: [f"UPDATE {OWN}.control SET owner = 'baylight'"], NO_LOCK, "nothing",
          f"UPDATE {OWN}.control SET owner = 'v2'", switch.give_to_baylight),
-    Step("decide_anew", "switch", "Marks every space to be decided once by Baylight's rules.",
+    Step("redecide", "switch", "Marks every space to be decided once by Baylight's rules.",
          lambda: [f"UPDATE {NEXT}.spaces SET recompute_at = now(), in batches"], NO_LOCK, "nothing",
-         "each space takes V2's state again, in batches", switch.decide_anew),
+         "each space takes V2's state again, in batches", switch.redecide),
     Step("contract", "contract", f"Baylight's tables take their names in public, V2's go to {ARCHIVE}.",
          lambda: [f"ALTER TABLE public.<each of V2's> SET SCHEMA {ARCHIVE}",
                   f"ALTER TABLE {NEXT}.<each> SET SCHEMA public",
@@ -163,16 +163,16 @@ STEPS: tuple[Step, ...] = (
 )  # fmt: skip
 
 
-async def undo(tool: Tool, stage: str) -> None:
+async def undo(migration: MigrationRun, stage: str) -> None:
     """Takes a whole stage back, and forgets its steps. Idempotent."""
     if stage == "contract":
-        await contract.undo_contract(tool)
+        await contract.undo_contract(migration)
     elif stage == "switch":
-        await switch.give_back_to_v2(tool)
+        await switch.give_back_to_v2(migration)
     elif stage in ("verify", "backfill"):
-        await tool.connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = $1", stage)
+        await migration.connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = $1", stage)
     elif stage == "expand":
-        await _undo_expand(tool)
+        await _undo_expand(migration)
     else:
         raise InputError("unknown_stage", f"{stage!r} is none of {', '.join(STAGES)}")
 
@@ -181,9 +181,11 @@ UNDOING = "undo expand"
 """Noted before the first trigger is dropped: from then on V2's writes are missed, so there is no way but to its end."""
 
 
-async def _undo_expand(tool: Tool) -> None:
+async def _undo_expand(migration: MigrationRun) -> None:
     """V2's tables are as they were; what is Baylight's alone is gone."""
-    await tool.locked(UNDOING, [], "", lambda connection: mark_started(connection, UNDOING, "expand"), done=False)
+    await migration.run_locked(
+        UNDOING, [], "", lambda connection: mark_started(connection, UNDOING, "expand"), done=False
+    )
     for table in ("spaces", "reservations", "state_changes", "api_keys"):
 
         async def drop(connection: Connection, table: str = table) -> None:
@@ -191,7 +193,7 @@ async def _undo_expand(tool: Tool) -> None:
             if table == "spaces":
                 await connection.execute("DROP TRIGGER IF EXISTS baylight_keep_state ON public.spaces")
 
-        await tool.locked(f"capture {table}", [f"public.{table}"], "ACCESS EXCLUSIVE", drop, done=False)
+        await migration.run_locked(f"capture {table}", [f"public.{table}"], "ACCESS EXCLUSIVE", drop, done=False)
 
     async def remove(connection: Connection) -> None:
         made_gist = await connection.fetchval(f"SELECT made_btree_gist FROM {OWN}.control")
@@ -200,4 +202,4 @@ async def _undo_expand(tool: Tool) -> None:
         if made_gist:
             await connection.execute("DROP EXTENSION IF EXISTS btree_gist")
 
-    await tool.locked("control", [], "", remove, done=False)
+    await migration.run_locked("control", [], "", remove, done=False)

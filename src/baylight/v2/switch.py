@@ -9,77 +9,77 @@ from uuid import UUID
 
 from baylight.store.pool import Connection
 from baylight.store.query import queries
-from baylight.v2.schema import NEXT, OWN, both_sides
-from baylight.v2.tool import Bar, Tool, mark_done, mark_place, place_of
+from baylight.v2.migration_run import Bar, MigrationRun, mark_done, mark_place, place_of
+from baylight.v2.schema import NEXT, OWN, require_both_schemas
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 
 
-async def catch_up(tool: Tool) -> None:
+async def catch_up(migration: MigrationRun) -> None:
     """What V2 heard since the backfill, and what its displays show."""
     sql = queries("v2.migration")
-    since = await tool.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")
-    until = await tool.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.sensor_readings")
-    sensors = [row["id"] for row in await tool.connection.fetch(sql["sensors_read_since"], since)]
+    since = await migration.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")
+    until = await migration.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.sensor_readings")
+    sensors = [row["id"] for row in await migration.connection.fetch(sql["sensors_read_since"], since)]
     for first in range(0, len(sensors), 200):
         part = sensors[first : first + 200]
 
         async def batch(part: list[UUID] = part) -> int:
-            await tool.connection.execute(sql["take_last_readings"], part)
+            await migration.connection.execute(sql["take_last_readings"], part)
             return len(part)
 
-        await tool.batch(batch)
-    await tool.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)
+        await migration.run_batch(batch)
+    await migration.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)
 
     async def tidy() -> int:
-        await tool.connection.execute(sql["forget_orphans"])
-        await tool.connection.execute(sql["supersede_shadow_actuations"])
+        await migration.connection.execute(sql["forget_orphans"])
+        await migration.connection.execute(sql["supersede_observed_actuations"])
         return 0
 
-    await tool.batch(tidy)
-    await _walk(tool, "catch_up", "next_displays", "display_devices", sql["shown_by_v2"])
+    await migration.run_batch(tidy)
+    await _walk(migration, "catch_up", "next_displays", "display_devices", sql["shown_by_v2"])
 
 
-async def give_to_baylight(tool: Tool) -> None:
+async def give_to_baylight(migration: MigrationRun) -> None:
     async def flip(connection: Connection) -> None:
-        await connection.execute(queries("v2.migration")["supersede_shadow_actuations"])
+        await connection.execute(queries("v2.migration")["supersede_observed_actuations"])
         await _owner(connection, "baylight")
 
-    await tool.locked("switch", [], "", flip)
+    await migration.run_locked("switch", [], "", flip)
 
 
-async def decide_anew(tool: Tool) -> None:
+async def redecide(migration: MigrationRun) -> None:
     """Every space is decided once by Baylight's rules: by its loop of time, when it runs."""
-    await _walk(tool, "decide_anew", "next_spaces", "spaces", queries("v2.migration")["decide_anew"])
+    await _walk(migration, "redecide", "next_spaces", "spaces", queries("v2.migration")["redecide"])
 
 
-async def give_back_to_v2(tool: Tool) -> None:
+async def give_back_to_v2(migration: MigrationRun) -> None:
     """V2's `state` has followed all the time; where it has no word for Baylight's state, its last one counts."""
     sql = queries("v2.migration")
 
     async def flip(connection: Connection) -> None:
-        await connection.execute(sql["supersede_shadow_actuations"])
-        await connection.execute(f"DELETE FROM {OWN}.shadow_decisions")
+        await connection.execute(sql["supersede_observed_actuations"])
+        await connection.execute(f"DELETE FROM {OWN}.observed_decisions")
         await _owner(connection, "v2")
         await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'switch'")
 
-    await tool.locked("switch", [], "", flip, done=False)
-    await follow_v2(tool)
+    await migration.run_locked("switch", [], "", flip, done=False)
+    await follow_v2(migration)
 
 
-async def follow_v2(tool: Tool) -> None:
+async def follow_v2(migration: MigrationRun) -> None:
     sql = queries("v2.migration")
     for _ in range(1000):
-        ids = [row["id"] for row in await tool.connection.fetch(sql["spaces_not_following"], 500)]
+        ids = [row["id"] for row in await migration.connection.fetch(sql["spaces_not_following"], 500)]
         if not ids:
             return
 
         async def batch(ids: list[UUID] = ids) -> int:
-            await tool.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-            await tool.connection.execute(sql["follow_v2"], ids)
+            await migration.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
+            await migration.connection.execute(sql["follow_v2"], ids)
             return len(ids)
 
-        await tool.batch(batch)
+        await migration.run_batch(batch)
 
 
 async def _owner(connection: Connection, owner: str) -> None:
@@ -89,28 +89,30 @@ async def _owner(connection: Connection, owner: str) -> None:
     )
 
 
-async def _walk(tool: Tool, step: str, query: str, table: str, statement: str) -> None:
+async def _walk(migration: MigrationRun, step: str, query: str, table: str, statement: str) -> None:
     sql = queries("v2.migration")
-    total = await tool.connection.fetchval(
+    total = await migration.connection.fetchval(
         "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass", f"{NEXT}.{table}"
     )
-    bar = Bar(tool, step, total)
+    bar = Bar(migration, step, total)
     bar.start()
-    place = await place_of(tool.connection, step) or _FIRST
-    while ids := [r["id"] for r in await tool.connection.fetch(sql[query], UUID(place), tool.pace.size)]:
+    place = await place_of(migration.connection, step) or _FIRST
+    while ids := [r["id"] for r in await migration.connection.fetch(sql[query], UUID(place), migration.pace.size)]:
         place = str(ids[-1])
-        await tool.batch(_batch(tool, step, statement, ids, place))
+        await migration.run_batch(_batch(migration, step, statement, ids, place))
         bar.move(bar.done + len(ids))
-    await mark_done(tool.connection, step)
+    await mark_done(migration.connection, step)
     bar.end()
 
 
-def _batch(tool: Tool, step: str, statement: str, ids: list[UUID], place: str) -> Callable[[], Awaitable[int]]:
+def _batch(
+    migration: MigrationRun, step: str, statement: str, ids: list[UUID], place: str
+) -> Callable[[], Awaitable[int]]:
     async def run() -> int:
         # Nothing here is a decision, nor anything that V2 has a column for.
-        await tool.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-        await tool.connection.execute(statement, ids)
-        await mark_place(tool.connection, step, place, len(ids))
+        await migration.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
+        await migration.connection.execute(statement, ids)
+        await mark_place(migration.connection, step, place, len(ids))
         return len(ids)
 
     return run
@@ -130,20 +132,20 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowReport:
+class ObserveReport:
     """`summary`: (V2's state, Baylight's, its reason, in how many spaces)."""
 
     summary: list[tuple[str, str, str | None, int]]
     spaces: list[Disagreement]
 
 
-async def shadow_report(connection: Connection, *, grace_s: float = 60.0, most: int = 50) -> ShadowReport:
+async def observe_report(connection: Connection, *, grace_s: float = 60.0, most: int = 50) -> ObserveReport:
     """Where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`.
 
     Raises InputError `not_beside`.
     """
-    await both_sides(connection)
+    await require_both_schemas(connection)
     sql = queries("v2.migration")
-    summary = await connection.fetch(sql["shadow_summary"], grace_s)
-    rows = await connection.fetch(sql["shadow_report"], grace_s, most)
-    return ShadowReport([tuple(row) for row in summary], [Disagreement(**row) for row in rows])
+    summary = await connection.fetch(sql["observe_summary"], grace_s)
+    rows = await connection.fetch(sql["observe_report"], grace_s, most)
+    return ObserveReport([tuple(row) for row in summary], [Disagreement(**row) for row in rows])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from baylight.store.pool import Connection
 from baylight.store.query import queries
-from baylight.v2.schema import OWN, both_sides
+from baylight.v2.schema import OWN, require_both_schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ async def verify(connection: Connection) -> Verdict:
 
     Raises InputError `not_beside`.
     """
-    await both_sides(connection)
+    await require_both_schemas(connection)
     sql = queries("v2.verify")
     differences: list[Difference] = []
     counts: dict[str, tuple[int, int]] = {}

@@ -74,13 +74,13 @@ CREATE TABLE IF NOT EXISTS v2_migration.contested (
 );
 COMMENT ON COLUMN v2_migration.contested.winner IS 'the space that gets the device; null: none, unless it is shared';
 
-CREATE TABLE IF NOT EXISTS v2_migration.shadow_decisions (
+CREATE TABLE IF NOT EXISTS v2_migration.observed_decisions (
     space_id uuid PRIMARY KEY,
     state text NOT NULL,
     reason text,
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE v2_migration.shadow_decisions IS 'what Baylight would have decided where V2 said otherwise';
+COMMENT ON TABLE v2_migration.observed_decisions IS 'what Baylight would have decided where V2 said otherwise';
 
 CREATE TABLE IF NOT EXISTS v2_migration.ignored_writes (
     space_id uuid PRIMARY KEY,

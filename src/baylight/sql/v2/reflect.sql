@@ -243,7 +243,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF NEW.current_state <> OLD.current_state THEN
-        INSERT INTO v2_migration.shadow_decisions AS d (space_id, state, reason)
+        INSERT INTO v2_migration.observed_decisions AS d (space_id, state, reason)
         VALUES (NEW.id, NEW.current_state, NEW.state_reason)
         ON CONFLICT (space_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,
             decided_at = CASE WHEN d.state = excluded.state THEN d.decided_at ELSE excluded.decided_at END;
@@ -251,7 +251,7 @@ BEGIN
         NEW.current_state_at := OLD.current_state_at;
         NEW.state_reason := OLD.state_reason;
     ELSE
-        DELETE FROM v2_migration.shadow_decisions WHERE space_id = NEW.id AND state <> NEW.current_state;
+        DELETE FROM v2_migration.observed_decisions WHERE space_id = NEW.id AND state <> NEW.current_state;
     END IF;
     RETURN NEW;
 END

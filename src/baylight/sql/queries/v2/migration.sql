@@ -105,13 +105,13 @@ WHERE d.dev_eui IN (SELECT lower(device_eui) FROM public.sensor_readings WHERE i
 ORDER BY d.id;
 
 -- name: forget_orphans
--- Devices that a shadow heard before they were registered.
+-- Devices that an observing Baylight received before they were registered.
 DELETE FROM baylight_next.orphans AS o
 WHERE EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = o.dev_eui)
    OR EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = o.dev_eui);
 
--- name: supersede_shadow_actuations
--- What Baylight would have sent while it ran as a shadow is not sent after the switch.
+-- name: supersede_observed_actuations
+-- What Baylight would have sent while it observed is not sent after the switch.
 UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pending';
 
 -- name: next_displays
@@ -142,7 +142,7 @@ SELECT id FROM baylight_next.spaces
 WHERE id > $1 AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
 ORDER BY id LIMIT $2;
 
--- name: decide_anew
+-- name: redecide
 -- The loop of time decides these spaces by Baylight's rules, if it is not going to anyway. $1 ids.
 UPDATE baylight_next.spaces SET recompute_at = clock_timestamp()
 WHERE id IN (
@@ -162,10 +162,10 @@ WHERE s.id = l.id AND s.current_state <> l.state;
 SELECT s.id FROM baylight_next.spaces AS s INNER JOIN public.spaces AS l ON l.id = s.id
 WHERE s.current_state <> l.state LIMIT $1;
 
--- name: shadow_report
+-- name: observe_report
 -- Where Baylight decides otherwise than V2, longer than a moment. $1 seconds of grace, $2 most.
 SELECT l.id, l.code, l.state AS v2_state, s.current_state_at AS v2_since, d.state, d.reason, d.decided_at
-FROM v2_migration.shadow_decisions AS d
+FROM v2_migration.observed_decisions AS d
 INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
 INNER JOIN public.spaces AS l ON l.id = d.space_id
 WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
@@ -173,10 +173,10 @@ WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
 ORDER BY d.decided_at
 LIMIT $2;
 
--- name: shadow_summary
+-- name: observe_summary
 -- The same, counted by what differs. $1 seconds of grace.
 SELECT l.state AS v2_state, d.state, d.reason, count(*) AS spaces
-FROM v2_migration.shadow_decisions AS d
+FROM v2_migration.observed_decisions AS d
 INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
 INNER JOIN public.spaces AS l ON l.id = d.space_id
 WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state

@@ -17,7 +17,7 @@ from baylight.store.pool import Connection
 from baylight.v2.choices import Choices
 from baylight.v2.pace import Pace, Progress
 from baylight.v2.schema import OWN
-from baylight.v2.session import BUSY, briefly
+from baylight.v2.session import BUSY, with_short_lock
 
 STAGES = ("expand", "backfill", "verify", "switch", "contract")
 BATCH_TRIES = 200
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Tool:
-    """One run of the tool. `second` is for what can be done in two halves at once.
+class MigrationRun:
+    """One run of the migration. `second` is for what can be done in two halves at once.
 
     `patience_s`: how long a lock is asked for before it gives up. `verified`: by this run.
     """
@@ -38,10 +38,10 @@ class Tool:
     pace: Pace
     choices: Choices
     patience_s: float
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     verified: bool = False
 
-    async def locked(
+    async def run_locked(
         self,
         step: str,
         tables: Sequence[str],
@@ -51,7 +51,7 @@ class Tool:
         done: bool = True,
         first: tuple[Sequence[str], Work] | None = None,
     ) -> None:
-        """Work and its mark in one transaction that holds these tables, briefly; `first` as in session.briefly."""
+        """Work and its mark in one transaction that holds these tables, with_short_lock; `first` as in session.with_short_lock."""
 
         async def both() -> None:
             await work(self.connection)
@@ -59,13 +59,13 @@ class Tool:
                 await mark_done(self.connection, step)
 
         before = (first[0], partial(first[1], self.connection)) if first else None
-        tries = await briefly(
-            self.connection, tables, mode, both, patience_s=self.patience_s, say=self.say, first=before
+        tries = await with_short_lock(
+            self.connection, tables, mode, both, patience_s=self.patience_s, log=self.log, first=before
         )
         if tries > 1 and done:
             await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)
 
-    async def batch(self, work: Callable[[], Awaitable[int]]) -> int:
+    async def run_batch(self, work: Callable[[], Awaitable[int]]) -> int:
         """One batch in a transaction of its own, tried again while others hold what it needs."""
 
         async def whole() -> int:
@@ -79,11 +79,11 @@ class Tool:
             began = time.perf_counter()
             return await work(), time.perf_counter() - began
 
-        count, took_s = await self.tried(timed)
+        count, took_s = await self.retry(timed)
         await self.pace.after(took_s)
         return count
 
-    async def tried(self, work: Callable[[], Awaitable[T]], again: tuple[type[Exception], ...] = BUSY) -> T:
+    async def retry(self, work: Callable[[], Awaitable[T]], again: tuple[type[Exception], ...] = BUSY) -> T:
         """Tries again after these errors. Raises TransientError `batch_locked`."""
         for attempt in range(BATCH_TRIES):
             try:
@@ -93,7 +93,7 @@ class Tool:
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.05 * 1.2**attempt, 2.0))
         raise TransientError("batch_locked", f"a batch got no lock in {BATCH_TRIES} tries; run the same command again")
 
-    async def call(self, step: str, place: str, expression: str, *arguments: object) -> int:
+    async def carry(self, step: str, place: str, expression: str, *arguments: object) -> int:
         """As `batch`, in one round trip: an SQL expression that does it and counts, and the note of the place.
 
         The expression's arguments begin with $3.
@@ -125,7 +125,7 @@ class Tool:
 class Bar:
     """Progress of one step in batches."""
 
-    tool: Tool
+    migration: MigrationRun
     step: str
     total: int
     done: int = 0
@@ -143,11 +143,13 @@ class Bar:
         if now - self._told > 0.2 and to < self.total:
             self._told = now
             rate = self._rate(now)
-            self.tool.pace.report(Progress(self.step, to, self.total, rate, (self.total - to) / rate if rate else None))
+            self.migration.pace.on_progress(
+                Progress(self.step, to, self.total, rate, (self.total - to) / rate if rate else None)
+            )
 
     def end(self) -> None:
         """Once, when all is done."""
-        self.tool.pace.report(Progress(self.step, self.done, self.done, self._rate(time.monotonic()), 0.0))
+        self.migration.pace.on_progress(Progress(self.step, self.done, self.done, self._rate(time.monotonic()), 0.0))
 
     def _rate(self, now: float) -> float:
         return (self.done - self._first) / max(now - self._began, 0.001)
