@@ -168,6 +168,10 @@ async def test_a8_required_devices_are_refused_with_the_list_of_spaces(v2: V2Dat
     with pytest.raises(asyncpg.CheckViolationError):
         await v2.admin.execute("UPDATE public.spaces SET sensor_device_id = NULL WHERE code = 'P1'")
     await v2.admin.execute("UPDATE public.spaces SET deleted_at = now(), sensor_device_id = NULL WHERE code = 'P1'")
+    assert await v2.rollback() == ["contract"]
+    assert await v2.admin.fetchval("SELECT count(*) FROM pg_constraint WHERE conname ~ '_required$'") == 0
+    await v2.apply("contract", require=("sensor",))
+    assert await v2.admin.fetchval("SELECT convalidated FROM pg_constraint WHERE conname = 'spaces_sensor_required'")
 
 
 async def _actuation(v2: V2Database, space: UUID, **columns: object) -> UUID:

@@ -72,7 +72,7 @@ def inspect(
 
 def _print_report(report: Report) -> None:
     for finding in report.findings:
-        typer.echo(f"{finding.kind}: {finding.count}. {finding.says}")
+        typer.echo(f"{finding.kind}: {finding.count}. {finding.meaning}")
         if finding.proposed:
             typer.echo(f"    proposed: {finding.choice} = {finding.proposed!r}")
         for id_, detail in finding.examples[:5]:
@@ -88,23 +88,25 @@ def _print_report(report: Report) -> None:
 def plan(choices: ChoicesFile = None) -> None:
     """Every statement, its lock, what it can block, how it is undone. Nothing runs."""
     from baylight.v2.findings import check_choices
-    from baylight.v2.migration_run import done_steps
+    from baylight.v2.migration_run import recorded_steps
     from baylight.v2.steps import STEPS
 
     wanted = _read(choices)
 
     async def work(connection: Connection) -> set[str]:
-        done = await done_steps(connection)
+        done = await recorded_steps(connection)
         if not done:
             await check_choices(connection, wanted)
-        return {name for name, row in done.items() if row["done_at"]}
+        return {name for name, row in done.items() if row.done_at}
 
     done = _on_database(work)
     for step in STEPS:
         typer.echo(f"\n== {step.stage}: {step.name}{' (done)' if step.name in done else ''}\n   {step.does}")
-        typer.echo(f"   lock:   {step.lock}\n   blocks: {step.blocks}\n   undo:   {step.undo}\n")
+        typer.echo(f"   lock:   {step.lock}\n   blocks: {step.blocks}\n   undo:   {step.undo_note}\n")
         for statement in step.sql():
             typer.echo(statement.rstrip(";") + ";\n")
+        for statement in step.undo_sql():
+            typer.echo("undo: " + statement.rstrip(";") + ";\n")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Brings V2's rows over, in batches that nobody notices. Each batch and its place are one transaction."""
+"""Carrying V2's rows over in batches that do not disturb V2. Each batch and its place are one transaction."""
 
 from __future__ import annotations
 
@@ -9,38 +9,61 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.store.query import queries
-from baylight.v2.migration_run import Bar, MigrationRun, mark_done, mark_place, mark_started, place_of
-from baylight.v2.schema import LEGACY_TABLES, NEXT, OWN
+from baylight.store.query import Query, Statement
+from baylight.v2.migration_run import WRITE_AS_COPY, WRITE_IN_BULK, Bar, MigrationRun, mark_started, place_of
 
-_DATA = (
+_DATA_ERRORS = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.DataError,
     asyncpg.RaiseError,
     asyncpg.exceptions.ProgramLimitExceededError,
 )
 OTHER_HALF = "spaces, other half"
-"""Where the place of the second walk over the spaces is noted: as a step, which it is not."""
-_FETCH = 20_000
-_STATISTICS = f"ANALYZE (SKIP_LOCKED) {NEXT}.spaces, {NEXT}.sensor_devices, {NEXT}.display_devices, {NEXT}.locations"
+"""Where the place of the second walk over the spaces is noted. It is recorded like a step, though it is none."""
+_FETCH_LIMIT = 20_000
+
+FORGET_CONTESTED = Statement("v2.backfill.forget_contested")
+CONTESTED_SENSORS = Statement("v2.backfill.contested_sensors")
+CONTESTED_ROLES = Statement("v2.backfill.contested_roles")
+CONTESTED_DISPLAYS = Statement("v2.backfill.contested_displays")
+CARRY_PAGES = Query("v2.backfill.carry_pages", int)
+SPACES_OF_PAGES = Query("v2.backfill.spaces_of_pages", list[UUID])
+CARRY_SPACES = Query("v2.backfill.carry_spaces", int)
+CARRY_SPACES_ONE_BY_ONE = Query("v2.backfill.carry_spaces_one_by_one", int)
+SPACES_LEFT = Query("v2.backfill.spaces_left", UUID)
+CARRY_RESERVATIONS = Query("v2.backfill.carry_reservations", int)
+ACTIVE_RESERVATIONS_LEFT = Query("v2.backfill.active_reservations_left", UUID)
+RESERVATIONS_LEFT = Query("v2.backfill.reservations_left", UUID)
+LAST_STATE_CHANGE = Query("v2.backfill.last_state_change", int)
+CARRY_STATE_CHANGES = Query("v2.backfill.carry_state_changes", int)
+STATE_CHANGES_LEFT = Statement("v2.backfill.state_changes_left")
+API_KEYS = Query("v2.backfill.api_keys", UUID)
+HOLD_API_KEYS = Statement("v2.backfill.hold_api_keys")
+CARRY_API_KEYS = Query("v2.backfill.carry_api_keys", int)
+ESTIMATE_SPACES = Query("v2.backfill.estimate_spaces", int)
+ESTIMATE_RESERVATIONS = Query("v2.backfill.estimate_reservations", int)
+PAGES_OF_SPACES = Query("v2.backfill.pages_of_spaces", int)
+SPACES_CARRIED = Query("v2.backfill.spaces_carried", int)
+ANALYZE_SPACES = Statement("v2.backfill.analyze_spaces")
+ANALYZE_RESERVATIONS = Statement("v2.backfill.analyze_reservations")
+ANALYZE_STATE_CHANGES = Statement("v2.backfill.analyze_state_changes")
 
 
 async def find_contested(migration: MigrationRun) -> None:
-    """Who gets a device that several ask for, by the operator's choices."""
-    sql = queries("v2.migration")
-    async with migration.connection.transaction():
-        await migration.connection.execute(f"DELETE FROM {OWN}.contested")
-        await migration.connection.execute(sql["contested_sensors"], migration.choices.of("contested_sensor"))
-        await migration.connection.execute(sql["contested_roles"], migration.choices.of("both_roles"))
-        await migration.connection.execute(sql["contested_displays"], migration.choices.of("shared_display"))
-        await mark_done(migration.connection, "contested")
+    """Note which space gets a device that several ask for, by the operator's choices."""
+    connection, choices = migration.connection, migration.choices
+    async with connection.transaction():
+        await FORGET_CONTESTED.run(connection)
+        await CONTESTED_SENSORS.run(connection, rule=choices.of("contested_sensor"))
+        await CONTESTED_ROLES.run(connection, rule=choices.of("both_roles"))
+        await CONTESTED_DISPLAYS.run(connection, rule=choices.of("shared_display"))
 
 
 async def carry_spaces(migration: MigrationRun) -> None:
-    """Page by page, two walks at once; then what was being written at that moment, until nothing is left."""
-    pages = await migration.connection.fetchval("SELECT pg_relation_size('public.spaces') / 8192")
-    bar = Bar(migration, "spaces", await _estimate(migration, "spaces"))
-    bar.start(await migration.connection.fetchval(f"SELECT sum(rows)::bigint FROM {OWN}.steps WHERE name ~ '^spaces'"))
+    """Carry page by page, in two walks at once; then carry the rows that V2 was writing, until none is left."""
+    pages = await PAGES_OF_SPACES.one(migration.connection)
+    bar = Bar(migration, "spaces", await ESTIMATE_SPACES.one(migration.connection))
+    bar.start(await SPACES_CARRIED.one(migration.connection))
     per_page = max(bar.total / max(pages, 1), 1.0)
     walks = [
         _Walk(migration, "spaces", 0, pages // 2),
@@ -56,15 +79,13 @@ async def carry_spaces(migration: MigrationRun) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     await migration.check_quarantine()
     await _sweep(migration)
-    await migration.connection.execute(_STATISTICS)
-    await mark_done(migration.connection, OTHER_HALF)
-    await mark_done(migration.connection, "spaces")
+    await ANALYZE_SPACES.run(migration.connection)
     bar.end()
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Over the pages from `page` to `end`, by a connection of its own."""
+    """A walk over the pages from `page` to `end`, by a connection of its own."""
 
     migration: MigrationRun
     step: str
@@ -79,112 +100,87 @@ class _Walk:
             bar.move(bar.done + await _carry_pages(self.migration, self.step, self.page, until))
             if bar.done >= analyzed * 3 and self.step == "spaces":
                 analyzed = bar.done
-                await self.migration.connection.execute(_STATISTICS)  # plans made for small tables are made anew
+                await ANALYZE_SPACES.run(self.migration.connection)
             if self.page // 200 != until // 200:
                 await self.migration.check_quarantine()
             self.page = until
 
 
 async def _carry_pages(migration: MigrationRun, step: str, page: int, until: int) -> int:
-    pages = queries("v2.migration")["spaces_of_pages"].replace("$1", "$3").replace("$2", "$4")
-    expression = f"{OWN}.carry_new_spaces(({pages}))"
+    first, after, place = f"({page},0)", f"({until},0)", str(until)
     try:
-        return await migration.carry(step, str(until), expression, f"({page},0)", f"({until},0)")
-    except _DATA:
-        ids = await migration.connection.fetchval(
-            queries("v2.migration")["spaces_of_pages"], f"({page},0)", f"({until},0)"
-        )
-        return await migration.carry(step, str(until), f"{OWN}.carry_one_by_one($3)", ids)
+        return await migration.carry(CARRY_PAGES, step=step, place=place, first=first, after=after)
+    except _DATA_ERRORS:
+        ids = await SPACES_OF_PAGES.first(migration.connection, first=first, after=after)
+        return await migration.carry(CARRY_SPACES_ONE_BY_ONE, step=step, place=place, ids=ids)
 
 
 async def _carry_spaces(migration: MigrationRun, ids: Sequence[UUID]) -> int:
     place = await place_of(migration.connection, "spaces") or "0"
     try:
-        return await migration.carry("spaces", place, f"{OWN}.carry_new_spaces($3)", ids)
-    except _DATA:
-        return await migration.carry("spaces", place, f"{OWN}.carry_one_by_one($3)", ids)
+        return await migration.carry(CARRY_SPACES, step="spaces", place=place, ids=ids)
+    except _DATA_ERRORS:
+        return await migration.carry(CARRY_SPACES_ONE_BY_ONE, step="spaces", place=place, ids=ids)
 
 
 async def _sweep(migration: MigrationRun) -> None:
-    """What the walk has missed: rows that were locked or moved at that moment."""
-    while ids := [
-        row["id"] for row in await migration.connection.fetch(queries("v2.migration")["spaces_left"], _FETCH)
-    ]:
+    """Carry the rows that the walks missed, because V2 locked or moved them at that moment."""
+    while ids := await SPACES_LEFT.all(migration.connection, limit=_FETCH_LIMIT):
         for first in range(0, len(ids), migration.pace.size):
             part = ids[first : first + migration.pace.size]
             if not await _carry_spaces(migration, part):
-                migration.pace.failed()  # somebody holds them: less haste
+                migration.pace.failed()  # other sessions hold them: slow down
                 await migration.pace.after(0.05)
 
 
 async def carry_reservations(migration: MigrationRun) -> None:
-    """Active ones first, the earliest made first: of two that overlap, that one stays."""
-    bar = Bar(migration, "reservations", await _estimate(migration, "reservations"))
+    """Carry active ones first, in the order of their creation: of two that overlap, the earlier one stays."""
+    bar = Bar(migration, "reservations", await ESTIMATE_RESERVATIONS.one(migration.connection))
     bar.start()
-    for query in ("active_reservations_left", "reservations_left"):
+    for query in (ACTIVE_RESERVATIONS_LEFT, RESERVATIONS_LEFT):
         waiting: list[UUID] = []
         while True:
-            waiting = waiting or [
-                r["id"] for r in await migration.connection.fetch(queries("v2.migration")[query], _FETCH)
-            ]
+            waiting = waiting or await query.all(migration.connection, limit=_FETCH_LIMIT)
             if not waiting:
                 break
             ids, waiting = waiting[: migration.pace.size], waiting[migration.pace.size :]
-
-            count = await migration.carry("reservations", "", f"{OWN}.carry_new_reservations($3)", ids)
+            count = await migration.carry(CARRY_RESERVATIONS, step="reservations", ids=ids)
             bar.move(bar.done + count)
             if not count:
                 migration.pace.failed()
                 await migration.pace.after(0.05)
     await migration.check_quarantine()
-    await migration.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.reservations")
-    await mark_done(migration.connection, "reservations")
+    await ANALYZE_RESERVATIONS.run(migration.connection)
     bar.end()
 
 
 async def carry_state_changes(migration: MigrationRun) -> None:
-    """By id. What V2 adds meanwhile comes by the trigger."""
-    last = await migration.connection.fetchval(
-        "SELECT coalesce(max(id), 0) FROM public.state_changes WHERE id < $1", 1 << 62
-    )
+    """Carry the history by id. The trigger carries what V2 adds meanwhile."""
+    last = await LAST_STATE_CHANGE.one(migration.connection)
     at = int(await place_of(migration.connection, "state_changes") or 0)
     bar = Bar(migration, "state_changes", last)
     bar.start(at)
     while at < last:
         until = min(at + migration.pace.size, last)
-
-        await migration.carry("state_changes", str(until), f"{OWN}.carry_state_changes($3, $4)", at + 1, until)
+        await migration.carry(CARRY_STATE_CHANGES, step="state_changes", place=str(until), first=at + 1, last=until)
         at = until
         bar.move(at)
-    # Ids are given before commit: a lower one may have come later, when its space was not there yet.
+    # V2 gives ids before it commits: a lower one may have come later, when its space was not carried yet.
     async with migration.connection.transaction():
-        await migration.connection.execute(
-            "SELECT set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true)"
-        )
-        await migration.connection.execute(queries("v2.migration")["state_changes_left"])
-    await migration.connection.execute(f"ANALYZE (SKIP_LOCKED) {NEXT}.state_changes")
-    await mark_done(migration.connection, "state_changes")
+        await WRITE_AS_COPY.run(migration.connection)
+        await WRITE_IN_BULK.run(migration.connection)
+        await STATE_CHANGES_LEFT.run(migration.connection)
+    await ANALYZE_STATE_CHANGES.run(migration.connection)
     bar.end()
 
 
 async def carry_api_keys(migration: MigrationRun) -> None:
-    ids = [r["id"] for r in await migration.connection.fetch("SELECT id FROM public.api_keys")]
+    """Carry all keys in one batch: there are not many."""
+    connection = migration.connection
+    ids = await API_KEYS.all(connection)
 
     async def batch() -> int:
-        await migration.connection.execute("SELECT FROM public.api_keys WHERE id = ANY($1) FOR SHARE", ids)
-        count = int(await migration.connection.fetchval(f"SELECT {OWN}.carry_api_keys($1)", ids))
-        await mark_place(migration.connection, "api_keys", "", count)
-        await mark_done(migration.connection, "api_keys")
-        return count
+        await HOLD_API_KEYS.run(connection, ids=ids)
+        return await CARRY_API_KEYS.one(connection, step="api_keys", ids=ids)
 
     await migration.run_batch(batch)
-
-
-async def _estimate(migration: MigrationRun, table: str) -> int:
-    assert table in LEGACY_TABLES
-    rows = await migration.connection.fetchval(
-        "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::text::regclass", f"public.{table}"
-    )
-    if rows <= 0:
-        rows = await migration.connection.fetchval(f"SELECT count(*) FROM public.{table}")
-    return int(rows)

@@ -1,4 +1,4 @@
-"""What only the operator can decide, in one small TOML file. `inspect` proposes it, `plan` and `apply` check it."""
+"""What only the operator can decide, in one small TOML file. `inspect` proposes it; `plan` and `apply` check it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from baylight.codecs.catalogue import load_catalogue
 from baylight.errors import InputError
 from baylight.store.pool import Connection
-from baylight.v2.schema import OWN, UNKNOWN_TYPES
+from baylight.store.query import Query, Statement
+from baylight.v2.schema import OWN, UNKNOWN_TYPES, relation_exists
 
 RESOLUTIONS: dict[str, tuple[str, ...]] = {
     "bad_eui": ("quarantine",),
@@ -23,17 +26,22 @@ RESOLUTIONS: dict[str, tuple[str, ...]] = {
     "overlap": ("earliest",),
     "empty_name": ("quarantine",),
 }
-"""What may be done about each finding; the first is what `inspect` proposes."""
+"""What may be done about each finding; `inspect` proposes the first."""
 
 PROPOSED_CODES = {"MAINTENANCE": "ffa5006400"}
-"""The only code of V2's that differs from the catalogue's: a display keeps what it has until `baylight v2 colours`."""
+"""The only code of V2's that differs from the catalogue's: a display keeps it until `baylight v2 colours --fix`."""
 
-_TOP = {"resolve", "types", "display_codes", "contract", "limits"}
+_SECTIONS = {"resolve", "types", "display_codes", "contract", "limits"}
+
+STORE = Statement("v2.choices.store")
+FORGET_TYPE_RULES = Statement("v2.choices.forget_type_rules")
+ADD_TYPE_RULE = Statement("v2.choices.add_type_rule")
+STORED = Query("v2.choices.stored", dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """`types`: role -> EUI prefix -> device type; the prefix `""` fits every device."""
+    """The operator's decisions. `types`: role -> EUI prefix -> device type; the prefix `""` fits every device."""
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, Mapping[str, str]] = field(
@@ -47,11 +55,12 @@ class Choices:
     replication_lag_s: float = 10.0
 
     def of(self, finding: str) -> str:
+        """Return what is to be done about a finding."""
         return self.resolve.get(finding, RESOLUTIONS[finding][0])
 
 
 def parse(text: str) -> Choices:
-    """Raises InputError `bad_choices` that names every mistake at once."""
+    """Read a choices file. Raises InputError `bad_choices` that names every mistake at once."""
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -75,7 +84,7 @@ def parse(text: str) -> Choices:
 
 
 def _mistakes(given: dict[str, Any]) -> Iterable[str]:
-    for key in given.keys() - _TOP:
+    for key in given.keys() - _SECTIONS:
         yield f"unknown section [{key}]"
     for key, value in given.get("resolve", {}).items():
         if key not in RESOLUTIONS:
@@ -105,8 +114,8 @@ def _mistakes(given: dict[str, Any]) -> Iterable[str]:
 
 
 def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mapping[str, str]]) -> str:
-    """The file that `inspect` proposes: every finding that is there, with the first of its resolutions."""
-    lines = ["# Proposed by `baylight v2 inspect`. Read it, change it, hand it to plan and apply.", "[resolve]"]
+    """Return the file that `inspect` proposes: every finding that is there, with the first of its resolutions."""
+    lines = ["# Proposed by `baylight v2 inspect`. Read it, change it, and give it to plan and apply.", "[resolve]"]
     lines += [
         f'{name} = "{RESOLUTIONS[name][0]}"  # {" | ".join(RESOLUTIONS[name])}'
         for name in RESOLUTIONS
@@ -115,14 +124,14 @@ def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mappin
     for role in ("sensor", "display"):
         lines += ["", f'# The longest prefix that fits; "" fits every {role}.', f"[types.{role}]"]
         lines += [f'"{prefix}" = "{code}"' for prefix, code in sorted(types[role].items())]
-    lines += ["", "# What V2's displays show, where that is not the catalogue's code.", "[display_codes]"]
+    lines += ["", "# Codes of V2's displays that differ from the catalogue's.", "[display_codes]"]
     lines += [f'{state} = "{code}"' for state, code in PROPOSED_CODES.items()]
     lines += [
         "",
         "[contract]",
         'legacy_names = "views"  # views | gone',
         f'legacy_role = "{legacy_role}"  # the role that the V2 application logs in as',
-        "require = []  # sensor, display: refuse live spaces without",
+        "require = []  # sensor, display: live spaces must have these devices",
         "",
         "[limits]",
         "quarantine = 10000  # stop when more than this cannot be carried",
@@ -132,7 +141,7 @@ def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mappin
 
 
 def proposed_types() -> dict[str, dict[str, str]]:
-    """The defaults, and the catalogue's own prefixes."""
+    """Return the default types, and the catalogue's own prefixes."""
     found = {role: dict(rules) for role, rules in Choices().types.items()}
     for kind in load_catalogue():
         for prefix in kind.dev_eui_prefixes:
@@ -141,24 +150,17 @@ def proposed_types() -> dict[str, dict[str, str]]:
 
 
 async def store(connection: Connection, choices: Choices) -> None:
-    """For the triggers, and for a later `apply` without the file. Idempotent."""
-    kept = {
-        "resolve": dict(choices.resolve), "display_codes": dict(choices.display_codes),
-        "legacy_names": choices.legacy_names, "legacy_role": choices.legacy_role, "require": list(choices.require),
-        "quarantine_limit": choices.quarantine_limit, "replication_lag_s": choices.replication_lag_s,
-        "types": {role: dict(rules) for role, rules in choices.types.items()},
-    }  # fmt: skip
+    """Store the choices for the triggers, and for a later `apply` without the file. Idempotent."""
     rules = [(role, prefix, code) for role, by in choices.types.items() for prefix, code in by.items()]
     async with connection.transaction():
-        await connection.execute(f"UPDATE {OWN}.control SET choices = $1", kept)
-        await connection.execute(f"DELETE FROM {OWN}.type_rules")
-        await connection.executemany(f"INSERT INTO {OWN}.type_rules VALUES ($1, $2, $3)", rules)
+        await STORE.run(connection, choices=choices)
+        await FORGET_TYPE_RULES.run(connection)
+        await ADD_TYPE_RULE.run_many(connection, rules)
 
 
 async def stored(connection: Connection) -> Choices | None:
-    if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.control") is None:
+    """Return the choices of an earlier `apply`, or None."""
+    if not await relation_exists(connection, f"{OWN}.control"):
         return None
-    kept = await connection.fetchval(f"SELECT choices FROM {OWN}.control")
-    if not kept:
-        return None
-    return Choices(**(kept | {"require": tuple(kept["require"])}))
+    kept = await STORED.one(connection)
+    return msgspec.convert(kept, Choices) if kept else None

@@ -1,4 +1,4 @@
-"""What every step works with, and how a step is recorded."""
+"""One run of the migration: what every step works with, and how a step is recorded."""
 
 from __future__ import annotations
 
@@ -7,30 +7,54 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TypeVar
-
-import asyncpg
+from typing import NamedTuple, TypeVar
 
 from baylight.errors import InputError, TransientError
 from baylight.store.pool import Connection
+from baylight.store.query import Query, Statement
 from baylight.v2.choices import Choices
 from baylight.v2.pace import Pace, Progress
-from baylight.v2.schema import OWN
+from baylight.v2.schema import OWN, relation_exists
 from baylight.v2.session import BUSY, with_short_lock
 
 STAGES = ("expand", "backfill", "verify", "switch", "contract")
-BATCH_TRIES = 200
+MAX_BATCH_TRIES = 200
 
 Work = Callable[[Connection], Awaitable[None]]
 T = TypeVar("T")
 
 
+class RecordedStep(NamedTuple):
+    """`place`: how far a step in batches has come; `tries`: how often its lock was asked for."""
+
+    name: str
+    stage: str
+    done_at: datetime | None
+    place: str | None
+    rows: int
+    tries: int
+
+
+RECORDED = Query("v2.migration_run.recorded", RecordedStep)
+MARK_STARTED = Statement("v2.migration_run.mark_started")
+MARK_DONE = Statement("v2.migration_run.mark_done")
+NOTE_TRIES = Statement("v2.migration_run.note_tries")
+NOTE_PLACE = Statement("v2.migration_run.note_place")
+PLACE = Query("v2.migration_run.place", str)
+FORGET_STAGE = Statement("v2.migration_run.forget_stage")
+FORGET_STEP = Statement("v2.migration_run.forget_step")
+COUNT_QUARANTINE = Query("v2.migration_run.count_quarantine", int)
+WRITE_AS_COPY = Statement("v2.migration_run.write_as_copy")
+WRITE_IN_BULK = Statement("v2.migration_run.write_in_bulk")
+
+
 @dataclass(slots=True)
 class MigrationRun:
-    """One run of the migration. `second` is for what can be done in two halves at once.
+    """What every step works with. `second` is a connection for what two halves can do at once.
 
-    `patience_s`: how long a lock is asked for before it gives up. `verified`: by this run.
+    `patience_s`: how long the run asks for a lock before it gives up. `verified`: this run has verified.
     """
 
     connection: Connection
@@ -43,38 +67,44 @@ class MigrationRun:
 
     async def run_locked(
         self,
-        step: str,
         tables: Sequence[str],
         mode: str,
         work: Work,
         *,
-        done: bool = True,
+        done: str | None = None,
         first: tuple[Sequence[str], Work] | None = None,
     ) -> None:
-        """Work and its mark in one transaction that holds these tables, with_short_lock; `first` as in session.with_short_lock."""
+        """Run `work` in one short transaction that holds these tables; `first` as in session.with_short_lock.
 
-        async def both() -> None:
+        `done`: the step that this transaction completes. It is marked done in the same transaction.
+        """
+
+        async def work_and_mark() -> None:
             await work(self.connection)
             if done:
-                await mark_done(self.connection, step)
+                await mark_done(self.connection, done)
 
         before = (first[0], partial(first[1], self.connection)) if first else None
         tries = await with_short_lock(
-            self.connection, tables, mode, both, patience_s=self.patience_s, log=self.log, first=before
+            self.connection, tables, mode, work_and_mark, patience_s=self.patience_s, log=self.log, first=before
         )
         if tries > 1 and done:
-            await self.connection.execute(f"UPDATE {OWN}.steps SET tries = $2 WHERE name = $1", step, tries)
+            await NOTE_TRIES.run(self.connection, step=done, tries=tries)
 
     async def run_batch(self, work: Callable[[], Awaitable[int]]) -> int:
-        """One batch in a transaction of its own, tried again while others hold what it needs."""
+        """Run one batch in a transaction of its own; try again while others hold what it needs."""
 
-        async def whole() -> int:
+        async def in_transaction() -> int:
             async with self.connection.transaction():
                 return await work()
 
-        return await self._paced(whole)
+        return await self._run_paced(in_transaction)
 
-    async def _paced(self, work: Callable[[], Awaitable[int]]) -> int:
+    async def carry(self, query: Query[int], **parameters: object) -> int:
+        """Run a query that carries a batch, notes its place and returns the count: `run_batch` in one round trip."""
+        return await self._run_paced(lambda: query.one(self.connection, **parameters))
+
+    async def _run_paced(self, work: Callable[[], Awaitable[int]]) -> int:
         async def timed() -> tuple[int, float]:
             began = time.perf_counter()
             return await work(), time.perf_counter() - began
@@ -83,34 +113,21 @@ class MigrationRun:
         await self.pace.after(took_s)
         return count
 
-    async def retry(self, work: Callable[[], Awaitable[T]], again: tuple[type[Exception], ...] = BUSY) -> T:
-        """Tries again after these errors. Raises TransientError `batch_locked`."""
-        for attempt in range(BATCH_TRIES):
+    async def retry(self, work: Callable[[], Awaitable[T]], on: tuple[type[Exception], ...] = BUSY) -> T:
+        """Try again after these errors. Raises TransientError `batch_locked`."""
+        for attempt in range(MAX_BATCH_TRIES):
             try:
                 return await work()
-            except again:
+            except on:
                 self.pace.failed()
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.05 * 1.2**attempt, 2.0))
-        raise TransientError("batch_locked", f"a batch got no lock in {BATCH_TRIES} tries; run the same command again")
-
-    async def carry(self, step: str, place: str, expression: str, *arguments: object) -> int:
-        """As `batch`, in one round trip: an SQL expression that does it and counts, and the note of the place.
-
-        The expression's arguments begin with $3.
-        """
-        query = (
-            f"WITH c AS MATERIALIZED (SELECT ({expression})::bigint AS n) UPDATE {OWN}.steps AS s"
-            " SET place = $2, rows = s.rows + c.n FROM c WHERE s.name = $1 RETURNING c.n"
+        raise TransientError(
+            "batch_locked", f"a batch got no lock in {MAX_BATCH_TRIES} tries; run the same command again"
         )
-
-        async def work() -> int:
-            return int(await self.connection.fetchval(query, step, place, *arguments) or 0)
-
-        return await self._paced(work)
 
     async def check_quarantine(self) -> None:
         """Raises InputError `quarantine_full`."""
-        count = await self.connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")
+        count = await COUNT_QUARANTINE.one(self.connection)
         if count > self.choices.quarantine_limit:
             raise InputError(
                 "quarantine_full",
@@ -130,60 +147,53 @@ class Bar:
     total: int
     done: int = 0
     _began: float = 0.0
-    _told: float = 0.0
+    _reported: float = 0.0
     _first: int = 0
 
     def start(self, done: int = 0) -> None:
+        """Begin with what earlier runs have done."""
         self._began, self.done, self._first = time.monotonic(), done, done
 
     def move(self, to: int) -> None:
-        """`total` is an estimate: only `end` says that it is all."""
+        """Report, five times a second. `total` is an estimate: only `end` says that all is done."""
         self.done = to
         now = time.monotonic()
-        if now - self._told > 0.2 and to < self.total:
-            self._told = now
+        if now - self._reported > 0.2 and to < self.total:
+            self._reported = now
             rate = self._rate(now)
-            self.migration.pace.on_progress(
-                Progress(self.step, to, self.total, rate, (self.total - to) / rate if rate else None)
-            )
+            left_s = (self.total - to) / rate if rate else None
+            self.migration.pace.on_progress(Progress(self.step, to, self.total, rate, left_s))
 
     def end(self) -> None:
-        """Once, when all is done."""
-        self.migration.pace.on_progress(Progress(self.step, self.done, self.done, self._rate(time.monotonic()), 0.0))
+        """Report once that all is done."""
+        rate = self._rate(time.monotonic())
+        self.migration.pace.on_progress(Progress(self.step, self.done, self.done, rate, 0.0))
 
     def _rate(self, now: float) -> float:
         return (self.done - self._first) / max(now - self._began, 0.001)
 
 
 async def mark_started(connection: Connection, step: str, stage: str) -> None:
-    await connection.execute(
-        f"INSERT INTO {OWN}.steps (name, stage) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-        step,
-        stage,
-    )
+    """Record that a step has begun. Idempotent."""
+    await MARK_STARTED.run(connection, step=step, stage=stage)
 
 
 async def mark_done(connection: Connection, step: str) -> None:
-    await connection.execute(f"UPDATE {OWN}.steps SET done_at = clock_timestamp() WHERE name = $1", step)
+    """Record that a step is done.
 
-
-async def mark_place(connection: Connection, step: str, place: str, rows: int) -> None:
-    await connection.execute(
-        f"UPDATE {OWN}.steps SET place = $2, rows = rows + $3 WHERE name = $1",
-        step,
-        place,
-        rows,
-    )
+    Only the runner (`run._run`) marks steps, each after it has run; a step whose last work is one locked transaction is
+    marked in that transaction, by `MigrationRun.run_locked(done=…)`.
+    """
+    await MARK_DONE.run(connection, step=step)
 
 
 async def place_of(connection: Connection, step: str) -> str | None:
-    place: str | None = await connection.fetchval(f"SELECT place FROM {OWN}.steps WHERE name = $1", step)
-    return place
+    """Return how far a step in batches has come, or None at its start."""
+    return await PLACE.first(connection, step=step)
 
 
-async def done_steps(connection: Connection) -> dict[str, asyncpg.Record]:
-    """By name; empty before the first step."""
-    if await connection.fetchval("SELECT to_regclass($1)", f"{OWN}.steps") is None:
+async def recorded_steps(connection: Connection) -> dict[str, RecordedStep]:
+    """Return the steps that have begun, by name; none before the first one."""
+    if not await relation_exists(connection, f"{OWN}.steps"):
         return {}
-    rows = await connection.fetch(f"SELECT * FROM {OWN}.steps ORDER BY started_at")
-    return {row["name"]: row for row in rows}
+    return {row.name: row for row in await RECORDED.all(connection)}

@@ -1,4 +1,4 @@
-"""How fast a backfill may go: batches of a fixed time, pauses by what it does to others."""
+"""How fast a backfill may go: its batches take a fixed time, its pauses depend on what it does to others."""
 
 from __future__ import annotations
 
@@ -8,27 +8,35 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from baylight.errors import TransientError
 from baylight.store.pool import Connection
+from baylight.store.query import Query, Statement
 
 BATCH_S = 0.02
-_SMALLEST, _LARGEST = 50, 5000
-"""Rows. Fewer than a page has are no quicker to carry: what a batch costs whatever its size outweighs them."""
-_LEAST_EASE = 0.1
+_MIN_ROWS, _MAX_ROWS = 50, 5000
+"""Of a batch. Fewer rows than a page has are no quicker to carry: the fixed cost of a batch outweighs them."""
+_MIN_EASE = 0.1
 _LOOK_EVERY_S = 0.25
-_LOOK = """
-SELECT (SELECT count(*) FROM pg_stat_activity AS a
-        WHERE a.wait_event_type = 'Lock' AND $1::integer[] && pg_blocking_pids(a.pid) AND a.pid <> ALL ($1)) AS blocked,
-       pg_current_wal_lsn() - '0/0'::pg_lsn AS written,
-       (SELECT min(replay_lsn) - '0/0'::pg_lsn FROM pg_stat_replication) AS replayed
-"""
-_PROBE = "SELECT FROM public.spaces LIMIT 1"
+_MAX_LAG_WAIT_S = 3600
+
+
+class Look(NamedTuple):
+    """`blocked`: sessions that wait for ours. `written`, `replayed`: bytes of the log; None without replicas."""
+
+    blocked: int
+    written: int
+    replayed: int | None
+
+
+LOOK = Query("v2.pace.look", Look)
+PROBE = Statement("v2.pace.probe")
 
 
 @dataclass(slots=True)
 class Progress:
-    """`left_s` is None while nothing is known yet."""
+    """How far a step in batches has come. `left_s` is None while nothing is known yet."""
 
     step: str
     done: int
@@ -39,11 +47,11 @@ class Progress:
 
 @dataclass(slots=True)
 class Pace:
-    """`size`: rows of the next batch, steered to BATCH_S. `ease`: pause after a batch, as a multiple of its time; none
-    while nobody is the worse for it.
+    """The pace of a run. `size`: rows of the next batch, steered to BATCH_S. `ease`: the pause after a batch, as a
+    multiple of its time; 0 while no other session suffers.
 
-    `watch` is a connection of its own, which looks on while the others (`pids`) work: who waits for it, how long a
-    trivial read takes, how far replicas are behind.
+    `watch` is a connection of its own. It looks on while the others (`pids`) work: which sessions wait for them, how
+    long a trivial read takes, how far replicas are behind.
     """
 
     watch: Connection
@@ -57,6 +65,7 @@ class Pace:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
+        """Look on, while the body works."""
         times = sorted([await self._probe() for _ in range(20)])
         task = asyncio.create_task(self._look(quiet_s=max(times[len(times) // 2], 0.0003)))
         try:
@@ -66,49 +75,48 @@ class Pace:
             await asyncio.gather(task, return_exceptions=True)
 
     async def after(self, took_s: float) -> None:
-        """After each batch: adjusts the size, and pauses. Raises TransientError `replica_behind` after an hour."""
+        """Adjust the size after a batch, and pause. Raises TransientError `replica_behind` after an hour."""
         wanted = self.size * min(max(BATCH_S / max(took_s, 0.0005), 0.3), 1.5)
-        self.size = int(min(max(wanted, _SMALLEST), _LARGEST))
+        self.size = int(min(max(wanted, _MIN_ROWS), _MAX_ROWS))
         await asyncio.sleep(min(took_s * self.ease, 2.0))
-        give_up = time.monotonic() + 3600
+        give_up = time.monotonic() + _MAX_LAG_WAIT_S
         while self._lag_s > self.lag_limit_s:
             if time.monotonic() > give_up:
                 raise TransientError("replica_behind", f"a replica is more than {self.lag_limit_s} s behind")
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def failed(self) -> None:
-        """A batch could not get a lock, or was cancelled."""
-        self.size = max(self.size // 2, _SMALLEST)
+        """Slow down: a batch could not get a lock, or was cancelled."""
+        self.size = max(self.size // 2, _MIN_ROWS)
         self._harm(2.0)
 
-    def _harm(self, factor: float, most: float = 8.0) -> None:
-        self.ease = min(max(self.ease, _LEAST_EASE) * factor, most)
+    def _harm(self, factor: float, max_ease: float = 8.0) -> None:
+        self.ease = min(max(self.ease, _MIN_EASE) * factor, max_ease)
 
     async def _look(self, quiet_s: float) -> None:
         while True:
-            row = await self.watch.fetchrow(_LOOK, self.pids)
-            assert row is not None
-            self._lag_s = self._lag(row["written"], row["replayed"])
-            if row["blocked"]:
+            seen = await LOOK.one(self.watch, pids=self.pids)
+            self._lag_s = self._lag(seen.written, seen.replayed)
+            if seen.blocked:
                 self._harm(2.0)
             elif await self._probe() > max(10 * quiet_s, 0.02):
-                self._harm(1.3, most=2.0)
+                self._harm(1.3, max_ease=2.0)
             else:
-                self.ease = self.ease * 0.8 if self.ease > _LEAST_EASE else 0.0
+                self.ease = self.ease * 0.8 if self.ease > _MIN_EASE else 0.0
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _lag(self, written: int, replayed: int | None) -> float:
-        """Seconds since there was something that the slowest replica has not replayed yet; positions are in bytes.
+        """Return for how many seconds the slowest replica has had something to replay; positions are in bytes.
 
-        Not PostgreSQL's own replay_lag: that stays as it was while a replica stands still.
+        PostgreSQL's own replay_lag does not serve: it keeps its value while a replica stands still.
         """
         now = time.monotonic()
-        self._written.append((now, int(written)))
+        self._written.append((now, written))
         while self._written and (replayed is None or self._written[0][1] <= replayed):
             self._written.popleft()
         return now - self._written[0][0] if self._written else 0.0
 
     async def _probe(self) -> float:
         began = time.perf_counter()
-        await self.watch.execute(_PROBE)
+        await PROBE.run(self.watch)
         return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""apply, rollback and status: which steps come next, one tool at a time."""
+"""apply, rollback and status: which steps come next. One run works at a time."""
 
 from __future__ import annotations
 
@@ -6,27 +6,49 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from baylight.errors import InputError
 from baylight.store.pool import Connection
+from baylight.store.query import Query
 from baylight.v2 import choices as choices_of
 from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
 from baylight.v2.findings import check_choices, is_v2
-from baylight.v2.migration_run import STAGES, MigrationRun, done_steps, mark_done, mark_started
+from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
 from baylight.v2.pace import Pace, Progress
-from baylight.v2.schema import OWN, script
+from baylight.v2.schema import script
 from baylight.v2.session import alone, connected
-from baylight.v2.steps import STEPS, UNDOING, Step, undo
+from baylight.v2.steps import STEPS, Step
 
 PATIENCE_S = 600.0
-_LAG_UNSEEN = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state IS NULL)"
+UNDOING = "undo expand"
+"""Recorded before the first trigger is dropped. From then on V2's writes are missed, so the undoing must be finished."""
 
 Log = Callable[[str], None]
 OnProgress = Callable[[Progress], None]
 
 
-def _silent(_: object) -> None:
+class Standing(NamedTuple):
+    """`owner`: who decides. `ignored_writes`: states that V2 wrote after the switch."""
+
+    owner: str
+    ignored_writes: int
+
+
+class QuarantineCount(NamedTuple):
+    """How many values could not be carried over for one reason."""
+
+    reason: str
+    values: int
+
+
+LAG_HIDDEN = Query("v2.run.lag_hidden", bool)
+STANDING = Query("v2.run.standing", Standing)
+QUARANTINED = Query("v2.run.quarantined", QuarantineCount)
+
+
+def _ignore(_: object) -> None:
     pass
 
 
@@ -35,55 +57,54 @@ async def apply(
     *,
     to: str = "contract",
     choices: Choices | None = None,
-    log: Log = _silent,
-    on_progress: OnProgress = _silent,
+    log: Log = _ignore,
+    on_progress: OnProgress = _ignore,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Runs what is left up to and with the stage `to`. Idempotent; after a crash the next call goes on where it ended.
+    """Run what is left up to and with the stage `to`. Idempotent; after a crash the next call goes on where it ended.
 
     Raises InputError `unknown_stage`, `not_v2`, `needs_choices`, `quarantine_full`, `spaces_without`;
     ConflictError `not_verified`; TransientError `locked`, `batch_locked`, `replica_behind`, `database_away`.
     """
-    wanted = _stages_to(to)
+    stages = _stages_to(to)
     async with _migration_run(dsn, choices, log, on_progress, patience_s) as migration:
-        if UNDOING in await done_steps(migration.connection):
-            log("expand: its undoing, which was broken off, is brought to its end")
-            await undo(migration, "expand")
-        if not await done_steps(migration.connection):
+        if UNDOING in await recorded_steps(migration.connection):
+            log("expand: an undoing was interrupted and is finished first")
+            await _undo(migration, "expand")
+        if not await recorded_steps(migration.connection):
             await is_v2(migration.connection)
             await check_choices(migration.connection, migration.choices)
             await migration.connection.execute(script("control"))
         await choices_of.store(migration.connection, migration.choices)
-        for stage in wanted:
-            for step in (s for s in STEPS if s.stage == stage):
+        for step in STEPS:
+            if step.stage in stages:
                 await _run(migration, step)
         log(f"{to}: done")
 
 
-async def _run(migration: MigrationRun, step: Step) -> None:
-    found = (await done_steps(migration.connection)).get(step.name)
-    if found and found["done_at"]:
+async def _run(migration: MigrationRun, step: Step, *, again: bool = False) -> None:
+    """Run a step, unless it is done, and mark it done; with `again` it runs in any case."""
+    recorded = (await recorded_steps(migration.connection)).get(step.name)
+    if recorded and recorded.done_at and not again:
         return
-    if step.name == "catch_up" and not migration.verified:
-        migration.log("verify: Once more, since this run has not done it.")
-        await next(s for s in STEPS if s.name == "verify").run(migration)
+    if step.requires_fresh_verify and not migration.verified:
+        await _run(migration, next(s for s in STEPS if s.name == "verify"), again=True)
     await mark_started(migration.connection, step.name, step.stage)
-    migration.log(f"{step.stage}: {step.does}")
+    migration.log(f"{step.stage}: {'Once more, since this run has not done it.' if again else step.does}")
     async with migration.pace.watching():
         await step.run(migration)
     await mark_done(migration.connection, step.name)
-    migration.verified |= step.name == "verify"
 
 
 async def rollback(
     dsn: str,
     *,
     to: str | None = None,
-    log: Log = _silent,
-    on_progress: OnProgress = _silent,
+    log: Log = _ignore,
+    on_progress: OnProgress = _ignore,
     patience_s: float = PATIENCE_S,
 ) -> list[str]:
-    """Takes stages back, the last first, down to `to`, which stays; `start` takes all back; without, only the last one.
+    """Undo stages, the last first, down to `to`, which stays. `start` undoes all; without `to` only the last is undone.
 
     Returns the stages that were undone. Idempotent. Raises InputError `unknown_stage`, TransientError as `apply`.
     """
@@ -91,14 +112,28 @@ async def rollback(
         _stages_to(to)
     undone: list[str] = []
     async with _migration_run(dsn, None, log, on_progress, patience_s) as migration:
-        entered = [s for s in STAGES if any(r["stage"] == s for r in (await done_steps(migration.connection)).values())]
+        begun = {step.stage for step in (await recorded_steps(migration.connection)).values()}
+        entered = [stage for stage in STAGES if stage in begun]
         keep = entered[:-1] if to is None else [] if to == "start" else _stages_to(to)
-        for stage in reversed([s for s in entered if s not in keep]):
+        for stage in reversed([stage for stage in entered if stage not in keep]):
             log(f"{stage}: being undone")
             async with migration.pace.watching():
-                await undo(migration, stage)
+                await _undo(migration, stage)
             undone.append(stage)
     return undone
+
+
+async def _undo(migration: MigrationRun, stage: str) -> None:
+    """Undo the steps of a stage that have begun, the last first, and forget them. Idempotent."""
+    connection = migration.connection
+    if stage == "expand":
+        await migration.run_locked([], "", lambda connection: mark_started(connection, UNDOING, "expand"))
+    recorded = await recorded_steps(connection)
+    for step in reversed([step for step in STEPS if step.stage == stage and step.name in recorded]):
+        if step.undo:
+            await step.undo(migration)
+    if await recorded_steps(connection):  # none are left after `expand`
+        await FORGET_STAGE.run(connection, stage=stage)
 
 
 def _stages_to(stage: str) -> list[str]:
@@ -123,14 +158,16 @@ async def _migration_run(
         known = choices or await choices_of.stored(connection) or Choices()
         pids = [connection.get_server_pid(), second.get_server_pid()]
         pace = Pace(watch, pids, on_progress, known.replication_lag_s)
-        if await watch.fetchval(_LAG_UNSEEN):
-            log("this account cannot see how far the replicas are behind, so they are not waited for: GRANT pg_monitor")
+        if await LAG_HIDDEN.one(watch):
+            log(
+                "this account cannot see how far replicas are behind, so the run does not wait for them: GRANT pg_monitor"
+            )
         yield MigrationRun(connection, second, pace, known, patience_s, log)
 
 
 @dataclass(frozen=True, slots=True)
 class StepStatus:
-    """`rows` of steps in batches; `tries`: how often its lock was asked for."""
+    """A step that has begun. `rows`: of steps in batches; `tries`: how often its lock was asked for."""
 
     name: str
     stage: str
@@ -151,24 +188,23 @@ class Status:
 
 
 async def status(connection: Connection) -> Status:
-    """Where the migration stands. Reads only."""
-    rows = await done_steps(connection)
-    half = rows.pop(OTHER_HALF, None)
-    steps = [
-        StepStatus(r["name"], r["stage"], r["done_at"], r["rows"] + (half["rows"] if half and name == "spaces" else 0),
-                   r["tries"])
-        for name, r in rows.items()
-    ]  # fmt: skip
-    finished = [
-        s for s in STAGES if all(step.name in rows and rows[step.name]["done_at"] for step in STEPS if step.stage == s)
-    ]
-    if not rows:
+    """Return where the migration stands. Reads only."""
+    recorded = await recorded_steps(connection)
+    if not recorded:
         return Status(None, "v2", [], {}, 0)
-    quarantined = await connection.fetch(f"SELECT reason, count(*) FROM {OWN}.quarantine GROUP BY 1 ORDER BY 2 DESC")
+    half = recorded.pop(OTHER_HALF, None)
+    half_rows = {"spaces": half.rows} if half else {}
+    steps = [
+        StepStatus(row.name, row.stage, row.done_at, row.rows + half_rows.get(row.name, 0), row.tries)
+        for row in recorded.values()
+    ]
+    done = {row.name for row in recorded.values() if row.done_at}
+    finished = [stage for stage in STAGES if done.issuperset(step.name for step in STEPS if step.stage == stage)]
+    standing = await STANDING.one(connection)
     return Status(
         finished[-1] if finished else None,
-        await connection.fetchval(f"SELECT owner FROM {OWN}.control"),
+        standing.owner,
         steps,
-        {row["reason"]: row["count"] for row in quarantined},
-        await connection.fetchval(f"SELECT coalesce(sum(times), 0)::bigint FROM {OWN}.ignored_writes"),
+        {row.reason: row.values for row in await QUARANTINED.all(connection)},
+        standing.ignored_writes,
     )

@@ -1,4 +1,4 @@
-"""The tool's connections, and locks that nobody has to wait long for."""
+"""Connections of the migration, and locks that no other session waits long for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import NamedTuple
 
 import asyncpg
 
@@ -15,6 +17,7 @@ from baylight.errors import TransientError
 from baylight.store.beside import SEARCH_PATH
 from baylight.store.connect import AWAY, connect, database_away
 from baylight.store.pool import Connection
+from baylight.store.query import Query
 
 _LOCK = 0x6261796C7632  # "baylv2"
 _SETTINGS = {
@@ -26,21 +29,39 @@ _SETTINGS = {
     "lock_timeout": "50ms",
     "synchronous_commit": "off",  # a crash may lose the last batches, and with them the note of how far they came
     "idle_in_transaction_session_timeout": "60s",
-    "client_connection_check_interval": "1s",  # the server's side of a killed tool ends, and lets go of its locks
+    "client_connection_check_interval": "1s",  # the server's side of a killed run ends, and releases its locks
 }
 NOWAIT_TRIES = 30
-_TRIES_OF_TWO = 5
-_ROUNDS_UNTOLD = 5
-LONGEST_WAIT_MS = 20
-"""How long a lock on a table of V2 is waited for, and so how long others may queue behind that, once NOWAIT failed."""
+_MAX_TRIES_OF_TWO = 5
+_SILENT_ROUNDS = 5
+MAX_LOCK_WAIT_MS = 20
+"""How long the migration waits for a lock on a table of V2, once NOWAIT has failed; others may queue behind it as long."""
 
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError)
-"""Somebody else was first: the same work succeeds later."""
+"""Another session was first: the same work succeeds later."""
+
+
+class Holder(NamedTuple):
+    """A session that holds a lock. `age`: of its transaction."""
+
+    pid: int
+    role: str | None
+    state: str | None
+    query: str | None
+    age: timedelta | None
+
+
+TRY_TO_BE_ALONE = Query("v2.session.try_to_be_alone", bool)
+LET_OTHERS_IN = Query("v2.session.let_others_in", bool)
+HOLDERS = Query("v2.session.holders", Holder)
 
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Connection]:
-    """Raises as `connect`; TransientError `database_away` also for a connection that is lost."""
+    """Open a connection with the settings of the migration.
+
+    Raises as `connect`, and TransientError `database_away` for a connection that is lost later.
+    """
     connection = await connect(dsn, _SETTINGS)
     try:
         yield connection
@@ -55,18 +76,18 @@ async def connected(dsn: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def alone(connection: Connection, on_wait: Callable[[], None] | None = None) -> AsyncIterator[None]:
-    """One tool at a time; a second one waits for the first. It asks again and again, so that it holds no snapshot."""
-    told = False
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-        if not told and on_wait:
+    """Keep other runs out: a second one waits for the first. It asks again and again, so that it holds no snapshot."""
+    reported = False
+    while not await TRY_TO_BE_ALONE.one(connection, key=_LOCK):
+        if not reported and on_wait:
             on_wait()
-        told = True
+        reported = True
         await asyncio.sleep(random.uniform(0.1, 0.3))
     try:
         yield
     finally:
         with contextlib.suppress(*AWAY):  # a lost connection has lost the lock too
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            await LET_OTHERS_IN.one(connection, key=_LOCK)
 
 
 async def with_short_lock(
@@ -79,13 +100,13 @@ async def with_short_lock(
     log: Callable[[str], None],
     first: tuple[Sequence[str], Callable[[], Awaitable[None]]] | None = None,
 ) -> int:
-    """Runs `work` in one transaction that holds the tables in this lock mode; returns in how many tries it was got.
+    """Run `work` in one transaction that holds the tables in this lock mode; return how many tries the lock needed.
 
-    The lock is taken only when it is free at once; after 30 tries `log` is told who stands in the way, and it is waited
-    for, 20 ms at most. SHARE UPDATE EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the
-    table step aside.
+    The lock is acquired only if it is free at once. After 30 tries `log` receives the sessions in the way, and each try
+    waits, 20 ms at most. SHARE UPDATE EXCLUSIVE comes first: V2 does not notice it, and it makes an autovacuum of the
+    table give way.
     `first`: tables of Baylight's that are locked before, and what can be done while V2's are still free.
-    Raises TransientError `locked` with who stands in the way if `patience_s` is over.
+    Raises TransientError `locked` with the sessions in the way when `patience_s` is over.
     """
     give_up = time.monotonic() + patience_s
     tries = rounds = 0
@@ -100,7 +121,7 @@ async def with_short_lock(
             return max(tries, 1)
         except BUSY:
             rounds += 1
-            if rounds == _ROUNDS_UNTOLD:
+            if rounds == _SILENT_ROUNDS:
                 log(_in_the_way(tables, await _holders(connection, tables)))
             if time.monotonic() > give_up:
                 holders = await _holders(connection, tables)
@@ -121,11 +142,14 @@ async def _lock(
     *,
     give_way: bool,
 ) -> int:
-    """`give_way`: raises LockNotAvailableError soon, so that what is locked already is not held for long."""
+    """Return how many tries were needed.
+
+    `give_way`: raise LockNotAvailableError soon, so that what is locked already is not held for long.
+    """
     names = ", ".join(tables)
     await connection.execute("SET LOCAL lock_timeout = '1500ms'")  # autovacuum gives way after deadlock_timeout, 1 s
     await connection.execute(f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
-    await connection.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_MS}ms'")
+    await connection.execute(f"SET LOCAL lock_timeout = '{MAX_LOCK_WAIT_MS}ms'")
     tries = 0
     while True:
         tries += 1
@@ -135,7 +159,7 @@ async def _lock(
                 await connection.execute(f"LOCK TABLE {names} IN {mode} MODE {wait}")
             return tries
         except asyncpg.LockNotAvailableError:
-            if time.monotonic() > give_up or (give_way and tries == _TRIES_OF_TWO):
+            if time.monotonic() > give_up or (give_way and tries == _MAX_TRIES_OF_TWO):
                 raise
             if tries == NOWAIT_TRIES:
                 log(_in_the_way(tables, await _holders(connection, tables)))
@@ -147,12 +171,5 @@ def _in_the_way(tables: Sequence[str], holders: str) -> str:
 
 
 async def _holders(connection: Connection, tables: Sequence[str]) -> str:
-    rows = await connection.fetch(
-        "SELECT DISTINCT a.pid, a.usename, a.state, left(a.query, 80) AS query, now() - a.xact_start AS age"
-        " FROM pg_locks AS l INNER JOIN pg_stat_activity AS a ON a.pid = l.pid"
-        " WHERE l.relation = ANY($1::regclass[]) AND l.pid <> pg_backend_pid() ORDER BY age DESC NULLS LAST LIMIT 5",
-        list(tables),
-    )
-    return (
-        "; ".join(f"pid {r['pid']} ({r['usename']}, {r['state']}, {r['age']}): {r['query']}" for r in rows) or "nobody"
-    )
+    rows = await HOLDERS.all(connection, tables=list(tables))
+    return "; ".join(f"pid {r.pid} ({r.role}, {r.state}, {r.age}): {r.query}" for r in rows) or "no session"

@@ -1,60 +1,93 @@
-"""Every step of the migration, in order: what it runs, what it locks, how it is undone."""
+"""Every step of the migration, in order: what it runs, what it locks, and beside it what undoes it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from baylight.errors import ConflictError, InputError
+from baylight.errors import ConflictError
 from baylight.store.beside import placed
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Statement
 from baylight.v2 import backfill, contract, later, switch
-from baylight.v2.migration_run import STAGES, MigrationRun, mark_done, mark_started
+from baylight.v2.migration_run import MigrationRun
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
-from baylight.v2.session import LONGEST_WAIT_MS
-from baylight.v2.verify import verify
+from baylight.v2.session import MAX_LOCK_WAIT_MS
+from baylight.v2.verify import CHECKS, COUNTS, verify
 
 _FUNCTIONS = (*CARRY, "capture", "reflect", "reflect_triggers", "assignments")
+NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on a table of V2"
-_BRIEF = f"writers wait at most {LONGEST_WAIT_MS} ms for the lock to be had, and then some ms for its few statements"
+_BRIEF = f"writers wait at most {MAX_LOCK_WAIT_MS} ms for the lock, and then some ms for its few statements"
 _BATCH = "a writer of one of these rows waits for the end of its batch, about 20 ms"
+_ROWS_STAY = "nothing to undo: the rows stay and go on following; undoing `expand` removes them"
+
+Work = Callable[[MigrationRun], Awaitable[None]]
+Sql = Callable[[], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`sql` gives the statements, for `plan`; `lock` is the strongest lock on a table of V2."""
+    """A step, and what undoes it.
+
+    `sql` and `undo_sql` return the statements of `run` and of `undo`, for `plan`. `lock` is the strongest lock on a table
+    of V2. `undo` is idempotent; without one there is nothing to undo, and `undo_note` says why.
+    `requires_fresh_verify`: the same run must have verified before.
+    """
 
     name: str
     stage: str
     does: str
-    sql: Callable[[], list[str]]
+    sql: Sql
     lock: str
     blocks: str
-    undo: str
-    run: Callable[[MigrationRun], Awaitable[None]]
+    run: Work
+    undo_note: str
+    undo: Work | None = None
+    undo_sql: Sql = list
+    requires_fresh_verify: bool = False
 
 
-def _statements(*names: str) -> list[str]:
-    return [found for name in names for found in statements(script(name))]
+def _statements(*names: str) -> Sql:
+    return lambda: [found for name in names for found in statements(script(name))]
 
 
-def _triggers_on(table: str) -> list[str]:
-    return [s for s in _statements("capture_triggers") if f"ON public.{table}\n" in s]
+def _sql(*queries: Statement) -> Sql:
+    return lambda: [query.sql for query in queries]
 
 
 async def _control(migration: MigrationRun) -> None:
     await migration.connection.execute(script("control"))
 
 
+async def _drop_control(migration: MigrationRun) -> None:
+    await _run_script(migration, "drop_control")
+
+
+def _tables_sql() -> list[str]:
+    return [s for text in (script("tables"), *migrations().values()) for s in statements(placed(text))]
+
+
 async def _tables(migration: MigrationRun) -> None:
     async def work(connection: Connection) -> None:
         await create(connection)
         await later.postpone(connection)
-        await connection.execute(queries("v2.migration")["note_last_reading"])
+        await NOTE_LAST_READING.run(connection)
 
-    await migration.run_locked("tables", [], "", work)
+    await migration.run_locked([], "", work, done="tables")
+
+
+async def _drop_tables(migration: MigrationRun) -> None:
+    await _run_script(migration, "drop_tables")
+
+
+async def _run_script(migration: MigrationRun, name: str) -> None:
+    async def work(connection: Connection) -> None:
+        await connection.execute(script(name))
+
+    await migration.run_locked([], "", work)
 
 
 async def _functions(migration: MigrationRun) -> None:
@@ -62,23 +95,35 @@ async def _functions(migration: MigrationRun) -> None:
         for name in _FUNCTIONS:
             await connection.execute(script(name))
 
-    await migration.run_locked("functions", [], "", work)
+    await migration.run_locked([], "", work, done="functions")
 
 
 def _capture(table: str) -> Step:
-    name = f"capture {table}"
+    """Return the step that creates the triggers on one table: each in a transaction of its own, so that no two tables
+    are locked at once."""
+    name, locked = f"capture {table}", [f"public.{table}"]
+
+    def triggers(file: str) -> list[str]:
+        return [s for s in statements(script(file)) if re.search(rf"ON public\.{table}\b", s)]
+
+    async def execute(connection: Connection, file: str) -> None:
+        for statement in triggers(file):
+            await connection.execute(statement)
 
     async def run(migration: MigrationRun) -> None:
-        async def work(connection: Connection) -> None:
-            for statement in _triggers_on(table):
-                await connection.execute(statement)
+        await migration.run_locked(
+            locked, "SHARE ROW EXCLUSIVE", lambda connection: execute(connection, "capture_triggers"), done=name
+        )
 
-        await migration.run_locked(name, [f"public.{table}"], "SHARE ROW EXCLUSIVE", work)
+    async def undo(migration: MigrationRun) -> None:
+        await migration.run_locked(
+            locked, "ACCESS EXCLUSIVE", lambda connection: execute(connection, "drop_capture_triggers")
+        )
 
     return Step(
-        name, "expand", f"From now on what V2 writes to {table} is carried over in its own transaction.",
-        lambda: _triggers_on(table), f"SHARE ROW EXCLUSIVE on {table}", _BRIEF,
-        "DROP TRIGGER, under ACCESS EXCLUSIVE for some ms", run,
+        name, "expand", f"What V2 writes to {table} is carried over in its own transaction, from now on.",
+        lambda: triggers("capture_triggers"), f"SHARE ROW EXCLUSIVE on {table}", _BRIEF, run,
+        "under ACCESS EXCLUSIVE for some ms", undo, lambda: triggers("drop_capture_triggers"),
     )  # fmt: skip
 
 
@@ -89,117 +134,85 @@ async def _verify(migration: MigrationRun) -> None:
         raise ConflictError(
             "not_verified", f"{len(verdict.differences)} differences: {shown}. See `baylight v2 verify`"
         )
-    await mark_done(migration.connection, "verify")
+    migration.verified = True
 
 
-def _rows(name: str, does: str, sql: str, lock: str, run: Callable[[MigrationRun], Awaitable[None]]) -> Step:
-    undo = "nothing to undo: the rows stay and go on following; undoing `expand` removes them"
-    return Step(name, "backfill", does, lambda: [sql], lock, _BATCH if "ROW" in lock else "nothing", undo, run)
+def _rows(name: str, does: str, sql: Sql, lock: str, run: Work) -> Step:
+    return Step(name, "backfill", does, sql, lock, _BATCH if "ROW" in lock else "nothing", run, _ROWS_STAY)
 
 
-def _later(name: str, does: str, sql: list[str], blocks: str, run: Callable[[MigrationRun], Awaitable[None]]) -> Step:
-    return Step(name, "backfill", does, lambda: sql, NO_LOCK, blocks, "nothing to undo, as above", run)
+def _later(name: str, does: str, sql: list[str], blocks: str, run: Work) -> Step:
+    return Step(name, "backfill", does, lambda: sql, NO_LOCK, blocks, run, _ROWS_STAY)
 
 
 STEPS: tuple[Step, ...] = (
     Step(
-        "control", "expand", "The migration's own tables.", lambda: _statements("control"), NO_LOCK, "nothing",
-        f"DROP SCHEMA {OWN} CASCADE", _control,
+        "control", "expand", "Create the migration's own tables.", _statements("control"), NO_LOCK, "nothing", _control,
+        "deletes what the migration has noted", _drop_control, _statements("drop_control"),
     ),
     Step(
-        "tables", "expand", f"Baylight's tables, empty, in the schema {NEXT}.",
-        lambda: [s for text in migrations().values() for s in statements(placed(text))], NO_LOCK, "nothing",
-        f"DROP SCHEMA {NEXT} CASCADE", _tables,
+        "tables", "expand", f"Create Baylight's tables, empty, in the schema {NEXT}.", _tables_sql, NO_LOCK, "nothing",
+        _tables, "deletes what only Baylight has", _drop_tables, _statements("drop_tables"),
     ),
     Step(
-        "functions", "expand", "How a row of V2's becomes one of Baylight's, and the other way round.",
-        lambda: _statements(*_FUNCTIONS), NO_LOCK, "nothing",
-        f"with {OWN} and {NEXT}", _functions,
+        "functions", "expand", "Create the functions that turn V2's rows into Baylight's, and the other way round.",
+        _statements(*_FUNCTIONS), NO_LOCK, "nothing", _functions, f"nothing to undo: they go with {OWN} and {NEXT}",
     ),
     _capture("spaces"),
     _capture("reservations"),
     _capture("state_changes"),
     _capture("api_keys"),
-    _rows("contested", "Who gets a device that several ask for.", "three INSERT … SELECT over spaces", "ACCESS SHARE",
+    _rows("contested", "Note which space gets a device that several ask for.",
+          _sql(backfill.CONTESTED_SENSORS, backfill.CONTESTED_ROLES, backfill.CONTESTED_DISPLAYS), "ACCESS SHARE",
           backfill.find_contested),
-    _rows("spaces", "Spaces, devices, locations and assignments, in batches.",
-          f"SELECT {OWN}.carry_new_spaces(ids)", "ROW SHARE, FOR SHARE SKIP LOCKED on the batch's rows",
-          backfill.carry_spaces),
-    _rows("reservations", "Reservations, in batches.", f"SELECT {OWN}.carry_new_reservations(ids)",
+    _rows("spaces", "Carry spaces, devices, locations and assignments, in batches.", _sql(backfill.CARRY_PAGES),
+          "ROW SHARE, FOR SHARE SKIP LOCKED on the batch's rows", backfill.carry_spaces),
+    _rows("reservations", "Carry reservations, in batches.", _sql(backfill.CARRY_RESERVATIONS),
           "ROW SHARE, FOR SHARE SKIP LOCKED on the batch's rows", backfill.carry_reservations),
-    _rows("state_changes", "The history of states, in batches.", f"SELECT {OWN}.carry_state_changes(first, last)",
-          "ACCESS SHARE", backfill.carry_state_changes),
-    _rows("api_keys", "API keys.", f"SELECT {OWN}.carry_api_keys(ids)", "ROW SHARE, FOR SHARE on the rows",
-          backfill.carry_api_keys),
-    _later("indexes", "Indexes that the filling of the tables did not need.",
+    _rows("state_changes", "Carry the history of states, in batches.",
+          _sql(backfill.CARRY_STATE_CHANGES, backfill.STATE_CHANGES_LEFT), "ACCESS SHARE",
+          backfill.carry_state_changes),
+    _rows("api_keys", "Carry API keys.", _sql(backfill.HOLD_API_KEYS, backfill.CARRY_API_KEYS),
+          "ROW SHARE, FOR SHARE on the rows", backfill.carry_api_keys),
+    _later("indexes", "Build the indexes that the filling of the tables did not need.",
            [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], "nothing", later.build_indexes),
-    _later("assignments", "The keys of the history of assignments, then its changes of the meantime.",
-           [f"ALTER TABLE {NEXT}.device_assignments ADD CONSTRAINT …", f"SELECT {OWN}.replay_assignments(5000)"],
+    _later("assignments", "Build the keys of the history of assignments, then write what changed meanwhile.",
+           [f"ALTER TABLE {NEXT}.device_assignments ADD CONSTRAINT …", later.REPLAY_ASSIGNMENTS.sql,
+            *statements(script("assignments_written_at_once"))],
            f"Baylight's history of assignments while its keys are built; at the end {_BRIEF}", later.build_assignments),
-    _later("foreign keys", "Foreign keys of the tables that were filled.",
+    _later("foreign keys", "Add the foreign keys of the tables that were filled.",
            [f"ALTER TABLE {NEXT}.… ADD CONSTRAINT … FOREIGN KEY … NOT VALID", "ALTER TABLE … VALIDATE CONSTRAINT …"],
            _BRIEF, later.build_foreign_keys),
-    Step("verify", "verify", "Compares both sides in one snapshot; nothing goes on unless they agree.",
-         lambda: ["SELECT … (see `baylight v2 verify`)"], "ACCESS SHARE", "nothing", "nothing to undo", _verify),
-    Step("catch_up", "switch", "What V2 heard since the backfill, and what its displays show.",
-         lambda: [f"UPDATE {NEXT}.sensor_devices …", f"UPDATE {NEXT}.display_devices …"], "ACCESS SHARE", "nothing",
-         "nothing to undo", switch.catch_up),
-    Step("switch", "switch", "Baylight decides and sends from now on; V2's `state` follows.",
-         lambda: [f"UPDATE {OWN}.control SET owner = 'baylight'"], NO_LOCK, "nothing",
-         f"UPDATE {OWN}.control SET owner = 'v2'", switch.give_to_baylight),
-    Step("redecide", "switch", "Marks every space to be decided once by Baylight's rules.",
-         lambda: [f"UPDATE {NEXT}.spaces SET recompute_at = now(), in batches"], NO_LOCK, "nothing",
-         "each space takes V2's state again, in batches", switch.redecide),
-    Step("contract", "contract", f"Baylight's tables take their names in public, V2's go to {ARCHIVE}.",
-         lambda: [f"ALTER TABLE public.<each of V2's> SET SCHEMA {ARCHIVE}",
-                  f"ALTER TABLE {NEXT}.<each> SET SCHEMA public",
-                  "CREATE VIEW <role of V2>.<each of V2's names>, if so chosen"],
-         "ACCESS EXCLUSIVE on V2's five tables",
-         f"all statements: at most {LONGEST_WAIT_MS} ms until the locks are had, then about 30 ms",
-         "V2's tables catch up in batches, then the names are swapped back", contract.contract),
-    Step("require", "contract", "The rule that live spaces have the devices that were demanded, if any.",
-         lambda: ["ALTER TABLE public.spaces ADD CONSTRAINT … CHECK … NOT VALID", "VALIDATE CONSTRAINT"],
-         "none on a table of V2 (it is Baylight's by then)", "nothing", "DROP CONSTRAINT", contract.require_devices),
+    Step(
+        "verify", "verify", "Compare both sides in one snapshot; nothing goes on unless they agree.",
+        _sql(*CHECKS.values(), COUNTS), "ACCESS SHARE", "nothing", _verify, "nothing to undo",
+    ),
+    Step(
+        "catch_up", "switch", "Copy what V2 received since the backfill, and what its displays show.",
+        _sql(switch.COPY_LAST_READINGS, switch.FORGET_ORPHANS, switch.SHOWN_BY_V2), "ACCESS SHARE", "nothing",
+        switch.catch_up, "nothing to undo", requires_fresh_verify=True,
+    ),
+    Step(
+        "switch", "switch", "Let Baylight decide and send from now on; V2's `state` follows.",
+        _sql(switch.SUPERSEDE_OBSERVED_ACTUATIONS, switch.SET_OWNER), NO_LOCK, "nothing", switch.give_to_baylight,
+        "V2 decides again; then each space gets V2's state, in batches", switch.give_back_to_v2,
+        _sql(*switch.GIVE_BACK_SQL),
+    ),
+    Step(
+        "redecide", "switch", "Mark every space to be decided once by Baylight's rules.", _sql(switch.REDECIDE),
+        NO_LOCK, "nothing", switch.redecide, "nothing to undo: undoing `switch` gives each space V2's state",
+    ),
+    Step(
+        "contract", "contract", f"Give Baylight's tables their names in public; V2's go to {ARCHIVE}.",
+        contract.contract_sql, "ACCESS EXCLUSIVE on V2's five tables",
+        f"all statements: at most {MAX_LOCK_WAIT_MS} ms until the locks are there, then about 30 ms",
+        contract.contract, "V2's tables catch up in batches, then the names are exchanged back as above",
+        contract.undo_contract, contract.undo_contract_sql,
+    ),
+    Step(
+        "require", "contract", "Require of live spaces the devices that were chosen, if any.", contract.require_sql,
+        "none on a table of V2 (it is Baylight's by then)", "nothing", contract.require_devices,
+        "under ACCESS EXCLUSIVE on Baylight's spaces for some ms", contract.require_nothing,
+        _statements("require_nothing"),
+    ),
 )  # fmt: skip
-
-
-async def undo(migration: MigrationRun, stage: str) -> None:
-    """Takes a whole stage back, and forgets its steps. Idempotent."""
-    if stage == "contract":
-        await contract.undo_contract(migration)
-    elif stage == "switch":
-        await switch.give_back_to_v2(migration)
-    elif stage in ("verify", "backfill"):
-        await migration.connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = $1", stage)
-    elif stage == "expand":
-        await _undo_expand(migration)
-    else:
-        raise InputError("unknown_stage", f"{stage!r} is none of {', '.join(STAGES)}")
-
-
-UNDOING = "undo expand"
-"""Noted before the first trigger is dropped: from then on V2's writes are missed, so there is no way but to its end."""
-
-
-async def _undo_expand(migration: MigrationRun) -> None:
-    """V2's tables are as they were; what is Baylight's alone is gone."""
-    await migration.run_locked(
-        UNDOING, [], "", lambda connection: mark_started(connection, UNDOING, "expand"), done=False
-    )
-    for table in ("spaces", "reservations", "state_changes", "api_keys"):
-
-        async def drop(connection: Connection, table: str = table) -> None:
-            await connection.execute(f"DROP TRIGGER IF EXISTS baylight_capture ON public.{table}")
-            if table == "spaces":
-                await connection.execute("DROP TRIGGER IF EXISTS baylight_keep_state ON public.spaces")
-
-        await migration.run_locked(f"capture {table}", [f"public.{table}"], "ACCESS EXCLUSIVE", drop, done=False)
-
-    async def remove(connection: Connection) -> None:
-        made_gist = await connection.fetchval(f"SELECT made_btree_gist FROM {OWN}.control")
-        await connection.execute(f"DROP SCHEMA IF EXISTS {NEXT} CASCADE")
-        await connection.execute(f"DROP SCHEMA {OWN} CASCADE")
-        if made_gist:
-            await connection.execute("DROP EXTENSION IF EXISTS btree_gist")
-
-    await migration.run_locked("control", [], "", remove, done=False)

@@ -5,122 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from baylight.store.pool import Connection
-from baylight.store.query import queries
-from baylight.v2.migration_run import Bar, MigrationRun, mark_done, mark_place, place_of
-from baylight.v2.schema import NEXT, OWN, require_both_schemas
+from baylight.store.query import Query, Statement
+from baylight.v2.migration_run import FORGET_STAGE, NOTE_PLACE, WRITE_AS_COPY, Bar, MigrationRun, place_of
+from baylight.v2.schema import require_both_schemas
 
-_FIRST = "00000000-0000-0000-0000-000000000000"
-
-
-async def catch_up(migration: MigrationRun) -> None:
-    """What V2 heard since the backfill, and what its displays show."""
-    sql = queries("v2.migration")
-    since = await migration.connection.fetchval(f"SELECT last_reading FROM {OWN}.control")
-    until = await migration.connection.fetchval("SELECT coalesce(max(id), 0) FROM public.sensor_readings")
-    sensors = [row["id"] for row in await migration.connection.fetch(sql["sensors_read_since"], since)]
-    for first in range(0, len(sensors), 200):
-        part = sensors[first : first + 200]
-
-        async def batch(part: list[UUID] = part) -> int:
-            await migration.connection.execute(sql["take_last_readings"], part)
-            return len(part)
-
-        await migration.run_batch(batch)
-    await migration.connection.execute(f"UPDATE {OWN}.control SET last_reading = $1", until)
-
-    async def tidy() -> int:
-        await migration.connection.execute(sql["forget_orphans"])
-        await migration.connection.execute(sql["supersede_observed_actuations"])
-        return 0
-
-    await migration.run_batch(tidy)
-    await _walk(migration, "catch_up", "next_displays", "display_devices", sql["shown_by_v2"])
-
-
-async def give_to_baylight(migration: MigrationRun) -> None:
-    async def flip(connection: Connection) -> None:
-        await connection.execute(queries("v2.migration")["supersede_observed_actuations"])
-        await _owner(connection, "baylight")
-
-    await migration.run_locked("switch", [], "", flip)
-
-
-async def redecide(migration: MigrationRun) -> None:
-    """Every space is decided once by Baylight's rules: by its loop of time, when it runs."""
-    await _walk(migration, "redecide", "next_spaces", "spaces", queries("v2.migration")["redecide"])
-
-
-async def give_back_to_v2(migration: MigrationRun) -> None:
-    """V2's `state` has followed all the time; where it has no word for Baylight's state, its last one counts."""
-    sql = queries("v2.migration")
-
-    async def flip(connection: Connection) -> None:
-        await connection.execute(sql["supersede_observed_actuations"])
-        await connection.execute(f"DELETE FROM {OWN}.observed_decisions")
-        await _owner(connection, "v2")
-        await connection.execute(f"DELETE FROM {OWN}.steps WHERE stage = 'switch'")
-
-    await migration.run_locked("switch", [], "", flip, done=False)
-    await follow_v2(migration)
-
-
-async def follow_v2(migration: MigrationRun) -> None:
-    sql = queries("v2.migration")
-    for _ in range(1000):
-        ids = [row["id"] for row in await migration.connection.fetch(sql["spaces_not_following"], 500)]
-        if not ids:
-            return
-
-        async def batch(ids: list[UUID] = ids) -> int:
-            await migration.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-            await migration.connection.execute(sql["follow_v2"], ids)
-            return len(ids)
-
-        await migration.run_batch(batch)
-
-
-async def _owner(connection: Connection, owner: str) -> None:
-    await connection.execute(
-        f"UPDATE {OWN}.control SET owner = $1, owner_since = clock_timestamp()",
-        owner,
-    )
-
-
-async def _walk(migration: MigrationRun, step: str, query: str, table: str, statement: str) -> None:
-    sql = queries("v2.migration")
-    total = await migration.connection.fetchval(
-        "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass", f"{NEXT}.{table}"
-    )
-    bar = Bar(migration, step, total)
-    bar.start()
-    place = await place_of(migration.connection, step) or _FIRST
-    while ids := [r["id"] for r in await migration.connection.fetch(sql[query], UUID(place), migration.pace.size)]:
-        place = str(ids[-1])
-        await migration.run_batch(_batch(migration, step, statement, ids, place))
-        bar.move(bar.done + len(ids))
-    await mark_done(migration.connection, step)
-    bar.end()
-
-
-def _batch(
-    migration: MigrationRun, step: str, statement: str, ids: list[UUID], place: str
-) -> Callable[[], Awaitable[int]]:
-    async def run() -> int:
-        # Nothing here is a decision, nor anything that V2 has a column for.
-        await migration.connection.execute("SELECT set_config('baylight.v2_sync', 'on', true)")
-        await migration.connection.execute(statement, ids)
-        await mark_place(migration.connection, step, place, len(ids))
-        return len(ids)
-
-    return run
+_SENSORS_PER_BATCH = 200
+_SPACES_PER_BATCH = 500
+_MAX_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """`v2_since` and `decided_at`: since when either side has thought so."""
+    """A space. `v2_since` and `decided_at`: since when each side has had its state."""
 
     id: UUID
     code: str
@@ -131,21 +31,143 @@ class Disagreement:
     decided_at: datetime
 
 
+class DisagreementCount(NamedTuple):
+    """In how many spaces V2 has one state and Baylight, for this reason, another."""
+
+    v2_state: str
+    state: str
+    reason: str | None
+    spaces: int
+
+
+LAST_READING = Query("v2.switch.last_reading", int)
+NEWEST_READING = Query("v2.switch.newest_reading", int)
+SET_LAST_READING = Statement("v2.switch.set_last_reading")
+SENSORS_READ_SINCE = Query("v2.switch.sensors_read_since", UUID)
+COPY_LAST_READINGS = Statement("v2.switch.copy_last_readings")
+FORGET_ORPHANS = Statement("v2.switch.forget_orphans")
+SUPERSEDE_OBSERVED_ACTUATIONS = Statement("v2.switch.supersede_observed_actuations")
+FORGET_OBSERVED = Statement("v2.switch.forget_observed")
+SET_OWNER = Statement("v2.switch.set_owner")
+NEXT_DISPLAYS = Query("v2.switch.next_displays", UUID)
+SHOWN_BY_V2 = Statement("v2.switch.shown_by_v2")
+NEXT_SPACES = Query("v2.switch.next_spaces", UUID)
+REDECIDE = Statement("v2.switch.redecide")
+SPACES_NOT_FOLLOWING = Query("v2.switch.spaces_not_following", UUID)
+FOLLOW_V2 = Statement("v2.switch.follow_v2")
+ESTIMATE_SPACES = Query("v2.switch.estimate_spaces", int)
+ESTIMATE_DISPLAYS = Query("v2.switch.estimate_display_devices", int)
+OBSERVE_REPORT = Query("v2.switch.observe_report", Disagreement)
+OBSERVE_SUMMARY = Query("v2.switch.observe_summary", DisagreementCount)
+
+
+async def catch_up(migration: MigrationRun) -> None:
+    """Copy what V2 received since the backfill, and what its displays show."""
+    connection = migration.connection
+    since = await LAST_READING.one(connection)
+    until = await NEWEST_READING.one(connection)
+    sensors = await SENSORS_READ_SINCE.all(connection, last=since)
+    for first in range(0, len(sensors), _SENSORS_PER_BATCH):
+        part = sensors[first : first + _SENSORS_PER_BATCH]
+
+        async def batch(part: list[UUID] = part) -> int:
+            return await COPY_LAST_READINGS.run(connection, ids=part)
+
+        await migration.run_batch(batch)
+    await SET_LAST_READING.run(connection, last=until)
+
+    async def tidy() -> int:
+        await FORGET_ORPHANS.run(connection)
+        await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
+        return 0
+
+    await migration.run_batch(tidy)
+    await _walk(migration, "catch_up", await ESTIMATE_DISPLAYS.one(connection), NEXT_DISPLAYS, SHOWN_BY_V2)
+
+
+async def give_to_baylight(migration: MigrationRun) -> None:
+    """Let Baylight decide and send, from one commit on."""
+
+    async def flip(connection: Connection) -> None:
+        await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
+        await SET_OWNER.run(connection, owner="baylight")
+
+    await migration.run_locked([], "", flip, done="switch")
+
+
+async def give_back_to_v2(migration: MigrationRun) -> None:
+    """Let V2 decide again. V2's `state` has followed all the time; where it has no word for Baylight's state, its last
+    one counts."""
+
+    async def flip(connection: Connection) -> None:
+        await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
+        await FORGET_OBSERVED.run(connection)
+        await SET_OWNER.run(connection, owner="v2")
+        await FORGET_STAGE.run(connection, stage="switch")
+
+    await migration.run_locked([], "", flip)
+    await _follow_v2(migration)
+
+
+GIVE_BACK_SQL = (SUPERSEDE_OBSERVED_ACTUATIONS, FORGET_OBSERVED, SET_OWNER, FORGET_STAGE, FOLLOW_V2)
+
+
+async def redecide(migration: MigrationRun) -> None:
+    """Mark every space: Baylight's timer decides it once by Baylight's rules, when it runs."""
+    await _walk(migration, "redecide", await ESTIMATE_SPACES.one(migration.connection), NEXT_SPACES, REDECIDE)
+
+
+async def _follow_v2(migration: MigrationRun) -> None:
+    for _ in range(_MAX_ROUNDS):
+        ids = await SPACES_NOT_FOLLOWING.all(migration.connection, limit=_SPACES_PER_BATCH)
+        if not ids:
+            return
+
+        async def batch(ids: list[UUID] = ids) -> int:
+            await WRITE_AS_COPY.run(migration.connection)
+            return await FOLLOW_V2.run(migration.connection, ids=ids)
+
+        await migration.run_batch(batch)
+
+
+async def _walk(migration: MigrationRun, step: str, total: int, query: Query[UUID], statement: Statement) -> None:
+    """Run `statement` on all ids that `query` returns, in batches."""
+    bar = Bar(migration, step, total)
+    bar.start()
+    place = await place_of(migration.connection, step) or str(UUID(int=0))
+    while ids := await query.all(migration.connection, after=UUID(place), limit=migration.pace.size):
+        place = str(ids[-1])
+        await migration.run_batch(_batch(migration, step, statement, ids, place))
+        bar.move(bar.done + len(ids))
+    bar.end()
+
+
+def _batch(
+    migration: MigrationRun, step: str, statement: Statement, ids: list[UUID], place: str
+) -> Callable[[], Awaitable[int]]:
+    async def run() -> int:
+        # Nothing here is a decision, nor anything that V2 has a column for.
+        await WRITE_AS_COPY.run(migration.connection)
+        await statement.run(migration.connection, ids=ids)
+        await NOTE_PLACE.run(migration.connection, step=step, place=place, rows=len(ids))
+        return len(ids)
+
+    return run
+
+
 @dataclass(frozen=True, slots=True)
 class ObserveReport:
-    """`summary`: (V2's state, Baylight's, its reason, in how many spaces)."""
+    """Where an observing Baylight disagrees with V2."""
 
-    summary: list[tuple[str, str, str | None, int]]
+    summary: list[DisagreementCount]
     spaces: list[Disagreement]
 
 
-async def observe_report(connection: Connection, *, grace_s: float = 60.0, most: int = 50) -> ObserveReport:
-    """Where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`.
+async def observe_report(connection: Connection, *, grace_s: float = 60.0, limit: int = 50) -> ObserveReport:
+    """Return where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`.
 
     Raises InputError `not_beside`.
     """
     await require_both_schemas(connection)
-    sql = queries("v2.migration")
-    summary = await connection.fetch(sql["observe_summary"], grace_s)
-    rows = await connection.fetch(sql["observe_report"], grace_s, most)
-    return ObserveReport([tuple(row) for row in summary], [Disagreement(**row) for row in rows])
+    summary = await OBSERVE_SUMMARY.all(connection, grace_s=grace_s)
+    return ObserveReport(summary, await OBSERVE_REPORT.all(connection, grace_s=grace_s, limit=limit))

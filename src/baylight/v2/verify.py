@@ -1,17 +1,51 @@
-"""Is everything there, and the same? In one snapshot, so that it is never wrong about live data."""
+"""Is everything there, and the same? One snapshot is compared, so that the answer is right on live data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from baylight.store.pool import Connection
-from baylight.store.query import queries
-from baylight.v2.schema import OWN, require_both_schemas
+from baylight.store.query import Query
+from baylight.v2.migration_run import COUNT_QUARANTINE
+from baylight.v2.schema import require_both_schemas
+
+
+class Wrong(NamedTuple):
+    """A row for which a check does not hold."""
+
+    id: str
+    detail: str | None
+
+
+class TableCounts(NamedTuple):
+    """Rows on both sides, and a checksum over what both have."""
+
+    name: str
+    v2_rows: int
+    rows: int
+    v2_checksum: int | None
+    checksum: int | None
+
+
+CHECKS = {
+    "spaces_lost": Query("v2.verify.spaces_lost", Wrong),
+    "spaces_unknown_to_v2": Query("v2.verify.spaces_unknown_to_v2", Wrong),
+    "spaces_round_trip": Query("v2.verify.spaces_round_trip", Wrong),
+    "devices_of_spaces": Query("v2.verify.devices_of_spaces", Wrong),
+    "euis_unexplained": Query("v2.verify.euis_unexplained", Wrong),
+    "assignments": Query("v2.verify.assignments", Wrong),
+    "reservations": Query("v2.verify.reservations", Wrong),
+    "state_changes": Query("v2.verify.state_changes", Wrong),
+    "api_keys": Query("v2.verify.api_keys", Wrong),
+    "triggers": Query("v2.verify.triggers", Wrong),
+}
+COUNTS = Query("v2.verify.counts", TableCounts)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`check` names the rule that does not hold; `id` the row."""
+    """`check` names the rule that does not hold; `id` names the row."""
 
     check: str
     id: str
@@ -20,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`counts`: table -> (rows of V2, rows of Baylight). Each check lists at most 20 differences."""
+    """`counts`: by table, rows of V2 and rows of Baylight. Each check lists at most 20 differences."""
 
     differences: list[Difference]
     counts: dict[str, tuple[int, int]]
@@ -32,27 +66,23 @@ class Verdict:
 
 
 async def verify(connection: Connection) -> Verdict:
-    """Reads only. Both sides are compared as they are at one instant, whatever is written meanwhile.
+    """Compare both sides as they are at one instant, whatever is written meanwhile. Reads only.
 
     Raises InputError `not_beside`.
     """
     await require_both_schemas(connection)
-    sql = queries("v2.verify")
     differences: list[Difference] = []
     counts: dict[str, tuple[int, int]] = {}
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL work_mem = '64MB'")
-        # A LIMIT makes the planner hope for an early end, which there is not when all is well.
+        # A LIMIT makes the planner hope for an early end, which never comes when both sides agree.
         await connection.execute("SET LOCAL enable_nestloop = off")
-        for check, query in sql.items():
-            if check == "counts":
-                continue
-            rows = await connection.fetch(query)
-            differences += [Difference(check, row["id"], row["detail"] or "") for row in rows]
+        for check, query in CHECKS.items():
+            differences += [Difference(check, row.id, row.detail or "") for row in await query.all(connection)]
         await connection.execute("SET LOCAL enable_nestloop = on")
-        for row in await connection.fetch(sql["counts"]):
-            counts[row["name"]] = row["v2_rows"], row["rows"]
-            if row["v2_checksum"] != row["checksum"]:
-                differences.append(Difference("checksum", row["name"], "the rows that both sides have differ"))
-        quarantined = await connection.fetchval(f"SELECT count(*) FROM {OWN}.quarantine")
+        for table in await COUNTS.all(connection):
+            counts[table.name] = table.v2_rows, table.rows
+            if table.v2_checksum != table.checksum:
+                differences.append(Difference("checksum", table.name, "the rows that both sides have differ"))
+        quarantined = await COUNT_QUARANTINE.one(connection)
     return Verdict(differences, counts, quarantined)

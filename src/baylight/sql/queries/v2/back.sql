@@ -1,32 +1,40 @@
+-- name: estimate_spaces
+-- About how many spaces there are.
+SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'public.spaces'::regclass;
+
 -- name: next_spaces
--- $1 id after which, $2 how many.
-SELECT id FROM public.spaces WHERE id > $1 ORDER BY id LIMIT $2;
+-- Spaces behind the id `:after`.
+SELECT id FROM public.spaces WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: reflect_spaces
+-- Bring V2's rows of these spaces up to date.
+SELECT v2_migration.reflect_spaces(:ids) AS written;
 
 -- name: next_reservations
--- $1 id after which, $2 how many.
-SELECT id FROM public.reservations WHERE id > $1 ORDER BY id LIMIT $2;
+-- Reservations behind the id `:after`.
+SELECT id FROM public.reservations WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: reflect_reservations
+-- Bring V2's rows of these reservations up to date.
+SELECT v2_migration.reflect_reservations(:ids) AS written;
 
 -- name: state_changes_to_reflect
--- The range of those that V2's table does not have.
-SELECT min(c.id), max(c.id) FROM public.state_changes AS c
+-- The range of state changes that V2's table lacks; NULL if it lacks none.
+SELECT min(c.id) AS first, max(c.id) AS last FROM public.state_changes AS c
 WHERE NOT EXISTS (SELECT FROM v2_archive.state_changes AS l WHERE l.id = c.id);
 
--- name: revoked_keys
+-- name: reflect_state_changes
+-- Add those of a range to V2's table that it lacks.
+SELECT v2_migration.reflect_state_changes(:first, :last) AS written;
+
+-- name: revoke_keys
 -- A key that was revoked meanwhile is revoked for V2 too.
 UPDATE v2_archive.api_keys AS l SET is_active = false
 FROM public.api_keys AS k WHERE k.id = l.id AND NOT k.is_active AND l.is_active;
 
--- name: remember_own
--- Which names in the public schema are Baylight's.
-INSERT INTO v2_migration.own_objects (kind, name)
-SELECT 'table', relname FROM pg_class WHERE relnamespace = 'baylight_next'::regnamespace AND relkind IN ('r', 'p', 'v')
-UNION ALL
-SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'baylight_next'::regnamespace
-ON CONFLICT DO NOTHING;
-
 -- name: own_tables
 -- Baylight's tables in the public schema, partitions that came later included.
-SELECT c.relname FROM pg_class AS c
+SELECT c.relname AS name FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
   AND (c.relname IN (SELECT name FROM v2_migration.own_objects WHERE kind = 'table')
        OR EXISTS (SELECT FROM pg_inherits AS i INNER JOIN pg_class AS p ON p.oid = i.inhparent
@@ -35,19 +43,19 @@ ORDER BY c.relname;
 
 -- name: own_functions
 -- Baylight's functions in the public schema.
-SELECT DISTINCT name AS proname FROM v2_migration.own_objects WHERE kind = 'function' ORDER BY name;
+SELECT DISTINCT name FROM v2_migration.own_objects WHERE kind = 'function' ORDER BY name;
 
--- name: legacy_views
--- V2's names as views.
-SELECT format('%I.%I', n.nspname, c.relname) AS name
+-- name: drop_views
+-- Statements that drop V2's names as views.
+SELECT format('DROP VIEW %I.%I', n.nspname, c.relname) AS statement
 FROM pg_class AS c INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
   AND n.nspname IN (SELECT name FROM v2_migration.own_objects WHERE kind = 'view_schema')
 ORDER BY 1;
 
--- name: view_schemas
--- Schemas that the migration made for views, and that hold nothing else.
-SELECT quote_ident(o.name) AS schema FROM v2_migration.own_objects AS o
+-- name: drop_view_schemas
+-- Statements that drop the schemas that the migration created for views, and that hold nothing else.
+SELECT format('DROP SCHEMA %I', o.name) AS statement FROM v2_migration.own_objects AS o
 INNER JOIN pg_namespace AS n ON n.nspname = o.name
 WHERE o.kind = 'view_schema' AND NOT EXISTS (
     SELECT FROM pg_class AS c WHERE c.relnamespace = n.oid

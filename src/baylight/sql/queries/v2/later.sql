@@ -1,5 +1,5 @@
 -- name: postpone
--- Notes what is built when the rows are there. $1 indexes besides those of device_assignments.
+-- Note what is built when the rows are there: foreign keys, keys and indexes of device_assignments, and these `:indexes`.
 INSERT INTO v2_migration.postponed (table_name, name, kind, definition)
 SELECT c.relname, k.conname, CASE k.contype WHEN 'f' THEN 'foreign_key' ELSE 'key' END, pg_get_constraintdef(k.oid)
 FROM pg_constraint AS k
@@ -13,19 +13,19 @@ SELECT c.relname, n.relname, 'index', pg_get_indexdef(i.indexrelid)
 FROM pg_index AS i
 INNER JOIN pg_class AS c ON c.oid = i.indrelid
 INNER JOIN pg_class AS n ON n.oid = i.indexrelid
-WHERE c.relnamespace = 'baylight_next'::regnamespace AND (c.relname = 'device_assignments' OR n.relname = ANY($1::text[]))
+WHERE c.relnamespace = 'baylight_next'::regnamespace AND (c.relname = 'device_assignments' OR n.relname = ANY(:indexes::text[]))
   AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid)
 RETURNING table_name, name, kind;
 
 -- name: assignments_shared
--- A display that came to serve several spaces meanwhile: what it serves is shared.
+-- What a display serves is shared, if it came to serve several spaces meanwhile.
 UPDATE baylight_next.device_assignments AS a SET shared = true
 FROM baylight_next.display_devices AS d
 WHERE d.id = a.display_device_id AND d.shared AND NOT a.shared AND a.superseded_at IS NULL AND upper_inf(a.valid);
 
 -- name: doubled_assignments
--- Two transactions of V2's that gave the same device to two spaces at once, in two spellings: the later row counts no
--- more, and `verify` names its space.
+-- Two transactions of V2's gave the same device to two spaces at once, in two spellings: the later row no longer counts,
+-- and `verify` names its space.
 UPDATE baylight_next.device_assignments AS a SET superseded_at = clock_timestamp()
 FROM (
     SELECT id, lower(valid) < max(coalesce(upper(valid), 'infinity')) OVER (
@@ -34,3 +34,33 @@ FROM (
     FROM baylight_next.device_assignments WHERE superseded_at IS NULL AND NOT shared
 ) AS o
 WHERE a.id = o.id AND o.doubled;
+
+-- name: postponed
+-- What is still to be built, of these kinds, in the order in which it was noted.
+SELECT id, table_name, name, kind, definition FROM v2_migration.postponed
+WHERE kind = ANY(:kinds::text[]) AND (table_name = 'device_assignments') = :of_assignments
+ORDER BY id;
+
+-- name: postponed_foreign_keys
+-- Foreign keys to be added (`foreign_key`) or to be validated (`unvalidated`), of any table.
+SELECT id, table_name, name, kind, definition FROM v2_migration.postponed WHERE kind = :kind ORDER BY id;
+
+-- name: built
+-- These are built.
+DELETE FROM v2_migration.postponed WHERE id = ANY(:ids::bigint[]);
+
+-- name: foreign_keys_added
+-- Foreign keys are added, and not validated yet.
+UPDATE v2_migration.postponed SET kind = 'unvalidated' WHERE kind = 'foreign_key';
+
+-- name: assignments_logged
+-- Changes of assignments are logged until the keys of their history are built.
+SELECT assignments_logged AS logged FROM v2_migration.control;
+
+-- name: replay_assignments
+-- Write logged changes of assignments, at most `:limit`, and return how many.
+SELECT v2_migration.replay_assignments(:limit::integer) AS changes;
+
+-- name: analyze_assignments
+-- The planner learns the size of the table. It is skipped if another session holds it.
+ANALYZE (SKIP_LOCKED) baylight_next.device_assignments;

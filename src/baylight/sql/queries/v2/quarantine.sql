@@ -1,6 +1,11 @@
+-- name: quarantined
+-- What could not be carried over, and why.
+SELECT source_table AS "table", source_id AS id, field, value, reason, detail
+FROM v2_migration.quarantine ORDER BY source_table, reason, source_id, field;
+
 -- name: flagged
--- Displays with a code of V2's that the type's catalogue entry has otherwise.
-SELECT d.dev_eui, c.key, c.value, t.default_config -> 'display_codes' ->> c.key
+-- Displays with a code of V2's that differs from the catalogue's.
+SELECT d.dev_eui, c.key AS state, c.value AS code, t.default_config -> 'display_codes' ->> c.key AS catalogue_code
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 CROSS JOIN LATERAL jsonb_each_text(d.display_codes) AS c
@@ -8,7 +13,7 @@ WHERE c.value IN ('ffa5006400') AND c.value <> t.default_config -> 'display_code
 ORDER BY d.dev_eui, c.key;
 
 -- name: fix
--- Gives them the catalogue's code.
+-- Give these displays the catalogue's code.
 UPDATE display_devices AS d
 SET display_codes = d.display_codes || f.right_codes
 FROM (
@@ -19,5 +24,4 @@ FROM (
     WHERE c.value IN ('ffa5006400') AND c.value <> t.default_config -> 'display_codes' ->> c.key
     GROUP BY d.id
 ) AS f
-WHERE f.id = d.id
-RETURNING d.id;
+WHERE f.id = d.id;

@@ -1,0 +1,168 @@
+-- name: forget_contested
+-- What an earlier try found is found again.
+DELETE FROM v2_migration.contested;
+
+-- name: contested_sensors
+-- Note sensors that several live spaces ask for. `:rule`: oldest, newest or none.
+INSERT INTO v2_migration.contested (role, eui, winner, reason)
+SELECT 'sensor', lower(sensor_eui),
+       CASE :rule::text WHEN 'oldest' THEN (array_agg(id ORDER BY created_at, id))[1]
+                     WHEN 'newest' THEN (array_agg(id ORDER BY created_at DESC, id DESC))[1] END,
+       'contested_sensor'
+FROM public.spaces
+WHERE deleted_at IS NULL AND v2_migration.canon_eui(sensor_eui) IS NOT NULL
+GROUP BY lower(sensor_eui) HAVING count(*) > 1;
+
+-- name: contested_roles
+-- Note EUIs that are a sensor here and a display there. `:rule`: both, sensor or display.
+INSERT INTO v2_migration.contested (role, eui, reason)
+SELECT CASE :rule::text WHEN 'sensor' THEN 'display' ELSE 'sensor' END, eui, 'other_role'
+FROM (
+    SELECT lower(sensor_eui) AS eui FROM public.spaces
+    WHERE deleted_at IS NULL AND v2_migration.canon_eui(sensor_eui) IS NOT NULL
+    INTERSECT
+    SELECT lower(display_eui) FROM public.spaces
+    WHERE deleted_at IS NULL AND v2_migration.canon_eui(display_eui) IS NOT NULL
+) AS both_roles
+WHERE :rule::text <> 'both'
+ON CONFLICT (role, eui) DO UPDATE SET winner = NULL, reason = excluded.reason;
+
+-- name: contested_displays
+-- Note displays of several live spaces. `:rule`: shared or none.
+INSERT INTO v2_migration.contested (role, eui, shared, reason)
+SELECT 'display', lower(display_eui), :rule::text = 'shared', 'shared_display'
+FROM public.spaces
+WHERE deleted_at IS NULL AND v2_migration.canon_eui(display_eui) IS NOT NULL
+GROUP BY lower(display_eui) HAVING count(*) > 1
+ON CONFLICT (role, eui) DO NOTHING;
+
+-- name: carry_pages
+-- Carry the spaces of a range of pages, and note the place. `:first`: tid of the first row; `:after`: behind the last.
+WITH c AS MATERIALIZED (
+    SELECT v2_migration.carry_new_spaces((
+        SELECT array_agg(id) FROM public.spaces WHERE ctid >= :first::text::tid AND ctid < :after::text::tid
+    ))::bigint AS carried
+)
+UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: spaces_of_pages
+-- Ids of the rows in a range of pages, as in carry_pages; NULL if there are none.
+SELECT array_agg(id) AS ids FROM public.spaces WHERE ctid >= :first::text::tid AND ctid < :after::text::tid;
+
+-- name: carry_spaces
+-- Carry these spaces, and note the place.
+WITH c AS MATERIALIZED (SELECT v2_migration.carry_new_spaces(:ids)::bigint AS carried)
+UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: carry_spaces_one_by_one
+-- As carry_spaces; a space that the new schema refuses is quarantined by itself.
+WITH c AS MATERIALIZED (SELECT v2_migration.carry_one_by_one(:ids)::bigint AS carried)
+UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: spaces_left
+-- Spaces that are neither carried over nor quarantined as a whole.
+SELECT l.id FROM public.spaces AS l
+WHERE NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)
+  AND NOT EXISTS (
+      SELECT FROM v2_migration.quarantine AS q
+      WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field = '*'
+  )
+LIMIT :limit;
+
+-- name: carry_reservations
+-- Carry these reservations. Their step has no place: it asks for what is left.
+WITH c AS MATERIALIZED (SELECT v2_migration.carry_new_reservations(:ids)::bigint AS carried)
+UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: active_reservations_left
+-- Active reservations that are neither carried over nor quarantined, the earliest created first.
+SELECT l.id FROM public.reservations AS l
+WHERE l.status = 'active'
+  AND EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.space_id)
+  AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
+  AND NOT EXISTS (
+      SELECT FROM v2_migration.quarantine AS q
+      WHERE q.source_table = 'reservations' AND q.source_id = l.id::text
+  )
+ORDER BY l.created_at, l.id
+LIMIT :limit;
+
+-- name: reservations_left
+-- As active_reservations_left, of any status and in no order.
+SELECT l.id FROM public.reservations AS l
+WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.space_id)
+  AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
+  AND NOT EXISTS (
+      SELECT FROM v2_migration.quarantine AS q
+      WHERE q.source_table = 'reservations' AND q.source_id = l.id::text
+  )
+LIMIT :limit;
+
+-- name: last_state_change
+-- The newest of V2's. Ids from 2^62 on are left out.
+SELECT coalesce(max(id), 0) AS id FROM public.state_changes WHERE id < 4611686018427387904;
+
+-- name: carry_state_changes
+-- Carry a range of state changes, and note the place.
+WITH c AS MATERIALIZED (SELECT v2_migration.carry_state_changes(:first, :last)::bigint AS carried)
+UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: state_changes_left
+-- Carry state changes whose id was given before the walk passed it, and committed after.
+INSERT INTO baylight_next.state_changes (
+    id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
+)
+SELECT l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, l.metadata, l."timestamp"
+FROM public.state_changes AS l
+INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
+WHERE NOT EXISTS (SELECT FROM baylight_next.state_changes AS c WHERE c.id = l.id)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: api_keys
+-- Ids of V2's API keys.
+SELECT id FROM public.api_keys;
+
+-- name: hold_api_keys
+-- Lock the rows against V2's writes until the end of the batch.
+SELECT FROM public.api_keys WHERE id = ANY(:ids) FOR SHARE;
+
+-- name: carry_api_keys
+-- Carry these API keys.
+WITH c AS MATERIALIZED (SELECT v2_migration.carry_api_keys(:ids)::bigint AS carried)
+UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
+FROM c WHERE s.name = :step RETURNING c.carried;
+
+-- name: estimate_spaces
+-- About how many rows V2's table has; counted if PostgreSQL has no estimate yet.
+SELECT CASE WHEN reltuples > 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM public.spaces) END AS rows
+FROM pg_class WHERE oid = 'public.spaces'::regclass;
+
+-- name: estimate_reservations
+-- About how many rows V2's table has; counted if PostgreSQL has no estimate yet.
+SELECT CASE WHEN reltuples > 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM public.reservations) END AS rows
+FROM pg_class WHERE oid = 'public.reservations'::regclass;
+
+-- name: pages_of_spaces
+-- How many pages V2's table has.
+SELECT pg_relation_size('public.spaces') / 8192 AS pages;
+
+-- name: spaces_carried
+-- How many spaces both walks have carried.
+SELECT coalesce(sum(rows), 0)::bigint AS rows FROM v2_migration.steps WHERE name ~ '^spaces';
+
+-- name: analyze_spaces
+-- Plans made for small tables are not kept for large ones. A table that another session holds is skipped.
+ANALYZE (SKIP_LOCKED) baylight_next.spaces, baylight_next.sensor_devices, baylight_next.display_devices, baylight_next.locations;
+
+-- name: analyze_reservations
+-- As analyze_spaces.
+ANALYZE (SKIP_LOCKED) baylight_next.reservations;
+
+-- name: analyze_state_changes
+-- As analyze_spaces.
+ANALYZE (SKIP_LOCKED) baylight_next.state_changes;

@@ -1,0 +1,100 @@
+-- name: spaces_without
+-- Live spaces that have no device in this role, `sensor` or `display`.
+SELECT s.id, s.code FROM baylight_next.spaces AS s
+WHERE s.deleted_at IS NULL
+  AND CASE :role::text WHEN 'sensor' THEN s.sensor_device_id ELSE s.display_device_id END IS NULL
+ORDER BY s.code LIMIT :limit;
+
+-- name: remember_own
+-- Which names in the public schema are Baylight's.
+INSERT INTO v2_migration.own_objects (kind, name)
+SELECT 'table', relname FROM pg_class WHERE relnamespace = 'baylight_next'::regnamespace AND relkind IN ('r', 'p', 'v')
+UNION ALL
+SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'baylight_next'::regnamespace
+ON CONFLICT DO NOTHING;
+
+-- name: remember_view_schema
+-- The schema of V2's role is created by the migration, for views.
+INSERT INTO v2_migration.own_objects VALUES ('view_schema', :role) ON CONFLICT DO NOTHING;
+
+-- name: role_of_v2
+-- The role that the V2 application logs in as: the only one besides the owner that may read V2's spaces, else the owner.
+SELECT CASE WHEN count(DISTINCT r.rolname) = 1 THEN min(r.rolname::text) ELSE min(o.rolname::text) END AS role
+FROM pg_class AS c
+INNER JOIN pg_roles AS o ON o.oid = c.relowner
+LEFT JOIN LATERAL aclexplode(c.relacl) AS a ON a.grantee <> c.relowner AND a.privilege_type = 'SELECT'
+LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+WHERE c.oid = 'public.spaces'::regclass;
+
+-- name: tables
+-- Tables of a schema, with its name.
+SELECT format('%I.%I', :schema::text, relname) AS name FROM pg_class
+WHERE relnamespace = :schema::text::regnamespace AND relkind IN ('r', 'p') ORDER BY relname;
+
+-- name: drop_triggers
+-- Statements that drop the migration's triggers on the tables of a schema: on those of these names, or, if they are NULL,
+-- on all but those of `:but`. Partitions have theirs from their parent.
+SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname) AS statement
+FROM pg_trigger AS t
+INNER JOIN pg_class AS c ON c.oid = t.tgrelid
+INNER JOIN pg_namespace AS n ON n.oid = c.relnamespace
+INNER JOIN pg_proc AS p ON p.oid = t.tgfoid
+WHERE p.pronamespace = 'v2_migration'::regnamespace AND t.tgparentid = 0 AND n.nspname = :schema::text
+  AND (:names::text[] IS NULL OR c.relname = ANY(:names)) AND c.relname <> ALL(:but::text[])
+ORDER BY c.relname, t.tgname;
+
+-- name: move_tables
+-- Statements that move tables and views, with all that hangs on them; which ones, as in drop_triggers.
+SELECT format('ALTER TABLE %I.%I SET SCHEMA %I', :before::text, relname, :after::text) AS statement FROM pg_class
+WHERE relnamespace = :before::text::regnamespace AND relkind IN ('r', 'p', 'v')
+  AND (:names::text[] IS NULL OR relname = ANY(:names)) AND relname <> ALL(:but::text[])
+ORDER BY relname;
+
+-- name: functions
+-- Functions of a schema, all or those of these names; those of extensions are left out.
+SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_functiondef(p.oid) AS definition
+FROM pg_proc AS p
+WHERE p.pronamespace = :schema::text::regnamespace AND p.prokind = 'f'
+  AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
+  AND (:names::text[] IS NULL OR p.proname = ANY(:names))
+ORDER BY p.proname;
+
+-- name: move_legacy_functions
+-- Statements that move V2's own trigger functions, such as update_updated_at().
+SELECT DISTINCT format('ALTER FUNCTION %I.%I(%s) SET SCHEMA %I', n.nspname, p.proname,
+                       pg_get_function_identity_arguments(p.oid), :after::text) AS statement
+FROM pg_trigger AS t
+INNER JOIN pg_class AS c ON c.oid = t.tgrelid
+INNER JOIN pg_proc AS p ON p.oid = t.tgfoid
+INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = :before::text AND c.relnamespace = n.oid AND NOT t.tgisinternal
+  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
+ORDER BY statement;
+
+-- name: create_views
+-- Statements that create V2's names in the schema of V2's role, where PostgreSQL looks first: column for column of the
+-- same type. Reservations that could not be carried over are read from the archive.
+SELECT s.statement FROM (
+    VALUES (1, 'spaces', 'v2_migration.old_spaces'), (2, 'reservations', 'public.reservations'),
+           (3, 'state_changes', 'public.state_changes'), (4, 'sensor_readings', 'v2_archive.sensor_readings'),
+           (5, 'api_keys', 'v2_archive.api_keys')
+) AS v (place, name, source)
+CROSS JOIN LATERAL (
+    SELECT string_agg(format('%I::%s AS %I', attname, format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum) AS list
+    FROM pg_attribute
+    WHERE attrelid = ('public.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped
+) AS columns
+CROSS JOIN LATERAL (
+    VALUES
+    (1, CASE WHEN v.place = 1 THEN format('CREATE SCHEMA IF NOT EXISTS %I', :role::text) END),
+    (2, CASE WHEN v.place = 1 THEN format('GRANT USAGE ON SCHEMA %I TO %I', :role, :role) END),
+    (3, format('CREATE VIEW %I.%I AS SELECT %s FROM %s', :role, v.name, columns.list, v.source)
+        || CASE WHEN v.name = 'reservations' THEN
+            format(' UNION ALL SELECT %s FROM v2_archive.reservations AS a WHERE EXISTS ('
+                   'SELECT FROM v2_migration.quarantine AS q'
+                   ' WHERE q.source_table = ''reservations'' AND q.source_id = a.id::text)', columns.list)
+        ELSE '' END),
+    (4, format('GRANT SELECT ON %I.%I TO %I', :role, v.name, :role))
+) AS s (place, statement)
+WHERE s.statement IS NOT NULL
+ORDER BY v.place, s.place;

@@ -1,0 +1,151 @@
+-- Each finding lists at most 20 rows, and counts all of them. EUIs are checked without a regular expression, which takes
+-- several times as long. V2's database has no function of ours yet.
+
+-- name: bad_eui
+-- Empty, short, or not hex.
+SELECT l.id::text, concat_ws(' ', l.code, CASE WHEN NOT e.sensor_ok THEN 'sensor ' || quote_literal(l.sensor_eui) END,
+                             CASE WHEN NOT e.display_ok THEN 'display ' || quote_literal(l.display_eui) END) AS detail,
+       count(*) OVER () AS total
+FROM public.spaces AS l
+CROSS JOIN LATERAL (
+    SELECT length(l.sensor_eui) = 16 AND translate(l.sensor_eui, '0123456789abcdefABCDEF', '') = '' AS sensor_ok,
+           length(l.display_eui) = 16 AND translate(l.display_eui, '0123456789abcdefABCDEF', '') = '' AS display_ok
+) AS e
+WHERE NOT e.sensor_ok OR NOT e.display_ok
+LIMIT 20;
+
+-- name: contested_sensor
+-- The same sensor on several live spaces, since V2 distinguishes EUIs by case.
+SELECT string_agg(id::text, ' ' ORDER BY created_at, id) AS id,
+       lower(sensor_eui) || ' on ' || string_agg(code, ', ' ORDER BY created_at, id) AS detail,
+       count(*) OVER () AS total
+FROM public.spaces
+WHERE deleted_at IS NULL AND length(sensor_eui) = 16 AND translate(sensor_eui, '0123456789abcdefABCDEF', '') = ''
+GROUP BY lower(sensor_eui) HAVING count(*) > 1
+LIMIT 20;
+
+-- name: both_roles
+-- Sensor of one space, display of another.
+SELECT string_agg(id::text, ' ' ORDER BY role DESC, code) AS id,
+       eui || ': ' || string_agg(role || ' of ' || code, ', ' ORDER BY role DESC, code) AS detail,
+       count(*) OVER () AS total
+FROM (
+    SELECT lower(sensor_eui) AS eui, 'sensor' AS role, id, code FROM public.spaces WHERE deleted_at IS NULL
+    UNION ALL
+    SELECT lower(display_eui), 'display', id, code FROM public.spaces WHERE deleted_at IS NULL
+) AS uses
+WHERE eui IN (
+    SELECT lower(sensor_eui) FROM public.spaces
+    WHERE deleted_at IS NULL AND length(sensor_eui) = 16 AND translate(sensor_eui, '0123456789abcdefABCDEF', '') = ''
+    INTERSECT
+    SELECT lower(display_eui) FROM public.spaces
+    WHERE deleted_at IS NULL AND length(display_eui) = 16 AND translate(display_eui, '0123456789abcdefABCDEF', '') = ''
+)
+GROUP BY eui
+LIMIT 20;
+
+-- name: shared_display
+-- One display on several live spaces.
+SELECT string_agg(id::text, ' ' ORDER BY code) AS id,
+       lower(display_eui) || ' on ' || string_agg(code, ', ' ORDER BY code) AS detail,
+       count(*) OVER () AS total
+FROM public.spaces
+WHERE deleted_at IS NULL AND length(display_eui) = 16 AND translate(display_eui, '0123456789abcdefABCDEF', '') = ''
+GROUP BY lower(display_eui) HAVING count(*) > 1
+LIMIT 20;
+
+-- name: deleted_space
+-- Devices that deleted spaces still hold.
+SELECT id::text, code || ': ' || concat_ws(', ', 'sensor ' || sensor_eui, 'display ' || display_eui) AS detail,
+       count(*) OVER () AS total
+FROM public.spaces WHERE deleted_at IS NOT NULL AND coalesce(sensor_eui, display_eui) IS NOT NULL
+LIMIT 20;
+
+-- name: half_position
+-- A latitude without a longitude, or the other way round.
+SELECT id::text, code AS detail, count(*) OVER () AS total
+FROM public.spaces WHERE (gps_latitude IS NULL) <> (gps_longitude IS NULL)
+LIMIT 20;
+
+-- name: overlap
+-- Active reservations of a space that overlap one that was created before them.
+SELECT b.id::text, 'overlaps ' || a.id || ' on space ' || a.space_id AS detail, count(*) OVER () AS total
+FROM public.reservations AS a
+INNER JOIN public.reservations AS b
+    ON b.space_id = a.space_id AND (b.created_at, b.id) > (a.created_at, a.id)
+    AND b.start_time < a.end_time AND b.end_time > a.start_time
+WHERE a.status = 'active' AND b.status = 'active'
+LIMIT 20;
+
+-- name: empty_name
+-- Building, floor or zone is the empty text.
+SELECT id::text, code AS detail, count(*) OVER () AS total
+FROM public.spaces WHERE building = '' OR floor = '' OR zone = ''
+LIMIT 20;
+
+-- name: strange_state
+-- States outside of V2's own list.
+SELECT id::text, code || ': ' || state AS detail, count(*) OVER () AS total FROM public.spaces
+WHERE state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
+LIMIT 20;
+
+-- name: strange_history
+-- States in the history outside of V2's own list: they are carried over as they are.
+SELECT id::text, new_state AS detail, count(*) OVER () AS total FROM public.state_changes
+WHERE new_state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
+LIMIT 20;
+
+-- name: untyped
+-- Sensors whose EUI does not show their type.
+SELECT id::text, code || ': ' || sensor_eui AS detail, count(*) OVER () AS total FROM public.spaces
+WHERE deleted_at IS NULL AND length(sensor_eui) = 16 AND translate(sensor_eui, '0123456789abcdefABCDEF', '') = ''
+  AND NOT starts_with(lower(sensor_eui), '58a0cb')
+LIMIT 20;
+
+-- name: name_taken
+-- Other things of this database that depend on V2's tables, or have `:names` that Baylight's tables need.
+SELECT id, detail, count(*) OVER () AS total FROM (
+    SELECT c.oid::regclass::text AS id, 'the name is needed' AS detail FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(:names::text[])
+    UNION ALL
+    SELECT k.conrelid::regclass::text, 'its foreign key ' || k.conname || ' goes to the archive with V2''s table'
+    FROM pg_constraint AS k
+    WHERE k.contype = 'f'
+      AND k.confrelid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass)
+      AND k.conrelid NOT IN ('public.reservations'::regclass, 'public.sensor_readings'::regclass,
+                             'public.state_changes'::regclass)
+    UNION ALL
+    SELECT DISTINCT r.ev_class::regclass::text, 'the view goes on reading V2''s table, in the archive'
+    FROM pg_depend AS d INNER JOIN pg_rewrite AS r ON r.oid = d.objid
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass,
+                         'public.state_changes'::regclass, 'public.api_keys'::regclass)
+      AND r.ev_class <> d.refobjid
+) AS f
+WHERE NOT starts_with(id, 'baylight_next.') AND NOT starts_with(id, 'v2_migration.')
+LIMIT 20;
+
+-- name: sizes
+-- Rows (estimated where there are many) and bytes of V2's tables.
+SELECT c.relname AS "table", CASE
+           WHEN c.reltuples >= 0 THEN c.reltuples::bigint  -- else PostgreSQL has no estimate yet
+           WHEN c.relname = 'spaces' THEN (SELECT count(*) FROM public.spaces)
+           WHEN c.relname = 'reservations' THEN (SELECT count(*) FROM public.reservations)
+           WHEN c.relname = 'sensor_readings' THEN (SELECT count(*) FROM public.sensor_readings)
+           WHEN c.relname = 'state_changes' THEN (SELECT count(*) FROM public.state_changes)
+           ELSE (SELECT count(*) FROM public.api_keys)
+       END AS rows, pg_total_relation_size(c.oid) AS bytes
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace
+  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
+ORDER BY c.relname;
+
+-- name: count_displays
+-- How many of V2's spaces have a display.
+SELECT count(*) AS displays FROM public.spaces WHERE display_eui <> '';
+
+-- name: columns
+-- The columns that a V2 database has, as `table.column`.
+SELECT c.relname || '.' || a.attname AS name FROM pg_attribute AS a INNER JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
+  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys');

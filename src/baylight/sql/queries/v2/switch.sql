@@ -1,0 +1,125 @@
+-- name: last_reading
+-- Up to which reading V2's readings were looked at.
+SELECT last_reading FROM v2_migration.control;
+
+-- name: newest_reading
+-- The newest of V2's readings.
+SELECT coalesce(max(id), 0) AS id FROM public.sensor_readings;
+
+-- name: set_last_reading
+-- Note up to which reading V2's readings were looked at.
+UPDATE v2_migration.control SET last_reading = :last;
+
+-- name: sensors_read_since
+-- Sensors from which V2 received readings since an earlier pass. Ids are given before commit, so the last 10,000 are looked at again.
+SELECT d.id FROM baylight_next.sensor_devices AS d
+WHERE d.dev_eui IN (SELECT lower(device_eui) FROM public.sensor_readings WHERE id > :last::bigint - 10000)
+ORDER BY d.id;
+
+-- name: copy_last_readings
+-- Copy the newest reading of each of these sensors.
+UPDATE baylight_next.sensor_devices AS d
+SET last_seen_at = n.seen_at, rssi_dbm = coalesce(n.rssi, d.rssi_dbm),
+    snr_db = coalesce(n.snr, d.snr_db), occupancy = coalesce(n.occupancy, d.occupancy),
+    occupancy_at = CASE WHEN n.occupancy IS NULL THEN d.occupancy_at ELSE n.seen_at END
+FROM (
+    SELECT s.id, r.* FROM baylight_next.sensor_devices AS s
+    CROSS JOIN LATERAL v2_migration.last_reading(s.dev_eui) AS r
+    WHERE s.id = ANY(:ids::uuid[])
+) AS n
+WHERE d.id = n.id AND coalesce(n.seen_at > d.last_seen_at, true);
+
+-- name: forget_orphans
+-- Forget devices that an observing Baylight received before they were registered.
+DELETE FROM baylight_next.orphans AS o
+WHERE EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = o.dev_eui)
+   OR EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = o.dev_eui);
+
+-- name: supersede_observed_actuations
+-- What Baylight would have sent while it observed is not sent after the switch.
+UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pending';
+
+-- name: forget_observed
+-- What Baylight decided otherwise while it observed no longer counts.
+DELETE FROM v2_migration.observed_decisions;
+
+-- name: set_owner
+-- Whose decisions count: `v2` or `baylight`.
+UPDATE v2_migration.control SET owner = :owner, owner_since = clock_timestamp();
+
+-- name: next_displays
+-- Displays that are to show something else than what V2 shows, behind the id `:after`.
+SELECT d.id FROM baylight_next.display_devices AS d
+WHERE d.id > :after AND EXISTS (
+    SELECT FROM baylight_next.spaces AS s
+    WHERE s.display_device_id = d.id AND s.deleted_at IS NULL
+      AND (d.desired_state, d.desired_code) IS DISTINCT FROM (s.current_state::text, d.display_codes ->> s.current_state)
+)
+ORDER BY d.id LIMIT :limit;
+
+-- name: shown_by_v2
+-- Displays show what V2 made them show: after the switch only what is decided otherwise is sent.
+UPDATE baylight_next.display_devices AS d
+SET desired_state = s.current_state, desired_code = d.display_codes ->> s.current_state, desired_at = now(),
+    commanded_actuation_id = NULL
+FROM (
+    SELECT DISTINCT ON (display_device_id) display_device_id, current_state FROM baylight_next.spaces
+    WHERE display_device_id = ANY(:ids::uuid[]) AND deleted_at IS NULL ORDER BY display_device_id, code
+) AS s
+WHERE d.id = s.display_device_id
+  AND (d.desired_state, d.desired_code) IS DISTINCT FROM (s.current_state::text, d.display_codes ->> s.current_state);
+
+-- name: next_spaces
+-- Spaces, behind the id `:after`, that are not due to be decided anyway.
+SELECT id FROM baylight_next.spaces
+WHERE id > :after AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
+ORDER BY id LIMIT :limit;
+
+-- name: redecide
+-- Make the timer decide these spaces by Baylight's rules, unless it is due to do so anyway.
+UPDATE baylight_next.spaces SET recompute_at = clock_timestamp()
+WHERE id IN (
+    SELECT id FROM baylight_next.spaces
+    WHERE id = ANY(:ids::uuid[]) AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
+    FOR NO KEY UPDATE SKIP LOCKED
+);
+
+-- name: spaces_not_following
+-- Spaces whose state is not the one that V2 has.
+SELECT s.id FROM baylight_next.spaces AS s INNER JOIN public.spaces AS l ON l.id = s.id
+WHERE s.current_state <> l.state LIMIT :limit;
+
+-- name: follow_v2
+-- Give these spaces V2's state: it decides again. Rows that V2 holds are skipped, until the next batch.
+UPDATE baylight_next.spaces AS s SET current_state = l.state, current_state_at = clock_timestamp(), recompute_at = NULL
+FROM (SELECT id, state FROM public.spaces WHERE id = ANY(:ids::uuid[]) FOR SHARE SKIP LOCKED) AS l
+WHERE s.id = l.id AND s.current_state <> l.state;
+
+-- name: estimate_spaces
+-- About how many rows the table has.
+SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'baylight_next.spaces'::regclass;
+
+-- name: estimate_display_devices
+-- About how many rows the table has.
+SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'baylight_next.display_devices'::regclass;
+
+-- name: observe_report
+-- Where Baylight decides otherwise than V2, for longer than `:grace_s` seconds.
+SELECT l.id, l.code, l.state AS v2_state, s.current_state_at AS v2_since, d.state, d.reason, d.decided_at
+FROM v2_migration.observed_decisions AS d
+INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
+INNER JOIN public.spaces AS l ON l.id = d.space_id
+WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
+  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
+ORDER BY d.decided_at
+LIMIT :limit;
+
+-- name: observe_summary
+-- As observe_report, counted by what differs.
+SELECT l.state AS v2_state, d.state, d.reason, count(*) AS spaces
+FROM v2_migration.observed_decisions AS d
+INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
+INNER JOIN public.spaces AS l ON l.id = d.space_id
+WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
+  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
+GROUP BY 1, 2, 3 ORDER BY 4 DESC;
