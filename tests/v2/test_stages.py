@@ -319,7 +319,9 @@ async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path:
         return result.exit_code, result.output
 
     code, text = await invoke("plan")
-    assert (code, "needs_choices" in text) == (2, True)
+    assert (code, text.startswith("baylight: decide on these in a choices file")) == (2, True)
+    code, text = await invoke("status", "--quarantine")
+    assert (code, text.startswith("baylight: the migration has not begun")) == (2, True)
     code, text = await invoke("inspect", "--json", "--write-choices", str(file))
     assert "bad_eui" in [f["kind"] for f in json.loads(text)["findings"]]
     assert [step["name"] for step in json.loads(text)["steps"]] == [step.name for step in STEPS]
@@ -327,6 +329,8 @@ async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path:
     assert code == 0
     for step in STEPS:
         assert f"{step.stage}: {step.name}" in text
+    assert "DROP TRIGGER IF EXISTS baylight_capture ON public.spaces;" in text
+    assert "SET owner = $1" in text.partition("V2 decides again")[2]
     assert await v2.admin.fetchval("SELECT to_regnamespace('baylight_next')") is None
     assert (await invoke("apply", "--to", "switch", "--choices", str(file)))[0] == 0
     assert "green" in (await invoke("verify"))[1]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+from baylight.cli.run import FOUND, Json, database_url, load_settings, print_json, run
 
 if TYPE_CHECKING:
     from baylight.store.pool import Connection
@@ -18,19 +17,15 @@ if TYPE_CHECKING:
     from baylight.v2.findings import Report
     from baylight.v2.pace import Progress
 
-FOUND, INPUT, LATER = 1, 2, 3
-"""Exit codes besides 0: differences or findings, the caller must change something, it may work later."""
-
 T = TypeVar("T")
-app = typer.Typer(help="From a live V2 database to Baylight, and back.", no_args_is_help=True)
+app = typer.Typer(help="Migrate a live V2 database to Baylight, and back.", no_args_is_help=True)
 
 ChoicesFile = Annotated[
     Path | None, typer.Option("--choices", exists=True, dir_okay=False, help="your decisions, TOML (see inspect)")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 To = Annotated[str, typer.Option("--to", metavar="STAGE", help="expand, backfill, verify, switch or contract")]
-Back = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="keep this stage; `start` takes all back")]
+Back = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="keep this stage; `start` undoes all")]
 Patience = Annotated[float, typer.Option(min=1, help="seconds to go on asking for a lock")]
 
 
@@ -39,7 +34,7 @@ def inspect(
     as_json: Json = False,
     write_choices: Annotated[Path | None, typer.Option(help="write the proposed choices to this file")] = None,
 ) -> None:
-    """What stands in the way. Reads only; safe on a database at work."""
+    """Show what stands in the way. Reads only; safe on a database at work."""
     from baylight.v2.findings import inspect
     from baylight.v2.steps import STEPS
 
@@ -49,23 +44,22 @@ def inspect(
     if as_json:
         steps = [
             {
-                "stage": s.stage,
-                "name": s.name,
-                "seconds": round(report.seconds.get(s.name, 0.0), 1),
-                "lock": s.lock,
-                "blocks": s.blocks,
+                "stage": step.stage,
+                "name": step.name,
+                "seconds": round(report.seconds.get(step.name, 0.0), 1),
+                "lock": step.lock,
+                "blocks": step.blocks,
             }
-            for s in STEPS
+            for step in STEPS
         ]
-        findings, sizes = [asdict(f) for f in report.findings], [asdict(s) for s in report.sizes]
-        _print_json({"findings": findings, "sizes": sizes, "steps": steps})
+        print_json({"findings": report.findings, "sizes": report.sizes, "steps": steps})
         return
     _print_report(report)
     typer.echo("")
     for step in STEPS:
         seconds = report.seconds.get(step.name, 0.0)
-        takes = f"about {seconds:,.0f} s" if seconds >= 1 else "at once"
-        typer.echo(f"{step.stage:9} {step.name:22} {takes:>12}   lock: {step.lock}; can block: {step.blocks}")
+        duration = f"about {seconds:,.0f} s" if seconds >= 1 else "at once"
+        typer.echo(f"{step.stage:9} {step.name:22} {duration:>12}   lock: {step.lock}; can block: {step.blocks}")
     if write_choices:
         typer.echo(f"Proposed choices: {write_choices}. Read them before you go on.")
 
@@ -86,49 +80,56 @@ def _print_report(report: Report) -> None:
 
 @app.command()
 def plan(choices: ChoicesFile = None) -> None:
-    """Every statement, its lock, what it can block, how it is undone. Nothing runs."""
+    """Show every statement, its lock, what it can block, and what undoes it. Runs nothing."""
     from baylight.v2.findings import check_choices
     from baylight.v2.migration_run import recorded_steps
     from baylight.v2.steps import STEPS
 
-    wanted = _read(choices)
-
     async def work(connection: Connection) -> set[str]:
-        done = await recorded_steps(connection)
-        if not done:
-            await check_choices(connection, wanted)
-        return {name for name, row in done.items() if row.done_at}
+        recorded = await recorded_steps(connection)
+        if not recorded:
+            await check_choices(connection, _read(choices))
+        return {step.name for step in recorded.values() if step.done_at}
 
     done = _on_database(work)
     for step in STEPS:
         typer.echo(f"\n== {step.stage}: {step.name}{' (done)' if step.name in done else ''}\n   {step.does}")
-        typer.echo(f"   lock:   {step.lock}\n   blocks: {step.blocks}\n   undo:   {step.undo_note}\n")
-        for statement in step.sql():
-            typer.echo(statement.rstrip(";") + ";\n")
-        for statement in step.undo_sql():
-            typer.echo("undo: " + statement.rstrip(";") + ";\n")
+        typer.echo(f"   lock:   {step.lock}\n   blocks: {step.blocks}\n")
+        _print_statements(step.sql())
+        typer.echo(f"   undo:   {step.undo_note}\n")
+        _print_statements(step.undo_sql())
+
+
+def _print_statements(statements: list[str]) -> None:
+    for statement in statements:
+        typer.echo(statement.rstrip(";") + ";\n")
 
 
 @app.command()
 def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 600) -> None:
-    """Goes on up to and with a stage. After a crash, run the same command again."""
-    from baylight.v2 import run
+    """Go on up to and with a stage. After a crash, run the same command again."""
 
-    wanted = _read(choices) if choices else None
-    _run(run.apply(_dsn(), to=to, choices=wanted, log=typer.echo, on_progress=_progress, patience_s=patience))
+    async def work() -> None:
+        from baylight.v2.run import apply
+
+        wanted = _read(choices) if choices else None
+        dsn = database_url(load_settings())
+        await apply(dsn, to=to, choices=wanted, log=typer.echo, on_progress=_progress, patience_s=patience)
+
+    run(work())
 
 
 @app.command()
 def verify(as_json: Json = False) -> None:
-    """Compares both sides in one snapshot; exit code 1 if they differ. At any time, on live data."""
+    """Compare both sides in one snapshot, at any time, on live data. Exit code 1 if they differ."""
     from baylight.v2.verify import verify
 
     verdict = _on_database(verify)
     if as_json:
-        _print_json(asdict(verdict))
+        print_json(verdict)
     else:
-        for table, (ours, theirs) in verdict.counts.items():
-            typer.echo(f"{table:16} V2 {ours:>12,}   Baylight {theirs:>12,}")
+        for table, (v2_rows, rows) in verdict.counts.items():
+            typer.echo(f"{table:16} V2 {v2_rows:>12,}   Baylight {rows:>12,}")
         typer.echo(f"{verdict.quarantined} values in quarantine")
         for difference in verdict.differences:
             typer.echo(f"DIFFERS {difference.check}: {difference.id} {difference.detail}")
@@ -139,35 +140,39 @@ def verify(as_json: Json = False) -> None:
 
 @app.command()
 def rollback(to: Back = None, yes: Yes = False, patience: Patience = 600) -> None:
-    """Takes back the last stage, or all after `--to STAGE`."""
-    from baylight.v2 import run
+    """Undo the last stage, or all stages after `--to STAGE`."""
+
+    async def work() -> list[str]:
+        from baylight.v2.run import rollback
+
+        dsn = database_url(load_settings())
+        return await rollback(dsn, to=to, log=typer.echo, on_progress=_progress, patience_s=patience)
 
     if not yes and to in ("start", None):
         typer.confirm(
-            "Undoing `expand` deletes what only Baylight knows (uplinks, actuations, overrides). Go on?", abort=True
+            "Undoing `expand` deletes what only Baylight has (uplinks, actuations, overrides). Go on?", abort=True
         )
-    undone = _run(run.rollback(_dsn(), to=to, log=typer.echo, on_progress=_progress, patience_s=patience))
-    typer.echo(f"undone: {', '.join(undone) or 'nothing'}")
+    typer.echo(f"undone: {', '.join(run(work())) or 'nothing'}")
 
 
 @app.command()
 def status(
     as_json: Json = False,
     quarantine: Annotated[
-        bool, typer.Option("--quarantine", help="what could not be carried over, one per line")
+        bool, typer.Option("--quarantine", help="list what could not be carried over, one per line")
     ] = False,
 ) -> None:
-    """Where the migration stands."""
-    from baylight.v2 import run
+    """Show where the migration stands."""
     from baylight.v2.quarantine import quarantined
+    from baylight.v2.run import status
 
     if quarantine:
         for row in _on_database(quarantined):
             typer.echo(f"{row.table} {row.id} {row.field} {row.value!r}: {row.reason} {row.detail or ''}".rstrip())
         return
-    found = _on_database(run.status)
+    found = _on_database(status)
     if as_json:
-        _print_json(asdict(found))
+        print_json(found)
         return
     typer.echo(f"stage: {found.stage or 'not begun'}   decides: {found.owner}")
     for step in found.steps:
@@ -181,18 +186,18 @@ def status(
         typer.echo(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
 
 
-@app.command("shadow", hidden=True)  # its name in the first version
+@app.command("shadow", hidden=True)  # the former name of `observe`, for version 0.1
 @app.command()
 def observe(
     as_json: Json = False,
     grace: Annotated[float, typer.Option(min=0, help="seconds that a difference must last")] = 60.0,
 ) -> None:
-    """Where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere."""
+    """Show where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere."""
     from baylight.v2.switch import observe_report
 
     report = _on_database(lambda connection: observe_report(connection, grace_s=grace))
     if as_json:
-        _print_json(asdict(report))
+        print_json(report)
     else:
         for v2_state, state, reason, count in report.summary:
             typer.echo(f"{count:>8} spaces: V2 {v2_state}, Baylight {state} ({reason})")
@@ -208,59 +213,40 @@ def observe(
 
 
 @app.command()
-def colours(fix: Annotated[bool, typer.Option("--fix", help="give the displays the catalogue's code")] = False) -> None:
-    """Displays whose code does not show what the state's name says. Exit code 1 while there are some."""
+def colours(
+    fix: Annotated[bool, typer.Option("--fix", help="give these displays the catalogue's code")] = False,
+) -> None:
+    """Show displays whose code has another colour than the state's. Exit code 1 while there are some."""
     from baylight.v2.quarantine import fix_colours, flagged_displays
 
     if fix:
         typer.echo(f"{_on_database(fix_colours)} displays corrected")
         return
-    rows = _on_database(flagged_displays)
-    for dev_eui, state, code, right in rows:
-        typer.echo(f"{dev_eui} {state}: {code}, the catalogue has {right}")
-    if rows:
+    displays = _on_database(flagged_displays)
+    for display in displays:
+        typer.echo(f"{display.dev_eui} {display.state}: {display.code}, the catalogue has {display.catalogue_code}")
+    if displays:
         raise typer.Exit(FOUND)
     typer.echo("All displays show what they should.")
 
 
 def _read(path: Path | None) -> Choices:
+    """Raises InputError `bad_choices`."""
     from baylight.v2.choices import Choices, parse
 
-    return _told(lambda: parse(path.read_text(encoding="utf-8"))) if path else Choices()
-
-
-def _dsn() -> str:
-    from baylight.settings import Settings
-
-    url = Settings().database_url
-    if url is None:
-        typer.echo("set BAYLIGHT_DATABASE_URL to the V2 database", err=True)
-        raise typer.Exit(INPUT)
-    return url.get_secret_value()
+    return parse(path.read_text(encoding="utf-8")) if path else Choices()
 
 
 def _on_database(work: Callable[[Connection], Awaitable[T]]) -> T:
-    from baylight.v2.session import connected
+    """Run `work` on a connection with the settings of the migration."""
 
-    async def run() -> T:
-        async with connected(_dsn()) as connection:
+    async def on_connection() -> T:
+        from baylight.v2.session import connected
+
+        async with connected(database_url(load_settings())) as connection:
             return await work(connection)
 
-    return _run(run())
-
-
-def _run(work: Coroutine[object, object, T]) -> T:
-    return _told(lambda: asyncio.run(work))
-
-
-def _told(work: Callable[[], T]) -> T:
-    from baylight.errors import BaylightError, InputError
-
-    try:
-        return work()
-    except BaylightError as error:
-        typer.echo(f"{error.code}: {error.message}", err=True)
-        raise typer.Exit(INPUT if isinstance(error, InputError) else LATER) from error
+    return run(on_connection())
 
 
 def _progress(progress: Progress) -> None:
@@ -273,7 +259,3 @@ def _progress(progress: Progress) -> None:
         typer.echo(f"\r{line:100}{end}", nl=False, err=True)
     elif progress.done >= progress.total:
         typer.echo(line, err=True)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, default=str))
