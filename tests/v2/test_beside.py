@@ -77,23 +77,23 @@ async def test_v2s_keys_are_verified_by_bcrypt_once_then_by_the_fast_hash_on_bot
     await pool.close()
 
 
-async def test_what_v2_writes_is_not_announced_since_whoever_announces_commits_one_after_the_other(
+async def test_what_v2_writes_is_not_announced_since_announcing_transactions_commit_one_after_the_other(
     v2: V2Database,
 ) -> None:
     space = await v2.add("P1")
     await v2.apply("verify")
-    heard: list[object] = []
-    await v2.baylight.add_listener("baylight_state", lambda *message: heard.append(message))
+    received: list[object] = []
+    await v2.baylight.add_listener("baylight_state", lambda *message: received.append(message))
     await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED' WHERE id = $1", space)
     await v2.insert("state_changes", {"space_id": space, "new_state": "OCCUPIED", "source": "uplink"})
     await v2.admin.execute("NOTIFY baylight_state, 'last'")
-    while not heard:
+    while not received:
         await v2.baylight.execute("SELECT 1")
-    assert [message[3] for message in heard] == ["last"]  # type: ignore[index]
+    assert [message[3] for message in received] == ["last"]  # type: ignore[index]
     assert await v2.baylight.fetchval("SELECT count(*) FROM state_changes") == 1
 
 
-async def test_doctor_takes_what_v2_heard_last_for_true(v2: V2Database) -> None:
+async def test_doctor_trusts_the_last_reading_of_v2(v2: V2Database) -> None:
     space = await v2.add("P1", sensor_eui=sensor(1), state="OCCUPIED")
     await v2.insert("sensor_readings", {"device_eui": sensor(1), "space_id": space, "occupancy_state": "OCCUPIED"})
     await v2.apply("switch")

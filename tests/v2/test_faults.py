@@ -1,4 +1,4 @@
-"""Whatever ends the tool, and whenever: V2 notices nothing, no row is lost or doubled, the next run finishes."""
+"""Whatever ends a run, and whenever: V2 notices nothing, no row is lost or doubled, the next run finishes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("BAYLIGHT_TEST_KILLS", "10"))
 LONGEST_S = 1.5
 """A bound for machines under load; bench/v2_migration.py measures."""
 TOML = "[resolve]\n" + "\n".join(f'{name} = "{options[0]}"' for name, options in RESOLUTIONS.items())
-TOOL = """
+PROGRAM = """
 import asyncio, sys
 from baylight.v2 import run
 from baylight.v2.choices import parse
@@ -38,18 +38,18 @@ print("finished", flush=True)
 
 
 async def start(v2: V2Database, work: str, to: str) -> asyncio.subprocess.Process:
-    """The tool as a process of its own, so that it can be killed."""
+    """A run in a process of its own, so that it can be killed."""
     source = str(Path(run.__file__).parents[2])
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", TOOL, v2.dsn, work, to, TOML,
+        sys.executable, "-c", PROGRAM, v2.dsn, work, to, TOML,
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": source},
     )  # fmt: skip
 
 
-async def kill(tool: asyncio.subprocess.Process) -> None:
+async def kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):  # it may just have ended
-        tool.kill()
-    await tool.wait()
+        process.kill()
+    await process.wait()
 
 
 async def finish(v2: V2Database, working: Load, to: str = "switch") -> None:
@@ -73,14 +73,14 @@ async def test_kill_at_every_step_boundary(v2: V2Database) -> None:
         for step in STEPS:
             if step.stage == "contract":
                 break
-            tool = await start(v2, "apply", "switch")
-            assert tool.stdout
+            process = await start(v2, "apply", "switch")
+            assert process.stdout
             said: list[str] = []
-            while line := (await tool.stdout.readline()).decode():
+            while line := (await process.stdout.readline()).decode():
                 said.append(line)
                 if len([text for text in said if "Once more" not in text]) == 2:  # the step before has ended
                     break
-            await kill(tool)
+            await kill(process)
         await finish(v2, working)
     await working.check(v2.admin)
     assert working.longest_s < LONGEST_S
@@ -93,15 +93,15 @@ async def test_kill_at_random_instants(v2: V2Database) -> None:
         ways = [("apply", "switch"), ("rollback", "start")]
         way = 0
         while killed < KILLS:
-            tool = await start(v2, *ways[way])
-            assert tool.stdout
+            process = await start(v2, *ways[way])
+            assert process.stdout
             # Counted from its first word, so that it is the work that is hit, not the interpreter's start.
-            await tool.stdout.readline()
+            await process.stdout.readline()
             try:
-                await asyncio.wait_for(tool.wait(), chance.uniform(0.0, 0.6))
+                await asyncio.wait_for(process.wait(), chance.uniform(0.0, 0.6))
                 way = 1 - way
             except TimeoutError:
-                await kill(tool)
+                await kill(process)
                 killed += 1
         await finish(v2, working)
     await working.check(v2.admin)
@@ -115,11 +115,11 @@ async def test_kill_while_contracting_and_undoing_it(v2: V2Database) -> None:
     before = await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id")
     for _ in range(max(KILLS // 4, 2)):
         for work, to in (("apply", "contract"), ("rollback", "switch")):
-            tool = await start(v2, work, to)
-            assert tool.stdout
-            await tool.stdout.readline()
+            process = await start(v2, work, to)
+            assert process.stdout
+            await process.stdout.readline()
             await asyncio.sleep(chance.uniform(0.0, 0.15))
-            await kill(tool)
+            await kill(process)
             assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
     await v2.apply("contract")
     await v2.rollback("switch")
@@ -127,7 +127,7 @@ async def test_kill_while_contracting_and_undoing_it(v2: V2Database) -> None:
     assert (await v2.verify()).differences == []
 
 
-async def test_the_tools_connections_are_terminated(v2: V2Database) -> None:
+async def test_the_connections_of_a_run_are_terminated(v2: V2Database) -> None:
     async with load(v2.dsn, v2.admin) as working:
         failed = 0
         while failed < 4:
@@ -173,7 +173,7 @@ async def test_a_transaction_that_holds_its_locks_for_long(v2: V2Database) -> No
         doing = asyncio.create_task(v2.apply("switch"))
         await asyncio.sleep(3)
         assert not doing.done()
-        assert working.longest_s < LONGEST_S  # nobody queues behind the tool
+        assert working.longest_s < LONGEST_S  # no session queues behind the run
         await held.commit()
         await doing
         await finish(v2, working)
@@ -214,7 +214,7 @@ async def test_an_undoing_that_was_interrupted_is_finished_before_anything_is_ca
     await reader.close()
 
 
-async def test_two_tools_at_once(v2: V2Database) -> None:
+async def test_two_runs_at_once(v2: V2Database) -> None:
     async with load(v2.dsn, v2.admin) as working:
         await asyncio.gather(v2.apply("switch"), v2.apply("switch"))
         await finish(v2, working)

@@ -90,7 +90,7 @@ async def test_prepared_statements_of_v2_go_on_working_at_each_stage_and_back(v2
     await v2.legacy.execute("PREPARE by_sensor (text) AS SELECT * FROM spaces WHERE sensor_eui = $1")
 
     async def use() -> None:
-        async with v2.legacy.transaction():  # where asyncpg cannot prepare anew behind the scenes
+        async with v2.legacy.transaction():  # where asyncpg cannot prepare again behind the scenes
             for statement in prepared:
                 await statement.fetch()
             found = await v2.legacy.fetch(f"EXECUTE by_sensor ('{sensor(1)}')")
@@ -202,9 +202,9 @@ async def test_after_the_switch_v2s_decisions_are_noted_and_without_effect_and_c
         "INSERT INTO sensor_readings (device_eui, occupancy_state, rssi) VALUES ($1, 'OCCUPIED', -80)", sensor(1)
     )
     await v2.apply("switch")
-    heard = await v2.baylight.fetchrow("SELECT occupancy, rssi_dbm FROM sensor_devices")
-    assert heard is not None
-    assert tuple(heard) == ("OCCUPIED", -80)
+    received = await v2.baylight.fetchrow("SELECT occupancy, rssi_dbm FROM sensor_devices")
+    assert received is not None
+    assert tuple(received) == ("OCCUPIED", -80)
     assert (await v2.new(space))["recompute_at"] is not None
     await v2.baylight.execute("UPDATE spaces SET current_state = 'RESERVED' WHERE id = $1", space)
     assert await v2.legacy.execute("UPDATE spaces SET state = 'FREE' WHERE id = $1", space) == "UPDATE 1"
@@ -277,7 +277,7 @@ async def test_inspect_refuses_what_is_no_v2_database(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[resolve]\nwhat = 1", "no such finding"),
         ("[resolve]\nboth_roles = 'x'", "one of both, sensor, display"),
@@ -288,16 +288,16 @@ async def test_inspect_refuses_what_is_no_v2_database(server: Server) -> None:
         ("nonsense", "not TOML"),
     ],
 )
-def test_mistakes_in_the_choices_are_named(text: str, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_mistakes_in_the_choices_are_named(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         choices.parse(text)
 
 
-async def test_each_step_in_batches_tells_its_end_once_and_status_names_the_steps_of_the_plan(v2: V2Database) -> None:
+async def test_each_step_in_batches_reports_its_end_once_and_status_names_the_steps_of_the_plan(v2: V2Database) -> None:
     await make_dirty(v2)
-    told: list[Progress] = []
-    await run.apply(v2.dsn, to="switch", choices=CHOICES, on_progress=told.append)
-    ends = [progress.step for progress in told if progress.done >= progress.total]
+    reported: list[Progress] = []
+    await run.apply(v2.dsn, to="switch", choices=CHOICES, on_progress=reported.append)
+    ends = [progress.step for progress in reported if progress.done >= progress.total]
     assert ends == ["spaces", "reservations", "state_changes", "catch_up", "redecide"]
     found = await run.status(v2.admin)
     assert [step.name for step in found.steps] == [step.name for step in STEPS if step.stage != "contract"]
@@ -306,7 +306,7 @@ async def test_each_step_in_batches_tells_its_end_once_and_status_names_the_step
     )
 
 
-async def test_the_commands_tell_and_plan_runs_nothing(v2: V2Database, tmp_path: Any, monkeypatch: Any) -> None:
+async def test_the_commands_report_and_plan_runs_nothing(v2: V2Database, tmp_path: Any, monkeypatch: Any) -> None:
     import asyncio
 
     await make_dirty(v2)

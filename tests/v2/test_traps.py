@@ -143,7 +143,7 @@ async def test_a7_no_lock_is_waited_for_long_and_nothing_is_done_in_one_statemen
     await holder.start()
     await v2.admin.execute("SELECT FROM spaces WHERE code = 'P7' FOR UPDATE")
     working = asyncio.create_task(v2.apply("backfill"))
-    # The row that somebody holds is left out, everything else comes over, and V2 goes on writing meanwhile.
+    # The row that another session holds is left out, everything else is carried, and V2 goes on writing meanwhile.
     async with asyncio.timeout(60):
         while not working.done():
             if await v2.baylight.fetchval("SELECT count(*) FROM spaces") == 302:

@@ -251,7 +251,7 @@ def require_sql() -> list[str]:
 
 
 async def require_devices(migration: MigrationRun) -> None:
-    """Refuse live spaces without the demanded devices, from now on. The rows that exist are checked without blocking."""
+    """Refuse live spaces without the demanded devices. Existing rows are checked without blocking."""
     for role in migration.choices.require:
         *add, validate = statements(script(_RULES[role]))
 

@@ -93,8 +93,9 @@ COLUMNS = Query("v2.findings.columns", str)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What stands in the way. `choice`: the key in [resolve], or None where there is nothing to choose. At most 20 examples
-    (ids, detail)."""
+    """What stands in the way. `choice`: the key in [resolve], or None where there is nothing to choose.
+
+    There are at most 20 examples (ids, detail)."""
 
     kind: str
     meaning: str
@@ -106,8 +107,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings. `proposal`: text of a choices file. `seconds`: about how long each step takes; steps that are not named
-    take less than one."""
+    """All findings. `proposal`: text of a choices file. `seconds`: estimates by step; others need less than one."""
 
     findings: list[Finding]
     sizes: list[Size]

@@ -138,7 +138,7 @@ async def _write_as_copy(migration: MigrationRun, statement: Statement) -> None:
 
 
 async def _build_keys(migration: MigrationRun) -> None:
-    """V2's writes do not touch this table now, so its lock may be held for as long as it takes."""
+    """V2's writes do not touch this table now, so its lock may be held until all keys are built."""
     rows = await POSTPONED.all(migration.connection, kinds=["key", "index"], of_assignments=True)
 
     async def build(connection: Connection) -> None:

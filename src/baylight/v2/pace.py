@@ -1,4 +1,4 @@
-"""How fast a backfill may go: its batches take a fixed time, its pauses depend on what it does to others."""
+"""How fast a backfill may go: its batches have a fixed time, its pauses depend on their effect on others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Pace:
     multiple of its time; 0 while no other session suffers.
 
     `watch` is a connection of its own. It looks on while the others (`pids`) work: which sessions wait for them, how
-    long a trivial read takes, how far replicas are behind.
+    long a trivial read lasts, how far replicas are behind.
     """
 
     watch: Connection

@@ -50,7 +50,10 @@ async def flagged_displays(connection: Connection) -> list[FlaggedDisplay]:
 
 
 async def fix_colours(connection: Connection) -> int:
-    """Give these displays the catalogue's code; return how many there were. Idempotent. Raises InputError `not_begun`."""
+    """Give these displays the catalogue's code; return how many there were. Idempotent.
+
+    Raises InputError `not_begun`.
+    """
     await _require_begun(connection, "display_devices")
     return await FIX.run(connection)
 

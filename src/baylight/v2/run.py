@@ -23,7 +23,7 @@ from baylight.v2.steps import STEPS, Step
 
 PATIENCE_S = 600.0
 UNDOING = "undo expand"
-"""Recorded before the first trigger is dropped. From then on V2's writes are missed, so the undoing must be finished."""
+"""Recorded before the first trigger is dropped. From then on V2's writes are missed, so it must be finished."""
 
 Log = Callable[[str], None]
 OnProgress = Callable[[Progress], None]
@@ -159,9 +159,7 @@ async def _migration_run(
         pids = [connection.get_server_pid(), second.get_server_pid()]
         pace = Pace(watch, pids, on_progress, known.replication_lag_s)
         if await LAG_HIDDEN.one(watch):
-            log(
-                "this account cannot see how far replicas are behind, so the run does not wait for them: GRANT pg_monitor"
-            )
+            log("this account cannot see how far replicas are behind, so it does not wait for them: GRANT pg_monitor")
         yield MigrationRun(connection, second, pace, known, patience_s, log)
 
 

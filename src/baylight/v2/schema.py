@@ -14,8 +14,8 @@ from baylight.store.query import Query, Statement
 NEXT = beside.SCHEMA
 ARCHIVE = "v2_archive"
 OWN = "v2_migration"
-"""Statements that create, move, lock or drop things have no parameters: names of these schemas and of what the catalogue
-lists are formatted into their text."""
+"""Statements that create, move, lock or drop things have no parameters: names of these schemas, and names that the
+catalogue lists, are formatted into their text."""
 CARRY = ("carry", "carry_spaces", "carry_rows")
 """Files of sql/v2: from V2's rows to Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")

@@ -35,7 +35,7 @@ NOWAIT_TRIES = 30
 _MAX_TRIES_OF_TWO = 5
 _SILENT_ROUNDS = 5
 MAX_LOCK_WAIT_MS = 20
-"""How long the migration waits for a lock on a table of V2, once NOWAIT has failed; others may queue behind it as long."""
+"""How long the migration waits for a lock on a table of V2, once NOWAIT has failed. Others may queue behind."""
 
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError)
 """Another session was first: the same work succeeds later."""

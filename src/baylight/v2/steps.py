@@ -32,8 +32,8 @@ Sql = Callable[[], list[str]]
 class Step:
     """A step, and what undoes it.
 
-    `sql` and `undo_sql` return the statements of `run` and of `undo`, for `plan`. `lock` is the strongest lock on a table
-    of V2. `undo` is idempotent; without one there is nothing to undo, and `undo_note` says why.
+    `sql` and `undo_sql` return the statements of `run` and `undo`, for `plan`. `lock` is the strongest lock on a
+    table of V2. `undo` is idempotent; without one there is nothing to undo, and `undo_note` says why.
     `requires_fresh_verify`: the same run must have verified before.
     """
 

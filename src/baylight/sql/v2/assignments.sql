@@ -1,5 +1,5 @@
--- The keys of device_assignments are dear to keep row by row, and cannot be built without locking the table for long.
--- So until they are built nobody but the backfill writes it: changes are logged, and replayed afterwards.
+-- The keys of device_assignments are costly to keep row by row, and building them locks the table for long. So only the
+-- backfill writes the table until they are built: changes are logged, and replayed afterwards.
 
 CREATE OR REPLACE FUNCTION v2_migration.log_assignments() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -30,20 +30,20 @@ BEGIN
 END
 $$;
 
--- What the trigger of spaces would have done at the time of each change. Returns how many changes there were.
-CREATE OR REPLACE FUNCTION v2_migration.replay_assignments(most integer) RETURNS integer
+-- Do what the trigger of spaces would have done at the time of each change. Return how many changes there were.
+CREATE OR REPLACE FUNCTION v2_migration.replay_assignments(change_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     changes v2_migration.assignment_log[];
 BEGIN
     PERFORM set_config('baylight.v2_sync', 'on', true);
-    WITH taken AS (
+    WITH replayed AS (
         DELETE FROM v2_migration.assignment_log
-        WHERE id IN (SELECT id FROM v2_migration.assignment_log ORDER BY id LIMIT most)
+        WHERE id IN (SELECT id FROM v2_migration.assignment_log ORDER BY id LIMIT change_limit)
         RETURNING *
     )
-    SELECT array_agg(t::v2_migration.assignment_log ORDER BY t.id) INTO changes FROM taken AS t;
+    SELECT array_agg(t::v2_migration.assignment_log ORDER BY t.id) INTO changes FROM replayed AS t;
     UPDATE baylight_next.device_assignments AS a
     SET valid = tstzrange(lower(a.valid), greatest(c.at, lower(a.valid) + interval '1 microsecond'))
     FROM (

@@ -1,6 +1,6 @@
--- V2 writes, Baylight's rows follow in the same transaction. No write of V2 is ever refused or made to fail.
+-- V2 writes; Baylight's rows follow in the same transaction. No write of V2 is ever refused or fails because of this.
 
--- Carries one space; what cannot be carried at all is quarantined as a whole. The caller holds V2's row.
+-- Carry one space; if the new schema refuses it, quarantine it as a whole. The caller holds V2's row.
 CREATE OR REPLACE FUNCTION v2_migration.carry_or_quarantine(wanted_id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- As carry_or_quarantine, for rows that nobody holds: those that V2 is writing at this moment are left out.
+-- As carry_or_quarantine, for rows that the caller does not hold: rows that V2 is writing at this moment are left out.
 CREATE OR REPLACE FUNCTION v2_migration.carry_one_by_one(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -29,7 +29,7 @@ BEGIN
 END
 $$;
 
--- The spaces that were refused a device which is free now.
+-- Carry again the spaces that were refused a device which is free now.
 CREATE OR REPLACE FUNCTION v2_migration.carry_waiting(eui text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -39,7 +39,7 @@ BEGIN
     IF eui IS NULL THEN
         RETURN;
     END IF;
-    -- Whoever has it by an operator's choice keeps it; if that one let go, the first comes next.
+    -- The space that got it by the operator's choice keeps it. Once V2 has released it there, the oldest space gets it.
     DELETE FROM v2_migration.contested AS c WHERE c.role = 'sensor' AND c.eui = lower(carry_waiting.eui)
         AND c.reason = 'contested_sensor'
         AND NOT EXISTS (
@@ -98,7 +98,8 @@ BEGIN
 END
 $$;
 
--- After the switch `state` is a copy of Baylight's decision. What V2 writes is noted, accepted, and without effect.
+-- After the switch `state` is a copy of Baylight's decision. A state that V2 writes is accepted and noted,
+-- and has no effect.
 CREATE OR REPLACE FUNCTION v2_migration.keep_state() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -150,7 +151,7 @@ BEGIN
     IF current_setting('baylight.v2_sync', true) IS NOT DISTINCT FROM 'on' THEN
         RETURN NULL;
     END IF;
-    -- Not announced: whoever notifies commits one after the other, each after its write to the disk.
+    -- Not announced: transactions that notify commit one after the other, each after its write to the disk.
     PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
     INSERT INTO baylight_next.state_changes (
         id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"

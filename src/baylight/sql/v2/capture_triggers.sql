@@ -1,4 +1,4 @@
--- One transaction for each table of V2, so that no two are locked at once.
+-- Each table of V2 gets its triggers in a transaction of its own, so that no two tables are locked at once.
 CREATE OR REPLACE TRIGGER baylight_keep_state BEFORE UPDATE OF state ON public.spaces
 FOR EACH ROW WHEN (OLD.state <> NEW.state AND current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION v2_migration.keep_state();

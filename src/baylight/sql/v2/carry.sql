@@ -1,17 +1,17 @@
--- From V2's words to Baylight's, for single rows (triggers) and for batches (backfill).
--- Everything is written with its schema, since these functions run with the rights of their owner.
+-- Functions that turn V2's values into Baylight's, for single rows (triggers) and for batches (backfill).
+-- Every name has its schema, since these functions run with the rights of their owner.
 
--- Without a regular expression, which takes 20 times as long.
+-- An EUI in Baylight's spelling; NULL if it is none. A regular expression would need 20 times as long.
 CREATE OR REPLACE FUNCTION v2_migration.canon_eui(eui text) RETURNS varchar(16)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN length(eui) = 16 AND translate(eui, '0123456789abcdefABCDEF', '') = '' THEN lower(eui) END;
 
--- V2's word for a state of Baylight's; null where V2 has none: it keeps what it had.
+-- V2's word for a state of Baylight's; NULL where V2 has none: then it keeps the state that it had.
 CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE state WHEN 'UNKNOWN' THEN NULL WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
 
--- The location of V2's three texts, made if there is none.
+-- The location of V2's three texts; it is created if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -27,7 +27,7 @@ BEGIN
         WHERE coalesce(l.parent_id, '00000000-0000-0000-0000-000000000000') = coalesce(above, '00000000-0000-0000-0000-000000000000')
           AND l.kind = part.kind AND l.name = part.name;
         IF found IS NULL AND part.kind = 'building' THEN
-            -- Somebody may have hung the building below a site meanwhile.
+            -- A user may have put the building below a site meanwhile.
             SELECT l.id INTO found FROM baylight_next.locations AS l
             WHERE l.kind = 'building' AND l.name = part.name ORDER BY l.created_at, l.id LIMIT 1;
         END IF;
@@ -43,7 +43,7 @@ BEGIN
 END
 $$;
 
--- The same, where nothing has to be made nor looked for elsewhere: for many at once.
+-- As place, for many at once, where no location has to be created or found below a site.
 CREATE OR REPLACE FUNCTION v2_migration.known_place(building text, floor text, zone text)
 RETURNS TABLE (id uuid, known boolean)
 LANGUAGE sql STABLE
@@ -63,7 +63,7 @@ LEFT JOIN baylight_next.locations AS z
     AND z.kind = 'zone' AND z.name = nullif(zone, '')
 $$;
 
--- What V2 heard of a sensor last, in either spelling of its EUI. No row if it never did.
+-- The last reading that V2 received from a sensor, in either spelling of its EUI. No row if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.last_reading(eui text)
 RETURNS TABLE (seen_at timestamptz, rssi smallint, snr real, occupancy varchar(20))
 LANGUAGE sql STABLE
@@ -79,7 +79,7 @@ FROM (
 WHERE u."timestamp" IS NOT NULL ORDER BY u."timestamp" DESC LIMIT 1
 $$;
 
--- Ids made together lie together, which makes their indexes much quicker to fill: as uuid7(), but one time for all.
+-- Ids of one moment lie together, so their indexes are filled much faster: as uuid7(), but with one time for all.
 CREATE OR REPLACE FUNCTION v2_migration.id_at(moment text) RETURNS uuid
 LANGUAGE sql VOLATILE
 RETURN (moment || substr(gen_random_uuid()::text, 16))::uuid;

@@ -1,6 +1,6 @@
--- What hangs on spaces: reservations, the history of states; and keys.
+-- Rows that belong to spaces: reservations and the history of states; and API keys.
 
--- One reservation: made, corrected, or quarantined if the new schema cannot have it. The caller holds V2's row.
+-- Create or correct one reservation, or quarantine it if the new schema refuses it. The caller holds V2's row.
 CREATE OR REPLACE FUNCTION v2_migration.carry_reservation(wanted_id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -34,7 +34,7 @@ BEGIN
 END
 $$;
 
--- Of two that overlap the one that was made first is carried over; what is left is looked at one by one.
+-- Of two that overlap, the one that was created first is carried over; the rest is carried or quarantined one by one.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off

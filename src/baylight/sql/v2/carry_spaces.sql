@@ -42,7 +42,7 @@ BEGIN
 END
 $$;
 
--- What could not be carried of spaces, and the spellings that the new schema does not have.
+-- Note which values of spaces could not be carried, and the spellings that the new schema does not have.
 CREATE OR REPLACE FUNCTION v2_migration.note_spaces(ids uuid[], wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -78,7 +78,8 @@ BEGIN
 END
 $$;
 
--- Registers what is not registered yet. In bulk the event that a trigger would write is written here, for all at once.
+-- Register the devices that are not registered yet. In bulk, the events that a trigger would write are written here, for
+-- all at once.
 CREATE OR REPLACE FUNCTION v2_migration.register_devices(wants v2_migration.want[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -141,7 +142,7 @@ BEGIN
 END
 $$;
 
--- Single rows, by triggers and sweeps: makes or corrects them; assignments are recorded by the trigger of spaces.
+-- Create or correct single rows, for triggers and sweeps; the trigger of spaces records assignments.
 CREATE OR REPLACE FUNCTION v2_migration.carry_spaces(ids uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -155,7 +156,7 @@ BEGIN
     PERFORM set_config('baylight.v2_sync', 'on', true);
     wants := v2_migration.wanted(ids);
     PERFORM v2_migration.register_devices(wants);
-    -- One more space for a display: then it is shared, and so is what it already serves.
+    -- A display that serves one more space is shared, and so are the assignments that it has.
     WITH made AS (
         UPDATE baylight_next.display_devices SET shared = true
         WHERE id IN (
@@ -189,7 +190,7 @@ BEGIN
         current_state = CASE
             WHEN owner_now = 'v2' AND excluded.current_state IS DISTINCT FROM v2_migration.v2_state(s.current_state)
             THEN excluded.current_state ELSE s.current_state END;
-    -- Asked after the spaces are written: then the answer cannot change before the end of this transaction.
+    -- This question comes after the spaces are written: then the answer cannot change before the end of the transaction.
     IF shared_now IS NOT NULL AND NOT (SELECT assignments_logged FROM v2_migration.control) THEN
         UPDATE baylight_next.device_assignments SET shared = true
         WHERE device_id = ANY(shared_now) AND superseded_at IS NULL AND upper_inf(valid);
@@ -199,7 +200,8 @@ BEGIN
 END
 $$;
 
--- A batch of spaces that are not there yet. Rows that V2 is writing at this moment are left out: their turn comes later.
+-- Carry a batch of spaces that are not there yet. Rows that V2 is writing at this moment are left out: a later batch
+-- carries them.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_spaces(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 -- The tables grow from nothing while this runs: a plan for few rows would be kept for many.

@@ -1,4 +1,4 @@
--- What the migration knows of itself. Nothing here touches a table of V2.
+-- The migration's own tables. Nothing here touches a table of V2.
 CREATE SCHEMA IF NOT EXISTS v2_migration;
 
 CREATE TABLE IF NOT EXISTS v2_migration.steps (
@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS v2_migration.steps (
     tries integer NOT NULL DEFAULT 0
 );
 COMMENT ON COLUMN v2_migration.steps.place IS 'how far a step in batches has come';
-COMMENT ON COLUMN v2_migration.steps.tries IS 'how often a lock was asked for in vain';
+COMMENT ON COLUMN v2_migration.steps.tries IS 'how often the lock was asked for';
 
 CREATE TABLE IF NOT EXISTS v2_migration.control (
     id smallint PRIMARY KEY DEFAULT 1,
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS v2_migration.residue (
     gps_latitude numeric(10, 8),
     gps_longitude numeric(11, 8)
 );
-COMMENT ON TABLE v2_migration.residue IS 'V2''s own spelling of values that the new schema writes otherwise or cannot hold';
+COMMENT ON TABLE v2_migration.residue IS 'V2''s own spelling of values that the new schema spells otherwise or cannot hold';
 CREATE INDEX IF NOT EXISTS residue_sensor_eui ON v2_migration.residue (sensor_eui);
 
 CREATE TABLE IF NOT EXISTS v2_migration.contested (
@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS v2_migration.observed_decisions (
     reason text,
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE v2_migration.observed_decisions IS 'what Baylight would have decided where V2 said otherwise';
+COMMENT ON TABLE v2_migration.observed_decisions IS 'what Baylight would have decided where V2 decided otherwise';
 
 CREATE TABLE IF NOT EXISTS v2_migration.ignored_writes (
     space_id uuid PRIMARY KEY,
@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS v2_migration.own_objects (
     name text NOT NULL,
     PRIMARY KEY (kind, name)
 );
-COMMENT ON TABLE v2_migration.own_objects IS 'what the contract stage put into the public schema, and the schemas it made for views';
+COMMENT ON TABLE v2_migration.own_objects IS 'what the contract stage moved into the public schema, and the schemas that it created for views';
 
 DO $$
 BEGIN

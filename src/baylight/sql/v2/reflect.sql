@@ -1,4 +1,4 @@
--- Baylight writes, V2's rows follow in the same transaction. A row that V2 holds is never waited for: then Baylight's
+-- Baylight writes; V2's rows follow in the same transaction. It never waits for a row that V2 holds: then Baylight's
 -- transaction fails with lock_not_available, which its services try again, and V2 is never the victim of a deadlock.
 
 CREATE OR REPLACE VIEW v2_migration.places AS
@@ -30,7 +30,7 @@ WHERE s.deleted_at IS NULL AND NOT EXISTS (
       AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
 )
 UNION ALL
--- A deleted space has no devices; said so here, a search for a sensor need not look at deleted spaces.
+-- A deleted space has no devices. These NULLs spare a search for a sensor the deleted spaces.
 SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude, NULL::varchar(16),
        NULL::varchar(16), coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20),
        s.metadata, s.created_at, s.updated_at, s.deleted_at
@@ -55,7 +55,7 @@ INNER JOIN baylight_next.spaces AS s
     AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id;
 
--- Makes V2's row equal to Baylight's. `all_of_it`: also the state, whatever V2 has there.
+-- Make V2's rows equal to Baylight's; their state only if Baylight decides.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_spaces(ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -131,7 +131,7 @@ BEGIN
     PERFORM v2_migration.reflect_spaces(ARRAY[NEW.id]);
     RETURN NULL;
 EXCEPTION WHEN unique_violation THEN
-    -- V2 keeps codes and EUIs of deleted spaces taken; so must we, until the contract stage.
+    -- In V2, deleted spaces keep their codes and EUIs; so must Baylight's, until the contract stage.
     GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
     RAISE EXCEPTION 'V2 still has a space, perhaps a deleted one, with this code or sensor'
         USING ERRCODE = 'unique_violation', CONSTRAINT = CASE violated
@@ -140,7 +140,7 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
--- A location that was renamed or moved: the texts of all spaces below it.
+-- When a location is renamed or moved, the texts of all spaces below it change.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_location() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -223,7 +223,7 @@ BEGIN
 END
 $$;
 
--- A revoked key is refused by both sides at once.
+-- Both sides refuse a revoked key at once.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_api_key() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -234,7 +234,7 @@ BEGIN
 END
 $$;
 
--- Until the switch V2 decides. What Baylight decides otherwise is kept aside, and no downlink of Baylight's leaves.
+-- Until the switch V2 decides. Decisions of Baylight's that differ are stored apart, and Baylight sends no downlink.
 CREATE OR REPLACE FUNCTION v2_migration.divert_decision() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

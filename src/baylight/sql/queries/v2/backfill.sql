@@ -157,7 +157,8 @@ SELECT coalesce(sum(rows), 0)::bigint AS rows FROM v2_migration.steps WHERE name
 
 -- name: analyze_spaces
 -- Plans made for small tables are not kept for large ones. A table that another session holds is skipped.
-ANALYZE (SKIP_LOCKED) baylight_next.spaces, baylight_next.sensor_devices, baylight_next.display_devices, baylight_next.locations;
+ANALYZE (SKIP_LOCKED) baylight_next.spaces, baylight_next.sensor_devices, baylight_next.display_devices,
+    baylight_next.locations;
 
 -- name: analyze_reservations
 -- As analyze_spaces.

@@ -18,7 +18,7 @@ ON CONFLICT DO NOTHING;
 INSERT INTO v2_migration.own_objects VALUES ('view_schema', :role) ON CONFLICT DO NOTHING;
 
 -- name: role_of_v2
--- The role that the V2 application logs in as: the only one besides the owner that may read V2's spaces, else the owner.
+-- The role that the V2 application logs in as: the only one besides the owner that may read its spaces, else the owner.
 SELECT CASE WHEN count(DISTINCT r.rolname) = 1 THEN min(r.rolname::text) ELSE min(o.rolname::text) END AS role
 FROM pg_class AS c
 INNER JOIN pg_roles AS o ON o.oid = c.relowner
@@ -32,8 +32,8 @@ SELECT format('%I.%I', :schema::text, relname) AS name FROM pg_class
 WHERE relnamespace = :schema::text::regnamespace AND relkind IN ('r', 'p') ORDER BY relname;
 
 -- name: drop_triggers
--- Statements that drop the migration's triggers on the tables of a schema: on those of these names, or, if they are NULL,
--- on all but those of `:but`. Partitions have theirs from their parent.
+-- Statements that drop the migration's triggers on tables of a schema: on those of `:names`, or, if that is NULL, on all
+-- but those of `:but`. Partitions have theirs from their parent.
 SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname) AS statement
 FROM pg_trigger AS t
 INNER JOIN pg_class AS c ON c.oid = t.tgrelid
@@ -52,7 +52,8 @@ ORDER BY relname;
 
 -- name: functions
 -- Functions of a schema, all or those of these names; those of extensions are left out.
-SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_functiondef(p.oid) AS definition
+SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
+       pg_get_functiondef(p.oid) AS definition
 FROM pg_proc AS p
 WHERE p.pronamespace = :schema::text::regnamespace AND p.prokind = 'f'
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
@@ -80,7 +81,8 @@ SELECT s.statement FROM (
            (5, 'api_keys', 'v2_archive.api_keys')
 ) AS v (place, name, source)
 CROSS JOIN LATERAL (
-    SELECT string_agg(format('%I::%s AS %I', attname, format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum) AS list
+    SELECT string_agg(format('%I::%s AS %I', attname, format_type(atttypid, atttypmod), attname), ', '
+                      ORDER BY attnum) AS list
     FROM pg_attribute
     WHERE attrelid = ('public.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped
 ) AS columns

@@ -1,5 +1,5 @@
--- Each finding lists at most 20 rows, and counts all of them. EUIs are checked without a regular expression, which takes
--- several times as long. V2's database has no function of ours yet.
+-- Each finding lists at most 20 rows, and counts all of them. EUIs are checked without a regular expression, since
+-- one would need several times as long. V2's database has no function of ours yet.
 
 -- name: bad_eui
 -- Empty, short, or not hex.

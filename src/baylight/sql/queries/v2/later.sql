@@ -1,5 +1,5 @@
 -- name: postpone
--- Note what is built when the rows are there: foreign keys, keys and indexes of device_assignments, and these `:indexes`.
+-- Note what is built when the rows are there: foreign keys, keys and indexes of device_assignments, and `:indexes`.
 INSERT INTO v2_migration.postponed (table_name, name, kind, definition)
 SELECT c.relname, k.conname, CASE k.contype WHEN 'f' THEN 'foreign_key' ELSE 'key' END, pg_get_constraintdef(k.oid)
 FROM pg_constraint AS k
@@ -24,7 +24,7 @@ FROM baylight_next.display_devices AS d
 WHERE d.id = a.display_device_id AND d.shared AND NOT a.shared AND a.superseded_at IS NULL AND upper_inf(a.valid);
 
 -- name: doubled_assignments
--- Two transactions of V2's gave the same device to two spaces at once, in two spellings: the later row no longer counts,
+-- Two transactions of V2's gave the same device to two spaces at once, in two spellings: the later row does not count,
 -- and `verify` names its space.
 UPDATE baylight_next.device_assignments AS a SET superseded_at = clock_timestamp()
 FROM (

@@ -1,8 +1,9 @@
 -- name: relation_exists
--- `:relation`: with its schema.
+-- Whether there is a table or view of this name.
 SELECT to_regclass(:relation) IS NOT NULL AS found;
 
 -- name: schema_exists
+-- Whether there is a schema of this name.
 SELECT to_regnamespace(:schema) IS NOT NULL AS found;
 
 -- name: record_migration
@@ -10,13 +11,13 @@ SELECT to_regnamespace(:schema) IS NOT NULL AS found;
 INSERT INTO baylight_next.schema_migrations (name, checksum) VALUES (:name, :checksum);
 
 -- name: add_unknown_type
--- For devices of V2 whose type nobody has named.
+-- For devices of V2 whose type is not known.
 INSERT INTO baylight_next.device_types (code, category, manufacturer, model, codec, uplink_interval_s)
 VALUES (:code, :category, 'unknown', 'unknown', 'unknown', 3600)
 ON CONFLICT (code) DO NOTHING;
 
 -- name: start_own_ids
--- V2's ids are kept in state_changes; those of Baylight's own rows begin where V2's will never come.
+-- V2's ids are kept in state_changes; ids of Baylight's own rows begin far above those that V2 will reach.
 SELECT setval('baylight_next.state_changes_id_seq',
               coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000) AS id;
 

@@ -1,5 +1,5 @@
 -- name: try_to_be_alone
--- Take the advisory lock of the migration, if it is free.
+-- Acquire the advisory lock of the migration, if it is free.
 SELECT pg_try_advisory_lock(:key::bigint) AS got;
 
 -- name: let_others_in

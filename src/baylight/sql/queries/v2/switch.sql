@@ -11,7 +11,8 @@ SELECT coalesce(max(id), 0) AS id FROM public.sensor_readings;
 UPDATE v2_migration.control SET last_reading = :last;
 
 -- name: sensors_read_since
--- Sensors from which V2 received readings since an earlier pass. Ids are given before commit, so the last 10,000 are looked at again.
+-- Sensors from which V2 received readings since an earlier pass. V2 gives ids before it commits, so this reads
+-- the last 10,000 again.
 SELECT d.id FROM baylight_next.sensor_devices AS d
 WHERE d.dev_eui IN (SELECT lower(device_eui) FROM public.sensor_readings WHERE id > :last::bigint - 10000)
 ORDER BY d.id;
@@ -58,7 +59,7 @@ WHERE d.id > :after AND EXISTS (
 ORDER BY d.id LIMIT :limit;
 
 -- name: shown_by_v2
--- Displays show what V2 made them show: after the switch only what is decided otherwise is sent.
+-- Displays show what V2 made them show: after the switch only other decisions are sent.
 UPDATE baylight_next.display_devices AS d
 SET desired_state = s.current_state, desired_code = d.display_codes ->> s.current_state, desired_at = now(),
     commanded_actuation_id = NULL

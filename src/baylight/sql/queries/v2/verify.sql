@@ -46,7 +46,7 @@ WHERE s.sensor_deveui IS DISTINCT FROM sd.dev_eui OR s.display_deveui IS DISTINC
 LIMIT 20;
 
 -- name: euis_unexplained
--- An EUI of V2's that serves no space, and no quarantine says why.
+-- An EUI of V2's that serves no space, and no quarantined value explains it.
 SELECT l.id::text AS id, l.code AS detail FROM public.spaces AS l
 INNER JOIN baylight_next.spaces AS s ON s.id = l.id
 WHERE l.deleted_at IS NULL
