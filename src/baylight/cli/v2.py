@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from baylight.cli.run import FOUND, Json, database_url, load_settings, print_json, run
+from baylight.cli.run import FOUND, Json, load_settings, print_json, run
 
 if TYPE_CHECKING:
     from baylight.store.pool import Connection
@@ -113,7 +113,7 @@ def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 6
         from baylight.v2.run import apply
 
         wanted = _read(choices) if choices else None
-        dsn = database_url(load_settings())
+        dsn = load_settings().dsn()
         await apply(dsn, to=to, choices=wanted, log=typer.echo, on_progress=_progress, patience_s=patience)
 
     run(work())
@@ -145,7 +145,7 @@ def rollback(to: Back = None, yes: Yes = False, patience: Patience = 600) -> Non
     async def work() -> list[str]:
         from baylight.v2.run import rollback
 
-        dsn = database_url(load_settings())
+        dsn = load_settings().dsn()
         return await rollback(dsn, to=to, log=typer.echo, on_progress=_progress, patience_s=patience)
 
     if not yes and to in ("start", None):
@@ -243,7 +243,7 @@ def _on_database(work: Callable[[Connection], Awaitable[T]]) -> T:
     async def on_connection() -> T:
         from baylight.v2.session import connected
 
-        async with connected(database_url(load_settings())) as connection:
+        async with connected(load_settings().dsn()) as connection:
             return await work(connection)
 
     return run(on_connection())
