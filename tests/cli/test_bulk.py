@@ -57,7 +57,7 @@ def test_a_list_of_the_things_stack_is_imported(garage: Cli, tmp_path: Path) -> 
     assert "type_not_told" in garage("import-tts", str(file), code=2).stdout
     done = garage("import-tts", str(file), "--map", "lamp=kuando_busylight")
     assert "1 devices: 1 added" in done.stdout
-    assert "kuando_busylight" in garage("display", "show", "2020000000000009").stdout
+    assert "kuando_busylight" in garage("device", "show", "2020000000000009").stdout
     assert "left out: 1 of lamp" in garage("import-tts", str(file), "--map", "lamp=-").stderr
     garage("import-tts", str(file), "--map", "lamp", code=2)
 

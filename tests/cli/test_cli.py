@@ -40,8 +40,8 @@ def data(result: Result) -> Any:
 @pytest.fixture
 def garage(cli: Cli) -> Cli:
     cli("location", "add", "Garage/Floor 1")
-    cli("sensor", "add", SENSOR.upper())
-    cli("display", "add", DISPLAY, "--type", "kuando_busylight")
+    cli("device", "add", SENSOR.upper())
+    cli("device", "add", DISPLAY, "--type", "kuando_busylight")
     cli("space", "add", "A-13", "--location", "Garage/Floor 1", "--sensor", SENSOR, "--display", DISPLAY)
     return cli
 
@@ -82,8 +82,8 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
 
 
 def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:
-    made = data(garage("reservation", "create", "A-13", "--for", "2h", "--email", "secret@example.org", "--json"))
-    refused = garage("reservation", "create", "A-13", "--for", "1h", code=2)
+    made = data(garage("reservation", "add", "A-13", "--for", "2h", "--email", "secret@example.org", "--json"))
+    refused = garage("reservation", "add", "A-13", "--for", "1h", code=2)
     assert refused.stderr == "baylight: the space is already reserved for part of that time\n"
     listed = garage("reservation", "list").stdout
     assert made["id"] in listed
@@ -93,40 +93,40 @@ def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:
 
 
 def test_devices_are_swapped_disabled_and_decommissioned(garage: Cli) -> None:
-    garage("sensor", "add", "58a0cb00000000a2")
+    garage("device", "add", "58a0cb00000000a2")
     assert (
         "58a0cb00000000a2"
         in garage("space", "assign", "A-13", "--sensor", "58A0CB00000000A2", "--reason", "swap").stdout
     )
-    garage("sensor", "lifecycle", SENSOR, "decommissioned", "--reason", "battery")
-    assert SENSOR not in garage("sensor", "list").stdout
-    assert SENSOR in garage("sensor", "list", "--all").stdout
-    garage("display", "disable", DISPLAY)
-    assert data(garage("display", "show", DISPLAY, "--json"))["enabled"] is False
-    garage("display", "enable", DISPLAY)
+    garage("device", "lifecycle", SENSOR, "decommissioned", "--reason", "battery")
+    assert SENSOR not in garage("device", "list").stdout
+    assert SENSOR in garage("device", "list", "--all").stdout
+    garage("device", "disable", DISPLAY)
+    assert data(garage("device", "show", DISPLAY, "--json"))["enabled"] is False
+    garage("device", "enable", DISPLAY)
     assert "sensor none" in garage("space", "unassign", "A-13", "sensor").stdout
     garage("space", "delete", "A-13")
     assert garage("space", "list").stderr == "none\n"
 
 
 def test_a12_display_codes_are_shown_as_people_see_them(garage: Cli) -> None:
-    assert "pink" in garage("display", "codes", DISPLAY, "MAINTENANCE=FFA5006400").stdout
-    assert "orange" in garage("display", "codes", DISPLAY, "maintenance=#ff3200").stdout
-    refused = garage("display", "codes", DISPLAY, "FREE=aa00", code=2)
+    assert "pink" in garage("device", "codes", DISPLAY, "MAINTENANCE=FFA5006400").stdout
+    assert "orange" in garage("device", "codes", DISPLAY, "maintenance=#ff3200").stdout
+    refused = garage("device", "codes", DISPLAY, "FREE=aa00", code=2)
     assert refused.stderr.startswith("baylight: FREE: ")
-    garage("display", "codes", DISPLAY, "FREE", code=2)
-    assert len(data(garage("display", "codes", DISPLAY, "--json"))) == 6
+    garage("device", "codes", DISPLAY, "FREE", code=2)
+    assert len(data(garage("device", "codes", DISPLAY, "--json"))) == 6
 
 
 def test_keys_are_shown_once_and_revoked(cli: Cli) -> None:
-    made = cli("key", "create", "sign at the gate", "--scope", "read")
+    made = cli("key", "add", "sign at the gate", "--scope", "read")
     secret = made.stdout.strip()
     listed = cli("key", "list").stdout
     assert "sign at the gate" in listed
     assert secret not in listed
     prefix = data(cli("key", "list", "--json"))[0]["prefix"]
     assert prefix in cli("key", "revoke", prefix).stdout
-    cli("key", "create", "x", "--scope", "all", code=2)
+    cli("key", "add", "x", "--scope", "all", code=2)
 
 
 def test_the_schema_is_told_and_checked(cli: Cli) -> None:
@@ -169,7 +169,7 @@ def test_doctor_tells_of_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.Mon
     ("words", "says"),
     [
         (["space", "show", "X-9"], "there is no space 'X-9'"),
-        (["sensor", "add", "58a0"], "'58a0' is not a DevEUI: 16 hex digits are needed"),
+        (["device", "add", "58a0"], "'58a0' is not a DevEUI: 16 hex digits are needed"),
         (["space", "list", "--state", "GREEN"], "'GREEN' is no state"),
         (["override", "end"], "name either a space or a location"),
         (["space", "add", "A-1", "--location", "Cellar"], "there is no location 'Cellar'"),
@@ -182,8 +182,8 @@ def test_an_error_is_one_line_and_exit_code_2(cli: Cli, words: list[str], says: 
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["reservation", "create", "A-1", "--from", "2026-11-24T09:00", "--for", "1h"],
-                                   ["reservation", "create", "A-1", "--from", "0001-01-01T00:00+12:00", "--for", "1h"],
+@pytest.mark.parametrize("words", [["reservation", "add", "A-1", "--from", "2026-11-24T09:00", "--for", "1h"],
+                                   ["reservation", "add", "A-1", "--from", "0001-01-01T00:00+12:00", "--for", "1h"],
                                    ["override", "set", "FREE", "A-1", "--for", "soon"],
                                    ["override", "set", "FREE", "A-1", "--for", "999999999d"],
                                    ["override", "set", "FREE", "A-1", "--for", "99999999999d"]])  # fmt: skip
@@ -193,7 +193,7 @@ def test_b23_a_time_without_zone_and_a_wrong_duration_are_refused(cli: Cli, word
 
 @pytest.mark.parametrize(
     "words",
-    [["override", "set", "FREE", "A-1", "--for", "0s"], ["reservation", "create", "A-1", "--for", "0s"],
+    [["override", "set", "FREE", "A-1", "--for", "0s"], ["reservation", "add", "A-1", "--for", "0s"],
      ["override", "set", "FREE", "A-1", "--for", "1h", "--until", "2099-01-01T00:00Z"]],
 )  # fmt: skip
 def test_an_end_that_is_none_or_told_twice_is_refused(cli: Cli, words: list[str]) -> None:
@@ -298,7 +298,7 @@ def test_help_needs_none_of_the_heavy_parts() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["db"], ["space"], ["location"], ["device"], ["sensor"], ["display"], ["override"], ["reservation"], ["key"]],
+    [[], ["db"], ["space"], ["location"], ["device"], ["codec"], ["orphan"], ["override"], ["reservation"], ["key"]],
 )
 def test_help_tells_every_command_in_a_whole_line(words: list[str]) -> None:
     lines = CliRunner().invoke(app, [*words, "--help"]).stdout.partition("Commands:")[2].strip().splitlines()

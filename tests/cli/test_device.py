@@ -13,7 +13,7 @@ NEW = "58a0cb00000000a2"
 
 
 def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: Cli) -> None:
-    garage("device", "register", NEW.upper())
+    garage("device", "add", NEW.upper())
     assert NEW in garage("device", "list").stdout
     swapped = garage("device", "swap", SENSOR, NEW, "--note", "battery").stdout
     assert f"sensor {SENSOR} -> {NEW} on A-13" in swapped
@@ -36,10 +36,21 @@ def test_what_the_registry_says_of_a_device_is_changed(garage: Cli) -> None:
 
 
 def test_options_of_the_other_role_are_refused(garage: Cli) -> None:
-    assert "of displays" in garage("device", "register", NEW, "--code", "FREE=green", code=2).stderr
-    assert "of displays" in garage("device", "register", NEW, "--shared", "count", code=2).stderr
-    light = ("device", "register", "2020000000000009", "--type", "kuando_busylight")
+    assert "of displays" in garage("device", "add", NEW, "--code", "FREE=green", code=2).stderr
+    assert "of displays" in garage("device", "add", NEW, "--shared", "count", code=2).stderr
+    light = ("device", "add", "2020000000000009", "--type", "kuando_busylight")
     assert "of sensors" in garage(*light, "--mobile", code=2).stderr
+
+
+def test_a_page_of_devices_is_by_dev_eui_and_never_parts_two_of_one_dev_eui(garage: Cli) -> None:
+    garage("device", "add", SENSOR, "--type", "kuando_busylight")
+    assert [row["dev_eui"] for row in data(garage("device", "list", "--json"))] == [DISPLAY, SENSOR, SENSOR]
+    first = garage("device", "list", "--limit", "2")
+    assert len(first.stdout.splitlines()) == 4
+    assert f"--after {SENSOR}" in first.stderr
+    assert data(garage("device", "list", "--limit", "1", "--json"))[0]["dev_eui"] == DISPLAY
+    assert len(data(garage("device", "list", "--after", DISPLAY, "--json"))) == 2
+    assert "desired state" in garage("device", "list", "--role", "display").stdout
 
 
 def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage: Cli) -> None:
@@ -54,12 +65,16 @@ def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage:
 
 
 def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(garage: Cli) -> None:
-    garage("device", "register", NEW)
-    garage("display", "add", NEW, "--type", "kuando_busylight")
-    garage("display", "add", "2020000000000009", "--type", "kuando_busylight")
+    garage("device", "add", NEW)
+    garage("device", "add", NEW, "--type", "kuando_busylight")
+    garage("device", "add", "2020000000000009", "--type", "kuando_busylight")
     garage("space", "add", "A-14")
     install = ("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
     assert "say by its role which" in garage(*install, code=2).stderr
+    assert "say by its role which" in garage("device", "disable", NEW, code=2).stderr
+    garage("device", "disable", NEW, "--role", "sensor")
+    assert data(garage("device", "show", NEW, "--role", "sensor", "--json"))["enabled"] is False
+    assert data(garage("device", "show", NEW, "--role", "display", "--json"))["enabled"] is True
     garage(*install, "--role", "display")
     assert garage("device", "where", NEW, "--role", "sensor").stderr == "none\n"
     assert data(garage("device", "where", NEW, "--role", "display", "--json"))[0]["space"] == "A-14"
@@ -71,7 +86,7 @@ def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(gara
 
 
 def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
-    garage("device", "register", NEW)
+    garage("device", "add", NEW)
     garage("space", "add", "A-14")
     garage("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
     assert data(garage("device", "where", NEW, "--json"))[0]["from_at"] == "2026-03-02T08:00:00Z"
@@ -84,7 +99,7 @@ def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
 def test_a_display_is_shared_told_in_colours_tested_and_measured(garage: Cli) -> None:
     sign = "2020000000000009"
     made = garage(
-        "device", "register", sign, "--type", "kuando_busylight", "--shared", "any_free",
+        "device", "add", sign, "--type", "kuando_busylight", "--shared", "any_free",
         "--code", "RESERVED=orange", "--code", "MAINTENANCE=#ff3300",
     ).stdout  # fmt: skip
     assert "cannot be told from" in made
@@ -110,9 +125,9 @@ def test_a_prefix_tells_a_display_too_and_the_network_server_is_told(garage: Cli
     text = f"# baylight device-types v1\n{','.join(c.name for c in SHEETS['device-types'].columns)}\n{row}\n"
     (tmp_path / "types.csv").write_text(text, "utf-8")
     garage("import", str(tmp_path / "types.csv"), "--kind", "device-types")
-    garage("device", "register", "70B3D5-0000000001", "--network-server", "tts", "--application", "garage/light-1")
-    light = data(garage("display", "show", "70b3d50000000001", "--json"))
+    garage("device", "add", "70B3D5-0000000001", "--network-server", "tts", "--application", "garage/light-1")
+    light = data(garage("device", "show", "70b3d50000000001", "--json"))
     assert (light["device_type"], light["enabled"]) == ("own_light", True)
     assert "70b3d50000000001" in garage("export", "devices").stdout
     assert ",tts,garage/light-1," in garage("export", "devices").stdout
-    assert "chirpstack, tts" in garage("device", "register", NEW, "--network-server", "ttn", code=2).stderr
+    assert "chirpstack, tts" in garage("device", "add", NEW, "--network-server", "ttn", code=2).stderr

@@ -40,4 +40,4 @@ def test_orphans_are_listed_ignored_and_claimed(cli: Cli, database: Database) ->
     claimed = data(cli("orphan", "claim", SENSOR, "--notes", "by the door", "--json"))
     assert (claimed["device_type"], claimed["notes"]) == ("browan_tbms100", "by the door")
     assert "no unregistered device" in cli("orphan", "claim", SENSOR, code=2).stderr
-    assert SENSOR in cli("sensor", "list").stdout
+    assert SENSOR in cli("device", "list", "--role", "sensor").stdout

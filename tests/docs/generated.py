@@ -34,13 +34,15 @@ def settings() -> str:
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command as its words, without `baylight`; groups and hidden ones left out."""
+    """Return every command that is not hidden, as its words without `baylight`; groups left out."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
         if hasattr(command, "commands"):
             for name, part in command.commands.items():
+                if part.hidden:
+                    continue
                 yield from below((*words, name), part)
-        elif not command.hidden:
+        else:
             yield words
 
     return list(below((), typer.main.get_command(command_line)))

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from baylight.cli.run import INPUT, Context, Json, on_database, print_json
+from baylight.cli.options import Json
+from baylight.cli.run import INPUT, Context, on_database, print_json
 
 if TYPE_CHECKING:
     from baylight.bulk.imports import Report

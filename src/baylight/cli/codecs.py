@@ -9,30 +9,36 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from baylight.cli.run import FOUND, Context, Json, duration, on_database, print_fields, print_json, print_rows
+from baylight.cli.options import Json, Notes, duration
+from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from baylight.js_codecs.versions import ExampleResult, Outcome, Version
     from baylight.ports import CodecEngine
 
-codec = typer.Typer(help="JavaScript payload codecs.", no_args_is_help=True)
+app = typer.Typer(help="Manage JavaScript payload codecs.", no_args_is_help=True)
 
 T = TypeVar("T")
-Name = Annotated[str, typer.Argument(help="of the codec; a device type names it as js:NAME")]
-Number = Annotated[int | None, typer.Option("--version", help="without: the active one, else the newest")]
+Name = Annotated[str, typer.Argument(help="name of the codec; a device type refers to it as js:NAME")]
+Number = Annotated[int | None, typer.Option("--version", help="without: the active version, else the newest")]
 File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a JSON file")]
+NewType = Annotated[str, typer.Argument(help="code of the new device type, e.g. acme_bay_eye")]
+Manufacturer = Annotated[str, typer.Option(help="maker of the device")]
+Model = Annotated[str, typer.Option(help="model of the device")]
+Every = Annotated[timedelta, typer.Option(parser=duration, metavar="TIME", help="maximum time between two uplinks")]
+Prefix = Annotated[list[str] | None, typer.Option(help="first digits of its DevEUIs, to recognise it by")]
 
 
-@codec.command("add")
+@app.command("add")
 def add_codec(
     name: Name,
     source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the JavaScript file")],
     mapping: File = None,
     examples: File = None,
-    notes: Annotated[str | None, typer.Option(help="where it is from, what changed")] = None,
+    notes: Notes = None,
     as_json: Json = False,
 ) -> None:
-    """Stores a version; it decodes nothing before it is activated. May be repeated."""
+    """Store a version of a codec. It decodes nothing until you activate it. You may repeat the command."""
     from baylight.js_codecs import versions
 
     text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
@@ -43,23 +49,25 @@ def add_codec(
     _print_version(on_database(work), as_json=as_json)
 
 
-@codec.command("list")
-def list_codecs(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
-    """All versions, newest first."""
+@app.command("list")
+def list_codecs(
+    name: Annotated[str | None, typer.Argument(help="only this codec")] = None, as_json: Json = False
+) -> None:
+    """List versions of codecs, newest first."""
     from baylight.js_codecs import versions
 
     rows = on_database(lambda c: versions.versions(c.connection, name))
     print_rows(rows, "name version active examples tells_occupancy activated_at created_by notes", as_json=as_json)
 
 
-@codec.command("show")
+@app.command("show")
 def show_codec(
     name: Name,
     version: Number = None,
-    source: Annotated[bool, typer.Option("--source", help="the JavaScript alone")] = False,
+    source: Annotated[bool, typer.Option("--source", help="print only the JavaScript")] = False,
     as_json: Json = False,
 ) -> None:
-    """A version and its mapping."""
+    """Show a version and its mapping."""
     from baylight.js_codecs import versions
 
     found = on_database(lambda c: versions.get(c.connection, name, version))
@@ -69,9 +77,9 @@ def show_codec(
         _print_version(found, as_json=as_json)
 
 
-@codec.command("test")
-def prove_codec(name: Name, version: Number = None, as_json: Json = False) -> None:
-    """Runs the examples; exit code 1 if one fails."""
+@app.command("test")
+def run_examples(name: Name, version: Number = None, as_json: Json = False) -> None:
+    """Run the examples of a version. Exit code 1 if one fails."""
     from baylight.js_codecs import versions
 
     async def work(c: Context, engine: CodecEngine) -> list[ExampleResult]:
@@ -83,9 +91,11 @@ def prove_codec(name: Name, version: Number = None, as_json: Json = False) -> No
         raise typer.Exit(FOUND)
 
 
-@codec.command("activate")
-def activate_codec(name: Name, version: Annotated[int, typer.Argument()], as_json: Json = False) -> None:
-    """Decodes by this version from the next uplink on, if its examples pass."""
+@app.command("activate")
+def activate_codec(
+    name: Name, version: Annotated[int, typer.Argument(help="number of the version")], as_json: Json = False
+) -> None:
+    """Activate a version if its examples pass. It decodes from the next uplink on."""
     from baylight.js_codecs import versions
 
     results = _on_engine(lambda c, engine: versions.activate(c.change, engine, name, version))
@@ -94,31 +104,29 @@ def activate_codec(name: Name, version: Annotated[int, typer.Argument()], as_jso
         typer.echo(f"version {version} of {name} is active")
 
 
-@codec.command("deactivate")
+@app.command("deactivate")
 def deactivate_codec(
-    name: Name, force: Annotated[bool, typer.Option("--force", help="even if devices decode by it")] = False
+    name: Name, force: Annotated[bool, typer.Option("--force", help="even if devices use it")] = False
 ) -> None:
-    """Uplinks that need it are stored without a reading."""
+    """Deactivate a codec. Uplinks that need it are then stored without a reading."""
     from baylight.js_codecs import versions
 
     on_database(lambda c: versions.deactivate(c.change, name, force=force))
     typer.echo(f"no version of {name} is active")
 
 
-@codec.command("add-type")
+@app.command("add-type")
 def add_type(
     name: Name,
-    code: Annotated[str, typer.Argument(help="of the new device type, e.g. acme_bay_eye")],
-    manufacturer: Annotated[str, typer.Option()],
-    model: Annotated[str, typer.Option()],
-    every: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="TIME", help="longest pause between two uplinks")
-    ],
-    silent_after: Annotated[int, typer.Option(help="after so many such pauses the bay is UNKNOWN")] = 3,
-    prefix: Annotated[list[str] | None, typer.Option(help="of its DevEUIs, by which it is recognised")] = None,
+    code: NewType,
+    manufacturer: Manufacturer,
+    model: Model,
+    every: Every,
+    silent_after: Annotated[int, typer.Option(help="number of missing uplinks after which the space is UNKNOWN")] = 3,
+    prefix: Prefix = None,
     as_json: Json = False,
 ) -> None:
-    """Makes a sensor type whose devices decode by the codec."""
+    """Add a sensor type whose uplinks the codec decodes."""
     from baylight.js_codecs import types
 
     made = on_database(
@@ -136,23 +144,25 @@ def add_type(
     print_fields(made, as_json=as_json)
 
 
-@codec.command("add-display-type")
+@app.command("add-display-type")
 def add_display_type(
     name: Name,
-    code: Annotated[str, typer.Argument(help="of the new device type, e.g. acme_signal")],
+    code: NewType,
     states: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="JSON: state -> data of encodeDownlink")],
-    manufacturer: Annotated[str, typer.Option()],
-    model: Annotated[str, typer.Option()],
-    every: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="TIME", help="longest pause between two uplinks")
-    ],
-    silent_after: Annotated[int, typer.Option(help="after so many such pauses it is unreachable")] = 3,
-    prefix: Annotated[list[str] | None, typer.Option(help="of its DevEUIs, by which it is recognised")] = None,
-    f_port: Annotated[int | None, typer.Option(min=1, max=223, help="of its downlinks, unless the codec says")] = None,
-    confirmed: Annotated[bool, typer.Option("--confirmed", help="it must acknowledge each downlink")] = False,
+    manufacturer: Manufacturer,
+    model: Model,
+    every: Every,
+    silent_after: Annotated[
+        int, typer.Option(help="number of missing uplinks after which the display is unreachable")
+    ] = 3,
+    prefix: Prefix = None,
+    f_port: Annotated[
+        int | None, typer.Option(min=1, max=223, help="FPort of its downlinks, unless the codec sets it")
+    ] = None,
+    confirmed: Annotated[bool, typer.Option("--confirmed", help="request an acknowledgement of each downlink")] = False,
     as_json: Json = False,
 ) -> None:
-    """Makes a display type whose codes the codec's active version makes."""
+    """Add a display type. The active version of the codec makes its codes."""
     from baylight.js_codecs import types
 
     made = _on_engine(
@@ -174,14 +184,14 @@ def add_display_type(
     print_fields(made, as_json=as_json)
 
 
-@codec.command("encode")
+@app.command("encode")
 def encode_command(
     name: Name,
-    data: Annotated[str, typer.Argument(metavar="JSON", help="what encodeDownlink takes")],
+    data: Annotated[str, typer.Argument(metavar="JSON", help="data for encodeDownlink")],
     version: Number = None,
     as_json: Json = False,
 ) -> None:
-    """The bytes of a downlink; nothing is sent. Exit code 1 if it makes none."""
+    """Print the bytes of a downlink without sending it. Exit code 1 if there are none."""
     import json
 
     from baylight.js_codecs import versions
@@ -199,15 +209,15 @@ def encode_command(
     _print_outcome(_on_engine(work), as_json=as_json)
 
 
-@codec.command("decode")
+@app.command("decode")
 def decode_frame(
     name: Name,
-    f_port: Annotated[int, typer.Argument(min=1, max=255)],
-    data: Annotated[str, typer.Argument(metavar="HEX")],
+    f_port: Annotated[int, typer.Argument(min=1, max=255, help="FPort of the uplink")],
+    data: Annotated[str, typer.Argument(metavar="HEX", help="payload of the uplink")],
     version: Number = None,
     as_json: Json = False,
 ) -> None:
-    """What an uplink would mean; nothing is stored. Exit code 1 if it cannot be read."""
+    """Print the reading of an uplink without storing it. Exit code 1 if it cannot be decoded."""
     from baylight.js_codecs import versions
 
     try:
@@ -227,7 +237,7 @@ def _on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
     from baylight.log import configure
     from baylight.sandbox.pool import Sandbox
 
-    configure(level="error")  # what a codec does wrong is told once, as its result
+    configure(level="error")  # errors of a codec are printed once, as its result
 
     async def run(c: Context) -> T:
         sandbox = Sandbox(workers=1)
@@ -281,7 +291,7 @@ def _print_results(results: list[ExampleResult], *, as_json: bool) -> None:
         print_json(results)
         return
     for result in results:
-        says = f" ({result.occupancy})" if result.occupancy else ""
-        typer.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{says}")
+        reading = f" ({result.occupancy})" if result.occupancy else ""
+        typer.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{reading}")
         if result.problem:
             typer.echo(f"      {result.problem}")

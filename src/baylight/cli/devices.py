@@ -1,220 +1,253 @@
-"""`baylight sensor …`, `baylight display …`, `baylight type …`."""
+"""`baylight device …`: the registry of sensors and displays. The type of a device decides which of the two it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from baylight.cli.run import Context, Json, on_database, print_fields, print_rows
+from baylight.cli.options import After, Eui, Json, Limit, Notes, Reason, Role, Type
+from baylight.cli.run import Context, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from baylight.inventory.devices import Display, Role, Sensor
+    from baylight.inventory.devices import Display, Sensor
 
-sensor = typer.Typer(help="Devices that measure.", no_args_is_help=True)
-display = typer.Typer(help="Devices that show.", no_args_is_help=True)
-device_type = typer.Typer(help="The catalogue of device types.", no_args_is_help=True)
+app = typer.Typer(help="Register, replace and test sensors and displays.", no_args_is_help=True)
 
-Eui = Annotated[str, typer.Argument(help="DevEUI: 16 hex digits in any notation")]
-Type = Annotated[str | None, typer.Option("--type", help="device type, see `baylight type list`")]
-NetworkServer = Annotated[str, typer.Option(help="through which it is reached, until it is heard: chirpstack or tts")]
-Application = Annotated[str | None, typer.Option(help="its application there; tts: <application>/<device id>")]
-Notes = Annotated[str | None, typer.Option(help="anything worth remembering")]
-After = Annotated[str | None, typer.Option(help="begin after this DevEUI")]
-Limit = Annotated[int, typer.Option(help="at most")]
-All = Annotated[bool, typer.Option("--all", help="decommissioned ones too")]
-Reason = Annotated[str | None, typer.Option(help="why")]
+RULES = "any_free, all_free, count or worst_state"
+COLUMNS = "dev_eui device_type lifecycle_state enabled spaces last_seen_at rssi_dbm"
+OF_ROLE = {None: "", "sensor": " occupancy occupancy_at battery_v", "display": " desired_state sync_status"}
+"""Further columns of a list of one role."""
+
+Codes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--code", metavar="STATE=CODE", help="of a display: hex or a light (#ff9900, 'red, flashing 500/500')"
+    ),
+]
+NetworkServer = Annotated[str, typer.Option(help="chirpstack or tts; used until the first uplink")]
+Application = Annotated[
+    str | None, typer.Option(help="application of the device there; tts: <application>/<device id>")
+]
 
 
-@sensor.command("add")
-def add_sensor(
+@app.command("add")
+def add_device(
     dev_eui: Eui,
     kind: Type = None,
+    role: Role = None,
+    codes: Codes = None,
     notes: Notes = None,
-    mobile: Annotated[bool, typer.Option("--mobile", help="it may wander between spaces")] = False,
+    mobile: Annotated[bool, typer.Option("--mobile", help="a sensor that moves between spaces")] = False,
+    shared: Annotated[
+        str | None, typer.Option(metavar="RULE", help=f"a display for several spaces; RULE is {RULES}")
+    ] = None,
     network_server: NetworkServer = "chirpstack",
     application: Application = None,
     as_json: Json = False,
 ) -> None:
-    """Registers a sensor. May be repeated."""
-    from baylight.inventory import devices
+    """Register a sensor or a display. Without --type, the DevEUI's prefix decides. You may repeat the command."""
+    from baylight.domain.ids import parse_dev_eui
+    from baylight.inventory import device_types, devices
 
-    async def work(c: Context) -> Sensor:
-        found, _ = await devices.register_sensor(
-            c.change,
-            dev_eui,
-            device_type=kind,
-            notes=notes,
-            mobile=mobile,
-            network_server=network_server,
-            application_id=application,
-        )
+    given = parse_codes(codes)
+
+    async def work(c: Context) -> Sensor | Display:
+        found: Sensor | Display
+        if (role or await device_types.category_for(c.connection, parse_dev_eui(dev_eui), kind)) == "sensor":
+            _refuse(given or shared is not None, "--code and --shared are options of displays; this is a sensor")
+            found, _ = await devices.register_sensor(
+                c.change,
+                dev_eui,
+                device_type=kind,
+                notes=notes,
+                mobile=mobile,
+                network_server=network_server,
+                application_id=application,
+            )
+        else:
+            _refuse(mobile, "--mobile is an option of sensors; this is a display")
+            found, _ = await devices.register_display(
+                c.change,
+                dev_eui,
+                device_type=kind,
+                display_codes=given,
+                notes=notes,
+                shared=shared is not None,
+                shared_rule=shared or "worst_state",
+                network_server=network_server,
+                application_id=application,
+            )
         return found
 
-    print_fields(on_database(work), as_json=as_json)
+    _print_device(on_database(work), as_json=as_json)
 
 
-@sensor.command("list")
-def list_sensors(after: After = None, limit: Limit = 100, everything: All = False, as_json: Json = False) -> None:
-    """Sensors by DevEUI."""
-    from baylight.inventory import devices
-
-    rows = on_database(lambda c: devices.sensors(c.connection, after=after, limit=limit, decommissioned=everything))
-    columns = (
-        "dev_eui device_type lifecycle_state enabled spaces occupancy occupancy_at last_seen_at battery_v rssi_dbm"
-    )
-    print_rows(rows, columns, as_json=as_json, limit=limit)
-
-
-@sensor.command("show")
-def show_sensor(dev_eui: Eui, as_json: Json = False) -> None:
-    """Everything about a sensor."""
-    from baylight.inventory import devices
-
-    print_fields(on_database(lambda c: devices.sensor(c.connection, dev_eui)), as_json=as_json)
-
-
-@display.command("add")
-def add_display(
-    dev_eui: Eui,
-    kind: Type = None,
-    code: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATE=CODE", help="hex or a light (orange, #ff9900)"),
-    ] = None,
-    notes: Notes = None,
-    shared: Annotated[bool, typer.Option("--shared", help="it may serve several spaces")] = False,
-    network_server: NetworkServer = "chirpstack",
-    application: Application = None,
+@app.command("list")
+def list_devices(
+    role: Annotated[Literal["sensor", "display"] | None, typer.Option(help="only these, with more columns")] = None,
+    after: After = None,
+    limit: Limit = 100,
+    everything: Annotated[bool, typer.Option("--all", help="include decommissioned devices")] = False,
     as_json: Json = False,
 ) -> None:
-    """Registers a display. May be repeated."""
+    """List sensors and displays by DevEUI."""
     from baylight.inventory import devices
 
-    codes = parse_codes(code or [])
+    async def work(c: Context) -> list[Sensor | Display]:
+        found: list[Sensor | Display] = []
+        if role != "display":
+            found += await devices.sensors(c.connection, after=after, limit=limit, decommissioned=everything)
+        if role != "sensor":
+            found += await devices.displays(c.connection, after=after, limit=limit, decommissioned=everything)
+        found.sort(key=lambda one: one.dev_eui)
+        # A page ends with both devices of a DevEUI: `--after` would skip the second.
+        return [one for one in found if len(found) <= limit or one.dev_eui <= found[limit - 1].dev_eui]
 
-    async def work(c: Context) -> Display:
-        found, _ = await devices.register_display(
-            c.change,
-            dev_eui,
-            device_type=kind,
-            display_codes=codes,
-            notes=notes,
-            shared=shared,
-            network_server=network_server,
-            application_id=application,
-        )
-        return found
-
-    print_display(on_database(work), as_json=as_json)
+    print_rows(on_database(work), COLUMNS + OF_ROLE[role], as_json=as_json, limit=limit)
 
 
-@display.command("list")
-def list_displays(after: After = None, limit: Limit = 100, everything: All = False, as_json: Json = False) -> None:
-    """Displays by DevEUI."""
+@app.command("show")
+def show_device(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
+    """Show everything about a device."""
     from baylight.inventory import devices
 
-    rows = on_database(lambda c: devices.displays(c.connection, after=after, limit=limit, decommissioned=everything))
-    columns = "dev_eui device_type lifecycle_state enabled spaces desired_state sync_status last_seen_at rssi_dbm"
-    print_rows(rows, columns, as_json=as_json, limit=limit)
+    async def work(c: Context) -> Sensor | Display:
+        get = devices.sensor if await _role(c, dev_eui, role) == "sensor" else devices.display
+        return await get(c.connection, dev_eui)
+
+    _print_device(on_database(work), as_json=as_json)
 
 
-@display.command("show")
-def show_display(dev_eui: Eui, as_json: Json = False) -> None:
-    """Everything about a display, and what people see."""
-    from baylight.inventory import devices
-
-    print_display(on_database(lambda c: devices.display(c.connection, dev_eui)), as_json=as_json)
-
-
-@display.command("codes")
-def display_codes(
+@app.command("change")
+def change_device(
     dev_eui: Eui,
-    code: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="STATE=CODE...", help="hex or a light (orange); without: show"),
+    role: Role = None,
+    notes: Annotated[str | None, typer.Option(help="free text; '' removes it")] = None,
+    mobile: Annotated[bool | None, typer.Option("--mobile/--not-mobile", help="of a sensor")] = None,
+    f_port: Annotated[int | None, typer.Option(min=1, max=223, help="FPort of a display's downlinks")] = None,
+    confirmed: Annotated[
+        bool | None, typer.Option("--confirmed/--unconfirmed", help="whether a display must acknowledge downlinks")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tells or changes what it shows; the light follows at once."""
+    """Change notes, mobility, FPort or confirmation. The rest stays."""
+    from baylight.inventory import device_changes
+
+    async def work(c: Context) -> Sensor | Display:
+        if await _role(c, dev_eui, role) == "sensor":
+            given = f_port is not None or confirmed is not None
+            _refuse(given, "--f-port and --confirmed are options of displays; this is a sensor")
+            return await device_changes.change_sensor(c.change, dev_eui, notes=notes, mobile=mobile)
+        _refuse(mobile is not None, "--mobile is an option of sensors; this is a display")
+        return await device_changes.change_display(
+            c.change, dev_eui, notes=notes, fport=f_port, confirmed_downlinks=confirmed
+        )
+
+    _print_device(on_database(work), as_json=as_json)
+
+
+@app.command("codes")
+def set_codes(
+    dev_eui: Eui,
+    codes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STATE=CODE...", help="hex or a light (orange, #ff9900); without: show all"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show or change the code of each state of a display. The light follows at once."""
     from baylight.inventory import device_changes, devices
 
-    codes = parse_codes(code or [])
+    given = parse_codes(codes)
 
     async def work(c: Context) -> Display:
-        if not codes:
+        if not given:
             return await devices.display(c.connection, dev_eui)
-        return await device_changes.set_display_codes(c.change, dev_eui, codes)
+        return await device_changes.set_display_codes(c.change, dev_eui, given)
 
     found = on_database(work)
     if as_json:
-        print_rows(list(found.lights.values()), "", as_json=True)
+        print_json(list(found.lights.values()))
     else:
         _print_lights(found)
 
 
-@device_type.command("list")
-def list_types(as_json: Json = False) -> None:
-    """What can be registered."""
-    from baylight.inventory import device_types
-
-    rows = on_database(lambda c: device_types.types(c.connection))
-    print_rows(rows, "code category manufacturer model dev_eui_prefixes shipped enabled", as_json=as_json)
-
-
-@sensor.command("enable")
-def enable_sensor(dev_eui: Eui) -> None:
-    """It is believed again, from its next reading on."""
-    _set_enabled("sensor", dev_eui, True)
-
-
-@sensor.command("disable")
-def disable_sensor(dev_eui: Eui) -> None:
-    """It is not believed: its space becomes UNKNOWN."""
-    _set_enabled("sensor", dev_eui, False)
-
-
-@display.command("enable")
-def enable_display(dev_eui: Eui) -> None:
-    """It is sent what it must show."""
-    _set_enabled("display", dev_eui, True)
-
-
-@display.command("disable")
-def disable_display(dev_eui: Eui) -> None:
-    """It is sent nothing."""
-    _set_enabled("display", dev_eui, False)
-
-
-@sensor.command("lifecycle")
-def sensor_lifecycle(dev_eui: Eui, state: Annotated[str, typer.Argument()], reason: Reason = None) -> None:
-    """A step: installed, testing, active, maintenance, decommissioned."""
-    _set_lifecycle("sensor", dev_eui, state, reason)
-
-
-@display.command("lifecycle")
-def display_lifecycle(dev_eui: Eui, state: Annotated[str, typer.Argument()], reason: Reason = None) -> None:
-    """A step: installed, testing, active, maintenance, decommissioned."""
-    _set_lifecycle("display", dev_eui, state, reason)
-
-
-def _set_enabled(role: Role, dev_eui: str, on: bool) -> None:
+@app.command("share")
+def share_display(
+    dev_eui: Eui, rule: Annotated[str, typer.Argument(help=f"{RULES}; none: the display serves one space")]
+) -> None:
+    """Set how a display combines several spaces into one light."""
     from baylight.inventory import device_changes
 
-    on_database(lambda c: device_changes.set_enabled(c.change, role, dev_eui, on))
-    typer.echo(f"{role} {dev_eui} is {'enabled' if on else 'disabled'}")
+    wanted = None if rule == "none" else rule
+    found = on_database(lambda c: device_changes.set_shared(c.change, dev_eui, wanted))
+    typer.echo(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
 
 
-def _set_lifecycle(role: Role, dev_eui: str, state: str, reason: str | None) -> None:
+@app.command("enable")
+def enable_device(dev_eui: Eui, role: Role = None) -> None:
+    """Accept a sensor's readings again, or send to a display again."""
+    _set_enabled(dev_eui, role, True)
+
+
+@app.command("disable")
+def disable_device(dev_eui: Eui, role: Role = None) -> None:
+    """Stop accepting a sensor's readings, or sending to a display. The space of a disabled sensor becomes UNKNOWN."""
+    _set_enabled(dev_eui, role, False)
+
+
+@app.command("lifecycle")
+def set_lifecycle(
+    dev_eui: Eui,
+    state: Annotated[str, typer.Argument(help="installed, testing, active, maintenance or decommissioned")],
+    role: Role = None,
+    reason: Reason = None,
+) -> None:
+    """Set the lifecycle state of a device."""
     from baylight.inventory import device_changes
 
-    on_database(lambda c: device_changes.set_lifecycle(c.change, role, dev_eui, state, reason=reason))
-    typer.echo(f"{role} {dev_eui} is {state}")
+    async def work(c: Context) -> str:
+        found = await _role(c, dev_eui, role)
+        await device_changes.set_lifecycle(c.change, found, dev_eui, state, reason=reason)
+        return found
+
+    typer.echo(f"{on_database(work)} {dev_eui} is {state}")
 
 
-def parse_codes(given: list[str]) -> dict[str, str]:
+@app.command("retire")
+def retire_device(dev_eui: Eui, role: Role = None, reason: Reason = None) -> None:
+    """Decommission a device that serves no space. Its history stays."""
+    set_lifecycle(dev_eui, "decommissioned", role, reason)
+
+
+def _set_enabled(dev_eui: str, given: Role, on: bool) -> None:
+    from baylight.inventory import device_changes
+
+    async def work(c: Context) -> str:
+        role = await _role(c, dev_eui, given)
+        await device_changes.set_enabled(c.change, role, dev_eui, on)
+        return role
+
+    typer.echo(f"{on_database(work)} {dev_eui} is {'enabled' if on else 'disabled'}")
+
+
+async def _role(c: Context, dev_eui: str, given: Role) -> Literal["sensor", "display"]:
+    from baylight.inventory import assignments
+
+    role: Literal["sensor", "display"] = (await assignments.find_device(c.connection, dev_eui, given))["role"]
+    return role
+
+
+def _refuse(given: object, message: str) -> None:
+    if given:
+        raise typer.BadParameter(message)
+
+
+def parse_codes(given: list[str] | None) -> dict[str, str]:
+    """Parse words `STATE=CODE`. Raises typer.BadParameter."""
     codes = {}
-    for pair in given:
+    for pair in given or []:
         state, equals, code = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"{pair!r} is not STATE=CODE, e.g. FREE=0000ff6400 or FREE=#00ff00")
@@ -222,18 +255,20 @@ def parse_codes(given: list[str]) -> dict[str, str]:
     return codes
 
 
-def print_display(found: Display, *, as_json: bool) -> None:
+def _print_device(found: Sensor | Display, *, as_json: bool) -> None:
     from dataclasses import replace
 
-    if as_json:
-        print_fields(found, as_json=True)
-        return
-    print_fields(replace(found, lights={}, display_codes={}, warnings=[]), as_json=False)
-    _print_lights(found)
+    from baylight.inventory.devices import Sensor
+
+    if as_json or isinstance(found, Sensor):
+        print_fields(found, as_json=as_json)
+    else:
+        print_fields(replace(found, lights={}, display_codes={}, warnings=[]), as_json=False)
+        _print_lights(found)
 
 
 def _print_lights(found: Display) -> None:
-    unknown = "by its codec" if found.codec.startswith("js:") else "not a code of this display"
+    unknown = "from the codec" if found.codec.startswith("js:") else "not a code of this display"
     for state, light in found.lights.items():
         typer.echo(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or unknown}")
     for warning in found.warnings:

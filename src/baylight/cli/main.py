@@ -1,18 +1,34 @@
-"""Running, watching and explaining an installation."""
+"""The command line: the groups of commands, and the commands without a group."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baylight.cli import assignments, bulk, codecs, commissioning, devices, orphans, places, plans
+from baylight.cli import (
+    aliases,
+    bulk,
+    codecs,
+    db,
+    device_life,
+    device_tests,
+    device_types,
+    devices,
+    keys,
+    locations,
+    orphans,
+    overrides,
+    reservations,
+    spaces,
+    v2,
+)
+from baylight.cli.options import Json, Space, duration
 from baylight.cli.reach import reach
-from baylight.cli.run import FOUND, Context, Json, duration, load_settings, on_database, print_json, run
-from baylight.cli.v2 import app as v2
+from baylight.cli.run import FOUND, Context, load_settings, on_database, print_json, run
 
 if TYPE_CHECKING:
     from baylight.insight.doctor import Finding
@@ -24,33 +40,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-db = typer.Typer(help="The schema of the database.", no_args_is_help=True)
-app.add_typer(db, name="db")
-app.add_typer(v2, name="v2")
-for name, part in (
-    ("space", places.space),
-    ("location", places.location),
-    ("sensor", devices.sensor),
-    ("display", devices.display),
-    ("device", assignments.device),
-    ("type", devices.device_type),
-    ("codec", codecs.codec),
+devices.app.add_typer(device_life.app)
+devices.app.add_typer(device_tests.app)
+for name, group in (
+    ("space", spaces.app),
+    ("location", locations.app),
+    ("device", devices.app),
+    ("type", device_types.app),
+    ("codec", codecs.app),
     ("orphan", orphans.app),
-    ("override", plans.override),
-    ("reservation", plans.reservation),
-    ("key", plans.key),
+    ("override", overrides.app),
+    ("reservation", reservations.app),
+    ("key", keys.app),
+    ("db", db.app),
+    ("v2", v2.app),
 ):
-    app.add_typer(part, name=name)
+    app.add_typer(group, name=name)
 app.command("import")(bulk.import_file)
 app.command("export")(bulk.export_file)
 app.command("import-chirpstack")(bulk.import_chirpstack)
 app.command("import-tts")(bulk.import_tts)
-assignments.device.registered_commands += commissioning.device.registered_commands
+aliases.add_to(app)
 
 
 @app.command()
 def serve() -> None:
-    """Runs Baylight until it is stopped (SIGTERM, Ctrl-C)."""
+    """Run Baylight until it is stopped (SIGTERM, Ctrl-C)."""
     run(_serve())
 
 
@@ -69,19 +84,21 @@ async def _serve() -> None:
 @app.command()
 def demo(
     run_for: Annotated[
-        timedelta | None, typer.Option("--for", parser=duration, metavar="TIME", help="stop after, e.g. 30s")
+        timedelta | None, typer.Option("--for", parser=duration, metavar="TIME", help="stop after this time, e.g. 30s")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="at the end, check every light; exit code 1 if one is wrong")
     ] = False,
-    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="how much faster than in life cars move")] = 20.0,
-    bays: Annotated[int, typer.Option(min=1, max=5000, help="how many bays")] = 60,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="of the live page; 0 takes a free one")] = 0,
-    data_dir: Annotated[Path, typer.Option(help="where the data is kept; the next start goes on with it")] = Path(
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="how many times faster than in reality cars move")
+    ] = 20.0,
+    bays: Annotated[int, typer.Option(min=1, max=5000, help="number of bays")] = 60,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the live page; 0: any free port")] = 0,
+    data_dir: Annotated[Path, typer.Option(help="folder of the data; the next start continues with it")] = Path(
         ".baylight-demo"
     ),
 ) -> None:
-    """A simulated car park; needs nothing else."""
+    """Run a simulated car park. It needs no database, broker or device."""
     from baylight.lab.demo import Options
     from baylight.lab.demo import demo as play
     from baylight.log import configure
@@ -96,7 +113,7 @@ def demo(
 
 @app.command()
 def settings(as_json: Json = False) -> None:
-    """Every setting, its default, and what it does."""
+    """List every setting, its default, and what it does."""
     from pydantic_core import PydanticUndefined
 
     from baylight.settings import Settings
@@ -119,7 +136,7 @@ def settings(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Examines everything; exit code 1 for trouble."""
+    """Check the whole installation. Exit code 1 if something needs attention."""
     findings = on_database(_examine)
     if as_json:
         print_json(findings)
@@ -140,8 +157,8 @@ async def _examine(c: Context) -> list[Finding]:
 
 
 @app.command()
-def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json: Json = False) -> None:
-    """Why a light is as it is: every step, from frame to lamp."""
+def why(space: Space, as_json: Json = False) -> None:
+    """Explain why a light is as it is, from frame to lamp."""
     from baylight.insight import why
 
     explanation = on_database(lambda c: why.explain(c.connection, space, c.change.now, c.change.policies.decision))
@@ -149,50 +166,3 @@ def why(space: Annotated[str, typer.Argument(help="code of the space")], as_json
         print_json(explanation)
     else:
         typer.echo(why.render(explanation))
-
-
-@db.command("upgrade")
-def upgrade() -> None:
-    """Makes or upgrades schema and catalogue. May be repeated."""
-
-    async def work(c: Context) -> None:
-        from baylight.inventory import device_types
-        from baylight.store import migrate
-
-        for applied in await migrate.upgrade(c.connection):
-            typer.echo(f"applied {applied}")
-        changed = await device_types.sync(c.connection)
-        typer.echo(f"the schema is up to date; {changed} device types new or changed")
-
-    on_database(work)
-
-
-@db.command("status")
-def status(as_json: Json = False) -> None:
-    """Which migrations are applied."""
-
-    async def work(c: Context) -> list[Any]:
-        from baylight.store import migrate
-
-        return list(await migrate.status(c.connection))
-
-    migrations = on_database(work)
-    if as_json:
-        print_json(migrations)
-        return
-    for migration in migrations:
-        applied = f"{migration.applied_at:%Y-%m-%d %H:%M:%S}" if migration.applied_at else "pending"
-        typer.echo(f"{migration.name:<40} {applied}")
-
-
-@db.command("check")
-def check() -> None:
-    """Exit code 2 unless the schema is the one of this version."""
-
-    async def work(c: Context) -> None:
-        from baylight.store import migrate
-
-        await migrate.check(c.connection)
-
-    on_database(work)
-    typer.echo("the schema is the one of this version")

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from baylight.cli.devices import After, Eui, Limit, Notes, Type
-from baylight.cli.run import Json, on_database, print_fields, print_rows
+from baylight.cli.options import After, Eui, Json, Limit, Notes, Type
+from baylight.cli.run import on_database, print_fields, print_rows
 
-Ignored = Annotated[bool, typer.Option("--ignored", help="those that are ignored")]
-app = typer.Typer(help="Devices that are heard but not registered.", no_args_is_help=True)
+Ignored = Annotated[bool, typer.Option("--ignored", help="list ignored devices instead")]
+app = typer.Typer(help="Claim or ignore unregistered devices that send.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = False, as_json: Json = False) -> None:
-    """The inbox, by DevEUI."""
+    """List unregistered devices by DevEUI."""
     from baylight.inventory import orphans
 
     rows = on_database(lambda c: orphans.page(c.connection, after=after, limit=limit, ignored=ignored))
@@ -25,7 +25,7 @@ def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = Fal
 
 @app.command("show")
 def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
-    """What was heard of it, and what it may be."""
+    """Show what an unregistered device sent, and its likely types."""
     from baylight.inventory import orphans
 
     print_fields(on_database(lambda c: orphans.show(c.connection, dev_eui)), as_json=as_json)
@@ -33,7 +33,7 @@ def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
 
 @app.command("claim")
 def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: Json = False) -> None:
-    """Registers it, as what its type is; without --type as the guess that stands out."""
+    """Register a device by its type. Without --type, the one likely type is used."""
     from baylight.inventory import orphans
 
     found = on_database(lambda c: orphans.claim(c.change, dev_eui, device_type=kind, notes=notes))
@@ -42,9 +42,11 @@ def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: 
 
 @app.command("ignore")
 def ignore_orphan(
-    dev_eui: Eui, undo: Annotated[bool, typer.Option("--undo", help="notice it again")] = False, as_json: Json = False
+    dev_eui: Eui,
+    undo: Annotated[bool, typer.Option("--undo", help="list the device again")] = False,
+    as_json: Json = False,
 ) -> None:
-    """It is counted from now on, and no more."""
+    """Ignore a device: count its uplinks, store none."""
     from baylight.inventory import orphans
 
     print_fields(on_database(lambda c: orphans.set_ignored(c.change, dev_eui, not undo)), as_json=as_json)

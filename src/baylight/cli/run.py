@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -22,17 +21,12 @@ if TYPE_CHECKING:
 FOUND, INPUT, LATER = 1, 2, 3
 """Exit codes besides 0."""
 
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
-
 T = TypeVar("T")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST_D = 36_525
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a command works with."""
+    """Connection, settings and change of one command."""
 
     connection: Connection
     settings: Settings
@@ -40,7 +34,7 @@ class Context:
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Runs a coroutine; an error becomes one line on standard error and an exit code."""
+    """Run a coroutine; an error becomes one line on standard error and an exit code."""
     import uvloop
 
     with told_errors():
@@ -48,7 +42,7 @@ def run(work: Coroutine[object, object, T]) -> T:
 
 
 def on_database(work: Callable[[Context], Awaitable[T]]) -> T:
-    """Runs `work` on a connection to the database of BAYLIGHT_DATABASE_URL."""
+    """Run `work` on a connection to the database of BAYLIGHT_DATABASE_URL."""
     return run(_on_database(work))
 
 
@@ -117,16 +111,16 @@ def _leave(message: str, code: int) -> None:
 
 
 def print_json(value: object) -> None:
-    """Dataclasses, times, ids and numbers as JSON."""
+    """Print dataclasses, times, ids and numbers as JSON."""
     import msgspec
 
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: int | None = None) -> None:
-    """A table of attributes of `rows`, blank-separated in `columns`; with `as_json` all attributes.
+    """Print a table of attributes of `rows`, named in `columns`; with `as_json` all attributes as JSON.
 
-    `limit`: the size of the page that was asked for.
+    `limit`: the requested size of the page; a full page is followed by a hint on the next.
     """
     if as_json:
         print_json(rows)
@@ -139,12 +133,12 @@ def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: in
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if not rows:
         typer.echo("none", err=True)
-    elif limit is not None and len(rows) == limit:
+    elif limit is not None and len(rows) >= limit:
         typer.echo(f"there may be more: --after {cells[-1][0]}", err=True)
 
 
 def print_fields(row: DataclassInstance, *, as_json: bool) -> None:
-    """Every attribute of a dataclass that has a value, one a line."""
+    """Print each attribute of a dataclass that has a value, one a line."""
     from dataclasses import fields
 
     if as_json:
@@ -157,7 +151,7 @@ def print_fields(row: DataclassInstance, *, as_json: bool) -> None:
 
 
 def text(value: object) -> str:
-    """A value as a person reads it."""
+    """Return a value as a person reads it."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -171,28 +165,3 @@ def text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {text(part)}" for key, part in value.items()) or "-"
     return str(value)
-
-
-def duration(given: str) -> timedelta:
-    """`30s`, `15m`, `2h`, `1d`. Raises typer.BadParameter."""
-    match = _DURATION.fullmatch(given.strip())
-    if match is None:
-        raise typer.BadParameter(f"{given!r} is no duration such as 30s, 15m, 2h or 1d")
-    amount, unit = float(match[1]), _UNITS[match[2]]
-    if not 0 < amount * (timedelta(**{unit: 1}) / timedelta(days=1)) <= _LONGEST_D:
-        raise typer.BadParameter(f"{given!r} is not between 0 and {_LONGEST_D}d")
-    return timedelta(**{unit: amount})
-
-
-def instant(given: str) -> datetime:
-    """ISO 8601 with a time zone. Raises typer.BadParameter."""
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no time such as 2026-11-24T09:00Z") from None
-    if at.tzinfo is None:
-        raise typer.BadParameter(f"{given!r} has no time zone: write {given}Z for UTC")
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise typer.BadParameter(f"{given!r} is out of range") from None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from baylight.cli.run import FOUND, Json, load_settings, print_json, run
+from baylight.cli.options import Json
+from baylight.cli.run import FOUND, load_settings, print_json, run
 
 if TYPE_CHECKING:
     from baylight.store.pool import Connection

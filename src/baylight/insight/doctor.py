@@ -61,7 +61,7 @@ _CHECKS = (
     ),
     _Check(
         "display codes", "misconfigured", "each display has a code for what it must show",
-        "add the code with `baylight display codes`, or enable the display",
+        "add the code with `baylight device codes`, or enable the display",
     ),
     _Check(
         "displays", "not_showing", "each shows what it must, as far as known",

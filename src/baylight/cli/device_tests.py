@@ -1,4 +1,4 @@
-"""`baylight device …`: proving that devices do what they must."""
+"""`baylight device …`: tests of displays and of pairs, signal, and downlinks by hand."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baylight.cli.assignments import Role
-from baylight.cli.devices import Eui, Limit
-from baylight.cli.run import FOUND, Context, Json, duration, on_database, print_fields, print_json, print_rows
+from baylight.cli.options import Eui, Json, Limit, Role, Space, duration
+from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from baylight.inventory.device_tests import DeviceTest
 
-device = typer.Typer()
+app = typer.Typer()
 LOOK_EVERY_S = 0.5
 Wait = Annotated[
     timedelta | None,
-    typer.Option(parser=duration, metavar="TIME", help="give up after; 2m for a display, 5m for a car"),
+    typer.Option(parser=duration, metavar="TIME", help="give up after this time; by default 2m, for a pair 5m"),
 ]
-Leave = Annotated[bool, typer.Option("--no-wait", help="do not wait; `device tests` tells the result")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="do not wait; see the result with `device tests`")]
 
 
-@device.command("test")
-def pattern(
+@app.command("test")
+def run_test(
     dev_eui: Eui,
-    light: Annotated[str | None, typer.Option(help="hex or a light; without: one that cannot be mistaken")] = None,
+    light: Annotated[str | None, typer.Option(help="hex or a light; without: one that no state has")] = None,
     wait: Wait = None,
-    leave: Leave = False,
+    no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
-    """A display shows a pattern for some seconds. Exit code 1 unless it reports so; needs a running `serve`."""
+    """Show a test light on a display and wait for its report. Exit code 1 if none comes. Needs a running `serve`."""
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
         begun = await device_tests.begin_pattern(c.change, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT)
-        return begun if leave else await _wait(c, begun)
+        return begun if no_wait else await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
 
 
-@device.command("pair-test")
-def pair(
-    space: Annotated[str, typer.Argument(help="code of the space")],
+@app.command("pair-test")
+def run_pair_test(
+    space: Space,
     within: Annotated[
-        timedelta | None, typer.Option(parser=duration, metavar="TIME", help="the light must follow, 30s")
+        timedelta | None,
+        typer.Option(parser=duration, metavar="TIME", help="time in which the light must follow; default 30s"),
     ] = None,
     wait: Wait = None,
-    leave: Leave = False,
+    no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
-    """Drive on or off: the light must follow in time. Exit code 1 if it does not. Needs a running `serve`."""
+    """Check that the light of a space follows a car in time. Exit code 1 if not. Needs a running `serve`."""
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
         begun = await device_tests.begin_pair(
             c.change, space, within=within or device_tests.WITHIN, wait=wait or device_tests.PAIR_WAIT
         )
-        if leave:
+        if no_wait:
             return begun
-        typer.echo(f"drive on or off {space} now", err=True)
+        typer.echo(f"drive a car onto {space} or off it now", err=True)
         return await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
 
 
-@device.command("tests")
+@app.command("tests")
 def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Json = False) -> None:
-    """Tests of a device, the newest first."""
+    """List the tests of a device, newest first."""
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> list[DeviceTest]:
@@ -79,9 +79,9 @@ def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Jso
     print_rows(on_database(work), "started_at kind space result seconds detail", as_json=as_json)
 
 
-@device.command("signal")
-def signal(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
-    """How well it is received, against what it needs. Exit code 1 if that is too little."""
+@app.command("signal")
+def show_signal(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
+    """Compare the signal of a device with what it needs. Exit code 1 if it is too weak."""
     from baylight.insight import signal as reception
 
     found = on_database(lambda c: reception.signal(c.connection, dev_eui, role))
@@ -90,17 +90,18 @@ def signal(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
         raise typer.Exit(FOUND)
 
 
-@device.command("send")
-def send(
+@app.command("send")
+def send_downlink(
     dev_eui: Eui,
     payload: Annotated[str, typer.Argument(help="hex digits")],
     reason: Annotated[str, typer.Option(help="why; kept in the audit log")],
-    f_port: Annotated[int | None, typer.Option(help="instead of the display's own")] = None,
+    f_port: Annotated[int | None, typer.Option(help="without: the FPort of the display")] = None,
     permit_unsafe: Annotated[
-        bool, typer.Option("--permit-unsafe", help="also what is no light: it can reconfigure or brick the device")
+        bool,
+        typer.Option("--permit-unsafe", help="allow bytes that are no light; they can reconfigure or brick the device"),
     ] = False,
 ) -> None:
-    """Sends bytes to a display as they are. Then it is sent again what it must show."""
+    """Send bytes to a display, then its present light again."""
     from baylight.inventory import device_tests
 
     sent = on_database(
@@ -125,7 +126,7 @@ def _print_test(test: DeviceTest, *, as_json: bool) -> None:
     if as_json:
         print_json(test)
     else:
-        took = f" after {test.seconds:.1f} s" if test.seconds is not None else ""
-        typer.echo(f"{test.space}: {test.result}{took}" + (f": {test.detail}" if test.detail else ""))
+        after = f" after {test.seconds:.1f} s" if test.seconds is not None else ""
+        typer.echo(f"{test.space}: {test.result}{after}" + (f": {test.detail}" if test.detail else ""))
     if test.result == "failed":
         raise typer.Exit(FOUND)

@@ -1,0 +1,59 @@
+"""`baylight db …`: the schema of the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from baylight.cli.options import Json
+from baylight.cli.run import Context, on_database, print_json
+
+app = typer.Typer(help="Upgrade and check the schema of the database.", no_args_is_help=True)
+
+
+@app.command("upgrade")
+def upgrade() -> None:
+    """Make or upgrade schema and catalogue. You may repeat the command."""
+
+    async def work(c: Context) -> None:
+        from baylight.inventory import device_types
+        from baylight.store import migrate
+
+        for applied in await migrate.upgrade(c.connection):
+            typer.echo(f"applied {applied}")
+        changed = await device_types.sync(c.connection)
+        typer.echo(f"the schema is up to date; {changed} device types new or changed")
+
+    on_database(work)
+
+
+@app.command("status")
+def status(as_json: Json = False) -> None:
+    """List migrations, applied and pending."""
+
+    async def work(c: Context) -> list[Any]:
+        from baylight.store import migrate
+
+        return list(await migrate.status(c.connection))
+
+    migrations = on_database(work)
+    if as_json:
+        print_json(migrations)
+        return
+    for migration in migrations:
+        applied = f"{migration.applied_at:%Y-%m-%d %H:%M:%S}" if migration.applied_at else "pending"
+        typer.echo(f"{migration.name:<40} {applied}")
+
+
+@app.command("check")
+def check() -> None:
+    """Exit with code 2 unless the schema is that of this version."""
+
+    async def work(c: Context) -> None:
+        from baylight.store import migrate
+
+        await migrate.check(c.connection)
+
+    on_database(work)
+    typer.echo("the schema is that of this version")

@@ -1,0 +1,67 @@
+"""`baylight location …`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from baylight.cli.options import Json, OnOff, Switch
+from baylight.cli.run import on_database, print_fields, print_rows
+
+app = typer.Typer(help="Manage sites, buildings, floors, zones and rooms.", no_args_is_help=True)
+
+Path = Annotated[str, typer.Argument(help="path of names, e.g. 'Garage/Floor 1'")]
+
+
+@app.command("add")
+def add_location(
+    path: Path,
+    kinds: Annotated[
+        str | None, typer.Option(help="kind of each part, e.g. site/building/floor; without: the usual kinds")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="time zone of a new site, e.g. Europe/Berlin")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a location and those above it. You may repeat the command."""
+    from baylight.inventory import locations
+
+    wanted = kinds.split("/") if kinds else []
+    made = on_database(lambda c: locations.create(c.change, path, kinds=wanted, timezone=timezone))
+    print_fields(made, as_json=as_json)
+
+
+@app.command("list")
+def list_locations(as_json: Json = False) -> None:
+    """List the tree of locations."""
+    from baylight.inventory import locations
+
+    rows = on_database(lambda c: locations.tree(c.connection))
+    print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
+
+
+@app.command("rename")
+def rename_location(path: Path, name: Annotated[str, typer.Argument(help="new last part of the path")]) -> None:
+    """Rename a location."""
+    from baylight.inventory import locations
+
+    made = on_database(lambda c: locations.rename(c.change, path, name))
+    typer.echo(f"the new path is {made.path}")
+
+
+@app.command("delete")
+def delete_location(path: Path) -> None:
+    """Delete a location that holds no location and no space."""
+    from baylight.inventory import locations
+
+    on_database(lambda c: locations.delete(c.change, path))
+    typer.echo(f"{path} is deleted")
+
+
+@app.command("maintenance")
+def set_maintenance(path: Path, switch: OnOff) -> None:
+    """Close (on) or open (off) all spaces of a location."""
+    from baylight.inventory import locations
+
+    changed = on_database(lambda c: locations.set_maintenance(c.change, path, switch is Switch.ON))
+    typer.echo(f"{path}: {changed} spaces changed their state")
