@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer
-from fastapi import routing
+from fastapi import FastAPI, routing
 from fastapi.dependencies.models import Dependant
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
@@ -57,8 +57,19 @@ def cli() -> str:
     return "\n\n".join(parts)
 
 
+def _api() -> FastAPI:
+    return create_app(deps.Deps(cast(Any, None), "", cast(Any, None), cast(Any, None), CollectorRegistry(), dict))
+
+
+def operations() -> Iterator[tuple[str, str]]:
+    """Yield operation id and method of each operation of the API."""
+    for path in _api().openapi()["paths"].values():
+        for method, operation in path.items():
+            yield operation["operationId"], method.upper()
+
+
 def routes() -> str:
-    app = create_app(deps.Deps(cast(Any, None), "", cast(Any, None), cast(Any, None), CollectorRegistry(), dict))
+    app = _api()
     scopes = {deps.read: "read", deps.write: "write", deps.admin: "admin"}
     rows = ["| | path | scope | what it does |", "|---|---|---|---|"]
     # Later versions of FastAPI keep an included router as one route of its own.
