@@ -14,6 +14,7 @@ from baylight.cli.main import app
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.settings import Settings
 from tests.conftest import Database
+from tests.docs.generated import commands
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 Cli = Callable[..., Result]
@@ -304,3 +305,16 @@ def test_help_tells_every_command_in_a_whole_line(words: list[str]) -> None:
     lines = CliRunner().invoke(app, [*words, "--help"]).stdout.partition("Commands:")[2].strip().splitlines()
     assert len(lines) >= 3
     assert not [line for line in lines if line.endswith("...") or not line.strip().partition("  ")[2]]
+
+
+NO_VERBS = {"a", "an", "the", "it", "its", "that", "those", "what", "which", "where", "every", "everything", "of", "by"}
+
+
+def test_the_help_of_each_command_starts_with_a_verb_in_the_imperative() -> None:
+    for words in commands():
+        if words[0] in ("v2", "import", "export", "import-chirpstack", "import-tts"):
+            continue  # until their new help has landed
+        text = CliRunner().invoke(app, [*words, "--help"]).stdout.splitlines()[2].strip()
+        first = text.split()[0].lower()
+        assert first not in NO_VERBS, text
+        assert not first.endswith("s"), text

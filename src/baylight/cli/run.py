@@ -147,7 +147,7 @@ def print_fields(row: DataclassInstance, *, as_json: bool) -> None:
     shown = [(f.name.replace("_", " "), getattr(row, f.name)) for f in fields(row)]
     for name, value in shown:
         if value is not None and value not in ([], {}):
-            typer.echo(f"{name:<18} {text(value)}")
+            typer.echo(f"{name:<20} {text(value)}")
 
 
 def text(value: object) -> str:
