@@ -124,7 +124,9 @@ def change_device(
     dev_eui: Eui,
     role: Role = None,
     notes: Annotated[str | None, typer.Option(help="free text; '' removes it")] = None,
-    mobile: Annotated[bool | None, typer.Option("--mobile/--not-mobile", help="of a sensor")] = None,
+    mobile: Annotated[
+        bool | None, typer.Option("--mobile/--not-mobile", help="whether a sensor moves between spaces")
+    ] = None,
     f_port: Annotated[int | None, typer.Option(min=1, max=223, help="FPort of a display's downlinks")] = None,
     confirmed: Annotated[
         bool | None, typer.Option("--confirmed/--unconfirmed", help="whether a display must acknowledge downlinks")
@@ -152,7 +154,7 @@ def set_codes(
     dev_eui: Eui,
     codes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="STATE=CODE...", help="hex or a light (orange, #ff9900); without: show all"),
+        typer.Argument(metavar="STATE=CODE", help="hex or a light (orange, #ff9900); without: show all"),
     ] = None,
     as_json: Json = False,
 ) -> None:
