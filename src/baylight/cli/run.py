@@ -1,4 +1,4 @@
-"""How commands run: a connection, the errors' exit codes, what is printed. Heavy imports wait until they are needed."""
+"""Connection, exit codes and output of commands. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(work: Coroutine[object, object, T]) -> T:
     """Run a coroutine; an error becomes one line on standard error and an exit code."""
     import uvloop
 
-    with told_errors():
+    with exit_on_error():
         return uvloop.run(work)
 
 
@@ -64,7 +64,7 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
 
 
 def load_settings() -> Settings:
-    """Raises InputError `bad_settings`."""
+    """Read the settings. Raises InputError `bad_settings`."""
     from pydantic import ValidationError
 
     from baylight.errors import InputError
@@ -73,19 +73,19 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {_told(e)}" for e in error.errors())
+        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {_reason(e)}" for e in error.errors())
         raise InputError("bad_settings", wrong) from error
 
 
-def _told(error: ErrorDetails) -> str:
+def _reason(error: ErrorDetails) -> str:
     if error["type"] == "too_short":
         return f"at least {error['ctx']['min_length']} characters are needed"
     return error["msg"]
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
-    """Leaves with the exit code that the error asks for."""
+def exit_on_error() -> Iterator[None]:
+    """Print an error as one line and exit with its code."""
     from baylight.errors import BaylightError, InputError
     from baylight.store.connect import FORBIDDEN, MISSING_SCHEMA, RETRY
 
@@ -96,11 +96,11 @@ def told_errors() -> Iterator[None]:
     except BaylightError as error:
         _leave(error.message, LATER)
     except MISSING_SCHEMA:
-        _leave("the database has not the schema of this version: run `baylight db upgrade`", INPUT)
+        _leave("the database does not have the schema of this version: run `baylight db upgrade`", INPUT)
     except FORBIDDEN as error:
         _leave(f"{error}: the user of BAYLIGHT_DATABASE_URL must own the database and all in it", INPUT)
     except RETRY as error:
-        _leave(f"the database cannot do it now: {error or type(error).__name__}", LATER)
+        _leave(f"the database cannot run the command now: {error or type(error).__name__}", LATER)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
