@@ -130,7 +130,7 @@ def test_keys_are_shown_once_and_revoked(cli: Cli) -> None:
     cli("key", "add", "x", "--scope", "all", code=2)
 
 
-def test_the_schema_is_told_and_checked(cli: Cli) -> None:
+def test_the_schema_is_reported_and_checked(cli: Cli) -> None:
     assert "pending" not in cli("db", "status").stdout
     assert all(migration["applied_at"] for migration in data(cli("db", "status", "--json")))
     cli("db", "check")
@@ -138,7 +138,7 @@ def test_the_schema_is_told_and_checked(cli: Cli) -> None:
     assert "kuando_busylight" in cli("type", "list").stdout
 
 
-def test_doctor_finds_what_is_wrong_and_says_what_to_do(
+def test_doctor_finds_what_is_wrong_and_shows_what_to_do(
     garage: Cli, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAYLIGHT_MQTT_HOST", broker.host)
@@ -151,23 +151,23 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(
     assert all(finding["ok"] for finding in data(garage("doctor", "--json")))
 
 
-def test_doctor_tells_of_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baylight.cli.reach.PATIENCE_S", 0.5)
     monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "1")
-    told = cli("doctor", code=1).stdout
-    assert "LOOK  broker: the MQTT broker does not let us in: 127.0.0.1:1: [Errno 111]" in told
+    printed = cli("doctor", code=1).stdout
+    assert "LOOK  broker: the MQTT broker does not let us in: 127.0.0.1:1: [Errno 111]" in printed
     monkeypatch.setenv("BAYLIGHT_TTS_MQTT_HOST", "127.0.0.1")
     monkeypatch.setenv("BAYLIGHT_TTS_MQTT_PORT", "2")
     monkeypatch.setenv("BAYLIGHT_TTS_MQTT_USER", "garage@ttn")
     monkeypatch.setenv("BAYLIGHT_TTS_MQTT_KEY", "key")
     monkeypatch.setenv("BAYLIGHT_MQTT_HOST", "")
-    told = cli("doctor", code=1).stdout
-    assert "LOOK  the things stack: the MQTT broker does not let us in: 127.0.0.1:2: [Errno 111]" in told
-    assert " broker:" not in told, "there is none"
+    printed = cli("doctor", code=1).stdout
+    assert "LOOK  the things stack: the MQTT broker does not let us in: 127.0.0.1:2: [Errno 111]" in printed
+    assert " broker:" not in printed, "there is none"
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["space", "show", "X-9"], "there is no space 'X-9'"),
         (["device", "add", "58a0"], "'58a0' is not a DevEUI: 16 hex digits are needed"),
@@ -176,10 +176,10 @@ def test_doctor_tells_of_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.Mon
         (["space", "add", "A-1", "--location", "Cellar"], "there is no location 'Cellar'"),
     ],
 )
-def test_an_error_is_one_line_and_exit_code_2(cli: Cli, words: list[str], says: str) -> None:
+def test_an_error_is_one_line_and_exit_code_2(cli: Cli, words: list[str], message: str) -> None:
     result = cli(*words, code=2)
     assert result.stdout == ""
-    assert result.stderr.startswith(f"baylight: {says}")
+    assert result.stderr.startswith(f"baylight: {message}")
     assert result.stderr.count("\n") == 1
 
 
@@ -197,7 +197,7 @@ def test_b23_a_time_without_zone_and_a_wrong_duration_are_refused(cli: Cli, word
     [["override", "set", "FREE", "A-1", "--for", "0s"], ["reservation", "add", "A-1", "--for", "0s"],
      ["override", "set", "FREE", "A-1", "--for", "1h", "--until", "2099-01-01T00:00Z"]],
 )  # fmt: skip
-def test_an_end_that_is_none_or_told_twice_is_refused(cli: Cli, words: list[str]) -> None:
+def test_an_end_that_is_missing_or_given_twice_is_refused(cli: Cli, words: list[str]) -> None:
     cli("location", "add", "Garage")
     cli("space", "add", "A-1", "--location", "Garage")
     assert cli(*words, code=2).stderr
@@ -205,7 +205,7 @@ def test_an_end_that_is_none_or_told_twice_is_refused(cli: Cli, words: list[str]
 
 
 @pytest.mark.parametrize("words", [["space", "list"], ["serve"]])
-def test_without_a_database_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+def test_without_a_database_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     monkeypatch.delenv("BAYLIGHT_DATABASE_URL", raising=False)
     result = CliRunner().invoke(app, words)
     assert (result.exit_code, "set BAYLIGHT_DATABASE_URL" in result.stderr) == (2, True)
@@ -226,14 +226,14 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("words", [["db", "upgrade"], ["space", "list"], ["doctor"], ["serve"]])
-def test_a_user_without_rights_is_told_what_the_database_needs(
+def test_a_user_without_rights_gets_an_error_with_what_the_database_needs(
     cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     poor = f"{database.dsn}{'&' if '?' in database.dsn else '?'}role=pg_monitor"
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", poor)
-    told = cli(*words, code=2).stderr
-    assert told.startswith("baylight: permission denied for ")
-    assert told.endswith(": the user of BAYLIGHT_DATABASE_URL must own the database and all in it\n")
+    printed = cli(*words, code=2).stderr
+    assert printed.startswith("baylight: permission denied for ")
+    assert printed.endswith(": the user of BAYLIGHT_DATABASE_URL must own the database and all in it\n")
 
 
 @pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://a@127.0.0.1:port/b"])
@@ -253,21 +253,21 @@ def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) ->
     assert (settings.tts_webhook_secret, settings.mqtt_host) == (None, "")
 
 
-def test_a_secret_that_is_too_short_is_told_in_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_is_too_short_is_refused_with_its_minimum_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAYLIGHT_TTS_WEBHOOK_SECRET", "short")
     result = CliRunner().invoke(app, ["serve"])
     assert result.stderr == "baylight: BAYLIGHT_TTS_WEBHOOK_SECRET: at least 16 characters are needed\n"
 
 
-def test_a_misspelt_setting_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_is_reported(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baylight.cli.reach.PATIENCE_S", 0.5)
     monkeypatch.setenv("BAYLIGHT_MQTT_PORT", "1")
     assert "ok    settings: each is known" in cli("doctor", code=1).stdout
     monkeypatch.setenv("BAYLIGHT_MQTT_PASSWORT", "secret")
-    monkeypatch.setenv("BAYLIGHT_SERVICE_HOST", "10.0.0.1")  # Kubernetes tells each pod of a service `baylight`
-    told = cli("doctor", code=1).stdout
-    assert "LOOK  settings: BAYLIGHT_MQTT_PASSWORT is not known: is BAYLIGHT_MQTT_PASSWORD meant?" in told
-    assert "SERVICE_HOST" not in told
+    monkeypatch.setenv("BAYLIGHT_SERVICE_HOST", "10.0.0.1")  # Kubernetes sets it in each pod of a service `baylight`
+    printed = cli("doctor", code=1).stdout
+    assert "LOOK  settings: BAYLIGHT_MQTT_PASSWORT is not known: is BAYLIGHT_MQTT_PASSWORD meant?" in printed
+    assert "SERVICE_HOST" not in printed
 
 
 async def test_an_empty_database_asks_for_the_upgrade(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ async def test_an_empty_database_asks_for_the_upgrade(server: Any, monkeypatch: 
     assert b"baylight db upgrade" in result.stderr
 
 
-def test_settings_tells_every_variable() -> None:
+def test_settings_lists_every_variable() -> None:
     result = CliRunner().invoke(app, ["settings"])
     assert result.exit_code == 0
     for name in Settings.model_fields:
@@ -301,7 +301,7 @@ def test_help_needs_none_of_the_heavy_parts() -> None:
     "words",
     [[], ["db"], ["space"], ["location"], ["device"], ["codec"], ["orphan"], ["override"], ["reservation"], ["key"]],
 )
-def test_help_tells_every_command_in_a_whole_line(words: list[str]) -> None:
+def test_help_lists_every_command_with_a_whole_line(words: list[str]) -> None:
     lines = CliRunner().invoke(app, [*words, "--help"]).stdout.partition("Commands:")[2].strip().splitlines()
     assert len(lines) >= 3
     assert not [line for line in lines if line.endswith("...") or not line.strip().partition("  ")[2]]

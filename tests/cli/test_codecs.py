@@ -45,7 +45,7 @@ def test_a_codec_is_added_proven_activated_and_tried_out(files: Path) -> None:
     assert "no version of eye is active" in cli("deactivate", "eye").stdout
 
 
-def test_a_codec_that_fails_its_examples_is_told_and_stays_inactive(files: Path) -> None:
+def test_a_codec_that_fails_its_examples_is_reported_and_stays_inactive(files: Path) -> None:
     (files / "eye.js").write_text("function decodeUplink(i) { for (;;); }")
     add(files)
     assert "it runs longer than 100 ms" in cli("test", "eye", code=1).stdout
@@ -58,7 +58,7 @@ def test_a_codec_that_is_no_text_is_refused(files: Path) -> None:
     assert "eye.js is not UTF-8 text" in add(files, code=2).output
 
 
-def test_what_a_codec_cannot_do_is_told_by_the_exit_code(files: Path) -> None:
+def test_the_exit_code_shows_what_a_codec_cannot_do(files: Path) -> None:
     (files / "eye.js").write_text("function decodeUplink(i) { throw new Error('boo'); }")
     add(files)
     assert "boo" in cli("decode", "eye", 1, "00", code=1).stdout
@@ -72,7 +72,7 @@ def test_a_device_type_is_made_of_a_codec(files: Path) -> None:
     assert "exists already" in cli(*made, code=2).output
 
 
-def test_bad_files_are_told(files: Path) -> None:
+def test_bad_files_are_refused(files: Path) -> None:
     (files / "mapping.json").write_text("{")
     assert "mapping.json" in add(files, code=2).output
     (files / "mapping.json").write_text("[]")

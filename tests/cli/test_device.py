@@ -25,10 +25,10 @@ def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: 
     assert "no swap" in refused.stderr
 
 
-def test_what_the_registry_says_of_a_device_is_changed(garage: Cli) -> None:
+def test_attributes_of_a_device_are_changed(garage: Cli) -> None:
     assert data(garage("device", "change", SENSOR, "--notes", "wet", "--json"))["notes"] == "wet"
-    told = data(garage("device", "change", DISPLAY, "--f-port", "16", "--confirmed", "--json"))
-    assert (told["fport"], told["confirmed_downlinks"]) == (16, True)
+    changed = data(garage("device", "change", DISPLAY, "--f-port", "16", "--confirmed", "--json"))
+    assert (changed["fport"], changed["confirmed_downlinks"]) == (16, True)
     assert "serves a space" in garage("device", "change", SENSOR, "--mobile", code=2).stderr
     assert "of displays" in garage("device", "change", SENSOR, "--f-port", "16", code=2).stderr
     assert "of sensors" in garage("device", "change", DISPLAY, "--mobile", code=2).stderr
@@ -53,7 +53,7 @@ def test_a_page_of_devices_is_by_dev_eui_and_never_parts_two_of_one_dev_eui(gara
     assert "desired state" in garage("device", "list", "--role", "display").stdout
 
 
-def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage: Cli) -> None:
+def test_where_a_device_was_and_what_a_space_was_are_shown_as_of_a_time(garage: Cli) -> None:
     assert data(garage("device", "where", SENSOR, "--json"))[0]["space"] == "A-13"
     assert "none" in garage("device", "where", SENSOR, "--as-of", "2026-05-03T14:00Z").stderr
     assert DISPLAY in garage("space", "history", "A-13").stdout
@@ -64,7 +64,7 @@ def test_where_a_device_was_and_what_a_space_was_are_told_as_of_a_moment(garage:
     garage("space", "show", "A-13", "--as-of", "2026-05-03T14:00", code=2)
 
 
-def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(garage: Cli) -> None:
+def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_decides(garage: Cli) -> None:
     garage("device", "add", NEW)
     garage("device", "add", NEW, "--type", "kuando_busylight")
     garage("device", "add", "2020000000000009", "--type", "kuando_busylight")
@@ -85,7 +85,7 @@ def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_which(gara
     assert data(garage("device", "tests", NEW, "--role", "display", "--json")) == []
 
 
-def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
+def test_an_installation_and_a_removal_are_recorded_after_the_fact(garage: Cli) -> None:
     garage("device", "add", NEW)
     garage("space", "add", "A-14")
     garage("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
@@ -96,7 +96,7 @@ def test_an_installation_and_a_removal_are_told_late(garage: Cli) -> None:
     assert data(garage("device", "show", NEW, "--json"))["lifecycle_state"] == "decommissioned"
 
 
-def test_a_display_is_shared_told_in_colours_tested_and_measured(garage: Cli) -> None:
+def test_a_display_is_shared_named_in_colours_tested_and_measured(garage: Cli) -> None:
     sign = "2020000000000009"
     made = garage(
         "device", "add", sign, "--type", "kuando_busylight", "--shared", "any_free",
@@ -104,7 +104,7 @@ def test_a_display_is_shared_told_in_colours_tested_and_measured(garage: Cli) ->
     ).stdout  # fmt: skip
     assert "cannot be told from" in made
     assert "all_free" in garage("device", "share", sign, "all_free").stdout
-    test = data(garage("device", "test", DISPLAY, "--json", code=1))  # nobody has sent the first decision yet
+    test = data(garage("device", "test", DISPLAY, "--json", code=1))  # the first decision is not sent yet
     assert (test["result"], test["kind"]) == ("failed", "pattern")
     assert "a decision waits" in test["detail"]
     pair = data(garage("device", "pair-test", "A-13", "--no-wait", "--json"))
@@ -120,7 +120,7 @@ def test_b18_unsafe_bytes_are_sent_only_with_permission(garage: Cli) -> None:
     assert "brick" in refused.stderr
 
 
-def test_a_prefix_tells_a_display_too_and_the_network_server_is_told(garage: Cli, tmp_path: Path) -> None:
+def test_a_prefix_decides_for_a_display_too_and_the_network_server_is_stored(garage: Cli, tmp_path: Path) -> None:
     row = "own_light,display,Acme,Light,one_byte_light,70b3d5,3600,3,,,"
     text = f"# baylight device-types v1\n{','.join(c.name for c in SHEETS['device-types'].columns)}\n{row}\n"
     (tmp_path / "types.csv").write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""The pages on CSV say what is there."""
+"""The pages on CSV list the columns of the code, and their example imports."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize("kind", SHEETS)
-def test_every_column_is_told_with_its_rules(kind: str) -> None:
+def test_every_column_is_listed_with_its_rules(kind: str) -> None:
     text = (DOCS / "reference" / "csv.md").read_text(encoding="utf-8")
     section = text.split(f"\n### {kind}\n")[1].split("\n##")[0]
     header, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
     place = [cell.strip() for cell in header.split("|")].index("`-`")
-    told = {}
+    columns = {}
     for row in rows:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)]
         for name in cells[1].split(", "):
-            told[name.strip("*")] = (name.startswith("**"), cells[place] == "yes")
+            columns[name.strip("*")] = (name.startswith("**"), cells[place] == "yes")
     sheet = SHEETS[kind]
-    assert told == {column.name: (column.name in sheet.key, column.clearable) for column in sheet.columns}
+    assert columns == {column.name: (column.name in sheet.key, column.clearable) for column in sheet.columns}
 
 
 async def test_the_shortest_file_of_devices_is_imported(pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""Follows docs/how-to/use-a-javascript-codec.md on a fresh database."""
+"""Steps of docs/how-to/use-a-javascript-codec.md on a fresh database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMANDS = [
 ]
 
 
-def test_who_follows_the_page_has_a_sensor_that_decodes(
+def test_a_person_who_follows_the_page_has_a_sensor_that_decodes(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
@@ -33,27 +33,27 @@ def test_who_follows_the_page_has_a_sensor_that_decodes(
     ]  # fmt: skip
     for name, text in FILES:
         (tmp_path / name).write_text(text, "utf-8")
-    said = {}
+    printed = {}
     for line in COMMANDS:
         result = CliRunner().invoke(app, shlex.split(line)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}"
-        said[line] = result.stdout
+        printed[line] = result.stdout
     (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert said["baylight codec test bay_eye"] == shown
-    assert "OCCUPIED" in said["baylight codec decode bay_eye 4 01b4"]
-    assert "1002" in said["""baylight codec encode signal '{"colour": "red"}'"""]
+    assert printed["baylight codec test bay_eye"] == shown
+    assert "OCCUPIED" in printed["baylight codec decode bay_eye 4 01b4"]
+    assert "1002" in printed["""baylight codec encode signal '{"colour": "red"}'"""]
 
 
 def test_the_table_has_every_key_of_a_mapping() -> None:
-    told = {
+    keys = {
         key
         for line in PAGE.split("| key | meaning |")[1].split("\n\n")[0].splitlines()[2:]
         for key in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     known = OccupancyMapping.parse.__doc__ or ""
-    assert told <= set(re.findall(r"`(\w+)`", known))
+    assert keys <= set(re.findall(r"`(\w+)`", known))
     assert set(re.findall(r"`(\w+)`", known)) - {"occupied_below", "free_above", "occupied_above", "free_below",
-                                                 "bad_mapping"} == told  # fmt: skip
+                                                 "bad_mapping"} == keys  # fmt: skip
 
 
 def test_the_mappings_of_the_page_are_some() -> None:
