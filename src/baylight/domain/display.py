@@ -1,4 +1,4 @@
-"""What a display shows, in terms of what a person sees."""
+"""Lights of displays, in terms of what a person sees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Light:
 
     @property
     def rgb(self) -> str:
-        """`#rrggbb`, lower case."""
+        """Colour as `#rrggbb`, lower case."""
         return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
 
 
@@ -41,20 +41,20 @@ COLOURS = {
     "pink": Light(255, 0, 100),
     "white": Light(255, 255, 255),
 }
-"""Lights of LEDs, which look yellower than paint: (255, 165, 0), orange on a screen, is yellow on a lamp."""
+"""Lights of LEDs. They look yellower than paint: a lamp shows (255, 165, 0), orange on a screen, as yellow."""
 
 _HUES = ((6, "red"), (20, "orange"), (75, "yellow"), (160, "green"), (200, "cyan"), (255, "blue"), (310, "purple"))
 """Upper ends in degrees; pink until 345, then red again. From lamps that people looked at in the field."""
 _DIM_BELOW = 96
 _WHITE_BELOW_SATURATION = 0.25
-_SEEN_AS_FLASH_MS = 50
-"""A shorter darkness is not noticed."""
+_MIN_FLASH_MS = 50
+"""Shortest darkness that a person notices."""
 _FLASH = re.compile(r"flashing(?:\s+(\d{1,6})\s*/\s*(\d{1,6})(?:\s*ms)?)?\Z")
 _HEX = re.compile(r"#[0-9a-f]{6}\Z")
 
 
 def name(light: Light) -> str:
-    """What a person would call it: `red`, `dim green`, `flashing blue`, `off`."""
+    """Return what a person would call the light: `red`, `dim green`, `flashing blue`, `off`."""
     colour = _colour(light)
     if colour == "off":
         return colour
@@ -63,10 +63,10 @@ def name(light: Light) -> str:
 
 
 def parse_light(text: str) -> Light:
-    """A light from a colour's name or `#rrggbb`; flashing as `flashing red`, `red, flashing` (1 s on, 1 s off) or
-    `red, flashing 500/250` (ms on / off).
+    """Return the light that a text names, by a colour's name or `#rrggbb`.
 
-    Raises InputError `bad_light`.
+    A light flashes if it is written as `flashing red`, `red, flashing` (1 s on, 1 s off) or `red, flashing 500/250`
+    (ms on / off). Raises InputError `bad_light`.
     """
     words = " ".join(text.lower().split())
     on_ms = off_ms = 0
@@ -91,8 +91,11 @@ def parse_light(text: str) -> Light:
 
 
 def distinguishable(a: Light, b: Light) -> bool:
-    """Whether a driver tells the two apart without seeing them side by side: another colour, or steady against
-    flashing. Brightness and rhythm do not count: a dim green still looks free."""
+    """Return True if a driver can tell the two lights apart without seeing them side by side.
+
+    They differ in colour, or one is steady and the other flashes. Brightness and rhythm do not count: a dim green still
+    looks free.
+    """
     colour_a, colour_b = _colour(a), _colour(b)
     if "off" in (colour_a, colour_b):
         return colour_a != colour_b
@@ -101,7 +104,7 @@ def distinguishable(a: Light, b: Light) -> bool:
     if colour_a == colour_b or "white" in (colour_a, colour_b):
         return colour_a != colour_b
     apart = abs(_hue(a) - _hue(b))
-    return min(apart, 360 - apart) >= 8  # two names, but only just across their border: one colour to the eye
+    return min(apart, 360 - apart) >= 8  # less: both lie at the border of two names and look the same
 
 
 def _colour(light: Light) -> str:
@@ -117,18 +120,19 @@ def _colour(light: Light) -> str:
 
 
 def _hue(light: Light) -> float:
-    """Degrees, 0 = red, 120 = green, 240 = blue."""
+    """Return the hue in degrees: 0 = red, 120 = green, 240 = blue."""
     return colorsys.rgb_to_hsv(light.red / 255, light.green / 255, light.blue / 255)[0] * 360
 
 
 def _flashes(light: Light) -> bool:
-    return light.off_ms >= _SEEN_AS_FLASH_MS
+    return light.off_ms >= _MIN_FLASH_MS
 
 
 def _bad_light(text: str) -> InputError:
-    shown = shorten(text)
+    excerpt = shorten(text)
     return InputError(
         "bad_light",
-        f"{shown!r} is not a light: write {', '.join(COLOURS)} or #rrggbb, and ', flashing 500/500' (ms) if it flashes",
-        value=shown,
+        f"{excerpt!r} is not a light: write {', '.join(COLOURS)} or #rrggbb; for a flashing light add "
+        "', flashing 500/500' (ms)",
+        value=excerpt,
     )

@@ -1,4 +1,4 @@
-"""Downlinks, and the life of an actuation as one transition table."""
+"""Downlinks, and the statuses of an actuation as one table of transitions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from uuid import UUID
 from baylight.domain.ids import DevEui
 
 NETWORK_SERVERS = ("chirpstack", "tts")
-"""What devices are reached through: ChirpStack, unless told otherwise, and The Things Stack."""
+"""Network servers that devices are reached through: ChirpStack (the default) and The Things Stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downlink:
-    """One command for a device. `id` is ours (the actuation's); the network server may answer with another.
+    """One command for a device.
 
-    `f_port` 1-223; `data` 1-242 bytes; `expires_at` is unique to the microsecond for each try, so that a try whose
-    answer was lost can be found again in the network server's queue. `network_server` and `application_id` as in
-    `Uplink`.
+    `id` is the actuation's; the network server may answer with an id of its own. `f_port`: 1-223. `data`: 1-242 bytes.
+    `expires_at` is unique to the microsecond for each try: if the answer is lost, the try is found by it in the network
+    server's queue. `network_server` and `application_id`: see `Uplink`.
     """
 
     id: UUID
@@ -35,7 +35,7 @@ class Downlink:
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """An entry of the network server's downlink queue of a device."""
+    """Entry of the network server's downlink queue of a device."""
 
     id: str
     f_port: int
@@ -45,8 +45,11 @@ class QueueItem:
 
 
 class ActuationStatus(StrEnum):
-    """Three proofs, three words: `transmitted` (a gateway sent it), `acknowledged` (the device confirmed it),
-    `shown` (the device reported that it shows it)."""
+    """Status of an actuation.
+
+    Three proofs have three words: `transmitted` (a gateway sent the downlink), `acknowledged` (the device confirmed
+    it), `shown` (the device reported that it shows the light).
+    """
 
     PENDING = "pending"
     SENDING = "sending"
@@ -85,11 +88,11 @@ TRANSITIONS: MappingProxyType[ActuationStatus, frozenset[ActuationStatus]] = Map
     }
 )
 OUTSTANDING = frozenset({_S.SENDING, _S.QUEUED})
-"""At most one actuation of a display is in one of these: its command is with the network server."""
+"""Statuses of an actuation whose command is with the network server; at most one actuation of a display has one."""
 
 
 class TriggerType(StrEnum):
-    """Why an actuation or a state change came about. The first five are the proposal's."""
+    """Cause of an actuation or of a state change. The first five are the proposal's."""
 
     SENSOR_UPLINK = "sensor_uplink"
     API_RESERVATION = "api_reservation"
@@ -107,11 +110,11 @@ class TriggerType(StrEnum):
 
 
 BY_HAND = frozenset({TriggerType.DEVICE_TEST, TriggerType.DEVICE_COMMAND})
-"""Sent once at a person's wish: what they send is not what is desired."""
+"""Causes of actuations that a person asked for once. They do not change what the display must show."""
 
 
 class SyncStatus(StrEnum):
-    """Whether a display shows what it must."""
+    """Relation of what a display shows to what it must show."""
 
     IN_SYNC = "in_sync"
     PENDING = "pending"

@@ -1,4 +1,4 @@
-"""What a network server tells, in neutral form: the input of ingest, whatever server it came from."""
+"""Events of network servers in neutral form: the input of ingest, the same for each kind of server."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from baylight.domain.ids import DevEui
 
 
 class Uplink(msgspec.Struct, gc=False):
-    """A data uplink.
+    """Data uplink of a device.
 
-    `deduplication_id` (a UUID, lower case) and `observed_at`, the event's own time, are equal in every redelivery;
-    `observed_at` may run minutes ahead (a gateway without GPS).
-    `network_at`: the network server's clock at arrival (ChirpStack `nsTime`), None if it tells none; order and age
-    are taken from it, never from `observed_at`. `f_cnt` is the full 32-bit counter. `data` is decrypted; empty for
-    MAC-only frames (`f_port` 0 or None). Radio facts are those of the strongest gateway. `network_server` is the one
-    that told it, `application_id` where it keeps the device: ChirpStack's application id, or The Things Stack's
-    `<application>/<device id>`.
+    `deduplication_id` (a UUID, lower case) and `observed_at` (the event's own time) are equal in every redelivery.
+    `observed_at` may run minutes ahead (a gateway without GPS). `network_at` is the network server's clock at arrival
+    (ChirpStack `nsTime`), None if the server reports none. Order and age follow `network_at`, never `observed_at`.
+    `f_cnt` is the full 32-bit counter. `data` is decrypted; it is empty for MAC-only frames (`f_port` 0 or None). Radio
+    facts are those of the strongest gateway. `network_server` is the server that sent the event. `application_id` is
+    the device's place there: ChirpStack's application id, or The Things Stack's `<application>/<device id>`.
     """
 
     dev_eui: DevEui
@@ -43,7 +42,7 @@ class Uplink(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A device joined (or rejoined) the network: its session, its counters and its downlink queue begin anew."""
+    """Join or rejoin of a device: it has a new session, new counters and an empty downlink queue."""
 
     dev_eui: DevEui
     deduplication_id: str
@@ -55,7 +54,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class TxAck:
-    """A gateway accepted a downlink for transmission. It proves nothing about the device.
+    """Notice that a gateway accepted a downlink for transmission. It proves nothing about the device.
 
     `downlink_id` differs for each try of the same queue item.
     """
@@ -70,7 +69,7 @@ class TxAck:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A confirmed downlink was acknowledged by the device, or (`acknowledged` False) given up on."""
+    """End of a confirmed downlink: the device acknowledged it, or the server gave it up (`acknowledged` False)."""
 
     dev_eui: DevEui
     queue_item_id: str
@@ -81,7 +80,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A network server's log line about a device; `code` as the server spells it (ChirpStack LogCode)."""
+    """Log line of a network server about a device. `code`: as the server spells it (ChirpStack LogCode)."""
 
     dev_eui: DevEui
     level: str
@@ -94,7 +93,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """Answer to DevStatusReq. `battery_pct` is None when the device says that it does not know (never 0 for that)."""
+    """Answer to DevStatusReq. `battery_pct` is None, never 0, if the device reports that it does not know."""
 
     dev_eui: DevEui
     deduplication_id: str
@@ -109,14 +108,14 @@ Event = Uplink | Join | TxAck | Ack | Log | DeviceStatus
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A well-formed message that Baylight has no use for; counted by `reason` (snake_case, bounded vocabulary)."""
+    """Well-formed message without use for Baylight; counted by `reason` (snake_case, bounded vocabulary)."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message that could not be read: kept with its reason (code of the DeviceDataError), counted, never retried."""
+    """Message that cannot be read: stored with its reason (code of the DeviceDataError), counted, never retried."""
 
     topic: str
     payload: bytes

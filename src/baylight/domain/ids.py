@@ -11,16 +11,16 @@ from uuid import UUID, SafeUUID
 from baylight.errors import InputError, shorten
 
 DevEui = NewType("DevEui", str)
-"""64-bit LoRaWAN device id as 16 lower-case hex digits (the canonical form everywhere)."""
+"""LoRaWAN device id of 64 bits as 16 lower-case hex digits, the canonical form everywhere."""
 
 SPACE_CODE = r"[^\s\0]([^\r\n\0]{0,18}[^\s\0])?"
-"""A space's code: 1 to 20 characters in one line, none of them NUL, no blanks around them."""
+"""Form of a space's code: 1 to 20 characters in one line, without NUL, without blanks around them."""
 _CANONICAL = re.compile(r"[0-9a-f]{16}\Z")
 _SEPARATORS = re.compile(r"[\s:\-.]")
 
 
 def parse_dev_eui(text: str) -> DevEui:
-    """Canonical form of an EUI in any common notation: either case, separated by `-`, `:`, `.` or blanks.
+    """Return the canonical form of an EUI in any common notation: either case, separated by `-`, `:`, `.` or blanks.
 
     Raises InputError `bad_dev_eui` for anything that is not 16 hex digits.
     """
@@ -28,8 +28,8 @@ def parse_dev_eui(text: str) -> DevEui:
         return DevEui(text)
     bare = _SEPARATORS.sub("", text).lower()
     if not _CANONICAL.match(bare):
-        shown = shorten(text)
-        raise InputError("bad_dev_eui", f"{shown!r} is not a DevEUI: 16 hex digits are needed", value=shown)
+        excerpt = shorten(text)
+        raise InputError("bad_dev_eui", f"{excerpt!r} is not a DevEUI: 16 hex digits are needed", value=excerpt)
     return DevEui(bare)
 
 
@@ -38,7 +38,7 @@ _UNKNOWN = SafeUUID.unknown
 
 
 def uuid_of(number: int) -> UUID:
-    """UUID(int=number), whose constructor takes six times as long to look at what it was not given."""
+    """Return UUID(int=number) in a sixth of the constructor's time, which also checks arguments that are absent."""
     made = object.__new__(UUID)
     object.__setattr__(made, "int", number)
     object.__setattr__(made, "is_safe", _UNKNOWN)
@@ -46,11 +46,10 @@ def uuid_of(number: int) -> UUID:
 
 
 def uuid7(at: datetime) -> UUID:
-    """UUID version 7 (RFC 9562, 5.7 and 6.2 method 3): 48 bits of Unix ms, 12 bits of the fraction of the
-    millisecond, 62 random bits.
+    """Return a UUID version 7 (RFC 9562, 5.7 and 6.2 method 3).
 
-    Time-ordered to the microsecond, so that rows made together lie together in an index, and a row's partition
-    follows from its id.
+    It holds 48 bits of Unix ms, 12 bits of the fraction of the millisecond, and 62 random bits. Ids are in order of
+    time to the microsecond. So rows made together lie together in an index, and a row's partition follows from its id.
     """
     since = at - _EPOCH
     ms, us = divmod(since.microseconds, 1000)

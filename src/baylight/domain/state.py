@@ -1,6 +1,6 @@
 """States, and the decision: what a space's light must show, and why. Pure: `now` is an argument.
 
-SensorView, Inputs, Considered and Decision are values that nobody changes; they are made for each uplink.
+SensorView, Inputs, Considered and Decision are values that never change. Each uplink makes new ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 
 class State(StrEnum):
-    """State of a space. UNKNOWN is a state of its own: silence is never shown as FREE."""
+    """State of a space. Silence is never shown as FREE: UNKNOWN is a state of its own."""
 
     FREE = "FREE"
     OCCUPIED = "OCCUPIED"
@@ -26,14 +26,14 @@ class State(StrEnum):
 
 
 class Occupancy(StrEnum):
-    """A positive statement of a sensor. "No occupancy in this frame" is None, never FREE."""
+    """Positive statement of a sensor. "No occupancy in this frame" is None, never FREE."""
 
     FREE = "FREE"
     OCCUPIED = "OCCUPIED"
 
 
 class Reason(StrEnum):
-    """The rule that won. Order is precedence: the first rule of the table that matches."""
+    """Rule that won. The order is the precedence: the first rule of the table that matches wins."""
 
     OVERRIDE = "override"
     MAINTENANCE = "maintenance"
@@ -49,19 +49,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """An operator's fixed state, valid in [`from_at`, `until_at`); None = open end."""
+    """State that an operator fixed, valid in [`from_at`, `until_at`); None = open end."""
 
     id: UUID
     state: State
     from_at: datetime
     until_at: datetime | None
     on_space: bool = True
-    """False if it was set on a location above the space; one on the space itself wins."""
+    """Flag: the override is on the space itself. It wins over one on a location above the space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A live reservation's id and its interval [`start_at`, `end_at`)."""
+    """Id and interval [`start_at`, `end_at`) of a live reservation."""
 
     id: UUID
     start_at: datetime
@@ -69,12 +69,12 @@ class Booking:
 
 
 class SensorView(msgspec.Struct, gc=False):
-    """What is known of the sensor of a space.
+    """State of the sensor of a space, as far as it is known.
 
-    `occupancy_at`: when its last reading with occupancy was made, by the network server's clock (or ours).
-    `deadline`: the longest silence its type allows, counted from that reading: a frame without occupancy proves
-    that the radio lives, not that the bay is as it was. `free_from`: of a motion sensor that said OCCUPIED, from when
-    on this counts as FREE, if it tells no motion meanwhile.
+    `occupancy_at`: time of its last reading with occupancy, by the network server's clock (or ours). `deadline`: the
+    maximum silence that its type allows, counted from that reading. A frame without occupancy does not extend it: the
+    frame proves that the radio works, not that the bay is unchanged. `free_from`: for a motion sensor that reported
+    OCCUPIED, the time from which this counts as FREE unless the sensor reports motion before.
     """
 
     occupancy: Occupancy | None
@@ -85,7 +85,7 @@ class SensorView(msgspec.Struct, gc=False):
 
 
 class Inputs(msgspec.Struct, gc=False):
-    """Everything that the decision for one space rests on."""
+    """All facts that the decision for one space depends on."""
 
     sensor: SensorView | None
     overrides: tuple[Override, ...] = ()
@@ -94,20 +94,20 @@ class Inputs(msgspec.Struct, gc=False):
     default_state: State = State.UNKNOWN
 
     def with_sensor(self, sensor: SensorView | None) -> Inputs:
-        """The same, as another reading of the sensor leaves them."""
+        """Return the same facts with another view of the sensor."""
         return Inputs(sensor, self.overrides, self.bookings, self.maintenance, self.default_state)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Operator's choices. `reserved_soon`: how long before its start a reservation is shown."""
+    """Choices of the operator. `reserved_soon`: how long before its start a reservation is shown."""
 
     reserved_soon: timedelta = timedelta(minutes=15)
     reserved_hides_occupied: bool = False
 
 
 class Considered(msgspec.Struct, gc=False):
-    """A rule that was looked at: what it would have shown (None: it did not apply), and its fact in short."""
+    """Rule that was considered: the state it would show (None: it did not apply), and its fact in short."""
 
     reason: Reason
     state: State | None
@@ -115,7 +115,10 @@ class Considered(msgspec.Struct, gc=False):
 
 
 class Decision(msgspec.Struct, gc=False):
-    """`cause`: id of the override or reservation that won. `next_change_at`: when time alone could change it."""
+    """Result for one space.
+
+    `cause`: id of the override or reservation that won. `next_change_at`: when time alone could change the state.
+    """
 
     state: State
     reason: Reason
@@ -125,21 +128,21 @@ class Decision(msgspec.Struct, gc=False):
 
 
 _iso: Callable[[datetime], str] = msgspec.to_builtins
-"""As isoformat, in an eighth of its time."""
+"""Fast form of `datetime.isoformat`: it needs an eighth of the time."""
 _SENSOR = Reason.SENSOR
 _SHOWS = {Occupancy.FREE: State.FREE, Occupancy.OCCUPIED: State.OCCUPIED}
 
 
 def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
-    """The whole table of rules, first match wins; total: it answers for every input.
+    """Return the decision of the whole table of rules: the first match wins. There is an answer for every input.
 
-    `considered` lists every rule that applies, the winner first, so that "why" can tell what lost.
+    `considered` lists every rule that applies, the winner first, so that `why` can name the rules that lost.
     """
     sensor = inputs.sensor
-    reading, silence = _sensor_says(sensor, now)
+    reading, silence = _fresh_reading(sensor, now)
     by_sensor = _sensor_rule(inputs, reading, silence)
     if not (inputs.overrides or inputs.bookings or inputs.maintenance):
-        # Nearly always so: nothing but the sensor speaks.
+        # The common case: only the sensor counts.
         assert by_sensor.state is not None
         return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _deadline(sensor, now))
     override = _override(inputs.overrides, now)
@@ -157,7 +160,9 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
         until = f"reserved until {_iso(booking.end_at)}"
         if reading is Occupancy.OCCUPIED:
             taken = State.RESERVED if policy.reserved_hides_occupied else State.OCCUPIED
-            applies.append((Considered(Reason.RESERVED_AND_TAKEN, taken, f"{until}, sensor says OCCUPIED"), booking.id))
+            applies.append(
+                (Considered(Reason.RESERVED_AND_TAKEN, taken, f"{until}, sensor reports OCCUPIED"), booking.id)
+            )
         else:
             applies.append((Considered(Reason.RESERVATION, State.RESERVED, until), booking.id))
     elif soon is not None and reading is not Occupancy.OCCUPIED:
@@ -180,8 +185,8 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
     )
 
 
-def _sensor_says(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | None, Reason]:
-    """The fresh statement of the sensor, or None and the reason of its silence."""
+def _fresh_reading(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | None, Reason]:
+    """Return the sensor's occupancy if it is fresh, else None and the reason why there is none."""
     if sensor is None:
         return None, Reason.NO_SENSOR
     if sensor.damaged:
@@ -202,25 +207,25 @@ def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> 
     if reading is not None:
         assert sensor.occupancy is not None
         assert sensor.occupancy_at is not None
-        detail = f"sensor said {sensor.occupancy} at {_iso(sensor.occupancy_at)}"
+        detail = f"sensor reported {sensor.occupancy} at {_iso(sensor.occupancy_at)}"
         if reading is not sensor.occupancy:
-            detail += ", and told no motion since for as long as it counts"
+            detail += ", and no motion for as long as one motion counts"
         return Considered(_SENSOR, _SHOWS[reading], detail)
     detail = {
         Reason.SENSOR_DAMAGED: "sensor reports itself damaged",
-        Reason.SENSOR_NEVER_HEARD: "sensor has never told its occupancy",
+        Reason.SENSOR_NEVER_HEARD: "sensor has never reported its occupancy",
     }.get(silence, f"sensor silent for longer than {sensor.deadline}")
     return Considered(silence, State.UNKNOWN, detail)
 
 
 def _override(overrides: tuple[Override, ...], now: datetime) -> Override | None:
-    """The override in force: on the space before on a location, then the latest begun."""
+    """Return the override in force: one on the space wins over one on a location, then the latest start wins."""
     valid = [o for o in overrides if o.from_at <= now and (o.until_at is None or now < o.until_at)]
     return max(valid, key=lambda o: (o.on_space, o.from_at, o.id), default=None)
 
 
 def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | None:
-    """Earliest edge after `now` of any interval that the decision reads; an edge that changes nothing is harmless."""
+    """Return the earliest edge after `now` of any interval that the decision reads. An edge may change nothing."""
     edges: list[datetime] = []
     for override in inputs.overrides:
         edges.append(override.from_at)
@@ -235,7 +240,7 @@ def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | No
 
 
 def _deadline(sensor: SensorView | None, now: datetime) -> datetime | None:
-    """When a sensor that is believed now will be silent for too long, or will have told no motion for long enough."""
+    """Return when the trusted reading of a sensor ends: by silence, or by the end of the time that motion counts."""
     if sensor is None or sensor.occupancy_at is None or sensor.damaged:
         return None
     at = sensor.occupancy_at + sensor.deadline

@@ -55,7 +55,7 @@ async def signal(connection: Connection, dev_eui: str, role: Role | None = None)
         snr_db=snr,
         lowest_snr_db=min((row["snr_db"] for row in rows), default=None),
         gateways=sorted({row["gateway_id"] for row in rows if row["gateway_id"]}),
-        spreading_factor=radio.slowest_needed(snr) if snr is not None else None,
+        spreading_factor=radio.smallest_spreading_factor(snr) if snr is not None else None,
         needed_snr_db=needed_snr,
         needed_rssi_dbm=needed_rssi,
         margin_db=round(snr - floor, 1) if snr is not None else None,
