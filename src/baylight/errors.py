@@ -1,4 +1,4 @@
-"""Errors, named by what their reader must do. Each carries the ids that it speaks of."""
+"""Errors, named by what their reader must do. Each carries the ids that it is about."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class BaylightError(Exception):
 
 
 class InputError(BaylightError):
-    """The caller must change something: HTTP 4xx, exit code 2."""
+    """Error of the caller, who must change something: HTTP 4xx, exit code 2."""
 
     status = 422
 
 
 class NotFoundError(InputError):
-    """The named thing does not exist."""
+    """Error of a caller who names something that does not exist."""
 
     status = 404
 
 
 class ConflictError(InputError):
-    """The request contradicts what is already stored (overlap, duplicate, wrong state)."""
+    """Error of a request that contradicts what is stored (overlap, duplicate, wrong state)."""
 
     status = 409
 
 
 class DeviceDataError(BaylightError):
-    """A message of a device or network server is unusable: it is stored, counted, and never retried."""
+    """Error of an unusable message of a device or network server. The message is stored, counted, and never retried."""
 
 
 class TransientError(BaylightError):
-    """It may work later. `retry_after_s` is a hint, or None."""
+    """Error of what may work later. `retry_after_s` is a hint, or None."""
 
     def __init__(self, code: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> None:
         super().__init__(code, message, **facts)
@@ -52,8 +52,8 @@ class TransientError(BaylightError):
 
 
 class PermanentError(BaylightError):
-    """Retrying cannot help: a person must be told."""
+    """Error that no retry can mend: a person must act."""
 
 
-class UnheardError(PermanentError):
-    """The device cannot be addressed before it was heard: retrying helps then, and not earlier."""
+class NoUplinkYetError(PermanentError):
+    """Error of a command to a device that cannot be addressed before its first uplink. A retry helps only after it."""

@@ -1,4 +1,4 @@
-"""Where something leaves the process: network server, clock, engine of JavaScript codecs. One to four methods each."""
+"""Interfaces of what lies outside of the process: network server, clock, engine of JavaScript codecs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from baylight.errors import DeviceDataError
 
 
 class Clock(Protocol):
-    """The only source of "now" outside the database."""
+    """Source of "now", the only one outside the database."""
 
     def now(self) -> datetime:
-        """Aware UTC."""
+        """Return the time, aware UTC."""
         ...
 
 
@@ -25,35 +25,37 @@ class NetworkServer(Protocol):
     """Commands to a LoRaWAN network server."""
 
     async def enqueue(self, downlink: Downlink) -> str:
-        """Hand over a downlink; returns the queue item id that txack, ack and log events will carry.
+        """Hand over a downlink; return the queue item id that its txack, ack and log events will carry.
 
-        Raises TransientError (try again), UnheardError (not before an uplink of the device) or PermanentError (this
-        downlink can never be accepted).
-        Not idempotent where the server makes its own ids.
+        Raises TransientError (try again), NoUplinkYetError (try again after the next uplink of the device) or
+        PermanentError (the server can never accept this downlink). Not idempotent where the server makes its own ids.
         """
         ...
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
-        """The device's downlink queue, oldest first; None if this server cannot tell."""
+        """Return the device's downlink queue, oldest first; None if this server cannot report it."""
         ...
 
     async def ping(self) -> None:
-        """Raises TransientError or PermanentError (bad address, bad key) in plain words."""
+        """Check address and key. Raises TransientError or PermanentError (bad address, bad key) in plain words."""
         ...
 
 
 class CodecEngine(Protocol):
-    """Runs JavaScript codecs, away from this process."""
+    """Engine that runs JavaScript codecs outside of this process."""
 
     async def run(self, calls: Sequence[Call]) -> list[Answer | DeviceDataError]:
-        """One outcome for each call, in order. What a codec does wrong (throws, loops, allocates, answers nonsense)
-        is the outcome of its own call: DeviceDataError `codec_failed` or `codec_timeout`."""
+        """Run calls; return one outcome for each, in order.
+
+        A fault of a codec (it throws, loops, uses too much memory, returns nonsense) is the outcome of its own call
+        only: DeviceDataError `codec_failed` or `codec_timeout`.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A device as a network server lists it. `profile`: the network server's name for its model."""
+    """Device as a network server lists it. `profile`: the network server's name for its model."""
 
     dev_eui: str
     name: str = ""
@@ -62,4 +64,4 @@ class Listed:
 
 
 Source = Callable[[Sequence[str], str | None], AsyncIterator[Listed]]
-"""Lists the devices of applications (ids), or all devices of a tenant."""
+"""Function that yields the devices of applications (ids), or all devices of a tenant (id)."""

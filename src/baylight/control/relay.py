@@ -19,7 +19,7 @@ from baylight.domain.actuation import Actuation, LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.ids import DevEui
-from baylight.errors import BaylightError, TransientError, UnheardError
+from baylight.errors import BaylightError, NoUplinkYetError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.store.connect import RETRY
@@ -210,7 +210,7 @@ class Relay:
                     outcome.message,
                     now,
                     permanent=not isinstance(outcome, TransientError),
-                    until_heard=isinstance(outcome, UnheardError),
+                    until_heard=isinstance(outcome, NoUplinkYetError),
                 )
         await _match_early(connection, accepted)
         await displays.save(connection, shadows.values())

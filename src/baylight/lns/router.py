@@ -1,4 +1,4 @@
-"""Several network servers behind one port: each downlink goes to the one that its device is reached through."""
+"""Several network servers behind one port. Each downlink goes to the server that its device is reached through."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from baylight.ports import NetworkServer
 
 
 class Router:
-    """Port NetworkServer. `servers`: by `network_server` of a device."""
+    """Port NetworkServer. `servers`: by the `network_server` of a device."""
 
     def __init__(self, servers: Mapping[str, NetworkServer]) -> None:
         self._servers = servers
@@ -28,7 +28,7 @@ class Router:
         return await server.enqueue(downlink)
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
-        """What any of them holds for the device; one that does not know it holds nothing."""
+        """Return the items of all servers for the device. A server that does not know the device has none."""
         found: list[QueueItem] | None = None
         for server in self._servers.values():
             try:

@@ -1,4 +1,4 @@
-"""Reading the fields of network servers' messages: protobuf's JSON, and nothing in it is believed unseen."""
+"""Fields of network servers' messages (protobuf's JSON). Every value is checked before it is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 
 from baylight.errors import DeviceDataError, shorten
 
-LONGEST_PAYLOAD = 256 * 1024
-LONGEST_DATA = 4096
-LONGEST_TEXT = 500
+MAX_PAYLOAD = 256 * 1024
+MAX_DATA = 4096
+MAX_TEXT = 500
 INT16 = 2**15 - 1
 UInt8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
 UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
@@ -25,21 +25,24 @@ T = TypeVar("T")
 
 
 def decode(decoder: msgspec.json.Decoder[T], payload: bytes, advice: str) -> T:
-    """`advice`: what to set where it is not JSON. Raises DeviceDataError `too_large`, `bad_json`, `bad_event`."""
-    if len(payload) > LONGEST_PAYLOAD:
-        raise DeviceDataError("too_large", f"the message has {len(payload)} bytes, more than {LONGEST_PAYLOAD}")
+    """Decode a message. `advice`: what to set in the network server if the message is not JSON.
+
+    Raises DeviceDataError `too_large`, `bad_json`, `bad_event`.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise DeviceDataError("too_large", f"the message has {len(payload)} bytes, more than {MAX_PAYLOAD}")
     try:
         return decoder.decode(payload)
     except msgspec.ValidationError as error:
-        raise DeviceDataError("bad_event", clean(str(error), LONGEST_TEXT)) from None
+        raise DeviceDataError("bad_event", clean(str(error), MAX_TEXT)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DeviceDataError("bad_json", f"not JSON ({clean(str(error), LONGEST_TEXT)}); {advice}") from None
+        raise DeviceDataError("bad_json", f"not JSON ({clean(str(error), MAX_TEXT)}); {advice}") from None
 
 
 def data(text: str, name: str) -> bytes:
-    """Of base64, padded or not. Raises DeviceDataError `too_large`, `bad_event`."""
-    if len(text) > LONGEST_DATA * 4 // 3 + 4:
-        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {LONGEST_DATA}")
+    """Return the bytes of base64, padded or not. Raises DeviceDataError `too_large`, `bad_event`."""
+    if len(text) > MAX_DATA * 4 // 3 + 4:
+        raise DeviceDataError("too_large", f"the payload has {len(text) * 3 // 4} bytes, more than {MAX_DATA}")
     try:
         return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
     except ValueError as error:
@@ -47,15 +50,21 @@ def data(text: str, name: str) -> bytes:
 
 
 def time(text: str | None, name: str) -> datetime:
-    """Raises DeviceDataError `bad_time` where `instant` gives None."""
+    """Return a time. Raises DeviceDataError `bad_time` where `instant` returns None."""
     at = instant(text)
     if at is None:
-        raise DeviceDataError("bad_time", f"{name} {shorten(text or '')!r} is not an RFC 3339 time of our days")
+        raise DeviceDataError(
+            "bad_time",
+            f"{name} {shorten(text or '')!r} is no RFC 3339 time of the years {_FIRST_YEAR} to {_END_YEAR - 1}",
+        )
     return at
 
 
 def instant(text: str | None) -> datetime | None:
-    """None if absent, unreadable, without offset, or of an absurd year. Digits beyond microseconds are cut off."""
+    """Return a time, or None if it is absent, unreadable, without offset, or not in 2010 to 2099.
+
+    Digits beyond microseconds are cut off.
+    """
     if not text:
         return None
     try:
@@ -68,7 +77,7 @@ def instant(text: str | None) -> datetime | None:
 
 
 def hex_digits(text: str | None, form: re.Pattern[str]) -> str | None:
-    """In lower case; None for what has another form."""
+    """Return the text in lower case, None if it has another form."""
     if not text:
         return None
     if form.match(text):
@@ -78,12 +87,12 @@ def hex_digits(text: str | None, form: re.Pattern[str]) -> str | None:
 
 
 def short(text: str | None) -> str | None:
-    """At most 200 characters; None for an empty one."""
+    """Return at most 200 characters of the text, None for an empty one."""
     if not text:
         return None
     return text if len(text) <= 200 and "\0" not in text else clean(text, 200) or None
 
 
-def clean(text: str, longest: int) -> str:
-    """PostgreSQL's text cannot hold NUL."""
-    return text[:longest].replace("\0", "")
+def clean(text: str, max_length: int) -> str:
+    """Cut the text, and remove NUL, which PostgreSQL's text cannot hold."""
+    return text[:max_length].replace("\0", "")

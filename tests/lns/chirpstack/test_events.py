@@ -18,7 +18,7 @@ from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log,
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
 from baylight.lns.chirpstack.events import parse
-from baylight.lns.wire import LONGEST_DATA, LONGEST_PAYLOAD
+from baylight.lns.wire import MAX_DATA, MAX_PAYLOAD
 
 SAMPLES = Path(__file__).parent / "samples"
 EUI = DevEui("58a0cb0000110001")
@@ -281,9 +281,9 @@ def test_values_of_the_wrong_type_or_range_are_refused(kind: str, changes: dict[
 
 
 def test_payloads_up_to_the_longest_are_taken() -> None:
-    assert len(read("up", data=base64.b64encode(bytes(LONGEST_DATA)).decode()).data) == LONGEST_DATA
-    assert refused("up", data=base64.b64encode(bytes(LONGEST_DATA + 10)).decode()) == "too_large"
-    assert refused("up", object="x" * LONGEST_PAYLOAD) == "too_large"
+    assert len(read("up", data=base64.b64encode(bytes(MAX_DATA)).decode()).data) == MAX_DATA
+    assert refused("up", data=base64.b64encode(bytes(MAX_DATA + 10)).decode()) == "too_large"
+    assert refused("up", object="x" * MAX_PAYLOAD) == "too_large"
 
 
 def test_an_encrypted_payload_is_refused_as_that() -> None:

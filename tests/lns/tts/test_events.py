@@ -16,7 +16,7 @@ from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
 from baylight.lns.tts.events import parse
-from baylight.lns.wire import LONGEST_DATA, LONGEST_PAYLOAD
+from baylight.lns.wire import MAX_DATA, MAX_PAYLOAD
 
 EUI = DevEui("58a0cb0000110001")
 AT = datetime(2026, 11, 24, 8, 15, 30, 123456, tzinfo=UTC)
@@ -202,7 +202,7 @@ def test_our_own_commands_that_come_back_are_ignored(command: str) -> None:
         ({"f_port": 256}, "bad_event"),
         ({"f_cnt": 2**32}, "bad_event"),
         ({"frm_payload": "?"}, "bad_event"),
-        ({"frm_payload": "A" * (LONGEST_DATA * 2)}, "too_large"),
+        ({"frm_payload": "A" * (MAX_DATA * 2)}, "too_large"),
         ({"rx_metadata": [{"rssi": "far"}]}, "bad_event"),
         ({"app_s_key": {"kek_label": "", "encrypted_key": "AA=="}}, "encrypted_payload"),
     ],
@@ -233,9 +233,9 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
 
 def test_payloads_up_to_the_longest_are_taken() -> None:
     text = json.dumps(message("uplink_message", uplink())).encode()
-    assert isinstance(parse("", text.ljust(LONGEST_PAYLOAD)), Uplink)
+    assert isinstance(parse("", text.ljust(MAX_PAYLOAD)), Uplink)
     with pytest.raises(DeviceDataError, match="more than"):
-        parse("", text.ljust(LONGEST_PAYLOAD + 1))
+        parse("", text.ljust(MAX_PAYLOAD + 1))
 
 
 def test_texts_that_postgresql_cannot_hold_are_cleaned() -> None:

@@ -1,4 +1,4 @@
-"""The devices that ChirpStack v4 knows, by its gRPC API."""
+"""Lists of ChirpStack v4's devices, by its gRPC API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WRONG = (
 async def devices(
     target: str, api_key: str, *, applications: Sequence[str] = (), tenant: str | None = None, tls: bool = False
 ) -> AsyncIterator[Listed]:
-    """Devices of applications (ids), or of all applications of a tenant. `target`: host:port.
+    """Yield the devices of applications (ids) and of all applications of a tenant. `target`: host:port.
 
     Raises InputError `chirpstack_refuses`, TransientError `chirpstack_away`.
     """
@@ -53,17 +53,18 @@ async def devices(
     try:
         ids = list(applications)
         if tenant:
-            asked = pb.ListApplicationsRequest(tenant_id=tenant)
-            ids += [item.id async for item in pages("ApplicationService", pb.ListApplicationsResponse, asked)]
+            of_tenant = pb.ListApplicationsRequest(tenant_id=tenant)
+            ids += [item.id async for item in pages("ApplicationService", pb.ListApplicationsResponse, of_tenant)]
         for application_id in dict.fromkeys(ids):
-            wanted = pb.ListDevicesRequest(application_id=application_id)
-            async for item in pages("DeviceService", pb.ListDevicesResponse, wanted):
+            request = pb.ListDevicesRequest(application_id=application_id)
+            async for item in pages("DeviceService", pb.ListDevicesResponse, request):
                 yield Listed(item.dev_eui, item.name, item.device_profile_name, application_id)
     except grpc.aio.AioRpcError as error:
         text = (error.details() or "").replace("\0", "")[:300] or error.code().name
         if error.code() in _WRONG:
             raise InputError(
-                "chirpstack_refuses", f"ChirpStack at {target} refuses it: {text}; check key, tenant and application"
+                "chirpstack_refuses",
+                f"ChirpStack at {target} refuses the request: {text}; check key, tenant and application",
             ) from error
         raise TransientError("chirpstack_away", f"ChirpStack at {target} does not answer: {text}") from error
     finally:

@@ -12,12 +12,13 @@ import msgspec
 
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import BaylightError, PermanentError, TransientError, UnheardError
+from baylight.errors import BaylightError, NoUplinkYetError, PermanentError, TransientError
 from baylight.protocol import chirpstack_pb2 as pb
 
 _SERVICE = "/api.DeviceService/"
 _NO_DEVICE = DevEui("0" * 16)
-# A dead connection is noticed between commands, not by the next one; and a restart of the server within seconds.
+# Keepalives detect a dead connection between commands, before the next one fails. A restart of the server is noticed
+# within seconds.
 _CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -42,15 +43,15 @@ _REFUSED = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
     }
 )
-# ChirpStack answers INTERNAL to what the caller did wrong, too; the text tells. The first three are bad hex.
+# ChirpStack answers INTERNAL to mistakes of the caller, too; only the text shows which. The first three are bad hex.
 _REFUSED_TEXTS = ("odd number of digits", "invalid character", "invalid string length", "foreign key")
 
 
 class ChirpStackGrpc:
-    """Port NetworkServer by gRPC. `target`: host:port. To be made, used and closed within one event loop.
+    """Port NetworkServer by gRPC. `target`: host:port. One event loop makes, uses and closes it.
 
-    ChirpStack makes its own queue item ids, so `enqueue` is not idempotent: after a lost answer, look in `queue` for
-    the downlink's `expires_at`, which ChirpStack keeps to the microsecond.
+    ChirpStack makes its own queue item ids, so `enqueue` is not idempotent. After a lost answer, look in `queue` for
+    the downlink's `expires_at`, which ChirpStack stores to the microsecond.
     """
 
     def __init__(self, target: str, api_key: str, *, tls: bool = False, timeout_s: float = 5.0) -> None:
@@ -87,10 +88,10 @@ class ChirpStackGrpc:
         ]
 
     async def ping(self) -> None:
-        """Asks for the queue of a device that does not exist.
+        """Ask for the queue of a device that does not exist.
 
-        An admin key gets an empty queue, a tenant key `device_not_known`: both prove address and key. A key that was
-        deleted in ChirpStack looks like a tenant key here; it shows at the first downlink.
+        An admin key receives an empty queue, a tenant key `device_not_known`. Both prove address and key. A key that was
+        deleted in ChirpStack gives the same answer as a tenant key; the first downlink fails with it.
         """
         try:
             await self.queue(_NO_DEVICE)
@@ -134,18 +135,20 @@ class ChirpStackGrpc:
                 **facts,
             )
         if status is grpc.StatusCode.UNIMPLEMENTED:
-            return PermanentError("not_chirpstack", f"at {self._target} is no ChirpStack v4 API: {text}", **facts)
+            return PermanentError("not_chirpstack", f"there is no ChirpStack v4 API at {self._target}: {text}", **facts)
         if status in _REFUSED or any(part in text.lower() for part in _REFUSED_TEXTS):
             return PermanentError(
-                "downlink_refused", f"ChirpStack refuses it: {text}; check that device {dev_eui} exists there", **facts
+                "downlink_refused",
+                f"ChirpStack refuses the downlink: {text}; check that device {dev_eui} exists there",
+                **facts,
             )
         return TransientError("chirpstack_failed", f"ChirpStack failed: {status.name} {text}", **facts)
 
 
 class ChirpStackMqtt:
-    """Port NetworkServer by MQTT: needs no API key, but ChirpStack reports errors in its own log only.
+    """Port NetworkServer by MQTT. It needs no API key, but ChirpStack reports errors in its own log only.
 
-    The queue item id is ours (the downlink's), so `enqueue` is idempotent while the item is queued.
+    The queue item id is the downlink's, so `enqueue` is idempotent while the item is queued.
     """
 
     def __init__(self, publish: Callable[[str, bytes], Awaitable[None]]) -> None:
@@ -153,7 +156,7 @@ class ChirpStackMqtt:
 
     async def enqueue(self, downlink: Downlink) -> str:
         if not downlink.application_id:
-            raise UnheardError(
+            raise NoUplinkYetError(
                 "application_id_missing",
                 f"the ChirpStack application of {downlink.dev_eui} is not known: wait for an uplink of the device, "
                 "or set its application id",
@@ -175,4 +178,4 @@ class ChirpStackMqtt:
         return None
 
     async def ping(self) -> None:
-        """Nothing to ask: over MQTT nothing comes back. Whether the broker is there, the consumer tells."""
+        """Do nothing: ChirpStack sends no answer by MQTT. The consumer reports whether the broker is reachable."""

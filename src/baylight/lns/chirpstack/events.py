@@ -1,6 +1,6 @@
-"""ChirpStack v4's integration events (JSON, by MQTT or HTTP) in neutral form.
+"""ChirpStack v4's integration events (JSON, by MQTT or HTTP), read into neutral form.
 
-The JSON is protobuf's: a missing key, null and the type's zero mean the same; numbers may come as 1.0 or "1".
+The JSON is protobuf's: a missing key, null and the type's zero mean the same; numbers may be written as 1.0 or "1".
 Source: ChirpStack's api/proto/integration/integration.proto and gw/gw.proto.
 """
 
@@ -43,7 +43,7 @@ class _RxInfo(_Wire):
 
 
 class _Event(_Wire):
-    """All fields that any event has: a few more defaults cost less than seven types and their decoders."""
+    """All fields that any event has. A few more defaults cost less than seven types and their decoders."""
 
     time: str | None = None
     device_info: _DeviceInfo | None = None
@@ -75,8 +75,11 @@ _DECODER = msgspec.json.Decoder(_Event, strict=False)
 
 
 def parse(topic: str, payload: bytes) -> Event | Ignored:
-    """Raises DeviceDataError: `bad_topic`, `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range,
-    or without a needed key), `bad_dev_eui`, `bad_time`, `encrypted_payload`."""
+    """Read an event of ChirpStack's MQTT integration.
+
+    Raises DeviceDataError: `bad_topic`, `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range, or a
+    needed key is missing), `bad_dev_eui`, `bad_time`, `encrypted_payload`.
+    """
     levels = topic.rsplit("/", 4)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
         raise DeviceDataError("bad_topic", f"{shorten(topic)!r} is not …/device/<DevEUI>/event/<event>")
@@ -84,7 +87,7 @@ def parse(topic: str, payload: bytes) -> Event | Ignored:
 
 
 def parse_http(kind: str, payload: bytes) -> Event | Ignored:
-    """As `parse`, for ChirpStack's HTTP integration: `kind` is the query's `event`."""
+    """Read an event of ChirpStack's HTTP integration, see `parse`. `kind`: the query's `event`."""
     return _parse(kind, payload, None)
 
 
@@ -101,7 +104,7 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         raise DeviceDataError(
             "encrypted_payload", "the payload is encrypted with a key of an external join server", dev_eui=dev_eui
         )
-    strongest, network_at = _heard(event.rx_info)
+    strongest, network_at = _reception(event.rx_info)
     rssi = _finite(strongest.rssi) if strongest else None
     return Uplink(
         dev_eui,
@@ -156,14 +159,12 @@ def _ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Ack:
 
 def _log(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Log:
     pairs = list((event.context or {}).items())[:20]
-    context = {
-        wire.clean(key, 50): wire.clean(str(value), wire.LONGEST_TEXT) for key, value in pairs if value is not None
-    }
+    context = {wire.clean(key, 50): wire.clean(str(value), wire.MAX_TEXT) for key, value in pairs if value is not None}
     return Log(
         dev_eui=dev_eui,
         level=wire.clean(event.level or "INFO", 20),
         code=wire.clean(event.code or "UNKNOWN", 50),
-        description=wire.clean(event.description or "", wire.LONGEST_TEXT),
+        description=wire.clean(event.description or "", wire.MAX_TEXT),
         queue_item_id=context.get("queue_item_id") or None,
         observed_at=_time(event),
         context=context,
@@ -172,13 +173,14 @@ def _log(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Log:
 
 def _status(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> DeviceStatus:
     level = event.battery_level
-    # LoRaWAN L2 1.0.4, 5.5: 0 = external power, 255 = cannot tell; ChirpStack sends level 0 for both.
-    told = level is not None and 0 <= level <= 100
+    # LoRaWAN L2 1.0.4, 5.5: 0 = external power, 255 = not known; ChirpStack sends level 0 for both.
+    in_range = level is not None and 0 <= level <= 100
+    on_battery = not (event.battery_level_unavailable or event.external_power_source)
     return DeviceStatus(
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
         observed_at=_time(event),
-        battery_pct=level if told and not (event.battery_level_unavailable or event.external_power_source) else None,
+        battery_pct=level if in_range and on_battery else None,
         external_power=bool(event.external_power_source),
         margin_db=event.margin or 0 if abs(event.margin or 0) <= wire.INT16 else None,
     )
@@ -202,7 +204,7 @@ def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
     if not wire.EUI64.match(text):
         raise DeviceDataError("bad_dev_eui", f"deviceInfo.devEui {shorten(text)!r} is not 16 hex digits")
     if in_topic not in (text, None) and in_topic.lower() != text:
-        raise DeviceDataError("bad_dev_eui", f"the topic speaks of {shorten(in_topic)!r}, the event of {text}")
+        raise DeviceDataError("bad_dev_eui", f"the topic names {shorten(in_topic)!r}, the event {text}")
     return DevEui(text)
 
 
@@ -212,7 +214,7 @@ def _deduplication_id(event: _Event, dev_eui: DevEui) -> str:
         raise DeviceDataError("bad_event", "deduplicationId is missing", dev_eui=dev_eui)
     if _UUID.match(text) or _UUID.match(text := text.lower()):
         return text
-    # Simulators write ids of their own; with the device in it, one id for a whole fleet is no clash.
+    # Simulators write ids that are no UUIDs. The device is part of ours, so one id for a whole fleet is no clash.
     return str(uuid5(_NAMESPACE, f"{dev_eui}/{event.deduplication_id}"))
 
 
@@ -227,8 +229,8 @@ def _time(event: _Event) -> datetime:
     return wire.time(event.time, "time")
 
 
-def _heard(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, datetime | None]:
-    """The strongest reception, and when the first of all reached the network server."""
+def _reception(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, datetime | None]:
+    """Return the strongest reception, and when the first of all reached the network server."""
     strongest, first = None, None
     for rx in rx_info or ():
         if rx is None:
@@ -242,12 +244,12 @@ def _heard(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, dateti
 
 
 def _strength(rx: _RxInfo) -> tuple[float, float]:
-    """Protobuf leaves zeros out: a missing RSSI or SNR is 0."""
+    """Return RSSI and SNR for comparison. A missing one is 0, because protobuf leaves zeros out."""
     return _finite(rx.rssi) or 0.0, _finite(rx.snr) or 0.0
 
 
 def _finite(value: float | None) -> float | None:
-    """0 for a missing one; None for what is no number, or none of radio's."""
+    """Return 0 for a missing value, None for one that is no number or outside of what radio can have."""
     if value is None:
         return 0.0
     return value if abs(value) < 1e6 else None

@@ -1,4 +1,4 @@
-"""The Things Stack's HTTP API, as far as downlinks go: what its MQTT takes, with an answer.
+"""Downlinks by The Things Stack's HTTP API: the same commands as by MQTT, but each has an answer.
 
 Source: The Things Stack documentation, Integrations, Webhooks, Scheduling Downlinks.
 """
@@ -16,10 +16,10 @@ from baylight.settings import Settings
 
 
 class TtsApi:
-    """`base`: its URL; `webhook`: id of any webhook of the application."""
+    """HTTP API of one application. `base`: its URL. `webhook`: id of any webhook of the application."""
 
     def __init__(self, base: str, key: str, application: str, webhook: str, *, timeout_s: float = 5.0) -> None:
-        """Raises InputError `bad_tts_api`."""
+        """Connect to nothing yet. Raises InputError `bad_tts_api`."""
         parts = urlsplit(base)
         try:
             self._port = parts.port
@@ -34,19 +34,19 @@ class TtsApi:
         self._path = f"/api/v3/as/applications/{quote(application, '')}/webhooks/{quote(webhook, '')}/devices/"
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """`topic`: `v3/<application>/devices/<device id>/down/<push or replace>`.
+        """Send a downlink. `topic`: `v3/<application>/devices/<device id>/down/<push or replace>`.
 
         Raises TransientError `tts_away`; PermanentError `bad_api_key`, `device_not_known`, `downlink_refused`.
         """
         *_, device_id, down, operation = topic.split("/")
         path = f"{self._path}{quote(device_id, '')}/{down}/{operation}"
         try:
-            status, said = await asyncio.to_thread(self._post, path, payload)
+            status, message = await asyncio.to_thread(self._post, path, payload)
         except (OSError, HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise TransientError("tts_away", f"The Things Stack at {self._host} does not answer: {reason}") from error
         if not 200 <= status < 300:
-            raise self._in_plain_words(status, said, device_id)
+            raise self._in_plain_words(status, message, device_id)
 
     def _post(self, path: str, payload: bytes) -> tuple[int, str]:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
@@ -62,24 +62,31 @@ class TtsApi:
         finally:
             connection.close()
 
-    def _in_plain_words(self, status: int, said: str, device_id: str) -> BaylightError:
+    def _in_plain_words(self, status: int, message: str, device_id: str) -> BaylightError:
         if status in (401, 403):
-            message = f"The Things Stack does not accept the API key ({said}); make one that may write downlinks"
-            return PermanentError("bad_api_key", message, status=status)
+            return PermanentError(
+                "bad_api_key",
+                f"The Things Stack does not accept the API key ({message}); make one that may write downlinks",
+                status=status,
+            )
         if status == 404:
             return PermanentError(
                 "device_not_known",
                 f"The Things Stack knows no device {device_id} of application {self.application}, or not its webhook "
-                f"({said})",
+                f"({message})",
                 device_id=device_id,
             )
         if status in (408, 429) or status >= 500:
-            return TransientError("tts_away", f"The Things Stack cannot take it now: {status} {said}", status=status)
-        return PermanentError("downlink_refused", f"The Things Stack refuses it: {status} {said}", status=status)
+            return TransientError(
+                "tts_away", f"The Things Stack cannot accept it now: {status} {message}", status=status
+            )
+        return PermanentError(
+            "downlink_refused", f"The Things Stack refuses the downlink: {status} {message}", status=status
+        )
 
 
 def tts_api(settings: Settings) -> TtsApi | None:
-    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tts_api`."""
+    """Return the API that the settings name, None for none. Raises InputError `tts_settings_missing`, `bad_tts_api`."""
     if settings.tts_api is None:
         return None
     if settings.tts_api_key is None or not settings.tts_api_application or not settings.tts_api_webhook:
@@ -92,9 +99,9 @@ def tts_api(settings: Settings) -> TtsApi | None:
 
 
 def _message(body: bytes) -> str:
-    """What the answer says, in a line."""
+    """Return the message of an answer in one line."""
     try:
-        said = json.loads(body)["message"]
+        text = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        said = body.decode(errors="replace")
-    return " ".join(str(said).replace("\0", "").split())[:300]
+        text = body.decode(errors="replace")
+    return " ".join(str(text).replace("\0", "").split())[:300]

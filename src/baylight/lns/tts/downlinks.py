@@ -18,11 +18,11 @@ _WILD = frozenset("+#/\0")
 
 
 class TtsDownlinks:
-    """Port NetworkServer. `publish`: of an MQTT client, or `TtsApi.publish`, which takes the same topics.
-    `application`: as The Things Stack's MQTT names it, `<application>@<tenant>`.
+    """Port NetworkServer. `publish`: an MQTT client's, or `TtsApi.publish`, which accepts the same topics.
 
-    Whatever waits for a device there is replaced: of a display's commands only the newest counts. So `enqueue` is
-    idempotent. The queue item id is our correlation id, which the news of the downlink carries.
+    `application`: as The Things Stack's MQTT names it, `<application>@<tenant>`. A downlink replaces all that wait for
+    its device, because only the newest command of a display counts. So `enqueue` is idempotent. The queue item id is
+    our correlation id, which all messages about the downlink carry.
     """
 
     def __init__(self, publish: Callable[[str, bytes], Awaitable[None]], application: str) -> None:
@@ -47,7 +47,7 @@ class TtsDownlinks:
         return item
 
     def _device_id(self, downlink: Downlink) -> str:
-        """The one that uplinks told, else what The Things Stack's console suggests."""
+        """Return the device id that uplinks carried, else the one that The Things Stack's console suggests."""
         application, _, device_id = (downlink.application_id or "").partition("/")
         if not device_id:
             return f"eui-{downlink.dev_eui}"
@@ -64,4 +64,4 @@ class TtsDownlinks:
         return None
 
     async def ping(self) -> None:
-        """Nothing to ask that would do nothing. Whether the broker is there, the consumer tells."""
+        """Do nothing: no request is without effect. The consumer reports whether the broker is reachable."""

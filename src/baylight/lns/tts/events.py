@@ -1,7 +1,7 @@
-"""The Things Stack v3's application messages (JSON, by MQTT or webhook) in neutral form.
+"""The Things Stack v3's application messages (JSON, by MQTT or webhook), read into neutral form.
 
-What a message says stands in its body alone: its MQTT topic and its webhook path may be set by the operator. The JSON
-is protobuf's: an empty field (0, false, "") is left out. Source: The Things Stack's api/messages.proto.
+Only the body of a message counts, because the operator may set its MQTT topic and its webhook path. The JSON is
+protobuf's: an empty field (0, false, "") is left out. Source: The Things Stack's api/messages.proto.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from baylight.lns import wire
 
 NETWORK_SERVER = "tts"
 OURS = "baylight:"
-"""Begins the correlation id of a downlink of ours, which is its queue item id: `baylight:<DevEUI>:<id>:<try>`."""
+"""Prefix of the correlation id of a Baylight downlink, which is its queue item id: `baylight:<DevEUI>:<id>:<try>`."""
 _NAMESPACE = UUID("0d5d0f8e-6c0b-5b0e-8f43-1b0a3d1c2f55")
 
 
@@ -92,7 +92,7 @@ class _Failed(_Wire):
 
 
 class _Message(_Wire):
-    """One of the last fields says what it is."""
+    """Message whose kind is the one field of the last eleven that is set."""
 
     end_device_ids: _DeviceIds | None = None
     correlation_ids: list[str] | None = None
@@ -112,7 +112,7 @@ class _Message(_Wire):
 
 
 _DECODER = msgspec.json.Decoder(_Message, strict=False)
-_OF_NO_USE = {
+_UNUSED = {
     "downlink_queued": "downlink_queued",
     "downlink_queue_invalidated": "downlink_queue_invalidated",
     "uplink_normalized": "normalized",
@@ -122,18 +122,19 @@ _OF_NO_USE = {
 
 
 def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
-    """Raises DeviceDataError: `too_large`, `bad_json`, `bad_event` (a
-    value of the wrong type or range), `bad_dev_eui`, `bad_time`, `encrypted_payload`.
+    """Read an application message.
 
-    Ignored: what a person simulates in the console (it must move no light), and downlinks that are not ours.
+    Messages that a person simulates in the console are ignored (they must change no light), and so are downlinks of
+    others. Raises DeviceDataError: `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range),
+    `bad_dev_eui`, `bad_time`, `encrypted_payload`.
     """
     if topic_or_path.endswith(("/down/push", "/down/replace")):
         return Ignored("command")
-    message = wire.decode(_DECODER, payload, "choose the format JSON there")
+    message = wire.decode(_DECODER, payload, "choose the format JSON in The Things Stack")
     for kind, build in _BUILDERS.items():
         if getattr(message, kind) is not None:
             return Ignored("simulated") if message.simulated else build(message)
-    for kind, reason in _OF_NO_USE.items():
+    for kind, reason in _UNUSED.items():
         if getattr(message, kind) is not None:
             return Ignored(reason)
     return Ignored("unknown_event")
@@ -219,7 +220,7 @@ def _failed(message: _Message) -> Log | Ignored:
         dev_eui=_dev_eui(message, queue_item_id),
         level="ERROR",
         code="DOWNLINK_PAYLOAD_SIZE" if name == "application_downlink_too_long" else "DOWNLINK_FAILED",
-        description=wire.clean(f"{name}: {error.message_format or ''}", wire.LONGEST_TEXT),
+        description=wire.clean(f"{name}: {error.message_format or ''}", wire.MAX_TEXT),
         queue_item_id=queue_item_id,
         observed_at=_time(message),
         context={"namespace": wire.clean(error.namespace or "", 100), "name": name},
@@ -237,8 +238,11 @@ _BUILDERS: dict[str, Callable[[_Message], Event | Ignored]] = {
 
 
 def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: object) -> str:
-    """The same for the copies of one message that MQTT and webhooks bring: by device, session, time of receipt and
-    frame. Not by correlation ids: components on the way add theirs."""
+    """Return an id that is the same for both copies of a message, by MQTT and by webhook.
+
+    It depends on device, session, time of receipt and frame; not on correlation ids, to which components on the way add
+    theirs.
+    """
     return str(uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat(), *map(str, frame)])))
 
 
@@ -250,7 +254,7 @@ def _ours(message: _Message, downlink: _Downlink) -> str | None:
 
 
 def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
-    """Some news of downlinks come without it: then by our own correlation id."""
+    """Return the message's DevEUI. Some messages about downlinks have none: then the one in our correlation id."""
     ids = message.end_device_ids or _DeviceIds()
     text = (ids.dev_eui or queue_item_id.removeprefix(OURS).partition(":")[0]).lower()
     if not wire.EUI64.match(text):
@@ -259,7 +263,7 @@ def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
 
 
 def _address(ids: _DeviceIds) -> str | None:
-    """`<application>/<device id>`: downlinks go there."""
+    """Return `<application>/<device id>`, the address of downlinks."""
     application = ids.application_ids and ids.application_ids.application_id
     return wire.short(f"{application}/{ids.device_id}") if application and ids.device_id else None
 
@@ -271,7 +275,7 @@ def _gateway_id(rx: _RxMetadata) -> str | None:
 
 
 def _strength(rx: _RxMetadata) -> tuple[float, float]:
-    """Without an RSSI it is no radio's: last."""
+    """Return RSSI and SNR for comparison. Metadata without an RSSI are not of a radio and come last."""
     return (-1e9 if rx.rssi is None else rx.rssi), rx.snr or 0.0
 
 
