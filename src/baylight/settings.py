@@ -1,4 +1,4 @@
-"""Everything that can be set, from the environment (`BAYLIGHT_…`). `baylight settings` prints this page."""
+"""Settings from the environment (`BAYLIGHT_…`). `baylight settings` prints them with their descriptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
-        """`BAYLIGHT_…=` in a file of settings is how many turn one off."""
+        """Read `BAYLIGHT_…=` as unset, because many turn a setting off like that in a file of settings."""
         assert info.field_name is not None
         return None if value == "" and cls.model_fields[info.field_name].default is None else value
 
@@ -29,10 +29,13 @@ class Settings(BaseSettings):
         None, description="PostgreSQL 15 to 18, e.g. postgresql://baylight:…@db.example/baylight"
     )
     database_pool_size: int = Field(
-        10, ge=2, le=100, description="most connections of one process for its work; the API has as many of its own"
+        10,
+        ge=2,
+        le=100,
+        description="maximum number of connections for the work of one process; the API has as many more",
     )
 
-    mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that ChirpStack publishes to; empty: there is none")
+    mqtt_host: str = Field("127.0.0.1", description="MQTT 5 broker that ChirpStack publishes to; empty: no broker")
     mqtt_port: int = Field(1883, ge=1, le=65535, description="its port (8883 with TLS)")
     mqtt_user: str | None = Field(None, description="user name at the broker")
     mqtt_password: SecretStr | None = Field(None, description="password at the broker")
@@ -41,10 +44,10 @@ class Settings(BaseSettings):
     mqtt_client_cert: Path | None = Field(None, description="client certificate (PEM)")
     mqtt_client_key: Path | None = Field(None, description="its private key (PEM)")
     mqtt_client_id: str = Field(
-        "baylight", description="client id; its session at the broker outlives a restart. One per process"
+        "baylight", description="client id, another for each process; its session at the broker outlives a restart"
     )
     mqtt_session_expiry_s: int = Field(
-        7 * 86400, ge=60, description="how long the broker keeps messages for an absent process"
+        7 * 86400, ge=60, description="seconds that the broker keeps messages for an absent process"
     )
     mqtt_share_group: str | None = Field(
         None, description="name of the MQTT 5 shared subscription; set it (the same for all) to run several processes"
@@ -57,15 +60,18 @@ class Settings(BaseSettings):
     chirpstack_api_key: SecretStr | None = Field(None, description="API key made in ChirpStack's web interface")
     chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
     chirpstack_api_timeout_s: float = Field(
-        5.0, ge=0.1, le=15, description="how long its answer is waited for; then its queue is asked what became of it"
+        5.0,
+        ge=0.1,
+        le=15,
+        description="seconds to wait for its answer; after that the queue shows whether the downlink arrived",
     )
 
     tts_mqtt_host: str | None = Field(
-        None, description="The Things Stack's MQTT server, e.g. eu1.cloud.thethings.network; unset: no such server"
+        None, description="The Things Stack's MQTT server, e.g. eu1.cloud.thethings.network; unset: no connection to it"
     )
     tts_mqtt_port: int = Field(8883, ge=1, le=65535, description="its port (1883 without TLS)")
     tts_mqtt_user: str = Field(
-        "", description="the application there, e.g. garage@ttn; its uplinks are taken, downlinks go to it"
+        "", description="the application there, e.g. garage@ttn: Baylight reads its uplinks and sends its downlinks"
     )
     tts_mqtt_key: SecretStr | None = Field(
         None, description="API key of that application, with the rights to read its traffic and to write downlinks"
@@ -76,44 +82,45 @@ class Settings(BaseSettings):
     tts_api: str | None = Field(
         None,
         description="The Things Stack's HTTP API, e.g. https://eu1.cloud.thethings.network: downlinks go by it, and "
-        "what it refuses is told at once; unset: by MQTT",
+        "a refusal is reported at once; unset: downlinks go by MQTT",
     )
     tts_api_key: SecretStr | None = Field(
         None, description="API key of the application there, with the right to write downlink application traffic"
     )
     tts_api_application: str = Field("", description="id of that application, e.g. garage")
-    tts_api_webhook: str = Field("", description="id of its webhook that brings the uplinks to Baylight")
+    tts_api_webhook: str = Field("", description="id of its webhook that sends the uplinks to Baylight")
 
     chirpstack_http_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="takes events of ChirpStack's HTTP integration at /inbound/chirpstack, which must send this in the "
-        "header X-Baylight-Secret; events may come by MQTT, too: each counts once",
+        description="secret that ChirpStack's HTTP integration sends to /inbound/chirpstack in the header "
+        "X-Baylight-Secret; set: its events are accepted. An event that also comes by MQTT counts once",
     )
     tts_webhook_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="takes The Things Stack's webhooks (JSON) at /inbound/tts, with this in X-Baylight-Secret; they "
-        "bring what its MQTT loses while nobody listens",
+        description="secret that The Things Stack's webhook (JSON) sends to /inbound/tts in the header "
+        "X-Baylight-Secret; set: its messages are accepted, those included that its MQTT loses while no client is "
+        "connected",
     )
 
     http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")
-    http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes a free one")
+    http_port: int = Field(8080, ge=0, le=65535, description="their port; 0: a free one")
 
-    reserved_soon_s: int = Field(900, ge=0, description="how long before its start a reservation is shown")
+    reserved_soon_s: int = Field(900, ge=0, description="seconds before its start from which a reservation is shown")
     reserved_hides_occupied: bool = Field(
-        False, description="show RESERVED even while the sensor says OCCUPIED during a reservation"
+        False, description="show RESERVED even while the sensor reports OCCUPIED during a reservation"
     )
     downlink_ttl_s: int = Field(
-        60, ge=5, description="after this a downlink that was not sent is given up and sent anew"
+        60, ge=5, description="seconds after which a downlink that no gateway sent is given up and sent again"
     )
     report_timeout_s: int = Field(
-        60, ge=5, description="how long a display that was asked to may take to report what it shows"
+        60, ge=5, description="seconds that a display has to report what it shows, if it was asked to"
     )
     uplink_retention_months: int = Field(25, ge=1, description="months of uplinks kept; older partitions are dropped")
     actuation_retention_months: int = Field(37, ge=1, description="months of actuations kept")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is written")
     log_readable: bool = Field(False, description="lines for people instead of JSON")
 
     def dsn(self) -> str:
@@ -128,7 +135,7 @@ class Settings(BaseSettings):
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Variables that are no setting, and the one that each is like. Others may well belong to somebody else."""
+    """Return variables that are no setting but look like one, with that setting. Others may belong to other programs."""
     known = [field.upper() for field in Settings.model_fields]
     found = {}
     for name in sorted(names):

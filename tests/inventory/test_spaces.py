@@ -279,7 +279,7 @@ async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Conne
         with pytest.raises(NotFoundError):
             await locations.find(db, "Garage/Flor")
         await locations.rename(by(db, actor="bob"), "Garage/Floor", "Flor")
-    with pytest.raises(ConflictError, match="lies there already"):
+    with pytest.raises(ConflictError, match="there is already a location"):
         await locations.rename(by(db, actor="bob"), "Garage/Flor", "Ramp")
     with pytest.raises(InputError, match="not the name of one"):
         await locations.rename(by(db, actor="bob"), "Garage/Flor", "a/b")

@@ -1,4 +1,4 @@
-"""NOTIFY, as an asynchronous stream that survives the loss of its connection."""
+"""Notifications of PostgreSQL as an asynchronous stream that survives the loss of its connection."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import asyncpg
 from baylight.store.connect import AWAY, SESSION
 
 STATE_CHANNEL = "baylight_state"
-"""Payload `<lowest id>-<highest id>` of the state_changes rows of one statement."""
+"""Channel of state changes. Payload: `<lowest id>-<highest id>` of the state_changes rows of one statement."""
 ACTUATIONS_CHANNEL = "baylight_actuations"
-"""Empty payload: there are actuations to send."""
+"""Channel of actuations that are to be sent. Empty payload."""
 DISPLAYS_CHANNEL = "baylight_displays"
-"""Empty payload: what a display must show, was sent or reports has changed."""
+"""Channel of displays whose desired, commanded or reported state has changed. Empty payload."""
 RETRY_S = 1.0
 
 
 async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, str] | None]:
-    """(channel, payload) of each notification; None when the connection is lost and when there is one again: in between
-    something may have been missed."""
+    """Yield (channel, payload) of each notification.
+
+    None is yielded when the connection is lost, and when there is a connection again: notifications in between are lost.
+    """
     while True:
         arrived: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         try:

@@ -1,4 +1,4 @@
-"""A violated constraint, in words that say what to change. Truth is a constraint with a name that we know."""
+"""Violated constraints in words that say what to change. A rule of the data is a constraint with a name of ours."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ _CONFLICTS = {
         "the device is or was on another space during that time",
     ),
     "device_assignments_one_device_per_space": ("role_taken", "the space has another device in this role"),
-    "devices_lifecycle_step": ("lifecycle_step", "this step of the device's life is none that may follow"),
-    "overrides_location_fk": ("location_in_use", "overrides were set on the location: it stays, with their history"),
-    "locations_sibling_name": ("name_used", "a location of this kind and name lies there already"),
+    "devices_lifecycle_step": ("lifecycle_step", "this step may not follow the device's present lifecycle state"),
+    "overrides_location_fk": (
+        "location_in_use",
+        "overrides were set on the location: it cannot be deleted, because their history needs it",
+    ),
+    "locations_sibling_name": ("name_used", "there is already a location of this kind and name"),
 }
 _INPUTS = {
     "valid_times": ("bad_times", "the end must be after the start"),
@@ -31,14 +34,14 @@ _INPUTS = {
     "sensor_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
     "display_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
     "display_devices_fport": ("bad_f_port", "an FPort is 1 to 223"),
-    "device_tests_deadline": ("bad_times", "a test takes some time: `wait` and `within` are more than 0"),
+    "device_tests_deadline": ("bad_times", "`wait` and `within` of a test are more than 0"),
     "locations_no_cycle": ("location_cycle", "a location cannot lie below itself"),
     "valid_gps": ("bad_position", "latitude and longitude go together, -90 to 90 and -180 to 180"),
 }
 
 
 def translate(error: asyncpg.PostgresError) -> BaylightError | None:
-    """The error that a caller understands, or None if the constraint is not one that a caller can violate."""
+    """Return the error for the caller, or None if a caller cannot violate the constraint."""
     name = getattr(error, "constraint_name", None)
     if name in _CONFLICTS:
         code, message = _CONFLICTS[name]
