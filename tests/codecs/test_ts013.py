@@ -103,7 +103,7 @@ def test_an_example_says_what_is_wrong() -> None:
     assert example.problem(Answer({"on": True}), Occupancy.FREE) is None
     assert example.problem(Answer({"on": False}), Occupancy.FREE) == 'data is {"on": false}, not {"on": true}'
     assert example.problem(Answer({"on": True}, ("bad",)), Occupancy.FREE) == 'errors is ["bad"], not []'
-    assert example.problem(Answer({"on": True}), None) == "the mapping says nothing, not FREE"
+    assert example.problem(Answer({"on": True}), None) == "the mapping gives nothing, not FREE"
 
 
 def test_an_example_may_expect_errors_and_no_occupancy() -> None:

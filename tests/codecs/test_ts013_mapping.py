@@ -145,7 +145,7 @@ def test_an_answer_to_a_command_is_not_a_reading() -> None:
         ({"field": None}, "path"),
         ({"occupied": []}, "either"),
         ({"free": []}, "FREE"),
-        ({"free": [None]}, "null says nothing"),
+        ({"free": [None]}, "null has no meaning"),
         ({"free": "vacant"}, "list"),
         ({"free": ["OCCUPIED"]}, "both"),
         ({"free": [1.0]}, "both"),
@@ -158,7 +158,7 @@ def test_an_answer_to_a_command_is_not_a_reading() -> None:
         ({"ignore_on_warnings": "x"}, "words"),
         ({"ignore_when": {"a": 1}}, "list"),
         ({"ignore_when": []}, "object"),
-        ({"occuppied": [1]}, "unknown: occuppied"),
+        ({"occuppied": [1]}, "unknown keys: occuppied"),
     ],
 )
 def test_a_mapping_with_a_mistake_is_refused_by_name(change: dict[str, Any], words: str) -> None:

@@ -267,7 +267,7 @@ async def test_a_version_that_makes_other_codes_stays_inactive(
 async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
     wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
     await versions.add(by(db), "signal", SOURCE, mapping=MAPPING, examples=wrong)
-    with pytest.raises(InputError, match="the mapping says FREE, not OCCUPIED"):
+    with pytest.raises(InputError, match="the mapping gives FREE, not OCCUPIED"):
         await versions.activate(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
 
 

@@ -224,8 +224,8 @@ async def test_only_one_version_is_active_and_each_change_is_audited(db: Connect
         ({"source": SOURCE.replace("=== 1", "=== 2")}, 'data is {"taken": false'),
         ({"source": "function decodeUplink() { for (;;); }"}, "2 of 2 examples"),
         ({"source": "not JavaScript"}, "SyntaxError"),
-        ({"mapping": MAPPING | {"invert": True}}, "the mapping says FREE, not OCCUPIED"),
-        ({"mapping": None}, "the mapping says nothing"),
+        ({"mapping": MAPPING | {"invert": True}}, "the mapping gives FREE, not OCCUPIED"),
+        ({"mapping": None}, "the mapping gives nothing"),
     ],
 )
 async def test_a_version_whose_examples_fail_stays_inactive(

@@ -1,4 +1,4 @@
-"""Every codec that ships. A new one is added here, by hand."""
+"""All codecs that are part of Baylight. A new one is added here, by hand."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def sensor_codec(name: str) -> SensorCodec | None:
     return _SENSOR_CODECS.get(name)
 
 
-def reports(codec: str, told: bool) -> bool:
-    """Whether a display can tell what it shows. `told`: what its type says, which counts for a JavaScript codec."""
+def reports(codec: str, declared: bool) -> bool:
+    """Return True if a display can report what it shows. `declared`: its type's, which counts for a JavaScript codec."""
     driver = display_driver(codec)
-    return driver.reports if driver else told
+    return driver.reports if driver else declared
 
 
 def display_driver(name: str) -> DisplayDriver | None:

@@ -11,9 +11,9 @@ ThingsBoard, ZENNER and akenza.
 | 3 | 17 | startup: 0-11 debug, 12-14 firmware, 15 cause of the reset, 16 bit 0 occupied |
 | 4, 5, 6, 7 | any | device information, usage, debug, temperature alarm: no occupancy |
 
-Startup: "occupied" counts, "free" does not. 0 is also what the flag holds before the first measurement (each known
-frame after a power-on has 0), so taking it would turn a light green over a parked car; 1 can only be measured.
-The next status or heartbeat tells.
+Startup: "occupied" counts, "free" does not. The flag is also 0 before the first measurement (each known frame after a
+power-on has 0), so a light could turn green over a parked car; 1 can only be measured. The next status or heartbeat
+reports the bay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESET_CAUSES = {1: "watchdog", 2: "power_on", 3: "system_request"}
 
 
 class BoschTps110:
-    """Sends at each change and once in 24 hours."""
+    """Sensor that sends at each change and once in 24 hours."""
 
     name = "bosch_tps110"
 

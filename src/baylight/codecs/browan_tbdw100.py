@@ -2,7 +2,7 @@
 
 Source: Browan's reference manual, as read by the public codecs of The Things Network and ZENNER.
 
-FPort 100, 8 bytes: byte 0 bit 0: open; bytes 1-7 as of a TBMS100. FPort 204: answers to configuration requests.
+FPort 100, 8 bytes: byte 0 bit 0: open; bytes 1-7 as in a TBMS100's frame. FPort 204: answers to configuration requests.
 
 Open means occupied: the magnet has left the sensor. Where a closed door means that somebody is inside, this type
 does not fit.
@@ -17,12 +17,12 @@ from baylight.domain.state import Occupancy
 
 
 class BrowanTbdw100:
-    """Sends at each change."""
+    """Sensor that sends at each change."""
 
     name = "browan_tbdw100"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """As `SensorCodec.decode`. `bad_value`: eight zero bytes, as from a TBMS100."""
+        """Decode a frame, see `SensorCodec.decode`. `bad_value`: eight zero bytes, as from a TBMS100."""
         if declared("TBDW100", f_port, data, {100: (8,), 204: ANY_LENGTH}) == 204:
             return Reading(None, {"message": "configuration"})
         return Reading(Occupancy.OCCUPIED if data[0] & 1 else Occupancy.FREE, tabs_fields(data))

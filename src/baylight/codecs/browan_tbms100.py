@@ -12,7 +12,7 @@ FPort 102, 8 bytes, little-endian:
 | 3-4 | minutes since the last event |
 | 5-7 | count of events |
 
-FPort 204, 16 bytes: answer to a configuration request; tells nothing about the bay.
+FPort 204, 16 bytes: answer to a configuration request, without occupancy.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ _FREE, _OCCUPIED = Occupancy.FREE, Occupancy.OCCUPIED
 
 
 class BrowanTbms100:
-    """Sends at each change and every 60 minutes."""
+    """Sensor that sends at each change and every 60 minutes."""
 
     name = "browan_tbms100"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """As `SensorCodec.decode`. `bad_value`: eight zero bytes, which the sensor sends without having measured."""
+        """Decode a frame, see `SensorCodec.decode`. `bad_value`: eight zero bytes, sent without a measurement."""
         if declared("TBMS100", f_port, data, _LENGTHS) == 204:
             return Reading(None, {"message": "configuration"})
         return Reading(_OCCUPIED if data[0] & 1 else _FREE, tabs_fields(data))
 
 
 def tabs_fields(data: bytes) -> dict[str, object]:
-    """Bytes 1 to 7, which all small TABS sensors share. Raises DeviceDataError `bad_value` for eight zero bytes."""
+    """Return the fields of bytes 1 to 7, which all small TABS sensors share.
+
+    Raises DeviceDataError `bad_value` for eight zero bytes.
+    """
     if not any(data):
         raise DeviceDataError("bad_value", "all bytes are zero: nothing was measured")
     fields: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""The device types that ship: one small TOML file each in `baylight/catalogue`."""
+"""Device types that are part of Baylight: one small TOML file each in `baylight/catalogue`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Literal, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class DeviceType:
-    """What every device of a type has in common; the columns of `device_types`.
+    """Facts that all devices of a type have in common; the columns of `device_types`.
 
-    A sensor is believed for `uplink_interval_s` x `silent_after_intervals` after its last reading.
+    A sensor's reading is trusted for `uplink_interval_s` x `silent_after_intervals`.
     `default_config` of a display: `f_port`, `confirmed_downlinks`, `ask_report`, `display_codes` (state -> hex).
     """
 
@@ -31,7 +31,7 @@ class DeviceType:
 
 @cache
 def load_catalogue() -> tuple[DeviceType, ...]:
-    """Ordered by code. The file's name is the type's code."""
+    """Return the device types, ordered by code. The file's name is the type's code."""
     folder = files("baylight.catalogue")
     paths = sorted((path for path in folder.iterdir() if path.name.endswith(".toml")), key=lambda path: path.name)
     return tuple(_device_type(path.name.removesuffix(".toml"), path.read_text("utf-8")) for path in paths)

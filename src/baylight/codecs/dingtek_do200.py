@@ -7,10 +7,10 @@ FPort 3. Bytes 0 = 80, 1-2 model 00 02, 3 kind, 4 length of the frame, last = 81
 | kind | length | meaning |
 |---|---|---|
 | 01, 02 | 21 | 5-6 level; 7 high nibble occupied, low nibble level alarm; 8 high nibble magnet alarm, low nibble low battery; 9-10 battery in 0.01 V; 11-16 magnetic field, three axes |
-| 03 | 17 | parameters: tell nothing about the bay |
+| 03 | 17 | parameters, without occupancy |
 
-Published frames of a DO200 show nibbles of 0 only. That the high nibble of byte 7 is the bay is taken from the maker's
-DO201 and DO202, whose frames are the same up to there. A nibble other than 0 and 1 tells nothing.
+Published frames of a DO200 have nibbles of 0 only. The meaning of the high nibble of byte 7 is the one of the maker's
+DO201 and DO202, whose frames are the same up to there. A nibble other than 0 and 1 is no occupancy.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ _MEANING = {0: Occupancy.FREE, 1: Occupancy.OCCUPIED}
 
 
 class DingtekDo200:
-    """Sends at each change and every 24 hours."""
+    """Sensor that sends at each change and every 24 hours."""
 
     name = "dingtek_do200"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """As `SensorCodec.decode`. `bad_value`: not framed as a DO200 frames."""
+        """Decode a frame, see `SensorCodec.decode`. `bad_value`: head, length or tail is not a DO200's."""
         declared("DO200", f_port, data, {3: set(_LENGTHS.values())})
         kind = data[3]
         if data[:3] != _HEAD or data[-1] != _TAIL or not data[4] == len(data) == _LENGTHS.get(kind):
-            raise DeviceDataError("bad_value", f"{data.hex()} is not framed as a DO200 frames")
+            raise DeviceDataError(
+                "bad_value", f"{data.hex()} does not have the head, length and tail of a DO200's frame"
+            )
         if kind == 3:
             return Reading(None, {"message": "parameters", "firmware": f"{data[5]}.{data[6]}"})
         return Reading(

@@ -7,7 +7,7 @@ FPort 10, 10 bytes, big-endian:
 | byte | meaning |
 |---|---|
 | 0-1 | bit 15 open, bit 14 water, low 14 bits: battery in mV |
-| 2 | mode: 1 door; others (2 water, 3 both) belong to sister models and tell nothing here |
+| 2 | mode: 1 door; others (2 water, 3 both) belong to sister models and are no occupancy |
 | 3-5 | count of openings |
 | 6-8 | minutes that the last opening lasted |
 | 9 | bit 0 alarm |
@@ -25,7 +25,7 @@ _DOOR = 1
 
 
 class DraginoLds02:
-    """Sends at each change and every 24 hours."""
+    """Sensor that sends at each change and every 24 hours."""
 
     name = "dragino_lds02"
 

@@ -3,9 +3,9 @@
 Source: Elsys' payload description and codec.
 
 FPort 5 (the maker's default; the public examples of The Things Network have 1), fields of a type byte and a value,
-big-endian. 11, occupancy: 0 free, 1 pending (somebody moved, it is not yet decided), 2 occupied. 1 tells nothing,
-and so does a frame without 11, whatever its motion count (05) says. A type that is not known ends the reading of a
-frame, as nobody knows its size.
+big-endian. 11, occupancy: 0 free, 1 pending (a person moved, the sensor has not yet decided), 2 occupied. 1 is no
+occupancy, and neither is the motion count (05) of a frame without 11. An unknown type ends the reading of a frame,
+because its size is unknown.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _FIELDS = {
     b"\x07": ("battery_v", 1000),
     b"\x11": ("occupancy", 1),
 }
-"""Name, and what the value is divided by."""
+"""Name and divisor of each field."""
 
 
 class ElsysErs:
-    """Sends at each change and in an interval."""
+    """Sensor that sends at each change and in an interval."""
 
     name = "elsys_ers"
 
@@ -54,5 +54,5 @@ class ElsysErs:
                 fields[name] = number if divisor == 1 else number / divisor
         if unread:
             fields["unread"] = unread.hex()
-        told = values.get(_OCCUPANCY)
-        return Reading(_MEANING.get(told[0]) if told else None, fields)
+        occupancy = values.get(_OCCUPANCY)
+        return Reading(_MEANING.get(occupancy[0]) if occupancy else None, fields)

@@ -1,7 +1,7 @@
 """Fleximodo parking sensors, in the ground and on the surface.
 
-Source: captured frames, and the maker's codec as published by an operator (whose faults are not repeated here: it
-takes a frame with both bits set for free, and gives a status for frames that it says are to be ignored).
+Source: captured frames, and the maker's codec as published by an operator. Two faults of that codec are not repeated
+here: it reads a frame with both bits set as free, and it returns a status for frames that are to be ignored.
 
 FPort 2, confirmed, 10 bytes or more (a driver's card follows, which is not kept). Bytes 0-1, flags, big-endian:
 
@@ -27,7 +27,7 @@ _CHANGE, _KEEP_ALIVE, _AGAIN = 0x0008, 0x1000, 0x0100
 
 
 class Fleximodo:
-    """Sends at each change, and keep-alives."""
+    """Sensor that sends at each change, and keep-alives."""
 
     name = "fleximodo"
 

@@ -1,4 +1,4 @@
-"""What frames of many devices have in common."""
+"""Functions that the codecs of many devices share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ F_PORTS: Collection[int] = range(1, 224)
 
 
 def declared(model: str, f_port: int | None, data: bytes, lengths: Mapping[int, Collection[int]]) -> int:
-    """The FPort of a frame that is one of the device's own: `lengths` are those that it sends on each FPort.
+    """Return the FPort of a frame that the device may send. `lengths`: those of its frames, by FPort.
 
     Raises DeviceDataError `no_data` (MAC-only frame), `unknown_f_port`, `bad_length`.
     """
@@ -28,10 +28,10 @@ def declared(model: str, f_port: int | None, data: bytes, lengths: Mapping[int, 
 
 
 def fields_of(model: str, data: bytes, sizes: Mapping[bytes, int], key_length: int) -> tuple[dict[bytes, bytes], bytes]:
-    """Splits a frame of fields, each a key of `key_length` bytes and a value whose size its key tells.
+    """Split a frame into fields: a key of `key_length` bytes each, and a value whose size depends on the key.
 
-    Returns the values by key (the last of a key wins), and what begins with a key that is not in `sizes`: nobody
-    knows where such a field ends. Raises DeviceDataError `bad_length` if the last field is cut off.
+    Return the values by key (the last of a key wins), and the rest that begins with a key that is not in `sizes`:
+    the end of such a field is unknown. Raises DeviceDataError `bad_length` if the last field is cut off.
     """
     values: dict[bytes, bytes] = {}
     rest = data

@@ -2,16 +2,16 @@
 
 Source: the protocol of their firmware, with its own samples.
 
-Both listen on FPort 1. Each hour, and FF C3 after a join (class C is on), they send 3 bytes on FPort 1: 0-1 downlinks
-received, big-endian; 2 the last byte that they were sent.
+Both receive on FPort 1. They send FF C3 on FPort 1 after a join (class C is on), and 3 bytes each hour: 0-1 downlinks
+received, big-endian; 2 the last byte of the last downlink.
 
 | display | downlink |
 |---|---|
-| status | 1 byte: 01 FREE, 02 OCCUPIED, 03 RESERVED; it writes UNKNOWN for any other, for which Baylight sends 00 |
+| status | 1 byte: 01 FREE, 02 OCCUPIED, 03 RESERVED; any other is shown as UNKNOWN, for which Baylight sends 00 |
 | zone counter | 1 to 4 digits in ASCII |
 
-The status display writes words; its lights here stand for them. It has no word for MAINTENANCE and OUT_OF_ORDER.
-A counter shows how many places are known to be free: "0" stands for red, any other number for green. Its uplink tells
+The status display shows words; the lights here stand for them. It has no word for MAINTENANCE and OUT_OF_ORDER.
+A counter shows how many places are known to be free: "0" stands for red, any other number for green. Its uplink holds
 one digit of up to four, so it does not prove the number.
 """
 
@@ -29,7 +29,7 @@ _WORDS = {0x01: COLOURS["green"], 0x02: COLOURS["red"], 0x03: COLOURS["yellow"],
 
 
 class HeltecStatus(OneByteLight):
-    """One bay. Codes are the bytes."""
+    """Display of one bay. Codes are the bytes."""
 
     name = "heltec_status"
     reports = True
@@ -41,13 +41,13 @@ class HeltecStatus(OneByteLight):
 
 
 class HeltecCounter:
-    """A zone. Codes are the digits in ASCII."""
+    """Display of a zone. Codes are the digits in ASCII."""
 
     name = "heltec_counter"
     reports = False
 
     def encode(self, light: Light) -> bytes:
-        """1 for green, 0 for red."""
+        """Return "1" for green, "0" for red."""
         if name(light) not in ("green", "red"):
             raise InputError("bad_light", f"a counter shows numbers, 0 for red and 1 for green, but not {name(light)}")
         return b"1" if name(light) == "green" else b"0"
@@ -64,12 +64,12 @@ class HeltecCounter:
             )
 
     def describe(self, code: bytes) -> Light:
-        """Raises InputError `bad_display_code` as `check`."""
+        """Return green for a number, red for 0. Raises InputError `bad_display_code` as `check`."""
         self.check(code)
         return COLOURS["green" if int(code) else "red"]
 
     def command(self, code: bytes, *, ask_report: bool) -> bytes:
-        """Raises InputError as `check`. It cannot be asked for a report."""
+        """Return the code: a counter has no request for a report. Raises InputError as `check`."""
         self.check(code)
         return code
 

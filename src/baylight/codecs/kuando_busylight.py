@@ -10,7 +10,7 @@ Downlink, a light: 5 bytes. The order is red, BLUE, green.
 | 3, 4 | on, off in 1/100 s; off 0 = steady, whatever "on" is |
 | 5 | optional, 01: answer with an uplink |
 
-Other downlinks are commands, told by their first byte: AA restart, BB firmware mode, 09 diagnostics and default
+Other downlinks are commands. Their first byte shows which: AA restart, BB firmware mode, 09 diagnostics and default
 light, 10 JoinEUI, 11 AppKey, two bytes 01-07 radio and intervals. They can reconfigure or brick the device.
 
 Uplink, 24 bytes (25 with high brightness), little-endian, every 30 minutes:
@@ -25,7 +25,7 @@ Uplink, 24 bytes (25 with high brightness), little-endian, every 30 minutes:
 | 24 | high brightness |
 
 Frames of 3 or 6 bytes that begin with 09 are diagnostics; 8, 10, 19 and 20 bytes come from older firmware and other
-models. They do not tell the light.
+models. They do not report the light.
 """
 
 from __future__ import annotations
@@ -47,13 +47,16 @@ _MAX_MS = 2550
 
 
 class KuandoBusylight:
-    """Codes are the 5-byte downlinks."""
+    """Driver of the lamp. Codes are the 5-byte downlinks."""
 
     name = "kuando_busylight"
     reports = True
 
     def encode(self, light: Light) -> bytes:
-        """Each half of a flash 10-2550 ms, rounded to 10 ms; red moves by 1 or 2 where it would begin a command."""
+        """Return the code of a light. Each half of a flash has 10-2550 ms and is rounded to 10 ms.
+
+        Red increases by 1 or 2 where it would begin a command.
+        """
         if not all(0 <= part <= 255 for part in (light.red, light.green, light.blue)):
             raise InputError("bad_light", "red, green and blue are 0 to 255 each")
         if not (light.red or light.green or light.blue):
@@ -88,7 +91,7 @@ class KuandoBusylight:
             )
 
     def describe(self, code: bytes) -> Light:
-        """Raises InputError `bad_display_code` unless it has 5 bytes."""
+        """Return the light of a code. Raises InputError `bad_display_code` unless the code has 5 bytes."""
         if len(code) != 5:
             raise InputError("bad_display_code", f"{code.hex()} is not a light of a Busylight", display_code=code.hex())
         red, blue, green, on, off = code
@@ -97,7 +100,7 @@ class KuandoBusylight:
         return Light(red, green, blue, on * 10 if off else 0, off * 10)
 
     def command(self, code: bytes, *, ask_report: bool) -> bytes:
-        """Raises InputError as `check`: nothing else than a light leaves this driver."""
+        """Return the downlink. Raises InputError as `check`: this driver sends nothing but lights."""
         self.check(code)
         return code + b"\x01" if ask_report else code
 
@@ -121,8 +124,8 @@ class KuandoBusylight:
         if len(data) == 25:
             fields["high_brightness"] = bool(data[24])
         # Before its first downlink the lamp shows its default light (dim green), while "last light" is still empty.
-        tells = received > 0 or any(code)
-        return Report(code if tells else None, fields)
+        is_known = received > 0 or any(code)
+        return Report(code if is_known else None, fields)
 
     def shows(self, desired: bytes, reported: bytes) -> bool:
         return len(desired) == len(reported) == 5 and self.describe(desired) == self.describe(reported)

@@ -1,7 +1,7 @@
 """Libelium Plug & Sense! Smart Parking, protocol versions 2 and 3.
 
 Source: Libelium, Smart Parking technical guide, as read by the public codecs of ZENNER. The FPort is not published;
-each uplink has 11 bytes, and byte 0 tells what it is.
+each uplink has 11 bytes, and byte 0 names its kind.
 
 | byte | meaning |
 |---|---|
@@ -13,7 +13,7 @@ each uplink has 11 bytes, and byte 0 tells what it is.
 
 | kind | |
 |---|---|
-| 0, 1, 2 | a change, keep-alive, daily update: bit 7 is what the sensor sees |
+| 0, 1, 2 | a change, keep-alive, daily update: bit 7 is what the sensor measures |
 | 3, 4, 5, 6, 7, 8 | error, start (two frames), service, answer to a downlink, RSSI: bit 7 is no observation |
 """
 
@@ -32,14 +32,14 @@ _LENGTHS = dict.fromkeys(F_PORTS, (11,))
 
 
 class LibeliumSmartParking:
-    """Sends at each change, keep-alives, and once a day. `version` of the protocol."""
+    """Sensor that sends at each change, keep-alives, and once a day. `version`: of the protocol."""
 
     def __init__(self, version: Literal[2, 3]) -> None:
         self.name = f"libelium_smart_parking_v{version}"
         self._version = version
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """As `SensorCodec.decode`. `bad_value`: a kind of frame that is not known."""
+        """Decode a frame, see `SensorCodec.decode`. `bad_value`: an unknown kind of frame."""
         declared("Smart Parking", f_port, data, _LENGTHS)
         kind = data[0] & 0x0F
         if kind >= len(_KINDS):

@@ -15,7 +15,7 @@ FPort 122, 9 bytes (older firmware) or 10 (the temperature has two bytes), littl
 
 FPort 204: firmware after a join, answers to configuration requests.
 
-A pressed button and a tamper alarm send the frame too; its bit 0 is still what the sensor holds.
+A pressed button and a tamper alarm send the frame too; its bit 0 is still the sensor's occupancy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from baylight.domain.state import Occupancy
 
 
 class MerryiotMs10:
-    """Sends at each change, every 10 minutes while occupied and every 60 minutes while free."""
+    """Sensor that sends at each change, every 10 minutes while occupied and every 60 minutes while free."""
 
     name = "merryiot_ms10"
 

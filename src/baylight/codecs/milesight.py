@@ -3,7 +3,7 @@
 Source: Milesight's public decoders (SensorDecoders) and user guides.
 
 One FPort, 85 unless the operator set another one; fields of a channel byte, a type byte and a value, little-endian.
-A channel that is not known ends the reading of a frame, as nobody knows its size.
+An unknown channel ends the reading of a frame, because its size is unknown.
 
 | field | value | meaning |
 |---|---|---|
@@ -11,7 +11,7 @@ A channel that is not known ends the reading of a frame, as nobody knows its siz
 | 03 8E (VS330), 03 00 (VS340) | 1 | 1 occupied, 0 vacant |
 | 03 00 (WS202) | 1 | 1 motion, 0 no motion for the sensor's own delay |
 | 02 82 (VS330), 03 82 (EM310-UDL) | 2 | distance in mm |
-| 04 8E (VS330) | 1 | 0: its calibration failed, so it does not know an empty place |
+| 04 8E (VS330) | 1 | 0: its calibration failed, so it cannot recognise an empty place |
 | 04 00 (WS202) | 1 | light: 1 bright |
 | 04 00 (EM310-UDL) | 1 | 1: tilted out of its position, so the distance is one to something else |
 | FF .., FE .. | | version, serial number, start, answers to downlinks |
@@ -40,7 +40,7 @@ _MEANING = {0: Occupancy.FREE, 1: Occupancy.OCCUPIED}
 
 
 class MilesightVs330:
-    """Occupancy of a room, and the distance that it rests on."""
+    """Sensor of a room's occupancy, with the distance that it measured."""
 
     name = "milesight_vs330"
 
@@ -50,21 +50,21 @@ class MilesightVs330:
             fields["distance_mm"] = int.from_bytes(distance, "little")
         if values.get(b"\x04\x8e") == b"\x00":
             return Reading(None, {**fields, "calibration": "failed"}, damaged=True)
-        return Reading(_told(values, b"\x03\x8e"), fields)
+        return Reading(_occupancy_of(values, b"\x03\x8e"), fields)
 
 
 class MilesightVs340:
-    """Desk and seat occupancy; VS341 sends the same."""
+    """Sensor of desks and seats; VS341 sends the same."""
 
     name = "milesight_vs340"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
         values, fields = _read("VS340", f_port, data, _VS340)
-        return Reading(_told(values, b"\x03\x00"), fields)
+        return Reading(_occupancy_of(values, b"\x03\x00"), fields)
 
 
 class MilesightWs202:
-    """Motion (PIR) and light. Motion is occupied; "no motion" is free, as this sensor's word for it."""
+    """Sensor of motion (PIR) and light. Motion is occupied; "no motion" is free, because this sensor reports it so."""
 
     name = "milesight_ws202"
 
@@ -72,15 +72,15 @@ class MilesightWs202:
         values, fields = _read("WS202", f_port, data, _WS202)
         if light := values.get(b"\x04\x00"):
             fields["bright"] = bool(light[0])
-        return Reading(_told(values, b"\x03\x00"), fields)
+        return Reading(_occupancy_of(values, b"\x03\x00"), fields)
 
 
 class MilesightEm310Udl:
-    """Distance by ultrasound, mounted over a place: near is occupied, far is free.
+    """Sensor of distance by ultrasound, mounted over a place: near is occupied, far is free.
 
-    Between `occupied_below_mm` and `free_above_mm` the frame tells nothing, so that the state stays as it is until
-    the distance has crossed the whole band: that is the hysteresis. Outside 30-4500 mm, the range that the sensor
-    measures, a frame tells nothing either. The catalogue states the same two numbers.
+    A distance between `occupied_below_mm` and `free_above_mm` is no occupancy: the state stays until the distance has
+    crossed the whole band (hysteresis). A distance outside 30-4500 mm, the range that the sensor measures, is no
+    occupancy either. The catalogue states the same two numbers.
     """
 
     name = "milesight_em310_udl"
@@ -110,7 +110,7 @@ class MilesightEm310Udl:
 def _read(
     model: str, f_port: int | None, data: bytes, sizes: dict[bytes, int]
 ) -> tuple[dict[bytes, bytes], dict[str, object]]:
-    """Values by channel and type, and the fields of every Milesight sensor."""
+    """Return the values by channel and type, and the fields of every Milesight sensor."""
     declared(model, f_port, data, _LENGTHS)
     values, unread = fields_of(model, data, sizes, 2)
     fields: dict[str, object] = {}
@@ -121,6 +121,6 @@ def _read(
     return values, fields
 
 
-def _told(values: dict[bytes, bytes], channel: bytes) -> Occupancy | None:
-    told = values.get(channel)
-    return _MEANING.get(told[0]) if told else None
+def _occupancy_of(values: dict[bytes, bytes], channel: bytes) -> Occupancy | None:
+    value = values.get(channel)
+    return _MEANING.get(value[0]) if value else None

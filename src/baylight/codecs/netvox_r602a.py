@@ -13,8 +13,8 @@ Source: Netvox's user manual and codec for The Things Network.
 Uplink: FPort 6, byte 2 = 00 version, 01 status (3-4 heartbeat in s, 5 not 0: warns; older firmware leaves 5 at 0);
 FPort 7: 81, 82, 83 answers, byte 2 = 0 success.
 
-A warning ends after its duration, 65535 s at most. The numbers of the modes are not published but for 1, 1 (siren and
-strobe), nor can every firmware tell whether it warns: so it reports nothing that could be relied upon.
+A warning ends after its duration, 65535 s at most. Of the numbers of the modes only 1, 1 (siren and strobe) are
+published, and not every firmware reports whether it warns. So no report of it is a proof.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _WARNS = Light(255, 0, 0, 500, 500)
 
 
 class NetvoxR602a:
-    """Codes are the downlinks that start a warning. A person sees either a flash or nothing."""
+    """Driver of the siren. Codes are the downlinks that start a warning. A person sees either a flash or nothing."""
 
     name = "netvox_r602a"
     reports = False
 
     def encode(self, light: Light) -> bytes:
-        """Flashing red: siren and strobe for 180 s. Off: neither."""
+        """Return siren and strobe for 180 s for flashing red, neither of them for off."""
         if name(light) not in ("flashing red", "off"):
             raise InputError("bad_light", f"a R602A is flashing red or off, not {name(light)}")
         return _SILENT if name(light) == "off" else _WARNING
@@ -60,12 +60,15 @@ class NetvoxR602a:
             )
 
     def describe(self, code: bytes) -> Light:
-        """Raises InputError `bad_display_code` as `check`."""
+        """Return flashing red for a warning, else off. Raises InputError `bad_display_code` as `check`."""
         self.check(code)
         return _WARNS if any(code[2:4]) else COLOURS["off"]
 
     def command(self, code: bytes, *, ask_report: bool) -> bytes:
-        """Raises InputError as `check`. The answer that can be asked for says "started", not what is shown."""
+        """Return the downlink. The answer to `ask_report` means "started", not what is shown.
+
+        Raises InputError as `check`.
+        """
         self.check(code)
         return _START_AND_ANSWER + code[2:] if ask_report else code
 

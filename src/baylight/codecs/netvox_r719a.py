@@ -23,12 +23,12 @@ _MEANING = {0: Occupancy.FREE, 1: Occupancy.OCCUPIED}
 
 
 class NetvoxR719a:
-    """Sends at each change, and status reports."""
+    """Sensor that sends at each change, and status reports."""
 
     name = "netvox_r719a"
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """As `SensorCodec.decode`. `bad_value`: another model's frame, or a report of another kind."""
+        """Decode a frame, see `SensorCodec.decode`. `bad_value`: another model's frame, or another kind of report."""
         port = declared("R719A", f_port, data, {6: (11,), 7: (11,)})
         if data[1] != _MODEL:
             raise DeviceDataError("bad_value", f"the frame is of Netvox model {data[1]:02x}, a R719A is 59")

@@ -8,10 +8,10 @@ Source: Nwave's codecs for The Things Network.
 | 2, heartbeat | 1 byte: bit 0 occupied | 3 bytes: bit 7 occupied, low 7 bits: health of the hardware; battery in 4 mV above 2.5 V; temperature in 0.5 °C above 10 °C, signed |
 | 3, startup | 5 bytes: 3 of firmware, cause of the reset, bit 0 occupied | the same |
 | 6, debug | any | any |
-| 10, a user's tag | - | 5 bytes: bit 7 occupied (0: not told), low 7 bits as FPort 1; 4 of the tag |
+| 10, a user's tag | - | 5 bytes: bit 7 occupied (0: not known), low 7 bits as FPort 1; 4 of the tag |
 
-Startup: "occupied" counts, "free" does not, as it may have been sent before the first measurement. The tag of a user
-is not kept.
+Startup: "occupied" counts, "free" does not, because the frame may come before the first measurement. The tag of a user
+is not stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from baylight.domain.state import Occupancy
 
 
 class NwaveNps310:
-    """Sends at each change, and heartbeats."""
+    """Sensor that sends at each change, and heartbeats."""
 
     name = "nwave_nps310"
 
@@ -37,7 +37,7 @@ class NwaveNps310:
 
 
 class NwaveNps405:
-    """Sends at each change, heartbeats, and tags of users."""
+    """Sensor that sends at each change, heartbeats, and tags of users."""
 
     name = "nwave_nps405"
 

@@ -1,4 +1,4 @@
-"""A light that shows what one byte says: the small protocol that a self-built or adapted light is programmed for.
+"""Light with a protocol of one byte, for which a self-built or adapted light is programmed.
 
 Downlink, 1 byte:
 
@@ -9,7 +9,7 @@ Downlink, 1 byte:
 | 04, 05, 07 | orange, purple, white |
 | 06 | blue, flashing once in 2 s |
 
-Uplink, optional: 1 byte, what it shows now. A light need not send it, so it is kept as a fact and not waited for.
+Uplink, optional: 1 byte, what it shows now. Not every such light sends it, so it is stored as a fact and proves nothing.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ _LIGHTS = {
 
 
 class OneByteLight:
-    """Codes are the bytes. It shows the lights that it is made with, and no others."""
+    """Driver of such a light. Codes are the bytes of the table; it can show no other lights."""
 
     name = "one_byte_light"
     reports = False
     lights: Mapping[int, Light] = _LIGHTS
 
     def encode(self, light: Light) -> bytes:
-        """The light that has the same name."""
+        """Return the byte of the light that has the same name."""
         for byte, own in self.lights.items():
             if name(own) == name(light):
                 return bytes((byte,))
         own_names = ", ".join(name(own) for own in self.lights.values())
-        raise InputError("bad_light", f"this display cannot show {name(light)}, it has: {own_names}")
+        raise InputError("bad_light", f"this display cannot show {name(light)}, but: {own_names}")
 
     def check(self, code: bytes) -> None:
         self.describe(code)
 
     def describe(self, code: bytes) -> Light:
-        """Raises InputError `bad_display_code` for anything but a byte of the table."""
+        """Return the light of a code. Raises InputError `bad_display_code` for all but a byte of the table."""
         light = self.lights.get(code[0]) if len(code) == 1 else None
         if light is None:
             known = ", ".join(f"{byte:02x}" for byte in self.lights)
@@ -64,7 +64,7 @@ class OneByteLight:
         return light
 
     def command(self, code: bytes, *, ask_report: bool) -> bytes:
-        """Raises InputError as `check`. It cannot be asked for a report."""
+        """Return the code: there is no request for a report. Raises InputError as `check`."""
         self.check(code)
         return code
 

@@ -14,8 +14,8 @@ FPort 2, fields of channel, type and value, big-endian, in any order and number:
 | 01 01, 1C 01, 3F 01 | 1 | answers: recalibrated, deactivated, rebooted |
 | others | 1 | the maker's own (05 00, 06 00 are common): skipped |
 
-A frame that also answers such a command does not free the bay: the sensor has just lost its measure. Values other
-than 0 and 1 (some read them as "warm") tell nothing.
+A frame that also answers such a command does not free the bay: the sensor has just lost its calibration. Values other
+than 0 and 1 (some codecs read them as "warm") are no occupancy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MEANING = {0: Occupancy.FREE, 1: Occupancy.OCCUPIED}
 
 
 class PniPlacepod:
-    """Sends at each change, and keep-alives."""
+    """Sensor that sends at each change, and keep-alives."""
 
     name = "pni_placepod"
 

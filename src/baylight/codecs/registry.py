@@ -1,4 +1,4 @@
-"""What a codec is. A codec is pure: bytes in, values out. One explicit tuple of them stands in `codecs/all.py`."""
+"""Interfaces of codecs and their results. A codec is pure: bytes in, values out. `codecs/all.py` lists all codecs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from baylight.domain.state import Occupancy
 class Reading(msgspec.Struct, frozen=True):
     """Decoded meaning of a sensor's uplink.
 
-    `occupancy` None: this frame says nothing about the bay (never FREE). `fields`: JSON-ready values, units in the
-    names (`battery_v`, `temperature_c`). `damaged`: the device says that its readings cannot be trusted. `hold`: how
-    long an OCCUPIED by motion counts; None: until the sensor says otherwise.
+    `occupancy` None: this frame has no information about the bay (never FREE). `fields`: JSON-ready values, units in the
+    names (`battery_v`, `temperature_c`). `damaged`: the device reports that its readings cannot be trusted. `hold`: how
+    long an OCCUPIED by motion counts; None: until the sensor reports another occupancy.
     """
 
     occupancy: Occupancy | None
@@ -28,8 +28,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a display's uplink says it shows. `code`: the reported light in the layout of the display's codes,
-    or None if this frame does not tell. `fields` as in `Reading`."""
+    """Decoded meaning of a display's uplink.
+
+    `code`: the light that the display reports, in the layout of its codes; None if this frame does not report it.
+    `fields`: as in `Reading`.
+    """
 
     code: bytes | None
     fields: dict[str, object] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class SensorCodec(Protocol):
     name: str
 
     def decode(self, f_port: int | None, data: bytes) -> Reading:
-        """Only declared (FPort, length) pairs decode.
+        """Decode a frame. Only declared pairs of FPort and length decode.
 
         Raises DeviceDataError `no_data` (MAC-only frame), `unknown_f_port`, `bad_length`, `bad_value`.
         """
@@ -53,38 +56,40 @@ class DisplayDriver(Protocol):
 
     name: str
     reports: bool
-    """Whether the device can tell what it shows."""
+    """Flag: the device can report what it shows."""
 
     def encode(self, light: Light) -> bytes:
-        """Code for a light. Raises InputError `bad_light` if this display cannot show it."""
+        """Return the code for a light. Raises InputError `bad_light` if this display cannot show it."""
         ...
 
     def check(self, code: bytes) -> None:
-        """Raises InputError `bad_display_code` unless `code` shows a light and does nothing else (reconfigures
-        nothing, bricks nothing); the message says what to change."""
+        """Refuse a code that does anything but show a light (it could reconfigure or brick the device).
+
+        Raises InputError `bad_display_code` with a message that says what to change.
+        """
         ...
 
     def describe(self, code: bytes) -> Light:
-        """What a person sees for a valid code."""
+        """Return the light that a person sees for a valid code."""
         ...
 
     def command(self, code: bytes, *, ask_report: bool) -> bytes:
-        """The downlink payload for a code; with `ask_report` the device is asked to answer with an uplink."""
+        """Return the downlink payload for a code. `ask_report`: the payload also asks the device for an uplink."""
         ...
 
     def decode_report(self, f_port: int | None, data: bytes) -> Report:
-        """Raises DeviceDataError as `SensorCodec.decode`."""
+        """Decode an uplink. Raises DeviceDataError as `SensorCodec.decode`."""
         ...
 
     def shows(self, desired: bytes, reported: bytes) -> bool:
-        """Whether a person sees the same light for both codes."""
+        """Return True if a person sees the same light for both codes."""
         ...
 
 
 @runtime_checkable
 class CountingDriver(DisplayDriver, Protocol):
-    """Of a display that shows numbers."""
+    """Encoder and decoder of a display that shows numbers."""
 
     def count(self, number: int) -> bytes:
-        """Code for a number of free spaces; the largest that the display can write for one that it cannot."""
+        """Return the code for a number of free spaces, at most the largest number that the display can show."""
         ...

@@ -12,8 +12,8 @@ FPort 1, 3 bytes, or 4 and 2 for each Bluetooth beacon; FPort 2 (debug mode), 12
 | 3 on FPort 1 | RSSI of the beacons in dBm, signed, then their numbers |
 | 9 on FPort 2 | code of a fault, 0 = none |
 
-After a reset "occupied" counts, "free" does not: it may have been sent before the first measurement. With a fault
-nothing counts.
+After a reset "occupied" counts, "free" does not: the frame may come before the first measurement. A frame with a fault
+is no occupancy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LENGTHS = {1: (3, *range(4, 243, 2)), 2: (12,)}
 
 
 class TekzitelTekzipark:
-    """Sends at each change, and keep-alives."""
+    """Sensor that sends at each change, and keep-alives."""
 
     name = "tekzitel_tekzipark"
 

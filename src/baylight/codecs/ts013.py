@@ -1,4 +1,4 @@
-"""JavaScript payload codecs: what is asked of one, and what it answers. `ports.CodecEngine` runs them.
+"""JavaScript payload codecs: calls, answers, and their meaning. `ports.CodecEngine` runs them.
 
 Source: LoRa Alliance TS013-1.0.0, payload codec API.
 """
@@ -19,17 +19,17 @@ from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
 PREFIX = "js:"
-"""`js:<name>` in place of a built-in codec's name."""
-MOST_MESSAGES, LONGEST_MESSAGE = 10, 300
-DEEPEST = 20
-MOST_VOLTS = 100
+"""Prefix of a JavaScript codec: `js:<name>` stands in place of a built-in codec's name."""
+MAX_MESSAGES, MAX_MESSAGE_LENGTH = 10, 300
+MAX_DEPTH = 20
+VOLTS_LIMIT = 100
 
 _ESCAPE = re.compile(r"\\(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 _REPLACEMENT = "\\ufffd"
 
 
 class Function(StrEnum):
-    """Of the codec, by its name in the standard."""
+    """Function of a codec, by its name in the standard."""
 
     DECODE_UPLINK = "decodeUplink"
     ENCODE_DOWNLINK = "encodeDownlink"
@@ -38,7 +38,7 @@ class Function(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A codec's text. `id` names it for ever: an engine may keep what it compiled."""
+    """Text of a codec. `id` never names another text, so an engine may cache what it compiled."""
 
     id: str
     source: str
@@ -46,7 +46,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`input` is JSON text: the codec's argument, `recvTime` as ISO 8601."""
+    """Call of a codec. `input` is its argument as JSON text, with `recvTime` as ISO 8601."""
 
     script: Script
     function: Function
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`data` is JSON-ready and fit for jsonb. `bytes` and `f_port`: of an encoder."""
+    """Answer of a codec. `data` is JSON-ready and fit for jsonb. `bytes` and `f_port`: an encoder's."""
 
     data: object
     errors: tuple[str, ...] = ()
@@ -65,7 +65,10 @@ class Answer:
 
 
 def decode_call(script: Script, f_port: int | None, data: bytes, received_at: datetime) -> Call:
-    """Raises DeviceDataError `no_data` for a frame without data: no codec is asked what it means."""
+    """Return the call that decodes a frame.
+
+    Raises DeviceDataError `no_data` for a frame without data, which no codec decodes.
+    """
     if not f_port or not data:
         raise DeviceDataError("no_data", "the frame carries no data", f_port=f_port)
     text = f'{{"bytes":{list(data)},"fPort":{f_port},"recvTime":"{received_at.isoformat()}"}}'
@@ -73,15 +76,15 @@ def decode_call(script: Script, f_port: int | None, data: bytes, received_at: da
 
 
 def answer(text: str) -> Answer:
-    """From the JSON text that an engine gives back. Raises DeviceDataError `codec_failed` for nonsense."""
+    """Read the JSON text that an engine returns. Raises DeviceDataError `codec_failed` if it is no answer."""
     try:
         found = json.loads(_storable(text))
     except (ValueError, RecursionError):
-        raise DeviceDataError("codec_failed", "the codec answers with what is no JSON") from None
+        raise DeviceDataError("codec_failed", "the codec's answer is not JSON") from None
     if not isinstance(found, dict):
-        raise DeviceDataError("codec_failed", "the codec does not answer with an object")
-    if text.count("[") + text.count("{") > DEEPEST and _deeper(found, DEEPEST):
-        raise DeviceDataError("codec_failed", f"the codec's answer is nested deeper than {DEEPEST}")
+        raise DeviceDataError("codec_failed", "the codec's answer is not an object")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _deeper(found, MAX_DEPTH):
+        raise DeviceDataError("codec_failed", f"the codec's answer is nested deeper than {MAX_DEPTH}")
     return Answer(
         found.get("data"),
         _messages(found.get("errors")),
@@ -93,35 +96,40 @@ def answer(text: str) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An uplink's answer on its way to what it means, which may depend on what the sensor said before, or on the codes
-    of the display."""
+    """Answer for an uplink, with what is needed to find its meaning.
+
+    The meaning may depend on the sensor's last occupancy, or on the codes of the display.
+    """
 
     answer: Answer
     mapping: Mapped | None
     f_port: int
 
     def reading(self, previous: Occupancy | None = None, age_s: float | None = None) -> Reading:
-        """`previous`: the sensor's last occupancy if it is still believed, `age_s` seconds old.
+        """Return the reading. `previous`: the sensor's last occupancy if it is still trusted, `age_s` seconds old.
 
-        Raises DeviceDataError `codec_error` if the codec reports errors that its mapping does not wave through.
+        Raises DeviceDataError `codec_error` if the codec reports errors and its mapping does not accept them.
         """
         mapping = self.mapping if isinstance(self.mapping, OccupancyMapping) else None
         data, fields = self.answer.data, self._fields(refuse=mapping is None or mapping.ignore_on_errors)
         volts = next(mapping.battery.values(data), None) if mapping and mapping.battery else fields.get("battery_v")
         battery_v = number(volts)
-        if battery_v is not None and 0 <= battery_v < MOST_VOLTS:
+        if battery_v is not None and 0 <= battery_v < VOLTS_LIMIT:
             fields["battery_v"] = battery_v
         else:
-            fields.pop("battery_v", None)  # the name means volts; millivolts or percent are not
+            fields.pop("battery_v", None)  # the name means volts; millivolts or percent are none
         if mapping is None:
             return Reading(None, fields)
-        said = mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s)
-        moved = said is Occupancy.OCCUPIED and mapping.motion_timeout_s is not None
-        return Reading(said, fields, hold=timedelta(seconds=mapping.motion_timeout_s or 0) if moved else None)
+        occupancy = mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s)
+        moved = occupancy is Occupancy.OCCUPIED and mapping.motion_timeout_s is not None
+        return Reading(occupancy, fields, hold=timedelta(seconds=mapping.motion_timeout_s or 0) if moved else None)
 
     def report(self, codes: Mapping[str, str]) -> Report:
-        """`codes` (hex) of the display: what it reports is the code of the state whose light it names, or no code at
-        all if it shows another light. Raises DeviceDataError `codec_error`."""
+        """Return the report of a display with these `codes` (hex).
+
+        Its code is that of the state whose light the display reports, or an empty code if it shows another light.
+        Raises DeviceDataError `codec_error`.
+        """
         fields = self._fields(refuse=True)
         shows = self.mapping.shows(self.f_port, self.answer.data) if isinstance(self.mapping, DisplayMapping) else None
         if shows is None:
@@ -143,7 +151,10 @@ class Decoded:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL stores neither NUL nor half a surrogate pair; codecs make both of padded or damaged text."""
+    """Replace NUL and halves of surrogate pairs, which PostgreSQL cannot store.
+
+    Codecs make both of padded or damaged text.
+    """
     if "\\u" not in text:
         return text
     return _ESCAPE.sub(lambda m: _REPLACEMENT if len(m[1]) == 5 else m[0], text)
@@ -156,12 +167,12 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def _messages(value: object) -> tuple[str, ...]:
-    """A list of strings in the standard; single strings and objects are met in the field."""
+    """Return errors or warnings as texts. The standard has a list of strings; codecs also return strings and objects."""
     if not value:
         return ()
     items: Sequence[object] = value if isinstance(value, list) else [value]
     texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
-    return tuple(text[:LONGEST_MESSAGE] for text in texts[:MOST_MESSAGES])
+    return tuple(text[:MAX_MESSAGE_LENGTH] for text in texts[:MAX_MESSAGES])
 
 
 def _bytes(value: object) -> bytes | None:
@@ -181,7 +192,7 @@ def _f_port(value: object) -> int | None:
 
 
 def same(expected: object, found: object) -> bool:
-    """Equality of JSON values: true is not 1, numbers may differ by rounding, a missing key is not null."""
+    """Compare JSON values: true is not 1, numbers may differ by rounding, a missing key is not null."""
     if isinstance(expected, bool) or isinstance(found, bool):
         return expected is found
     if isinstance(expected, int | float) and isinstance(found, int | float):

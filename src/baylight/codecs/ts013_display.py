@@ -1,4 +1,4 @@
-"""What a display with a JavaScript codec says it shows: which decoded values stand for the light of which state."""
+"""Reports of displays with a JavaScript codec: which decoded values stand for the light of which state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baylight.domain.state import State
 
 @dataclass(frozen=True, slots=True)
 class DisplayMapping:
-    """`states`: normal forms of the values of each state's light."""
+    """Mapping of decoded values to lights. `states`: normal forms of the values of each state's light."""
 
     where: Path
     states: Mapping[State, frozenset[str]]
@@ -21,22 +21,22 @@ class DisplayMapping:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> DisplayMapping:
-        """From JSON: `field` (path), `states` (state -> list of values), `f_ports`. Raises InputError `bad_mapping`."""
+        """Read JSON: `field` (path), `states` (state -> list of values), `f_ports`. Raises InputError `bad_mapping`."""
         rest = dict(given)
-        path, told, ports = Path.parse(rest.pop("field", None)), rest.pop("states"), rest.pop("f_ports", None)
-        if not isinstance(told, dict) or not told or not told.keys() <= State.__members__.keys():
+        path, listed, ports = Path.parse(rest.pop("field", None)), rest.pop("states"), rest.pop("f_ports", None)
+        if not isinstance(listed, dict) or not listed or not listed.keys() <= State.__members__.keys():
             raise bad_mapping(f"`states` is an object of state: list of values; states are {', '.join(State)}")
-        states = {State[name]: normals(values, f"states.{name}") for name, values in told.items()}
+        states = {State[name]: normals(values, f"states.{name}") for name, values in listed.items()}
         if not all(states.values()):
             raise bad_mapping("each state of `states` has at least one value")
         if ports is not None and not (isinstance(ports, list) and all(type(p) is int and 1 <= p <= 223 for p in ports)):
             raise bad_mapping("`f_ports` is a list of numbers 1 to 223")
         if rest:
-            raise bad_mapping(f"unknown beside `states`: {', '.join(sorted(map(str, rest)))}")
+            raise bad_mapping(f"unknown keys beside `states`: {', '.join(sorted(map(str, rest)))}")
         return cls(path, states, None if ports is None else frozenset(ports))
 
     def shows(self, f_port: int, data: object) -> tuple[State, ...] | None:
-        """The states whose light it tells, none of them for another light; None if this frame tells no light."""
+        """Return the states whose light is reported (empty: another light), or None if this frame reports no light."""
         if self.f_ports is not None and f_port not in self.f_ports:
             return None
         found = [normal_form(value) for value in self.where.values(data)]
@@ -49,5 +49,5 @@ Mapped = OccupancyMapping | DisplayMapping
 
 
 def parse_mapping(given: Mapping[str, Any]) -> Mapped:
-    """Of a display if it has `states`, else of a sensor. Raises InputError `bad_mapping`."""
+    """Read a mapping: a display's if it has `states`, else a sensor's. Raises InputError `bad_mapping`."""
     return DisplayMapping.parse(given) if "states" in given else OccupancyMapping.parse(given)

@@ -1,4 +1,4 @@
-"""A codec's own examples, as in TS013's `examples.json`: input, and the output that proves the codec."""
+"""Examples of a codec, as in TS013's `examples.json`: input, and the output that proves the codec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baylight.codecs.ts013 import Answer, Function, same
 from baylight.domain.state import Occupancy, State
 from baylight.errors import InputError, shorten
 
-MOST_EXAMPLES = 500
+MAX_EXAMPLES = 500
 _FUNCTIONS = {
     "uplink": Function.DECODE_UPLINK,
     "downlink-decode": Function.DECODE_DOWNLINK,
@@ -23,22 +23,26 @@ _OCCUPANCY = {"OCCUPIED": Occupancy.OCCUPIED, "FREE": Occupancy.FREE, None: None
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`input`: JSON text of the call. `output`: what must come of it, as far as it is written down. What the mapping
-    must make of it: `occupancy`, where `tells_occupancy`; the state whose light a display `shows`, where told."""
+    """Example of a call and its results.
+
+    `input`: JSON text of the call. `output`: the expected output; a key that it lacks is not compared. `occupancy`: the
+    result of the mapping, compared if `has_occupancy`. `shows`: the state whose light a display reports, compared
+    unless it is None.
+    """
 
     description: str
     function: Function
     input: str
     f_port: int
     output: Mapping[str, Any]
-    tells_occupancy: bool = False
+    has_occupancy: bool = False
     occupancy: Occupancy | None = None
     shows: State | None = None
 
     def problem(
         self, answer: Answer, occupancy: Occupancy | None, shows: tuple[State, ...] | None = None
     ) -> str | None:
-        """What is not as it must be, in plain words."""
+        """Return the first difference from what is expected, in plain words; None if there is none."""
         found: dict[str, object] = {
             "data": answer.data,
             "bytes": None if answer.bytes is None else list(answer.bytes),
@@ -50,23 +54,23 @@ class Example:
             expected = [] if value is None and key in ("errors", "warnings") else value
             if key in found and not same(expected, found[key]):
                 return f"{key} is {_short(found[key])}, not {_short(expected)}"
-        if self.tells_occupancy and occupancy is not self.occupancy:
-            return f"the mapping says {occupancy or 'nothing'}, not {self.occupancy or 'nothing'}"
+        if self.has_occupancy and occupancy is not self.occupancy:
+            return f"the mapping gives {occupancy or 'nothing'}, not {self.occupancy or 'nothing'}"
         if self.shows is not None and self.shows not in (shows or ()):
             found_states = "nothing" if shows is None else " and ".join(shows) or "another light"
-            return f"the mapping says {found_states}, not {self.shows}"
+            return f"the mapping gives {found_states}, not {self.shows}"
         return None
 
 
 def parse_examples(given: Sequence[Mapping[str, Any]]) -> list[Example]:
-    """`type` (uplink, downlink-decode, downlink-encode), `description`, `input` (`bytes` as hex or list, `fPort`,
-    `recvTime`; or `data`), `output`; of an uplink `occupancy` (OCCUPIED, FREE, null) and `shows` (the state whose light
-    a display reports) are Baylight's own.
+    """Read examples. Raises InputError `bad_examples`.
 
-    Raises InputError `bad_examples`.
+    Keys: `type` (uplink, downlink-decode, downlink-encode), `description`, `input` (`bytes` as hex or list, `fPort`,
+    `recvTime`; or `data`), `output`. Two more keys of an uplink are Baylight's own: `occupancy` (OCCUPIED, FREE, null)
+    and `shows` (the state whose light a display reports).
     """
-    if len(given) > MOST_EXAMPLES:
-        raise _bad(f"at most {MOST_EXAMPLES} examples")
+    if len(given) > MAX_EXAMPLES:
+        raise _bad(f"at most {MAX_EXAMPLES} examples")
     examples = []
     for n, item in enumerate(given, 1):
         try:

@@ -1,4 +1,4 @@
-"""Which decoded fields mean OCCUPIED and which mean FREE. Anything else is no information: null is not FREE."""
+"""Mapping of decoded fields to OCCUPIED and FREE. Any other value is no information: null is not FREE."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from baylight.errors import InputError
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d*)\]|\[([^.\[\]=]+)=([^\[\]]*)\]")
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*[a-zA-Z%°]{0,4}\s*\Z")
 _OTHER = {Occupancy.OCCUPIED: Occupancy.FREE, Occupancy.FREE: Occupancy.OCCUPIED}
-_HUGE = 1e300
+_NUMBER_LIMIT = 1e300
 _BOUNDS = {"occupied_below": "free_above", "occupied_above": "free_below"}
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`a.b`, `list[0]`, `list[]` (each element), `list[variable=x]` (elements whose `variable` is x)."""
+    """Path into JSON: `a.b`, `list[0]`, `list[]` (each element), `list[variable=x]` (elements whose `variable` is x)."""
 
     text: str
     steps: tuple[tuple[str, str], ...]
 
     @classmethod
     def parse(cls, text: object) -> Path:
-        """Raises InputError `bad_mapping`."""
+        """Read a path. Raises InputError `bad_mapping`."""
         if not isinstance(text, str) or not 0 < len(text) <= 200:
             raise bad_mapping(
                 f"{text!r} is not a path such as occupied, status.parking, slots[0] or [variable=occupancy].value"
@@ -42,7 +42,7 @@ class Path:
         return cls(text, tuple(steps))
 
     def values(self, data: object) -> Iterator[object]:
-        """What lies there: nothing, one value, or several."""
+        """Return the values at the path: none, one, or several."""
         found: list[object] = [data]
         for name, value in self.steps:
             found = [below for item in found for below in _below(item, name, value)]
@@ -51,8 +51,11 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class OccupancyMapping:
-    """`occupied`, `free`: normal forms of values. `bounds`: (occupied, free) of a threshold, OCCUPIED on the first's
-    side away from the second; between the two the sensor's last word stands."""
+    """Mapping of one codec.
+
+    `occupied`, `free`: normal forms of values. `bounds`: (occupied, free) of a threshold. OCCUPIED begins at the first
+    bound and FREE at the second; between the two the sensor's last occupancy stays.
+    """
 
     where: Path
     occupied: frozenset[str] = frozenset()
@@ -70,11 +73,11 @@ class OccupancyMapping:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> OccupancyMapping:
-        """From JSON: `field`, then either `occupied` and `free` (lists of values) or `threshold` (`occupied_below` and
+        """Read JSON. Raises InputError `bad_mapping`.
+
+        Keys: `field`, then either `occupied` and `free` (lists of values) or `threshold` (`occupied_below` and
         `free_above`, or `occupied_above` and `free_below`); `f_ports`, `invert`, `motion_timeout_s`,
         `ignore_on_errors`, `ignore_on_warnings`, `ignore_when` (path -> values), `battery_v` (path).
-
-        Raises InputError `bad_mapping`.
         """
         rest = dict(given)
         path = Path.parse(rest.pop("field", None))
@@ -104,7 +107,7 @@ class OccupancyMapping:
         if not all(isinstance(flag, bool) for flag in flags.values()):
             raise bad_mapping("`invert` and `ignore_on_errors` are true or false")
         if rest:
-            raise bad_mapping(f"unknown: {', '.join(sorted(map(str, rest)))}")
+            raise bad_mapping(f"unknown keys: {', '.join(sorted(map(str, rest)))}")
         return cls(
             path,
             occupied,
@@ -129,8 +132,11 @@ class OccupancyMapping:
         previous: Occupancy | None = None,
         age_s: float | None = None,
     ) -> Occupancy | None:
-        """`previous`: the sensor's last occupancy, `age_s` old: it stands between the bounds of a threshold, and an
-        OCCUPIED by motion stands until its time is over."""
+        """Return the occupancy, None for no information.
+
+        `previous`: the sensor's last occupancy, `age_s` old. It stays between the bounds of a threshold, and an OCCUPIED
+        by motion stays until `motion_timeout_s` is over.
+        """
         if self.f_ports is not None and f_port not in self.f_ports:
             return None
         if any(word in warning.casefold() for warning in warnings for word in self.ignore_on_warnings):
@@ -143,15 +149,15 @@ class OccupancyMapping:
         return found
 
     def _by_values(self, data: object) -> Occupancy | None:
-        """Of several values one OCCUPIED suffices, and all must say FREE."""
+        """Return OCCUPIED if one of the values means it, FREE if all mean it."""
         found = [normal(value) for value in self.where.values(data)]
         if any(value in self.occupied for value in found):
-            said = Occupancy.OCCUPIED
+            meaning = Occupancy.OCCUPIED
         elif found and all(value in self.free for value in found):
-            said = Occupancy.FREE
+            meaning = Occupancy.FREE
         else:
             return None
-        return _OTHER[said] if self.invert else said
+        return _OTHER[meaning] if self.invert else meaning
 
     def _by_bounds(self, data: object, previous: Occupancy | None) -> Occupancy | None:
         assert self.bounds is not None
@@ -162,12 +168,15 @@ class OccupancyMapping:
         value, occupied, free = sign * measured[0], sign * self.bounds[0], sign * self.bounds[1]
         if occupied <= value <= free:
             return previous
-        said = Occupancy.OCCUPIED if value < occupied else Occupancy.FREE
-        return _OTHER[said] if self.invert else said
+        meaning = Occupancy.OCCUPIED if value < occupied else Occupancy.FREE
+        return _OTHER[meaning] if self.invert else meaning
 
 
 def normal(value: object) -> str | None:
-    """One form for what codecs write in many: true, 1, 1.0, "1" and "TRUE" are the same; None: nothing to compare."""
+    """Return one form for all spellings of a value: true, 1, 1.0, "1" and "TRUE" are the same.
+
+    None: the value cannot be compared.
+    """
     if isinstance(value, str):
         text = value.strip().casefold()
         if text in ("true", "false"):
@@ -180,7 +189,7 @@ def normal(value: object) -> str | None:
 
 
 def number(value: object) -> float | None:
-    """A number, or text of one with a unit of up to four letters: `"1200 mm"`."""
+    """Return the number, also of a text with a unit of up to four letters (`"1200 mm"`); None for others."""
     if isinstance(value, str) and (match := _NUMBER.match(value)):
         return float(match[1])
     if isinstance(value, int | float) and _is_number(value):
@@ -212,15 +221,15 @@ def _threshold(given: object) -> tuple[tuple[float, float], bool]:
 
 
 def normals(given: object, name: str) -> frozenset[str]:
-    """Normal forms of a list of values. Raises InputError `bad_mapping`."""
+    """Return the normal forms of a list of values. Raises InputError `bad_mapping`."""
     values = [normal(value) for value in given] if isinstance(given, list) else [None]
     if None in values:
-        raise bad_mapping(f"`{name}` is a list of numbers, texts, true and false: null says nothing")
+        raise bad_mapping(f"`{name}` is a list of numbers, texts, true and false; null has no meaning")
     return frozenset(v for v in values if v is not None)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_HUGE < value < _HUGE
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_NUMBER_LIMIT < value < _NUMBER_LIMIT
 
 
 def _is_list(value: object) -> bool:
