@@ -1,5 +1,5 @@
-// Runs in each context before the codec: what codecs expect of their host, and the one way to call them.
-// In a frozen context nothing that a call leaves behind outlives it.
+// Runs in each context before the codec. It defines what codecs expect of their host, and the only way to call them.
+// In a frozen context no change that a call makes outlives the call.
 (function (global) {
   "use strict";
 
@@ -8,7 +8,7 @@
   const { freeze, is } = Object;
   const { join } = Array.prototype;
   const CompiledFunction = Function;
-  const MOST = 32768;
+  const MAX_ANSWER_LENGTH = 32768;
 
   function define(name, value) {
     Object.defineProperty(global, name, { value, writable: true, enumerable: false, configurable: true });
@@ -60,7 +60,7 @@
     }
   }
 
-  // As much of Node's Buffer as payload codecs use.
+  // The part of Node's Buffer that payload codecs use.
   class Buffer extends Uint8Array {
     static from(value, encoding) {
       return new Buffer(typeof value === "string" ? encoded(value, encoding) : value);
@@ -162,7 +162,7 @@
 
   function load(source) {
     const found = NAMES.map((name) => `${name}: typeof ${name} === "function" ? ${name} : undefined`).join(", ");
-    // A function's body is parsed as a sloppy script is; its variables, unlike a script's, are new with each call.
+    // A function's body is parsed in sloppy mode, like a script. Unlike a script's, its variables are new for each call.
     compiled = new CompiledFunction(`${source}\n;return { ${found} };`);
     freeze(compiled.prototype);
     freeze(compiled);
@@ -204,33 +204,35 @@
     const { data, errors, warnings, fPort, bytes } = result;
     const list = bytes === undefined || bytes === null ? undefined : Array.from(bytes);
     const answer = stringify({ data, errors, warnings, fPort, bytes: list });
-    if (answer.length > MOST) throw new RangeError(`the answer has more than ${MOST} characters`);
+    if (answer.length > MAX_ANSWER_LENGTH) {
+      throw new RangeError(`the answer has more than ${MAX_ANSWER_LENGTH} characters`);
+    }
     return answer;
   }
 
-  function told(error) {
-    if (error === null) return "out of memory"; // so short of it that no error could be made
+  function messageOf(error) {
+    if (error === null) return "out of memory"; // there was not even enough memory for an error
     try {
       const text = error !== null && typeof error === "object" && "message" in error ? error.message : error;
       return `${text}`.slice(0, 300).replace(/[\0\ud800-\udfff]/gu, "\ufffd");
     } catch {
-      return "it throws what has no text";
+      return "it throws a value without text";
     }
   }
 
   // First letter: "=" an answer, "!" what was thrown; then "." if the context may be used again, else "x".
   function call(name, text) {
-    let said, spent = false;
+    let result, spent = false;
     try {
-      said = ["=", ask(name, text)];
+      result = ["=", ask(name, text)];
     } catch (error) {
-      said = ["!", told(error)];
-      spent = said[1] === "out of memory";
+      result = ["!", messageOf(error)];
+      spent = result[1] === "out of memory";
     }
     define("module", undefined);
     define("exports", undefined);
-    // Joined, not added: sums of long texts are ropes, which the binding does not know.
-    return apply(join, [said[0], names !== undefined && !spent && isClean() ? "." : "x", said[1]], [""]);
+    // Joined, not added: sums of long texts are ropes, which the binding cannot convert.
+    return apply(join, [result[0], names !== undefined && !spent && isClean() ? "." : "x", result[1]], [""]);
   }
 
   return function begin(source, frozen) {
