@@ -1,4 +1,4 @@
-"""The demo: a simulated car park behind a fake ChirpStack, and the real program on an embedded database and broker."""
+"""Demo: a simulated car park behind a fake ChirpStack, and the real program on an embedded database and broker."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WHERE s.code = ANY($1::text[])
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`seconds`: how long cars come and go, None = until Ctrl-C. `speed`: how much faster than in life."""
+    """Options of a run. `seconds`: how long cars come and go, None = until Ctrl-C. `speed`: times real time."""
 
     data_dir: Path
     seconds: float | None = None
@@ -65,7 +65,7 @@ class Options:
 
 
 async def demo(options: Options) -> bool:
-    """Runs the demo and prints what happens; False if `check` found a wrong light or a lost uplink."""
+    """Run the demo and print what happens; return False if `check` found a wrong light or a lost uplink."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -75,14 +75,14 @@ async def demo(options: Options) -> bool:
         _say(f"\n  Live page:  http://127.0.0.1:{garage.program.http_port}/#key={garage.key}")
         _say(f"  API key:    {garage.key}")
         _say(f"  Database:   {garage.dsn}")
-        _say(f"  Ask it:     BAYLIGHT_DATABASE_URL='{garage.dsn}' baylight why {garage.park.bays[0].code}\n")
+        _say(f"  Try:        BAYLIGHT_DATABASE_URL='{garage.dsn}' baylight why {garage.park.bays[0].code}\n")
         _say("Cars come and go." + ("" if options.seconds else " Ctrl-C ends it."))
         cars = asyncio.create_task(garage.park.run())
         try:
             await _until(stopping, garage.running, options.seconds)
             if stopping.is_set() and not options.check:
                 return True
-            _say("No car moves any more; waiting until every light is proven.")
+            _say("The cars have stopped. Waiting until every light is proven …")
             await garage.park.quiesce()
             return await _report(garage) or not options.check
         finally:
@@ -101,7 +101,7 @@ class _Garage:
 
 @asynccontextmanager
 async def _garage(options: Options) -> AsyncIterator[_Garage]:
-    """Everything up and registered; everything down again at the end, in reverse."""
+    """Start all parts and register the bays; stop the parts at the end, in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         _say(f"Data in {options.data_dir}")
         options.data_dir.mkdir(parents=True, exist_ok=True)
@@ -151,8 +151,8 @@ async def _running(
             await asyncio.sleep(0.05)
         fake.power_on()
         for bay in park.bays:
-            bay.light.power_cut()  # plugged in: it joins, and is dim green until it is told better
-            bay.sensor.heartbeat()  # as an installer wakes each sensor to see that it is heard
+            bay.light.power_cut()  # as when it is plugged in: it joins, and is dim green until its first command
+            bay.sensor.heartbeat()  # as an installer wakes each sensor to test its radio link
         yield program, running
     finally:
         stopping.set()
@@ -161,7 +161,7 @@ async def _running(
 
 
 async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
-    """Registers the bays that are not yet there; returns a new API key, and revokes those of earlier runs."""
+    """Register the bays that are missing; revoke the API keys of earlier runs and return a new one."""
     connection = await connect(dsn)
     change = Change(connection, ACTOR, SystemClock().now(), policies_of(settings))
     try:
@@ -198,7 +198,7 @@ async def _until(stopping: asyncio.Event, running: asyncio.Task[None], seconds: 
 
 
 async def _report(garage: _Garage) -> bool:
-    """Waits until all is proven, or CONVERGE_S have passed; prints the report; True if nothing is wrong or lost."""
+    """Wait until all lights are proven, at most CONVERGE_S; print the report; return True if nothing is wrong or lost."""
     connection = await asyncpg.connect(garage.dsn)
     try:
         ends_at = time.monotonic() + CONVERGE_S
@@ -221,7 +221,7 @@ async def _report(garage: _Garage) -> bool:
         await connection.close()
     times = garage.park.light_times
     _say("\nReport")
-    _say(f"  uplinks in         {row['uplinks']} of {garage.park.sent.distinct} sent, {lost} lost")
+    _say(f"  uplinks stored     {row['uplinks']} of {garage.park.sent.distinct} sent, {lost} lost")
     _say(f"  state changes      {changes}")
     _say("  actuations         " + ", ".join(f"{r['n']} {r['status']}" for r in statuses))
     _say(f"  displays in sync   {row['in_sync']} of {row['displays']}")
@@ -231,22 +231,25 @@ async def _report(garage: _Garage) -> bool:
         )
     for line in wrong:
         _say(f"  WRONG LIGHT        {line}")
-    _say("Every light shows what it must, and no uplink is lost." if done else "NOT as it must be.")
+    _say("Every light shows what it must, and no uplink is lost." if done else "FAILED: see above.")
     return bool(done)
 
 
 async def _wrong_lights(connection: asyncpg.Connection[asyncpg.Record], park: CarPark) -> list[str]:
-    """Bays whose sensor is taken at another word than it gave, or whose lamp, as a driver sees it, shows something else
-    than was decided (which may be a person's reservation or override)."""
+    """Return a line for each bay that is wrong.
+
+    Its stored sensor state is not the sensor's, or a driver can tell its lamp from the light that was decided (the
+    decision may come from a person's reservation or override).
+    """
     rows = await connection.fetch(_DECIDED, [bay.code for bay in park.bays])
     driver = display_driver("kuando_busylight")
     assert driver is not None
     wrong = []
     for row in rows:
         bay = park.bay(row["code"])
-        stands = "OCCUPIED" if bay.occupied else "FREE"
-        if row["sensor_state"] not in (stands, None):
-            wrong.append(f"{bay.code} is {stands}, taken for {row['sensor_state']}")
+        truth = "OCCUPIED" if bay.occupied else "FREE"
+        if row["sensor_state"] not in (truth, None):
+            wrong.append(f"{bay.code} is {truth}, but stored as {row['sensor_state']}")
         if distinguishable(bay.light.light, driver.describe(bytes.fromhex(row["light"]))):
             wrong.append(f"{bay.code} must show {row['current_state']}, the lamp shows {bay.light.light.rgb}")
     return wrong

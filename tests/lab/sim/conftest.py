@@ -20,7 +20,7 @@ from gmqtt.mqtt.constants import MQTTv50
 
 from baylight.lab.sim.behaviour import Behaviour, GatewayMode
 from baylight.lab.sim.chirpstack import FakeChirpStack
-from baylight.lab.sim.network import Device, Heard
+from baylight.lab.sim.network import Device, ReceivedFrame
 from baylight.protocol import chirpstack_pb2 as pb
 
 LIGHT = "2020200000000001"
@@ -137,10 +137,10 @@ class Site:
         """Waits until the light's gateway has had so many more frames."""
         await self._until(lambda seen=self.fake.frames: self.fake.frames >= seen + more)
 
-    async def hears(self, count: int) -> list[Heard]:
+    async def receives(self, count: int) -> list[ReceivedFrame]:
         """Waits until the light's radio has received so many frames."""
-        await self._until(lambda: len(self.light.heard) >= count)
-        return list(self.light.heard)
+        await self._until(lambda: len(self.light.received) >= count)
+        return list(self.light.received)
 
     async def quiet(self) -> None:
         """Everything that was published until now has arrived."""

@@ -113,7 +113,7 @@ async def test_3_a_wrong_mqtt_command_gives_no_event(site: Site, wrong: dict[str
     site.command(b"\1", **wrong)
     site.command(b"\2")
     await site.see("txack")
-    assert [heard.data for heard in await site.hears(1)] == [b"\2"]
+    assert [frame.data for frame in await site.receives(1)] == [b"\2"]
 
 
 async def test_4_downlinks_go_in_order_one_per_lock(site: Site) -> None:
@@ -121,7 +121,7 @@ async def test_4_downlinks_go_in_order_one_per_lock(site: Site) -> None:
     ids = [await site.enqueue(bytes([n])) for n in range(1, 4)]
     await site.see("txack", count=3)
     took = time.monotonic() - began
-    assert [heard.data for heard in await site.hears(3)] == [b"\1", b"\2", b"\3"]
+    assert [frame.data for frame in await site.receives(3)] == [b"\1", b"\2", b"\3"]
     assert {txack["queueItemId"] for txack in site.seen("txack")} == set(ids)
     assert took >= 2 * site.fake.behaviour.class_c_lock_s / site.fake.behaviour.speed
 
@@ -134,7 +134,7 @@ async def test_4_a_pending_head_blocks_those_behind_it(sites: Sites) -> None:
     assert [(item.id, item.is_pending) for item in await site.queue()] == [(first, True), (second, False)]
     ack = await site.see("ack", queueItemId=first)  # the device's answer, half a second of air time later
     assert ack["acknowledged"] is True
-    assert [heard.data for heard in site.light.heard] == [b"\1"]
+    assert [frame.data for frame in site.light.received] == [b"\1"]
     await site.see("txack", queueItemId=second)
 
 
@@ -144,7 +144,7 @@ async def test_5_txack_only_after_the_gateway_accepted_it(site: Site) -> None:
     await site.see("log", code="DOWNLINK_GATEWAY")
     await site.quiet()
     assert site.seen("txack") == []
-    assert not site.light.heard
+    assert not site.light.received
     site.gateway(GatewayMode.OK)
     txack = await site.see("txack")
     assert (txack["queueItemId"], txack["fCntDown"]) == (queued, 0)
@@ -236,7 +236,7 @@ async def test_11_after_a_join_nothing_is_sent_before_the_first_uplink(site: Sit
     await site.see("txack", other)  # the scheduler has been round
     await site.enqueue(dev_eui=other)
     await site.see("txack", other, count=2)
-    assert not site.light.heard
+    assert not site.light.received
     assert [item.id for item in await site.queue()] == [late, queued]
     assert site.seen("log") == site.seen("txack") == []
     await site.uplink()
@@ -254,7 +254,7 @@ async def test_12_a_flush_in_flight_makes_the_next_downlink_a_replay(sites: Site
     kept = await site.enqueue(b"\2", flush=by_enqueue)
     txack = await site.see("txack")
     assert (txack["queueItemId"], txack["fCntDown"]) == (kept, 0)
-    assert [(h.data, h.f_cnt, h.accepted) for h in await site.hears(2)][:2] == [(b"\1", 0, True), (b"\2", 0, False)]
+    assert [(h.data, h.f_cnt, h.accepted) for h in await site.receives(2)][:2] == [(b"\1", 0, True), (b"\2", 0, False)]
     await site.quiet()
     assert [t for t in site.seen("txack") if t["queueItemId"] == lost] == []
 
@@ -313,9 +313,9 @@ async def test_class_a_device_gets_its_downlink_after_its_uplink(site: Site) -> 
 async def test_a_gateway_whose_answers_are_lost_sends_the_same_frame_again_and_again(site: Site) -> None:
     site.gateway(GatewayMode.MUTE)
     await site.enqueue()
-    heard = await site.hears(3)
-    assert {h.f_cnt for h in heard} == {0}
-    assert [h.accepted for h in heard][:3] == [True, False, False]
+    frames = await site.receives(3)
+    assert {h.f_cnt for h in frames} == {0}
+    assert [h.accepted for h in frames][:3] == [True, False, False]
     await site.quiet()
     assert site.seen("txack") == []
 

@@ -111,7 +111,7 @@ async def test_without_5_a_txack_proves_nothing(sites: Sites) -> None:
     site.gateway(GatewayMode.SILENT)
     queued = await site.enqueue()
     assert (await site.see("txack"))["queueItemId"] == queued
-    assert not site.light.heard
+    assert not site.light.received
 
 
 async def test_without_6_a_silent_gateway_loses_the_downlink(sites: Sites) -> None:
@@ -161,10 +161,10 @@ async def test_without_12_a_flush_in_flight_does_no_harm(sites: Sites) -> None:
     await site.enqueue(b"\1")
     await site.tries(1)
     await site.flush()
-    await site.hears(1)
+    await site.receives(1)
     await site.enqueue(b"\2")
     assert (await site.see("txack"))["fCntDown"] == 1
-    assert [heard.accepted for heard in await site.hears(2)] == [True, True]
+    assert [frame.accepted for frame in await site.receives(2)] == [True, True]
 
 
 async def test_without_13_a_foreign_device_is_not_found(sites: Sites) -> None:

@@ -1,4 +1,4 @@
-"""The unprivileged account that PostgreSQL runs under when Baylight itself is run by root, and places it can reach."""
+"""Unprivileged account that PostgreSQL runs under if root runs Baylight, and directories that this account can reach."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom a child process runs as. Nothing of the machine is changed: the child alone drops its rights."""
+    """Account that a child process runs as. Only the child drops its rights; nothing on the machine changes."""
 
     name: str
     uid: int
@@ -34,15 +34,15 @@ class Account:
 
     @property
     def other(self) -> bool:
-        """True if it is not the account of this process."""
+        """Return True if it is not the account of this process."""
         return self.uid != os.geteuid()
 
     def as_child(self) -> dict[str, Any]:
-        """Arguments of subprocess that make the child run as this account."""
+        """Return the arguments of subprocess that make the child run as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.other else {}
 
     def reaches(self, directory: Path) -> bool:
-        """True if this account may enter the directory (all that lies above it counts)."""
+        """Return True if this account may enter the directory, which depends on all directories above it, too."""
         if not self.other:
             return True
         try:
@@ -57,7 +57,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """This process's own account; for root, which PostgreSQL refuses, an existing unprivileged one."""
+    """Return the account of this process; for root, which PostgreSQL refuses, an existing unprivileged one."""
     if os.geteuid() != 0:
         return Account("", os.geteuid(), os.getegid())
     for name in _ACCOUNTS:
@@ -72,9 +72,10 @@ def server_account() -> Account:
 
 
 def ends_with_parent(how: signal.Signals) -> Callable[[], None] | None:
-    """A preexec_fn: the kernel sends `how` to the child when the thread that started it ends, even by SIGKILL.
+    """Return a preexec_fn with which a child ends together with its parent. None outside Linux.
 
-    Runs after the change of account, which would clear it (prctl(2), PR_SET_PDEATHSIG). None outside Linux.
+    The kernel sends `how` to the child when the thread that started it ends, even by SIGKILL. The function runs after
+    the change of account, which would clear the setting (prctl(2), PR_SET_PDEATHSIG).
     """
     if _LIBC is None:
         return None
@@ -89,22 +90,22 @@ def ends_with_parent(how: signal.Signals) -> Callable[[], None] | None:
 
 
 def own_place(purpose: str, of: Path, *, base: Path | None = None) -> Path:
-    """A directory for `purpose` below a directory that all accounts reach, always the same for the same path `of`.
+    """Make a directory for `purpose` that all accounts reach, always the same for the same path `of`; return its path.
 
-    Others can enter but not list it. Raises PermanentError if somebody else has made it.
+    Others can enter but not list it. Raises PermanentError if another account made it.
     """
     key = hashlib.sha256(str(of).encode()).hexdigest()[:16]
     place = (base or _public_base()) / f"baylight-{purpose}-{os.geteuid()}-{key}"
     place.mkdir(mode=0o711, exist_ok=True)
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PermanentError("place_taken", f"{place} belongs to somebody else: remove it")
+        raise PermanentError("place_taken", f"{place} belongs to another account: remove it")
     place.chmod(0o711)
     return place
 
 
 def _public_base() -> Path:
-    """Where every account may enter, and what is written outlives a restart if possible."""
+    """Return a directory that every account may enter; if possible one whose files survive a restart."""
     for base in (Path("/var/tmp"), Path(tempfile.gettempdir()), Path("/tmp")):
         if base.is_dir() and all(d.stat().st_mode & stat.S_IXOTH for d in (base, *base.parents)):
             return base
@@ -112,7 +113,7 @@ def _public_base() -> Path:
 
 
 def give(directory: Path, account: Account) -> None:
-    """Make the account own a directory and all that is in it. Does nothing if it does already."""
+    """Make the account the owner of a directory and all in it. Do nothing if it owns the directory already."""
     if directory.stat().st_uid == account.uid:
         return
     try:
@@ -125,9 +126,9 @@ def give(directory: Path, account: Account) -> None:
 
 
 def reachable_copy(binaries: Path) -> Path:
-    """PostgreSQL's installation around `binaries`, made once more where all accounts reach it (hard links if possible).
+    """Copy PostgreSQL's installation around `binaries` to where all accounts reach it; return the copy's `binaries`.
 
-    Idempotent; two at once do the work twice and keep one result.
+    The files are hard links if possible. Idempotent; two calls at once do the work twice and keep one result.
     """
     installation = binaries.resolve().parent
     program = (binaries / "postgres").stat()

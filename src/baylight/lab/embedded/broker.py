@@ -1,4 +1,4 @@
-"""MQTT brokers of our own, on a free port of 127.0.0.1: for the demo, the tests and small trials."""
+"""MQTT brokers as child processes, on a free port of 127.0.0.1: for the demo, the tests and small trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from baylight.lab.embedded.account import ends_with_parent
 
 HOST = "127.0.0.1"
 _START_S = 15.0
-_LONGEST_PAYLOAD = 1 << 20
+_MAX_PAYLOAD = 1 << 20
 
 _IOTCORE_CONFIG = """\
 id = 0
@@ -54,11 +54,11 @@ log_type error
 
 
 class EmbeddedBroker:
-    """The broker of the package iotcore (rumqttd), MQTT 5 only, in a process that ends with ours.
+    """Broker of the package iotcore (rumqttd), MQTT 5 only, in a process that ends with ours. Not for production.
 
-    Not for production. It keeps sessions and the messages of absent clients, but in memory alone (at most about 100 MB,
-    the oldest are dropped silently); messages that a dead member of a shared subscription had not acknowledged are
-    lost; it sends more than a client's receive maximum; it refuses a keep-alive of 0. `data_dir` holds its settings.
+    It keeps sessions and the messages of absent clients in memory only (at most about 100 MB, the oldest are dropped
+    silently). It loses messages that a dead member of a shared subscription had not acknowledged. It sends more than a
+    client's receive maximum. It refuses a keep-alive of 0. `data_dir` holds its settings.
     """
 
     def __init__(self, data_dir: Path | None = None) -> None:
@@ -68,7 +68,7 @@ class EmbeddedBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Blocks until it accepts connections (about 0.3 s). A restart keeps the port, but no message. Idempotent."""
+        """Start; block until it accepts connections (about 0.3 s). A restart keeps the port, no message. Idempotent."""
         if self._process is not None:
             return
         self.port = self.port or free_port()
@@ -77,7 +77,7 @@ class EmbeddedBroker:
         handle, name = tempfile.mkstemp(suffix=".toml", prefix="broker-", dir=self._data_dir)
         settings = Path(name)
         with os.fdopen(handle, "w") as file:
-            file.write(_IOTCORE_CONFIG.format(host=self.host, port=self.port, payload=_LONGEST_PAYLOAD))
+            file.write(_IOTCORE_CONFIG.format(host=self.host, port=self.port, payload=_MAX_PAYLOAD))
         # Not iotcore.Broker: its child shares our process group, so Ctrl-C would end it before our last publish.
         program = "from iotcore.iotcore import IotCoreBroker as B; import sys; B(config_path=sys.argv[1]).run_forever()"
         self._process = subprocess.Popen(
@@ -94,7 +94,7 @@ class EmbeddedBroker:
             settings.unlink()
 
     def kill(self) -> None:
-        """Ends it at once. Idempotent."""
+        """End the process at once. Idempotent."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -106,7 +106,7 @@ class EmbeddedBroker:
 class MosquittoBroker:
     """Mosquitto as on a real site: sessions and queued messages are on disk below `data_dir`.
 
-    They are written every two seconds and at stop(): kill() loses what came since.
+    It writes them every two seconds and at stop(). So kill() loses what came since.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -116,9 +116,9 @@ class MosquittoBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Blocks until it accepts connections. A restart keeps the port and what is on disk. Idempotent.
+        """Start; block until it accepts connections. A restart keeps the port and what is on disk. Idempotent.
 
-        Raises PermanentError if there is no mosquitto, or it does not start.
+        Raises PermanentError if there is no mosquitto, or if it does not start.
         """
         if self._process is not None:
             return
@@ -128,8 +128,8 @@ class MosquittoBroker:
         self.port = self.port or free_port()
         self._data_dir.mkdir(parents=True, exist_ok=True)
         settings = self._data_dir / "mosquitto.conf"
-        text = _MOSQUITTO_CONFIG.format(host=self.host, port=self.port, data=self._data_dir, payload=_LONGEST_PAYLOAD)
-        # Run by root it would become another account, which may not reach its directory.
+        text = _MOSQUITTO_CONFIG.format(host=self.host, port=self.port, data=self._data_dir, payload=_MAX_PAYLOAD)
+        # If root runs it, it changes to another account by default, which may not reach its directory.
         settings.write_text(text + ("user root\n" if os.geteuid() == 0 else ""))
         with (self._data_dir / "mosquitto.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -143,11 +143,11 @@ class MosquittoBroker:
         _wait_listening(self._process, self.port, "mosquitto")
 
     def kill(self) -> None:
-        """SIGKILL. Idempotent."""
+        """Send SIGKILL. Idempotent."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGTERM: everything is saved. Idempotent."""
+        """Send SIGTERM: Mosquitto saves everything. Idempotent."""
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
@@ -163,7 +163,7 @@ def find_mosquitto() -> Path | None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    """Return a TCP port of 127.0.0.1 that no process listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: for the demo, the tests and small trials."""
+"""PostgreSQL server as a child process: for the demo, the tests and small trials."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from baylight.store.connect import AWAY
 
 DATABASE = "baylight"
 _PORT = 5432  # part of the socket's name only: no TCP port is opened
-_LONGEST_SOCKET = 107  # bytes, unix(7)
+_MAX_SOCKET_PATH = 107  # bytes, unix(7)
 _START_S = 120.0
 _STOP_S = 30.0
 _SETTINGS = {
@@ -46,17 +46,18 @@ _log = logger("postgres")
 
 
 class EmbeddedPostgres:
-    """One server on one data directory, which outlives the server. It listens on a Unix socket alone, which only this
-    account (and, if this is root, the one that the server runs under) can open: so there is no password and no port.
+    """Server on a data directory, which outlives the server.
 
-    The server ends with the thread that called start(), even by SIGKILL; the next start recovers the data.
-    `durable` False speeds up tests: a crash of the machine may then destroy the data.
+    It listens on a Unix socket only. Only this account (and, if this is root, the account that the server runs under)
+    can open the socket, so there is no password and no port. The server ends with the thread that called start(), even
+    by SIGKILL; the next start recovers the data. `durable` False speeds up tests, but a crash of the machine may then
+    destroy the data.
     """
 
     def __init__(self, data_dir: Path, *, binaries: Path | None = None, durable: bool = True) -> None:
         self.data_dir = data_dir.absolute()
         self.place = self.data_dir
-        """Where the data lies: data_dir, unless root runs us and PostgreSQL's account cannot reach that."""
+        """Directory of the data: data_dir, unless root runs us and PostgreSQL's account cannot reach that."""
         self._binaries = binaries
         self._durable = durable
         self._socket_dir = self.data_dir / "run"
@@ -64,7 +65,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> str:
-        """The DSN of the database `baylight`, once it can be used. Idempotent.
+        """Start; return the DSN of the database `baylight` as soon as it accepts connections. Idempotent.
 
         Raises InputError if another process uses the data directory or another major version made it,
         PermanentError if there is no PostgreSQL or it does not start.
@@ -86,7 +87,7 @@ class EmbeddedPostgres:
         return f"postgresql://{DATABASE}@/{quote(database)}?host={quote(str(self._socket_dir))}&port={_PORT}"
 
     async def stop(self) -> None:
-        """Ends the server; open transactions are rolled back. Idempotent."""
+        """End the server; open transactions are rolled back. Idempotent."""
         process, self._process = self._process, None
         if process is not None:
             for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
@@ -98,7 +99,7 @@ class EmbeddedPostgres:
         self._unlock()
 
     def delete(self) -> None:
-        """Removes the data, for good, and what else the server has written: nothing that is not its own. Idempotent.
+        """Delete the data and all other files that the server wrote, and no others. Idempotent.
 
         Raises InputError while a server uses the data.
         """
@@ -120,7 +121,7 @@ class EmbeddedPostgres:
             self._lock = None
 
     def _lay_out(self, account: Account) -> None:
-        """Finds the places of data and socket, and locks the data directory against other processes."""
+        """Find the places of data and socket, and lock the data directory against other processes."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.data_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -140,13 +141,13 @@ class EmbeddedPostgres:
                 "postgres_data_elsewhere", data_dir=str(self.data_dir), place=str(self.place), account=account.name
             )
         self._socket_dir = self.place / "run"
-        if len(os.fsencode(self._socket_dir / f".s.PGSQL.{_PORT}")) > _LONGEST_SOCKET:
+        if len(os.fsencode(self._socket_dir / f".s.PGSQL.{_PORT}")) > _MAX_SOCKET_PATH:
             self._socket_dir = own_place("run", self.place, base=Path("/tmp")) / "run"
         self._socket_dir.mkdir(mode=0o700, exist_ok=True)
         give(self._socket_dir, account)
 
     def _prepare(self, binaries: Path, account: Account) -> None:
-        """Makes the data on the first start; checks its version and sees off an earlier server on the later ones."""
+        """Make the data on the first start; on later ones check its version and end a server that was left behind."""
         data = self.place / "data"
         major = _major(binaries, account)
         if not data.exists():
@@ -159,7 +160,7 @@ class EmbeddedPostgres:
                 f"use those of {made_by} (BAYLIGHT_POSTGRES_BIN), or dump and load the data",
             )
         give(data, account)
-        _see_off(data)
+        _end_left_server(data)
 
     def _init(self, binaries: Path, account: Account, major: int) -> None:
         fresh = self.place / "data.new"  # renamed when complete: a killed initdb leaves nothing that looks like data
@@ -191,7 +192,7 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is ours to handle: the server must outlive our last transaction
+                start_new_session=True,  # Ctrl-C must reach only us: the server must outlive our last transaction
                 preexec_fn=ends_with_parent(signal.SIGINT),
                 **account.as_child(),
             )
@@ -201,8 +202,8 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _START_S
         while True:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = (self.place / "log").read_text(errors="replace").strip()[-800:]
-                raise PermanentError("postgres_ended", f"PostgreSQL did not start: {said}")
+                log = (self.place / "log").read_text(errors="replace").strip()[-800:]
+                raise PermanentError("postgres_ended", f"PostgreSQL did not start: {log}")
             try:
                 connection = await asyncpg.connect(self.dsn("postgres"), timeout=10)
                 break
@@ -216,7 +217,7 @@ class EmbeddedPostgres:
 
 
 def find_binaries(binaries: Path | None = None) -> Path:
-    """The directory of `postgres` and `initdb`. Raises PermanentError that lists where they were looked for."""
+    """Return the directory of `postgres` and `initdb`. Raises PermanentError that lists the directories searched."""
     tried: list[str] = []
     for directory in _candidates(binaries):
         if all(os.access(directory / name, os.X_OK) for name in ("postgres", "initdb")):
@@ -230,7 +231,7 @@ def find_binaries(binaries: Path | None = None) -> Path:
 
 
 def _candidates(binaries: Path | None) -> list[Path]:
-    """A place that was named is the only one: falling back would start another version than asked for."""
+    """Return directories to search. A directory that was named is the only one: others may have another version."""
     if binaries is not None:
         return [binaries]
     if named := os.environ.get("BAYLIGHT_POSTGRES_BIN"):
@@ -250,7 +251,7 @@ def _reachable(binaries: Path, account: Account) -> Path:
 
 
 def _major(binaries: Path, account: Account) -> int:
-    """Major version of the programs."""
+    """Return the major version of the programs."""
     done = subprocess.run(
         [binaries / "postgres", "--version"], cwd="/", env=_environment(), capture_output=True, text=True,
         **account.as_child(),
@@ -262,15 +263,15 @@ def _major(binaries: Path, account: Account) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Without PGDATA, PGPORT and the like, and without locales that the machine may lack."""
+    """Return the environment without PGDATA, PGPORT and the like, and without locales that the machine may lack."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
-def _see_off(data: Path) -> None:
-    """Ends a server that a killed process left on this data; removes a stale postmaster.pid.
+def _end_left_server(data: Path) -> None:
+    """End a server that a killed process left on this data; remove a stale postmaster.pid.
 
-    PostgreSQL takes a pid file for valid if any process of its account has that number, as often in containers.
+    PostgreSQL accepts a pid file as valid if any process of its account has that number, as often in containers.
     """
     pid_file = data / "postmaster.pid"
     if sys.platform != "linux" or not pid_file.exists():

@@ -1,6 +1,6 @@
 """Cars that come and go over a simulated ChirpStack: a sensor and a Busylight per bay.
 
-It knows nothing of Baylight: who wants its bays there registers them from `bays`.
+It knows nothing of Baylight. A caller that needs its bays in Baylight registers them from `bays`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _SENSORS: tuple[tuple[str, type[Tbms100] | type[Tps110]], ...] = (
 
 @dataclass(slots=True)
 class Change:
-    """A car came or went. `light_s`: until the bay's light became another one; None: not (yet), or the next car
-    was faster."""
+    """Arrival or departure of a car.
+
+    `light_s`: seconds until the bay's light changed; None: it has not (yet), or the next car was faster.
+    """
 
     code: str
     occupied: bool
@@ -50,20 +52,23 @@ class Bay:
 
     @property
     def occupied(self) -> bool:
-        """Whether a car stands there."""
+        """Return True if a car stands there."""
         return self.sensor.occupied
 
 
 @dataclass(frozen=True, slots=True)
 class SentUplinks:
-    """`published` counts duplicates and leaves out what was lost on purpose; `distinct` counts each uplink once."""
+    """Numbers of uplinks. `published` includes duplicates but not losses on purpose; `distinct` counts each uplink once."""
 
     published: int
     distinct: int
 
 
 class CarPark:
-    """`speed` hastens the cars; heartbeats follow the speed of `fake`. `changes` holds every arrival and departure."""
+    """Car park with its cars. `speed` is that of the cars; heartbeats follow the speed of `fake`.
+
+    `changes` holds every arrival and departure.
+    """
 
     def __init__(
         self, fake: FakeChirpStack, *, floors: int = 2, bays: int = 60, seed: int = 1, speed: float = 1.0
@@ -97,7 +102,7 @@ class CarPark:
     # What happens ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Cars come and go until it is cancelled; quiesce() ends the traffic."""
+        """Let cars come and go until cancelled; quiesce() ends the traffic."""
         start = time.monotonic()
         due = [(start + self._pause(bay), n) for n, bay in enumerate(self.bays)]
         heapq.heapify(due)
@@ -120,7 +125,7 @@ class CarPark:
         return self._chance.expovariate(1 / (MEAN_STAY_S if bay.occupied else MEAN_GAP_S)) / self._speed
 
     async def quiesce(self) -> None:
-        """No car comes or goes any more; returns when all events are with the broker."""
+        """Stop the cars; return when all events are with the broker."""
         self._calm.set()
         await self._fake.settled()
 
@@ -143,10 +148,10 @@ class CarPark:
         if change is not None:
             change.light_s = time.monotonic() - change.began
 
-    # What is so ---------------------------------------------------------------------------------------------------
+    # What can be asked ---------------------------------------------------------------------------------------------------
 
     def truth(self) -> dict[str, bool]:
-        """By bay code: a car stands there."""
+        """Return for each bay code whether a car stands there."""
         return {bay.code: bay.occupied for bay in self.bays}
 
     def bay(self, code: str) -> Bay:
@@ -154,11 +159,11 @@ class CarPark:
 
     @property
     def sent(self) -> SentUplinks:
-        """Uplinks of sensors and lights so far."""
+        """Return the numbers of uplinks of sensors and lights so far."""
         devices = [device for bay in self.bays for device in bay.devices]
         return SentUplinks(sum(d.uplinks_published for d in devices), sum(d.uplinks for d in devices))
 
     @property
     def light_times(self) -> list[float]:
-        """Seconds from a car's coming or going until that bay's light changed."""
+        """Return the seconds from each arrival or departure until that bay's light changed."""
         return [change.light_s for change in self.changes if change.light_s is not None]

@@ -1,4 +1,4 @@
-"""A ChirpStack v4 without radio: real MQTT 5, real gRPC, simulated gateways and devices."""
+"""ChirpStack v4 without radio: real MQTT 5, real gRPC, simulated gateways and devices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ APPLICATION_TAGS = {"site": "simulated"}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`payload` is the message's JSON as it is published."""
+    """Uplink that a device sent. `payload` is the message's JSON as it is published."""
 
     deduplication_id: str
     time: str
@@ -34,11 +34,11 @@ class Sent:
 
 
 class FakeChirpStack:
-    """Publishes events, takes commands, and behaves as `behaviour` says; `seed` makes the random part repeatable.
+    """Simulated server that publishes events and accepts commands. `seed` makes its random part repeatable.
 
     `api_key` is a key of the tenant that owns the devices, `admin_key` one for all tenants. `faults` and set_gateway()
-    make trouble at run time. `published` counts messages by event, duplicates included; `warnings` are lines that the
-    real server writes to its own log only; `accepted` is what was put into queues, newest last.
+    switch faults at run time. `published` counts messages by event, duplicates included. `warnings` are lines that the
+    real server writes to its own log only. `accepted` holds the items that were put into queues, newest last.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FakeChirpStack:
     # Life ------------------------------------------------------------------------------------------------------
 
     async def start(self, *, power_on: bool = True) -> None:
-        """Raises OSError or TimeoutError if the broker cannot be reached."""
+        """Start. Raises OSError or TimeoutError if the broker cannot be reached."""
         await self._link.start("application/+/device/+/command/down")
         await self._service.start()
         self._scheduler = asyncio.create_task(self._downlinks.run(), name="simulated class C scheduler")
@@ -77,7 +77,7 @@ class FakeChirpStack:
             self.power_on()
 
     def power_on(self) -> None:
-        """All devices begin to speak. A broker keeps nothing for a client that it never saw: let that come first."""
+        """Switch all devices on. A client must have connected before: a broker keeps nothing for an unknown client."""
         self._powered = True
         for device in list(self.devices.values()):
             self._power_on(device)
@@ -94,28 +94,28 @@ class FakeChirpStack:
 
     @property
     def frames(self) -> int:
-        """Downlink frames handed to gateways so far, repetitions included."""
+        """Number of downlink frames handed to gateways so far, repetitions included."""
         return self._downlinks.frames
 
     @property
     def grpc_target(self) -> str:
-        """host:port; known after start()."""
+        """Address as host:port; known after start()."""
         return f"127.0.0.1:{self._service.port}"
 
     async def grpc_down(self) -> None:
-        """Connections are refused until grpc_up()."""
+        """Refuse connections until grpc_up()."""
         await self._service.stop()
 
     async def grpc_up(self) -> None:
         await self._service.start()
 
     async def settled(self) -> None:
-        """Returns when every event made so far is with the broker."""
+        """Return when every event made so far is with the broker."""
         await self.until(lambda: not self._late)
         await self._link.drained()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Returns when it holds; looked at after each thing that happens here."""
+        """Return when the condition is true. It is checked after each change here."""
         while not condition():
             self._moved.clear()
             await self._moved.wait()
@@ -134,7 +134,7 @@ class FakeChirpStack:
         tags: Mapping[str, str] | None = None,
         gateway_id: str = GATEWAY,
     ) -> Device:
-        """Registers a device that has joined and been heard before. Another tenant's has an application of its own."""
+        """Register a device that has joined and sent an uplink before. Another tenant's has an application of its own."""
         application_id = APPLICATION if tenant == TENANT else events.stable_uuid(f"application of {tenant}")
         own_tags = dict(tags or {})
 
@@ -168,7 +168,7 @@ class FakeChirpStack:
         return device
 
     def set_gateway(self, mode: GatewayMode, *, gateway_id: str = GATEWAY, dev_eui: str | None = None) -> None:
-        """From now on, for a gateway or (`dev_eui`) for what it does with one device's downlinks."""
+        """Set the mode of a gateway, or (`dev_eui`) its mode for the downlinks of one device."""
         if dev_eui is None:
             self.gateways[gateway_id].mode = mode
         else:
@@ -181,20 +181,20 @@ class FakeChirpStack:
     # What devices do -------------------------------------------------------------------------------------------
 
     async def uplink(self, dev_eui: str, f_port: int, data: bytes, *, confirmed: bool = False) -> Sent:
-        """Event `up`; waits while the broker is far behind."""
+        """Publish event `up`; wait while the broker is far behind."""
         sent = self.send_uplink(self.devices[dev_eui], f_port, data, confirmed=confirmed)
         await self.has_room()
         return sent
 
     async def join(self, dev_eui: str) -> None:
-        """Event `join`: a new session."""
+        """Publish event `join`: a new session."""
         self.rejoin(self.devices[dev_eui])
         await self.has_room()
 
     async def status(
         self, dev_eui: str, *, battery: float | None = 85.8, margin: int = 7, external_power: bool = False
     ) -> None:
-        """Event `status`. `battery` in %, None if the device does not know."""
+        """Publish event `status`. `battery` in %, None if the device does not know."""
         device = self.devices[dev_eui]
         payload = events.status_payload(
             device.info, margin=margin, battery=battery, external_power=external_power, at_ns=time.time_ns()
@@ -203,12 +203,12 @@ class FakeChirpStack:
         await self.has_room()
 
     async def publish_raw(self, topic: str, payload: bytes) -> None:
-        """Exactly this, at once: for floods and for nonsense."""
+        """Publish exactly this payload at once: for floods and for unreadable messages."""
         self._link.publish(topic, payload)
         await self.has_room()
 
     async def has_room(self) -> None:
-        """Waits while the broker is far behind."""
+        """Wait while the broker is far behind."""
         await self._link.has_room()
 
     def send_uplink(self, device: Device, f_port: int, data: bytes, *, confirmed: bool = False) -> Sent:
@@ -230,14 +230,14 @@ class FakeChirpStack:
         )
         device.f_cnt_up += 1
         device.uplinks += 1
-        device.heard_since_join = True
+        device.uplink_since_join = True
         acked, device.must_ack = device.must_ack, False
         self._publish(device, "up", sent.payload)
         self._downlinks.after_uplink(device, sent.deduplication_id, acked=acked)
         return sent
 
     def empty_uplink(self, device: Device) -> None:
-        """The device's answer to a confirmed downlink, unless another uplink has carried the ack already."""
+        """Send the device's answer to a confirmed downlink, unless another uplink has carried the ack already."""
         if device.must_ack:
             self.send_uplink(device, 0, b"")
 
@@ -246,7 +246,7 @@ class FakeChirpStack:
         device.dev_addr = f"{self.chance.getrandbits(25):08x}"
         device.f_cnt_up = device.f_cnt_down = 0
         device.last_f_cnt, device.must_ack = -1, False
-        device.heard_since_join = False
+        device.uplink_since_join = False
         if self.behaviour.flush_on_join:
             self._downlinks.flush(device, pending_too=True)
         self.emit(device, "join", events.join_payload(device.info, dev_addr=device.dev_addr, at_ns=time.time_ns()))
@@ -268,7 +268,7 @@ class FakeChirpStack:
         self._downlinks.flush(device, pending_too=True)
 
     def _command(self, topic: str, payload: bytes) -> None:
-        """Nothing comes back to the sender of a wrong command: it is a line in the server's own log."""
+        """Process a command. The sender of a wrong one has no answer: there is a line in the server's own log."""
         try:
             application_id, dev_eui, item = parse_command(topic, payload)
             device = self.devices.get(dev_eui)
@@ -280,8 +280,8 @@ class FakeChirpStack:
             self.warnings.append(f"{topic}: {error}")
             self._moved.set()
 
-    async def told_txack(self, queue_item_id: str) -> None:
-        """Returns when the txack of that item is with the broker."""
+    async def txack_published(self, queue_item_id: str) -> None:
+        """Return when the txack of that item is with the broker."""
         await self.until(lambda: queue_item_id in self._txacked)
         await self._link.drained()
 
@@ -328,7 +328,7 @@ class FakeChirpStack:
 
 
 class _Antenna:
-    """A device's way to the network, as its model sees it."""
+    """Radio of a device, as its model sees it."""
 
     def __init__(self, server: FakeChirpStack, device: Device) -> None:
         self._server, self._device, self.chance = server, device, server.chance

@@ -1,4 +1,4 @@
-"""ChirpStack's two doors for downlinks: MQTT `command/down` and the gRPC DeviceService, which also lists devices."""
+"""Commands to the simulated ChirpStack: MQTT `command/down` and the gRPC DeviceService, which also lists devices."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _SNAKE = {"devEui": "dev_eui", "fPort": "f_port", "expiresAt": "expires_at"}
 
 
 def parse_command(topic: str, payload: bytes) -> tuple[str, str, Item]:
-    """Application id, DevEUI and item of a `command/down` message.
+    """Return application id, DevEUI and item of a `command/down` message.
 
-    Raises ValueError where ChirpStack refuses it: devEui other than the topic's (case included), fPort 0 (after a cast
-    to 8 bits), a null, a bad id or base64. Both base64 alphabets are taken, padded or not, and both spellings of keys.
+    Raises ValueError where ChirpStack refuses the message: devEui other than the topic's (case included), fPort 0
+    (after a cast to 8 bits), a null, a bad id or base64. Both base64 alphabets are accepted, padded or not, and both
+    spellings of keys.
     """
     _, application_id, _, dev_eui, _, command = topic.split("/")
     if command != "down":
@@ -64,7 +65,7 @@ def _f_port(number: int) -> int:
 
 
 class Queues(Protocol):
-    """What the gRPC service does its work with."""
+    """Part of the simulated ChirpStack that the gRPC service needs."""
 
     faults: Faults
     behaviour: Behaviour
@@ -78,14 +79,14 @@ class Queues(Protocol):
 
     def flush(self, device: Device) -> None: ...
 
-    async def told_txack(self, queue_item_id: str) -> None: ...
+    async def txack_published(self, queue_item_id: str) -> None: ...
 
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class DeviceService:
-    """`/api.DeviceService/…`, plain text, with the key in the metadata as `authorization: Bearer …`."""
+    """Service `/api.DeviceService/…` without TLS. The metadata carry the key as `authorization: Bearer …`."""
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
@@ -93,7 +94,7 @@ class DeviceService:
         self.port = 0
 
     async def start(self) -> None:
-        """On a free port the first time, later on the same one."""
+        """Listen on a free port the first time, later on the same one."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         calls: dict[str, tuple[Any, Any]] = {
             "Enqueue": (self._enqueue, pb.EnqueueDeviceQueueItemRequest),
@@ -116,25 +117,25 @@ class DeviceService:
     async def _enqueue(
         self, request: pb.EnqueueDeviceQueueItemRequest, context: Context
     ) -> pb.EnqueueDeviceQueueItemResponse:
-        asked = request.queue_item
-        device = await self._device(asked.dev_eui, context)
+        wanted = request.queue_item
+        device = await self._device(wanted.dev_eui, context)
         try:
-            f_port = _f_port(asked.f_port)
+            f_port = _f_port(wanted.f_port)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        own_id = asked.id and not self._queues.behaviour.server_made_grpc_ids
-        expires = asked.HasField("expires_at")
+        own_id = wanted.id and not self._queues.behaviour.server_made_grpc_ids
+        expires = wanted.HasField("expires_at")
         item = Item(
-            id=asked.id if own_id else new_id(),
+            id=wanted.id if own_id else new_id(),
             f_port=f_port,
-            data=b"" if asked.HasField("object") else asked.data,
-            confirmed=asked.confirmed,
-            expires_at=asked.expires_at.ToDatetime(tzinfo=UTC) if expires else None,
+            data=b"" if wanted.HasField("object") else wanted.data,
+            confirmed=wanted.confirmed,
+            expires_at=wanted.expires_at.ToDatetime(tzinfo=UTC) if expires else None,
         )
         if not self._queues.accept(device, item, flush=request.flush_queue):
             await context.abort(grpc.StatusCode.ALREADY_EXISTS, "Object already exists")
         if self._queues.faults.answer_after_txack:
-            await self._queues.told_txack(item.id)
+            await self._queues.txack_published(item.id)
         await self._answer()
         return pb.EnqueueDeviceQueueItemResponse(id=item.id)
 
@@ -144,7 +145,7 @@ class DeviceService:
         return pb.FlushDeviceQueueResponse()
 
     async def _get(self, request: pb.GetDeviceQueueItemsRequest, context: Context) -> pb.GetDeviceQueueItemsResponse:
-        """All items, oldest first; `count_only` is ignored, `object` is not told."""
+        """Return all items, oldest first. `count_only` is ignored, `object` is left out."""
         device = await self._device(request.dev_eui, context)
         result = [
             pb.DeviceQueueItem(
@@ -162,7 +163,10 @@ class DeviceService:
         return pb.GetDeviceQueueItemsResponse(total_count=len(result), result=result)
 
     async def _list(self, request: pb.ListDevicesRequest, context: Context) -> pb.ListDevicesResponse:
-        """By name, as ChirpStack orders them; without a limit only the count. A foreign application is refused."""
+        """Return devices by name, as ChirpStack orders them; without a limit only their number.
+
+        A foreign application is refused.
+        """
         admin = await self._key(context)
         found = [d for d in self._queues.devices.values() if d.application_id == request.application_id]
         if not admin and (not found or found[0].tenant != "ChirpStack"):
@@ -195,7 +199,7 @@ class DeviceService:
             await asyncio.sleep(self._queues.faults.late_s)
 
     async def _device(self, dev_eui: str, context: Context) -> Device:
-        """Checks the key, then the device. A tenant's key cannot tell "foreign" from "absent" (no text either)."""
+        """Check the key, then the device. For a tenant's key, "foreign" and "absent" have the same answer, without text."""
         admin = await self._key(context)
         if not _is_eui(dev_eui):
             await context.abort(grpc.StatusCode.INTERNAL, "Odd number of digits")
@@ -205,7 +209,7 @@ class DeviceService:
         return device
 
     async def _key(self, context: Context) -> bool:
-        """Whether the key is an administrator's; refuses a wrong one."""
+        """Return True if the key is an administrator's; refuse a wrong key."""
         if self._queues.faults.slow_s:
             await asyncio.sleep(self._queues.faults.slow_s)
         metadata = dict(cast("list[tuple[str, str]]", context.invocation_metadata() or ()))

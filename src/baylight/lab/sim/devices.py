@@ -1,6 +1,6 @@
-"""Device models: two parking sensors and a status light, with what can be wrong with them.
+"""Models of devices: two parking sensors and a status light, with their faults.
 
-They see frames behind the LoRaWAN stack, and speak through a Radio. Times are simulated seconds.
+They receive frames from the LoRaWAN stack and send through a Radio. Times are simulated seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HEARTBEAT_S = 30 * 60.0
 
 
 class Sensor(Protocol):
-    """A parking sensor. `profile`: name of its device profile in ChirpStack."""
+    """Parking sensor. `profile`: name of its device profile in ChirpStack."""
 
     profile: str
     occupied: bool
@@ -28,11 +28,11 @@ class Sensor(Protocol):
     def received(self, f_port: int, data: bytes) -> None: ...
 
     def set(self, occupied: bool) -> None:
-        """A car came or went: one uplink per change, none if nothing changed."""
+        """Set whether a car is there: one uplink per change, none if nothing changed."""
         ...
 
     def heartbeat(self) -> None:
-        """The same reading again, with a new frame counter."""
+        """Send the same reading again, with a new frame counter."""
         ...
 
 
@@ -58,7 +58,7 @@ class Tbms100:
         radio.later(radio.chance.uniform(0, self.heartbeat_s), self._beat)
 
     def joined(self) -> None:
-        """Its state and its count outlive a join."""
+        """Do nothing: state and count survive a join."""
 
     def received(self, f_port: int, data: bytes) -> None: ...
 
@@ -140,28 +140,28 @@ _BRICKING = {(0xAA, 2), (0xBB, 2), (0x10, 9), (0x11, 17)}
 class Busylight:
     """Kuando Busylight IoT Omega (technical documentation v4.2.2).
 
-    Shows `[red, BLUE, green, on, off]` of FPort 15 (on, off in 1/100 s; off 0: steady); a sixth byte 01 asks for a
-    report at once. Reports 24 bytes little endian on FPort 15: i32 RSSI, i32 SNR, u32 downlinks since the join, u32
-    uplinks, the five bytes it shows, software and hardware revision, ADR. After each join it is dim green, which looks
-    free; its first uplink then is confirmed.
+    It shows `[red, BLUE, green, on, off]` of FPort 15 (on, off in 1/100 s; off 0: steady). A sixth byte 01 asks for a
+    report at once. A report has 24 bytes, little-endian, on FPort 15: i32 RSSI, i32 SNR, u32 downlinks since the join,
+    u32 uplinks, the five bytes it shows, software and hardware revision, ADR. After each join the lamp is dim green,
+    which looks free; its first uplink then is confirmed.
 
-    `deaf`, `shows_wrong` and `reports_wrong` are faults; `bricked` holds commands that no one should ever send.
+    `deaf`, `shows_wrong` and `reports_wrong` are faults. `bricked` holds commands that no program should ever send.
     """
 
     profile = "Kuando Busylight"
     class_c = True
     code: bytes = DIM_GREEN
-    """What it shows."""
+    """Code that it shows."""
     default: bytes = DIM_GREEN
     keep_alive_s: float = HEARTBEAT_S
     first_report_s: float = 2.0
-    """From a join to the first uplink."""
+    """Time from a join to the first uplink."""
     deaf: bool = False
-    """Drops all downlinks."""
+    """Fault: all downlinks are dropped."""
     shows_wrong: bytes | None = None
-    """Shows this instead of what it is told, and reports it."""
+    """Fault: this code is shown and reported instead of the commanded one."""
     reports_wrong: bytes | None = None
-    """Reports this instead of what it shows."""
+    """Fault: this code is reported instead of the one that is shown."""
     received_count: int = 0
     sent_count: int = 0
     rssi: int = -81
@@ -170,13 +170,13 @@ class Busylight:
     """Last two-byte (or 09FF) command by its first byte."""
     bricked: list[bytes] = field(default_factory=list)
     changes: int = 0
-    """How often the light became another one."""
+    """Number of changes of the light."""
     on_change: list[LightWatcher] = field(default_factory=list)
     _radio: Radio | None = None
 
     @property
     def light(self) -> Light:
-        """What a person sees now."""
+        """Light that a person sees now."""
         red, blue, green, on, off = self.code
         return Light(red, green, blue, on * 10 if off else 0, off * 10)
 
@@ -185,7 +185,7 @@ class Busylight:
         radio.later(radio.chance.uniform(0, self.keep_alive_s), self._keep_alive)
 
     def power_cut(self) -> None:
-        """Off and on again: it rejoins."""
+        """Switch the lamp off and on: it rejoins."""
         if self._radio is not None:
             self._radio.join()
 
@@ -196,7 +196,7 @@ class Busylight:
             self._radio.later(self.first_report_s, lambda: self.report(confirmed=True))
 
     def report(self, *, confirmed: bool = False) -> None:
-        """An uplink that tells what it shows."""
+        """Send an uplink that reports what the lamp shows."""
         if self._radio is not None:
             self.sent_count += 1
             self._radio.send(15, self.frame(), confirmed=confirmed)

@@ -1,4 +1,4 @@
-"""ChirpStack's downlink side: queues, class C scheduler, gateways, txack, ack, and what is silent."""
+"""Downlink side of ChirpStack: queues, class C scheduler, gateways, txack, ack, and its silent losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from baylight.lab.sim.network import Device, Frame, Item
 
 
 class Host(Protocol):
-    """What the scheduler needs of the rest of ChirpStack."""
+    """Part of the simulated ChirpStack that the scheduler needs."""
 
     def emit(self, device: Device, event: str, payload: Json) -> None: ...
 
@@ -35,7 +35,7 @@ class Downlinks:
     # Queue -----------------------------------------------------------------------------------------------------
 
     def enqueue(self, device: Device, item: Item) -> bool:
-        """False if an item of that id is still queued somewhere (its primary key)."""
+        """Add an item; return False if an item with its id (the primary key) is still queued for any device."""
         if item.id in self._ids:
             return False
         self._ids.add(item.id)
@@ -44,7 +44,10 @@ class Downlinks:
         return True
 
     def flush(self, device: Device, *, pending_too: bool) -> None:
-        """FlushQueue takes pending items along, Enqueue's flush_queue does not. Neither spares a frame in flight."""
+        """Remove items: FlushQueue also removes pending ones, Enqueue's flush_queue does not.
+
+        A frame in flight loses its item in both cases.
+        """
         for item in [i for i in device.queue if pending_too or not i.is_pending]:
             self._remove(device, item)
 
@@ -57,7 +60,7 @@ class Downlinks:
     # When something is sent --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """The class C scheduler, until cancelled: a batch of devices per interval, lowest EUI first."""
+        """Run the class C scheduler until cancelled: a batch of devices per interval, lowest EUI first."""
         while True:
             await asyncio.sleep(self._behaviour.scheduler_interval_s / self._behaviour.speed)
             now = time.monotonic()
@@ -71,7 +74,7 @@ class Downlinks:
         return now >= device.run_after and not (waits and self._behaviour.one_downlink_at_a_time)
 
     def after_uplink(self, device: Device, deduplication_id: str, *, acked: bool) -> None:
-        """The uplink settles a pending item and opens the class A windows, of class C devices too."""
+        """Settle a pending item and open the class A windows, which class C devices have, too."""
         pending = next((i for i in device.queue if i.is_pending), None)
         if pending is not None and (acked or not device.class_c):
             self._acknowledge(device, pending, acked, deduplication_id)
@@ -82,7 +85,7 @@ class Downlinks:
             self._try(device, class_c=False)
 
     def _try(self, device: Device, *, class_c: bool) -> None:
-        if class_c and self._behaviour.first_uplink_rule and not device.heard_since_join:
+        if class_c and self._behaviour.first_uplink_rule and not device.uplink_since_join:
             return
         item = self._head(device)
         if item is None:
@@ -100,7 +103,7 @@ class Downlinks:
         return self._behaviour.class_c_lock_s if self._behaviour.one_downlink_at_a_time else 0.0
 
     def _head(self, device: Device) -> Item | None:
-        """The item to send now. What expired, is too long or was not acknowledged in time is dropped on the way."""
+        """Return the item to send now. Drop those before it that expired, are too long or were not acknowledged in time."""
         for item in list(device.queue):
             if item.is_pending:
                 if item.timeout_at is not None and time.monotonic() >= item.timeout_at:
@@ -118,7 +121,7 @@ class Downlinks:
                 return item
         return None
 
-    # What comes of it --------------------------------------------------------------------------------------------
+    # What becomes of it --------------------------------------------------------------------------------------------
 
     def _at_gateway(self, device: Device, frame: Frame) -> None:
         mode = device.gateway_mode or device.gateway.mode
@@ -128,7 +131,7 @@ class Downlinks:
         if mode is GatewayMode.OK:
             self._tx_ack(device, frame)
         elif mode is GatewayMode.NACK:
-            # The real one cannot tell which item it was about; see Behaviour.gateway_nack_without_id.
+            # The real server does not report which item was refused; see Behaviour.gateway_nack_without_id.
             context = {} if self._behaviour.gateway_nack_without_id else {"queue_item_id": frame.item.id}
             self._log(device, "DOWNLINK_GATEWAY", "TOO_LATE", context)
         elif not self._behaviour.silent_gateway_resends and frame.item in device.queue:
@@ -164,7 +167,7 @@ class Downlinks:
         self._host.emit(device, "txack", payload)
 
     def _on_air(self, device: Device, frame: Frame) -> None:
-        if device.hear(frame) and frame.item.confirmed and device.class_c:
+        if device.receive(frame) and frame.item.confirmed and device.class_c:
             self._host.after(self._behaviour.airtime_s, lambda: self._host.empty_uplink(device))
 
     def _acknowledge(self, device: Device, item: Item, acknowledged: bool, deduplication_id: str) -> None:

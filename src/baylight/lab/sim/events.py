@@ -1,4 +1,4 @@
-"""ChirpStack's event messages as JSON (protobuf's JSON mapping with every field of the integration messages)."""
+"""Event messages of ChirpStack as JSON (protobuf's JSON mapping with every field of the integration messages)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REGION = "eu868"
 
 
 def stable_uuid(name: str) -> str:
-    """The same UUID for the same name, in every run."""
+    """Return a UUID that depends on the name only, so that each run has the same."""
     return str(uuid5(NAMESPACE_OID, name))
 
 
@@ -34,7 +34,7 @@ def _second(seconds: int) -> str:
 
 
 def rfc3339(ns: int) -> str:
-    """chrono's form: nine digits of fraction and `+00:00`, never `Z`."""
+    """Return the time in the form of chrono: nine digits of fraction and `+00:00`, never `Z`."""
     seconds, fraction = divmod(ns, 1_000_000_000)
     return f"{_second(seconds)}.{fraction:09d}+00:00"
 
@@ -82,7 +82,7 @@ def up_payload(
     snr: float = 7.5,
     deduplication_id: str | None = None,
 ) -> Json:
-    """`time` is the gateway's clock, which may run ahead; `nsTime` is ChirpStack's own."""
+    """Return an `up` message. Its `time` is the gateway's clock, which may run ahead; `nsTime` is ChirpStack's."""
     at_ns = time.time_ns() if at_ns is None else at_ns
     gateway_time = rfc3339(at_ns + gateway_ahead_ns)
     return {
@@ -125,7 +125,7 @@ def up_payload(
 
 
 def up_event(dev_eui: str, f_port: int, data: bytes, *, info: Json | None = None, f_cnt: int = 0) -> bytes:
-    """A whole `up` message with a new deduplication id, for those who publish many."""
+    """Return an encoded `up` message with a new deduplication id, for callers that publish many."""
     return encode(up_payload(info or device_info(dev_eui), f_port, data, f_cnt=f_cnt))
 
 
@@ -182,7 +182,7 @@ def txack_payload(
 
 
 def log_payload(info: Json, *, level: str, code: str, description: str, context: Mapping[str, str], at_ns: int) -> Json:
-    """Log events have no deduplication id of their own."""
+    """Return a `log` message. Log events have no deduplication id."""
     return {
         "time": rfc3339(at_ns),
         "deviceInfo": info,
@@ -194,7 +194,7 @@ def log_payload(info: Json, *, level: str, code: str, description: str, context:
 
 
 def status_payload(info: Json, *, margin: int, battery: float | None, external_power: bool, at_ns: int) -> Json:
-    """`battery` in %; None: the device does not know, which is told as 0 with `batteryLevelUnavailable`."""
+    """Return a `status` message. `battery` in %; None (not known) is sent as 0 with `batteryLevelUnavailable`."""
     return {
         "deduplicationId": new_id(),
         "time": rfc3339(at_ns),

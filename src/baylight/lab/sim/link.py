@@ -1,4 +1,4 @@
-"""The MQTT 5 connection of the simulated ChirpStack: what is published stays here until the broker has it."""
+"""MQTT 5 connection of the simulated ChirpStack. A message stays here until the broker has acknowledged it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECT_S = 15.0
 
 
 class Link:
-    """Publishes in order, at QoS 1 at least once, over broken connections too."""
+    """Connection that publishes in order; at QoS 1 at least once, even if the connection breaks."""
 
     def __init__(self, host: str, port: int, on_command: Callable[[str, bytes], None], *, qos: int) -> None:
         self._host, self._port, self._on_command, self._qos = host, port, on_command, qos
@@ -55,11 +55,11 @@ class Link:
         self._moved.set()
 
     async def has_room(self) -> None:
-        """Waits while too much waits to be published."""
+        """Wait while `_BACKLOG` messages or more wait to be published."""
         await self._until(lambda: len(self._waiting) < _BACKLOG)
 
     async def drained(self) -> None:
-        """Returns when the broker has acknowledged everything."""
+        """Return when the broker has acknowledged everything."""
         await self._until(lambda: not self._waiting and not self._in_flight)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -88,8 +88,8 @@ class Link:
         self._on_command(topic, bytes(payload))
         return 0
 
-    # gmqtt's storage of unacknowledged messages. Its own forgets them at a reconnect, for each session is a new one
-    # (ChirpStack's default, too); here they are published again.
+    # gmqtt's storage of unacknowledged messages. Its own drops them at a reconnect, because each session is a new one
+    # (ChirpStack's default, too). This one publishes them again.
 
     def push_message(self, mid: int, package: bytes) -> None:
         if self._sending is not None:
@@ -104,7 +104,7 @@ class Link:
         return True
 
     async def wait_empty(self) -> None:
-        """Nothing to wait for at connect: clear() has put the rest back."""
+        """Return at once: at a connect, clear() has put all unacknowledged messages back."""
 
     def clear(self) -> None:
         for mid in self._in_flight:

@@ -1,4 +1,4 @@
-"""One device as ChirpStack knows it (session, queue) and as it hears and speaks (frame counters, its model)."""
+"""Devices with both their sides: ChirpStack's (session, queue) and the radio's (frame counters, model)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from baylight.lab.sim.events import Json
 
 
 class Radio(Protocol):
-    """What a device model can do."""
+    """Radio that a device model sends with."""
 
     @property
     def chance(self) -> random.Random: ...
 
     def send(self, f_port: int, data: bytes, *, confirmed: bool = False) -> None:
-        """An uplink."""
+        """Send an uplink."""
         ...
 
     def join(self) -> None:
-        """A new session."""
+        """Start a new session."""
         ...
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Calls back after so many simulated seconds."""
+        """Call back after this many simulated seconds."""
         ...
 
 
 class Model(Protocol):
-    """A device behind its LoRaWAN stack: it sees only frames that the stack let through."""
+    """Model of a device behind its LoRaWAN stack: it receives only frames that the stack accepted."""
 
     def power_on(self, radio: Radio) -> None:
-        """Called once, when the simulation starts. The device has joined long ago."""
+        """Start the model. It is called once, when the simulation starts; the device joined long ago."""
         ...
 
     def joined(self) -> None: ...
@@ -46,8 +46,10 @@ class Model(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """An entry of a device's downlink queue. `f_cnt` is None until it was tried; `timeout_at` (monotonic) is when a
-    pending one is given up."""
+    """Entry of a device's downlink queue.
+
+    `f_cnt` is None before the first try. `timeout_at` (monotonic): when a pending item is given up.
+    """
 
     id: str
     f_port: int
@@ -62,7 +64,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One try of an item."""
+    """Frame of one try of an item."""
 
     item: Item
     downlink_id: int
@@ -73,7 +75,7 @@ class Frame:
 
 @dataclass(slots=True)
 class Gateway:
-    """`ahead_s`: how far its clock runs ahead of ChirpStack's (no GPS)."""
+    """Gateway. `ahead_s`: how far its clock runs ahead of ChirpStack's (no GPS)."""
 
     id: str
     mode: GatewayMode = GatewayMode.OK
@@ -81,8 +83,8 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A downlink that reached the device's radio; `accepted` False: dropped as a repetition (FCnt <= last)."""
+class ReceivedFrame:
+    """Downlink that reached the device's radio. `accepted` False: dropped as a repetition (FCnt <= last)."""
 
     f_cnt: int
     f_port: int
@@ -101,32 +103,32 @@ class Device:
     gateway: Gateway
     model: Model | None
     gateway_mode: GatewayMode | None = None
-    """Overrules the gateway's, for this device alone."""
+    """Mode of the gateway for this device only, in place of the gateway's own."""
 
     # ChirpStack's side
     dev_addr: str = "01000001"
     session: int = 0
     f_cnt_up: int = 0
     f_cnt_down: int = 0
-    heard_since_join: bool = True
+    uplink_since_join: bool = True
     run_after: float = 0.0
     queue: list[Item] = field(default_factory=list)
 
     # The device's side
     last_f_cnt: int = -1
     must_ack: bool = False
-    heard: deque[Heard] = field(default_factory=lambda: deque(maxlen=1000))
+    received: deque[ReceivedFrame] = field(default_factory=lambda: deque(maxlen=1000))
 
-    # For those who count
+    # Counters
     uplinks: int = 0
     uplinks_published: int = 0
 
-    def hear(self, frame: Frame) -> bool:
-        """False if the LoRaWAN stack drops it: another session, or a counter that it has had (a replay)."""
+    def receive(self, frame: Frame) -> bool:
+        """Receive a frame; return False if the LoRaWAN stack drops it: another session, or a used counter (a replay)."""
         if frame.session != self.session:
             return False
         accepted = frame.f_cnt > self.last_f_cnt
-        self.heard.append(Heard(frame.f_cnt, frame.item.f_port, frame.item.data, accepted))
+        self.received.append(ReceivedFrame(frame.f_cnt, frame.item.f_port, frame.item.data, accepted))
         if accepted:
             self.last_f_cnt = frame.f_cnt
             self.must_ack = self.must_ack or frame.item.confirmed

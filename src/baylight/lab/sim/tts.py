@@ -1,4 +1,4 @@
-"""A The Things Stack v3 without radio: one application's MQTT 3.1.1 (QoS 0), simulated devices behind it."""
+"""The Things Stack v3 without radio: MQTT 3.1.1 (QoS 0) of one application, with simulated devices behind it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONNECT_S = 15.0
 
 @dataclass(slots=True, eq=False)
 class TtsDevice:
-    """`queue` holds what waits for a class A device; one of class C hears it at once."""
+    """Device of the application. `queue` holds downlinks for a class A device; a class C device receives them at once."""
 
     dev_eui: str
     device_id: str
@@ -34,12 +34,15 @@ class TtsDevice:
     f_cnt_up: int = 0
     f_cnt_down: int = 0
     queue: list[Json] = field(default_factory=list)
-    heard: deque[bytes] = field(default_factory=lambda: deque(maxlen=1000))
+    received: deque[bytes] = field(default_factory=lambda: deque(maxlen=1000))
 
 
 class FakeTheThingsStack:
-    """`webhook` gets each message's JSON, too. `refuses`: name of the error that downlinks fail with, None: they are
-    sent. `away`: its HTTP API takes nothing. `published` are topics and messages, the newest last."""
+    """Simulated server of one application.
+
+    `webhook` receives each message's JSON, too. `refuses`: name of the error that downlinks fail with, None: they are
+    sent. `away`: its HTTP API accepts nothing. `published`: topics and messages, newest last.
+    """
 
     def __init__(self, broker_host: str, broker_port: int, *, application: str = "garage", tenant: str = "ttn") -> None:
         self.application, self.user = application, f"{application}@{tenant}"
@@ -58,7 +61,7 @@ class FakeTheThingsStack:
         self._timers: set[asyncio.TimerHandle] = set()
 
     async def start(self) -> None:
-        """Raises OSError or TimeoutError if the broker cannot be reached."""
+        """Start. Raises OSError or TimeoutError if the broker cannot be reached."""
         async with asyncio.timeout(_CONNECT_S):
             await self._client.connect(*self._broker, keepalive=30, version=MQTTv311)
             await self._subscribed.wait()
@@ -74,14 +77,14 @@ class FakeTheThingsStack:
     def add_device(
         self, dev_eui: str, device_id: str | None = None, *, class_c: bool = False, model: Model | None = None
     ) -> TtsDevice:
-        """To be called before `start`. Without a `device_id` the one that the console suggests."""
+        """Add a device, before `start`. The default of `device_id` is the one that the console suggests."""
         number = len(self.devices)
         device = TtsDevice(dev_eui, device_id or f"eui-{dev_eui}", class_c, model, f"260B{number:04X}")
         self.devices[device.device_id] = device
         return device
 
     def send_uplink(self, device: TtsDevice, f_port: int, data: bytes, *, confirmed: bool = False) -> bytes:
-        """The message's JSON, as MQTT and the webhook bring it."""
+        """Publish an uplink; return the message's JSON as MQTT and the webhook deliver it."""
         device.f_cnt_up += 1
         at = _now()
         rx = {"gateway_ids": GATEWAY, "time": at, "rssi": -61, "channel_rssi": -61, "snr": 9.5, "received_at": at}
@@ -95,13 +98,13 @@ class FakeTheThingsStack:
             "settings": {"data_rate": {"lora": {"bandwidth": 125000, "spreading_factor": 7}}, "frequency": "868300000"},
             "received_at": at,
         }
-        told = self._publish(device, "up", "uplink_message", {name: value for name, value in body.items() if value})
+        message = self._publish(device, "up", "uplink_message", {name: value for name, value in body.items() if value})
         if not device.class_c:
             self._transmit(device)
-        return told
+        return message
 
     def join(self, device: TtsDevice) -> None:
-        """A new session."""
+        """Start a new session."""
         device.dev_addr = f"260B{self.chance.randrange(2**16):04X}"
         device.f_cnt_up = device.f_cnt_down = 0
         self._publish(device, "join", "join_accept", {"session_key_id": device.dev_addr, "received_at": _now()})
@@ -116,11 +119,11 @@ class FakeTheThingsStack:
         levels = topic.split("/")
         device_id, command = levels[-3], levels[-1]
         if device_id in self.devices and command in ("push", "replace"):
-            self.take(device_id, command, json.loads(payload)["downlinks"])
+            self.enqueue(device_id, command, json.loads(payload)["downlinks"])
         return 0
 
-    def take(self, device_id: str, operation: str, downlinks: list[Json]) -> None:
-        """`operation`: push or replace, of a device's queue."""
+    def enqueue(self, device_id: str, operation: str, downlinks: list[Json]) -> None:
+        """Add downlinks to a device's queue. `operation`: push, or replace the queue."""
         device = self.devices[device_id]
         device.queue = (device.queue if operation == "push" else []) + downlinks
         for downlink in downlinks:
@@ -136,12 +139,12 @@ class FakeTheThingsStack:
                 self._publish(device, "down/failed", "downlink_failed", {"downlink": downlink, "error": error})
                 continue
             device.f_cnt_down += 1
-            told = {**downlink, "f_cnt": device.f_cnt_down}
-            self._publish(device, "down/sent", "downlink_sent", told)
+            sent = {**downlink, "f_cnt": device.f_cnt_down}
+            self._publish(device, "down/sent", "downlink_sent", sent)
             data = base64.b64decode(downlink["frm_payload"])
-            device.heard.append(data)
+            device.received.append(data)
             if downlink.get("confirmed"):
-                self._publish(device, "down/ack", "downlink_ack", told)
+                self._publish(device, "down/ack", "downlink_ack", sent)
             if device.model is not None:
                 device.model.received(downlink["f_port"], data)
 
@@ -170,7 +173,7 @@ def _now() -> str:
 
 
 class _Antenna:
-    """A device's way to the network, as its model sees it."""
+    """Radio of a device, as its model sees it."""
 
     def __init__(self, server: FakeTheThingsStack, device: TtsDevice) -> None:
         self._server, self._device, self.chance = server, device, server.chance

@@ -1,4 +1,4 @@
-"""The HTTP API of the simulated The Things Stack: downlinks alone."""
+"""HTTP API of the simulated The Things Stack, for downlinks only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOWN = "/api/v3/as/applications/{application}/webhooks/{webhook}/devices/{devic
 
 @contextlib.asynccontextmanager
 async def http_api(tts: FakeTheThingsStack) -> AsyncIterator[str]:
-    """Its base URL, on a free port of 127.0.0.1. `tts.away`: it answers 503."""
+    """Serve the API on a free port of 127.0.0.1; yield its base URL. It answers 503 while `tts.away` is set."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(_app(tts), log_config=None, access_log=False, lifespan="off")
     server = _Server(config)
@@ -52,7 +52,7 @@ def _app(tts: FakeTheThingsStack) -> FastAPI:
             return _error(400, 3, "error:pkg/errors:invalid_argument (invalid downlinks)")
         if any(not 1 <= downlink.get("f_port", 0) <= 223 for downlink in downlinks):
             return _error(400, 3, "error:pkg/ttnpb:validation (invalid f_port)")
-        tts.take(device_id, operation, downlinks)
+        tts.enqueue(device_id, operation, downlinks)
         return JSONResponse({})
 
     return app
@@ -63,7 +63,7 @@ def _error(status: int, code: int, message: str) -> JSONResponse:
 
 
 class _Server(uvicorn.Server):
-    """Signals are not its own."""
+    """Server that leaves signals to the program around it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
