@@ -1,0 +1,13 @@
+"""One process of Baylight, wired from its parts.
+
+`program.py` builds the parts from the settings, starts them, reports their health, and drains them at the end.
+`connections.py` builds the clients that the settings name (brokers, network servers). `intake.py` reads messages,
+stores them, and rejects unreadable ones. `timer.py` is the loop of time: it asks the database what is due and holds no
+state, so a restart loses nothing. `policies.py` makes the policies from the settings.
+
+It is not the place of rules: each part works without it, and the tests build parts by themselves. Nothing but `cli` and
+`lab` imports it.
+
+Start with `Program.run`. What can go wrong: the schema is not the program's (InputError, the process ends), or a
+broker, the database or a network server is away (the process waits, and `/ready` says for what).
+"""

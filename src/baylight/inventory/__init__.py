@@ -1,0 +1,13 @@
+"""Inventory: locations, spaces, devices, and which device serves which space, from when to when.
+
+`locations.py` holds the tree of places, `spaces.py` and `space_changes.py` the spaces, `devices.py` and
+`device_changes.py` the registries, `device_types.py` and `display_codes.py` their types and codes. `assignments.py` and
+`swaps.py` say which device serves which space. `orphans.py` is the inbox of devices that send but
+are not registered; `device_tests.py` tests devices on their places.
+
+Each function that changes something receives a `Change`, writes its audit record, and has the spaces decided again. It
+does not decide states (`domain`), and it does not know HTTP or files (`api`, `cli`, `bulk`).
+
+Start with `spaces.py`. What can go wrong: two people change the same thing. The later one receives a ConflictError,
+because the rules of the data are constraints with a name.
+"""
