@@ -1,4 +1,4 @@
-"""How long CSV import and export of a large installation take, and in how much memory, run as their users run them.
+"""Time and memory of CSV import and export of a large installation, run as users run them.
 
 python -m bench.bulk [--quick | --full] [--rows N]
 """
@@ -28,13 +28,13 @@ from baylight.store.connect import install_codecs
 from bench import ground
 
 STEPS = ("dry run", "import", "export", "import again")
-MOST_MB = 150
-"""Of the process, whatever the number of rows."""
+MAX_MB = 150
+"""Limit for the process, the same for any number of rows."""
 BAYLIGHT = Path(sys.executable).with_name("baylight")
 
 
 def places(count: int) -> Iterator[str]:
-    """A site for each thousand, in it a floor for each hundred, the rest zones of that floor."""
+    """Yield rows of locations: a site for each thousand, in it a floor for each hundred, the rest zones on floors."""
     for n in range(count):
         site, floor, zone = f"Site {n // 1000}", f"Floor {n // 100 % 10}", f"Zone {n % 100}"
         if n % 1000 == 0:
@@ -72,25 +72,25 @@ def write(path: Path, kind: str, count: int) -> None:
 
 
 def baylight(dsn: str, *arguments: str) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB, and what it wrote. Raises RuntimeError if it failed."""
+    """Run a command; return seconds, peak memory in MB, and its output. Raises RuntimeError if it failed."""
     began = time.perf_counter()
     running = subprocess.Popen(
         [BAYLIGHT, *arguments], env={**os.environ, "BAYLIGHT_DATABASE_URL": dsn}, stdout=subprocess.PIPE, text=True
     )
     assert running.stdout is not None
-    said = running.stdout.read()
+    output = running.stdout.read()
     _, status, used = os.wait4(running.pid, 0)
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
-        raise RuntimeError(f"baylight {' '.join(arguments)} ended with {running.returncode}: {said[:2000]}")
-    return time.perf_counter() - began, used.ru_maxrss / 1024, said
+        raise RuntimeError(f"baylight {' '.join(arguments)} ended with {running.returncode}: {output[:2000]}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024, output
 
 
 def measure(dsn: str, kind: str, count: int, folder: Path) -> dict[str, tuple[float, float]]:
-    """Seconds and MB of each step. Every step's report is looked at: a fast wrong answer is a failure."""
+    """Return seconds and MB of each step. Every step's report is checked: a fast wrong answer is a failure."""
     given, exported = folder / f"{kind}.csv", folder / f"{kind}.out.csv"
     write(given, kind, count)
-    told: dict[str, tuple[float, float]] = {}
+    figures: dict[str, tuple[float, float]] = {}
     for step in STEPS:
         source = exported if step == "import again" else given
         arguments = ["import", str(source), "--kind", kind, "--json"]
@@ -98,22 +98,22 @@ def measure(dsn: str, kind: str, count: int, folder: Path) -> dict[str, tuple[fl
             arguments = ["export", kind, "-o", str(exported)]
         elif step == "dry run":
             arguments.append("--dry-run")
-        seconds, memory, said = baylight(dsn, *arguments)
+        seconds, memory, output = baylight(dsn, *arguments)
         if step != "export":
-            report = json.loads(said)
+            report = json.loads(output)
             written = report["added"] + report["changed"]
             assert written == (0 if step == "import again" else report["rows"]), report
             assert report["applied"] == (step != "dry run"), report
-        told[step] = seconds, memory
+        figures[step] = seconds, memory
         print(f"  {kind:13} {step:13} {seconds:7.1f} s  {memory:5.0f} MB", flush=True)
-    return told
+    return figures
 
 
 @asynccontextmanager
 async def installation() -> AsyncIterator[str]:
-    """An empty one, on PostgreSQL with fsync and synchronous_commit on."""
+    """Set up an empty installation on PostgreSQL with fsync and synchronous_commit on; yield its DSN."""
     directory = tempfile.mkdtemp(prefix="bl-bench-")
-    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must pass
+    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must be able to enter
     postgres = EmbeddedPostgres(Path(directory), durable=True)
     try:
         await postgres.start()
@@ -141,22 +141,22 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="within a minute")
     arguments.add_argument("--full", action="store_true", help="the figures that are quoted")
-    arguments.add_argument("--rows", type=int, help="of each kind; of devices twice as many")
+    arguments.add_argument("--rows", type=int, help="number of rows of each kind; twice as many devices")
     given = arguments.parse_args()
     count = given.rows or (5_000 if given.quick else 100_000)
     print(f"{count:,} rows of each kind, {2 * count:,} devices ({ground.machine()}):")
-    told = asyncio.run(run(count))
-    slowest = max(seconds for steps in told.values() for seconds, _ in steps.values())
-    memory = max(used for steps in told.values() for _, used in steps.values())
+    figures = asyncio.run(run(count))
+    slowest = max(seconds for steps in figures.values() for seconds, _ in steps.values())
+    memory = max(used for steps in figures.values() for _, used in steps.values())
     ground.finish(
         {
             "bench": "bulk",
             "rows": count,
             "slowest_s": round(slowest, 1),
             "peak_mb": round(memory),
-            **{f"{kind}_import_s": round(steps["import"][0], 1) for kind, steps in told.items()},
+            **{f"{kind}_import_s": round(steps["import"][0], 1) for kind, steps in figures.items()},
         },
-        [(f"at most {memory:,.0f} MB (bar {MOST_MB})", memory <= MOST_MB)],
+        [(f"at most {memory:,.0f} MB (bar {MAX_MB})", memory <= MAX_MB)],
     )
 
 

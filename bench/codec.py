@@ -1,4 +1,4 @@
-"""How many frames are decoded per second of one core: by built-in codecs, and by a JavaScript codec in the sandbox.
+"""Frames decoded per second of one core, by built-in codecs and by a JavaScript codec in the sandbox.
 
 python -m bench.codec [--quick | --full]
 """
@@ -26,7 +26,7 @@ from bench import ground
 
 BATCH = 1000
 BUILT_IN = {"browan_tbms100": (102, "{:02x}fb3a0000280400"), "bosch_tps110": (1, "{:02x}")}
-"""FPort and frame of each; the first byte's last bit says whether the bay is taken."""
+"""FPort and frame of each; the last bit of the first byte is the occupancy."""
 MAPPING = OccupancyMapping.parse({"field": "occupancy", "occupied": ["occupied"], "free": ["vacant"]})
 SCRIPT = Script(
     "bench",
@@ -63,7 +63,7 @@ def frames(pattern: str, count: int) -> list[tuple[bytes, Occupancy]]:
 
 
 def built_in(codec: SensorCodec, f_port: int, sent: Sequence[tuple[bytes, Occupancy]]) -> float:
-    """Seconds of computing."""
+    """Return seconds of computing."""
     began = time.process_time()
     said = [codec.decode(f_port, data).occupancy for data, _ in sent]
     took = time.process_time() - began
@@ -72,7 +72,7 @@ def built_in(codec: SensorCodec, f_port: int, sent: Sequence[tuple[bytes, Occupa
 
 
 async def javascript(sandbox: Sandbox, sent: Sequence[tuple[bytes, Occupancy]]) -> float:
-    """Seconds of computing, this process's and its worker's together, from bytes to readings."""
+    """Return seconds of computing, of this process and its worker together, from bytes to readings."""
     (pid,) = sandbox.pids
     worker = psutil.Process(pid)
     began = time.process_time() + sum(worker.cpu_times()[:2])
@@ -88,7 +88,7 @@ async def javascript(sandbox: Sandbox, sent: Sequence[tuple[bytes, Occupancy]]) 
 
 
 async def measure(rounds: int, count: int, count_javascript: int) -> dict[str, list[float]]:
-    """Decodes per second of each way, one after the other in every round."""
+    """Return decodes per second of each way, one after the other in every round."""
     rates: dict[str, list[float]] = {name: [] for name in (*BUILT_IN, "javascript")}
     sandbox = Sandbox(workers=1)
     try:

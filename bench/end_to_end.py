@@ -1,4 +1,4 @@
-"""From MQTT publish (QoS 1) to committed and acknowledged: publisher, broker and database on the same cores."""
+"""Time from MQTT publish (QoS 1) to commit and acknowledgement; publisher, broker and database share the cores."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ TOPIC = "application/+/device/+/event/+"
 
 
 async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int, spaces: int) -> float:
-    """Seconds from the first publish to the last commit."""
+    """Return seconds from the first publish to the last commit."""
     pool = await open_pool(dsn)
     ingest = Ingest(pool, SystemClock(), Policies())
     done = asyncio.Event()
-    taken = 0
+    stored = 0
 
     async def handle(messages: list[Received]) -> None:
-        nonlocal taken
+        nonlocal stored
         await ingest.take([message.said for message in messages])
-        taken += len(messages)
-        if taken >= len(sent.messages):
+        stored += len(messages)
+        if stored >= len(sent.messages):
             done.set()
 
     async def reject(message: Received, error: Exception) -> None:
@@ -62,26 +62,26 @@ async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int,
 
 
 async def proposed(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int, spaces: int) -> float:
-    """The proposal's code behind a subscriber, proposal.TASKS uplinks at a time."""
+    """Return the same seconds for the proposal's code behind a subscriber, proposal.TASKS uplinks at a time."""
     pool = await proposal.open_pool(dsn)
     done = asyncio.Event()
     lanes: list[asyncio.Queue[bytes]] = [asyncio.Queue() for _ in range(proposal.TASKS)]
-    taken = 0
+    stored = 0
 
     async def work(lane: asyncio.Queue[bytes]) -> None:
-        nonlocal taken
+        nonlocal stored
         while True:
             await proposal.take_uplink(pool, await lane.get())
-            taken += 1
-            if taken >= len(sent.messages):
+            stored += 1
+            if stored >= len(sent.messages):
                 done.set()
 
-    def heard(_: Client, topic: str, payload: bytes, *__: object) -> int:
+    def receive(_: Client, topic: str, payload: bytes, *__: object) -> int:
         lanes[hash(topic) % len(lanes)].put_nowait(payload)
         return 0
 
     client = Client(f"bench-{uuid.uuid4().hex}")
-    client.on_message = heard
+    client.on_message = receive
     subscribed = asyncio.Event()
     client.on_subscribe = lambda *_: subscribed.set()
     await client.connect(broker.host, broker.port)

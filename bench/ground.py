@@ -1,4 +1,4 @@
-"""Common ground of the benchmarks: a durable server of their own, a car park in it, uplinks of known meaning."""
+"""Parts that the benchmarks share: a durable server with a car park, and uplinks of known meaning."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _FILL = """
 INSERT INTO sensor_devices (
     dev_eui, device_type, dev_addr, application_id, battery_pct, last_f_cnt, heard_network_at, occupancy, occupancy_at
 )
-SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 0, heard_at, 'FREE',
-       heard_at
-FROM generate_series(1, {n}) AS n CROSS JOIN (SELECT now() - interval '1 minute' AS heard_at) AS before;
+SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 0, received_at, 'FREE',
+       received_at
+FROM generate_series(1, {n}) AS n CROSS JOIN (SELECT now() - interval '1 minute' AS received_at) AS before;
 INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
 SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
        (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15
@@ -49,8 +49,11 @@ JOIN display_devices AS d ON d.dev_eui = '202020' || lpad(to_hex(n), 10, '0');
 
 @dataclass(frozen=True, slots=True)
 class Uplinks:
-    """`messages`: (topic, payload) of ChirpStack `up` events, half of which change a state; `end`: what the spaces are
-    after the last of them, by sensor EUI; `changes`: how many state changes that takes."""
+    """Uplinks of a run, with their result.
+
+    `messages`: (topic, payload) of ChirpStack `up` events, half of which change a state. `end`: states of the spaces
+    after the last of them, by sensor EUI. `changes`: number of state changes on the way.
+    """
 
     messages: list[tuple[str, bytes]]
     end: dict[str, str]
@@ -80,14 +83,14 @@ def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
 
 
 def arrival(n: int) -> tuple[str, str, bytes]:
-    """Sensor EUI, topic and payload of a car that comes to the n-th space."""
+    """Return sensor EUI, topic and payload for the arrival of a car at the n-th space."""
     eui = sensor_eui(n)
     payload = up_event(eui, 102, bytes.fromhex("01fb3a0000280400"), info=device_info(eui), f_cnt=n)
     return eui, event_topic(APPLICATION, eui, "up"), payload
 
 
 class Server:
-    """One PostgreSQL for a whole benchmark; each measurement gets a fresh copy of the filled database."""
+    """PostgreSQL for a whole benchmark. Each measurement has a fresh copy of the filled database."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres = postgres
@@ -106,13 +109,13 @@ class Server:
 
     @asynccontextmanager
     async def copy(self) -> AsyncIterator[str]:
-        """The dsn of a database of its own, dropped at the end."""
+        """Make a copy of the filled database; yield its DSN; drop it at the end."""
         self._copies += 1
         name = f"bench_{self._copies}"
         await self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         await self._execute("postgres", "CHECKPOINT")
         for table, column in _MOVING:
-            # As on a site that runs: the first touch of a page after a checkpoint, which writes it whole, is over.
+            # As on a running site: each page was touched since the checkpoint, so it is not written whole again.
             await self._execute(name, f"UPDATE {table} SET {column} = now()")
             await self._execute(name, f"VACUUM (ANALYZE) {table}")
         try:
@@ -128,9 +131,9 @@ class Server:
 
 @asynccontextmanager
 async def server(spaces: int) -> AsyncIterator[Server]:
-    """PostgreSQL with fsync and synchronous_commit on, its car park filled."""
+    """Start PostgreSQL with fsync and synchronous_commit on, and fill its car park."""
     directory = tempfile.mkdtemp(prefix="bl-bench-")
-    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must pass
+    os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must be able to enter
     postgres = EmbeddedPostgres(Path(directory), durable=True)
     try:
         await postgres.start()
@@ -144,7 +147,7 @@ async def server(spaces: int) -> AsyncIterator[Server]:
 
 @contextmanager
 def broker() -> Iterator[Broker]:
-    """Mosquitto where it is installed, as sites have it; else the embedded one, which hands out 200 at a time."""
+    """Start Mosquitto if it is installed, as on a site; else the embedded broker, which hands out 200 at a time."""
     if find_mosquitto() is None:
         running: Broker = EmbeddedBroker()
     else:
@@ -157,7 +160,7 @@ def broker() -> Iterator[Broker]:
 
 
 async def check(dsn: str, sent: Uplinks) -> None:
-    """Raises AssertionError if the end is not what the uplinks say: a fast wrong answer is a failure."""
+    """Check that the end is what the uplinks mean (else AssertionError): a fast wrong answer is a failure."""
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch("SELECT sensor_deveui, current_state FROM spaces")
     states = {row["sensor_deveui"]: row["current_state"] for row in rows}
@@ -175,7 +178,7 @@ def spread(values: list[float]) -> str:
 
 
 def finish(result: dict[str, object], bars: list[tuple[str, bool]]) -> None:
-    """Prints the machine-readable line last; ends with 1 if a bar is missed."""
+    """Print the bars and, last, the machine-readable line; exit with 1 if a bar is missed."""
     for name, met in bars:
         print(f"{'met   ' if met else 'MISSED'} {name}")
     print(json.dumps(result))

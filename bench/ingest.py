@@ -1,4 +1,4 @@
-"""How many uplinks a second get into the database, against the proposal's code and against COPY of the same rows.
+"""Uplinks per second that are stored, against the proposal's code and against COPY of the same rows.
 
 python -m bench.ingest [--quick | --full]
 """
@@ -26,15 +26,15 @@ from bench import end_to_end, ground, proposal
 
 BATCH = 1000
 WARM, WARM_PROPOSAL = 10_000, 1_000
-"""Uplinks before the clock starts, as on a site that runs: each connection plans its statements anew five times, and
-each lane has its own; the proposal's code repeats its statements for each uplink."""
+"""Uplinks before the clock starts, as on a running site. Each connection plans its statements five times, and each
+lane has a connection of its own; the proposal's code repeats its statements for each uplink."""
 ARRIVING = 20
 """Messages that arrive in one turn of the event loop."""
 _COPIED = ("uplinks", "state_changes", "actuations")
 
 
 class _Arriving:
-    """Messages as a broker hands them out: no more than a consumer takes before they are acknowledged, in order."""
+    """Source that hands messages out as a broker does: in order, as many as a consumer accepts unacknowledged."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
@@ -42,7 +42,7 @@ class _Arriving:
         self._acknowledged = asyncio.Event()
 
     async def hand_out(self, messages: list[tuple[str, bytes]]) -> None:
-        """Returns when all are acknowledged."""
+        """Hand messages out; return when all are acknowledged."""
         for n, (topic, payload) in enumerate(messages):
             await self._fewer_than(self._lanes.room)
             message = Received(topic, payload, parse(topic, payload))
@@ -56,14 +56,14 @@ class _Arriving:
             self._unacknowledged.popleft()
         self._acknowledged.set()
 
-    async def _fewer_than(self, most: int) -> None:
-        while len(self._unacknowledged) >= most:
+    async def _fewer_than(self, limit: int) -> None:
+        while len(self._unacknowledged) >= limit:
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
 
 async def ours(dsn: str, sent: ground.Uplinks) -> float:
-    """Seconds from bytes to the last commit."""
+    """Return seconds from bytes to the last commit."""
     pool = await open_pool(dsn)
     ingest = Ingest(pool, SystemClock(), Policies())
 
@@ -97,7 +97,10 @@ async def proposed(dsn: str, sent: ground.Uplinks) -> float:
 
 
 async def copied(dsn: str, source: str, sent: ground.Uplinks) -> float:
-    """The rows that our ingest left in `source`, by COPY into the same tables and indexes, BATCH uplinks a commit."""
+    """Return seconds to COPY the rows that our ingest left in `source` into the same tables and indexes.
+
+    Each commit has BATCH uplinks.
+    """
     reader = await asyncpg.connect(source)
     await install_codecs(reader)
     rows: dict[str, list[tuple[object, ...]]] = {}
@@ -125,7 +128,7 @@ async def copied(dsn: str, source: str, sent: ground.Uplinks) -> float:
 
 
 async def measure(rounds: int, count: int, count_proposal: int, spaces: int) -> dict[str, list[float]]:
-    """Uplinks per second of each way, one after the other in every round."""
+    """Return uplinks per second of each way, one after the other in every round."""
     ways = ("proposal", "ours", "copy", "end to end, proposal", "end to end, ours")
     rates: dict[str, list[float]] = {way: [] for way in ways}
     async with ground.server(spaces) as server:

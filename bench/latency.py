@@ -1,9 +1,9 @@
-"""From a car to a downlink in the network server's hands: `baylight serve` in a process of its own, 50 uplinks/s.
+"""Time from an uplink to its downlink at the network server: `baylight serve` as a process of its own, 50 uplinks/s.
 
     python -m bench.latency [--quick | --full]
 
-Open loop: uplinks are published on a fixed schedule, however long the answers take. The floor is what cannot be left
-out, one after the other, on the same servers in the same run: one MQTT hop, two commits, one enqueue call.
+Open loop: uplinks are published on a fixed schedule, independent of the answers. The floor is what no program can
+leave out, on the same servers in the same run: one MQTT hop, two commits, one enqueue call.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _READY_S = 30
 
 
 class NetworkServer:
-    """Takes downlinks and notes when; nothing else of a network server."""
+    """Network server that only receives downlinks and records when."""
 
     def __init__(self) -> None:
-        self.taken: dict[str, float] = {}
+        self.received: dict[str, float] = {}
         self.target = ""
         self._server: grpc.aio.Server | None = None
 
@@ -58,7 +58,7 @@ class NetworkServer:
             await self._server.stop(None)
 
     async def _enqueue(self, request: Any, _: Any) -> Any:
-        self.taken.setdefault(request.queue_item.dev_eui, time.perf_counter())
+        self.received.setdefault(request.queue_item.dev_eui, time.perf_counter())
         return pb.EnqueueDeviceQueueItemResponse(id=str(uuid7(SystemClock().now())))
 
 
@@ -69,7 +69,7 @@ async def publisher(broker: ground.Broker, name: str) -> Client:
 
 
 async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count: int) -> list[float]:
-    """Seconds from publishing to the enqueue call, of `count` uplinks that each change another space."""
+    """Return seconds from publishing to the enqueue call, for `count` uplinks that each change another space."""
     client = await publisher(broker, "bench-publisher")
     environment = os.environ | {
         "BAYLIGHT_DATABASE_URL": dsn,
@@ -91,10 +91,10 @@ async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count:
             sent[eui] = time.perf_counter()
             client.publish(topic, payload, qos=1)
         for _ in range(200):
-            if all(display(eui) in server.taken for eui in sent):
+            if all(display(eui) in server.received for eui in sent):
                 break
             await asyncio.sleep(0.05)
-        return [server.taken[display(eui)] - at for eui, at in sent.items()]
+        return [server.received[display(eui)] - at for eui, at in sent.items()]
     finally:
         process.terminate()
         await process.wait()
@@ -102,23 +102,23 @@ async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count:
 
 
 async def _warm_up(client: Client, server: NetworkServer) -> None:
-    """The first car, again and again until the program, which is still starting, has turned its light."""
+    """Publish the first arrival until the program, which is still starting, sends its downlink."""
     eui, topic, payload = ground.arrival(1)
     ends_at = time.perf_counter() + _READY_S
-    while display(eui) not in server.taken:
+    while display(eui) not in server.received:
         if time.perf_counter() > ends_at:
             raise TimeoutError("baylight serve did not come up")
         client.publish(topic, payload, qos=1)
         await asyncio.sleep(0.2)
-    server.taken.clear()
+    server.received.clear()
 
 
 async def floor(dsn: str, broker: ground.Broker, server: NetworkServer, count: int) -> list[float]:
-    client, hearer = await publisher(broker, "bench-floor"), Client("bench-hearer")
-    heard: asyncio.Queue[float] = asyncio.Queue()
-    hearer.on_message = lambda *_: heard.put_nowait(time.perf_counter()) or 0
-    await hearer.connect(broker.host, broker.port)
-    hearer.subscribe("bench/floor", qos=1)
+    client, subscriber = await publisher(broker, "bench-floor"), Client("bench-subscriber")
+    arrivals: asyncio.Queue[float] = asyncio.Queue()
+    subscriber.on_message = lambda *_: arrivals.put_nowait(time.perf_counter()) or 0
+    await subscriber.connect(broker.host, broker.port)
+    subscriber.subscribe("bench/floor", qos=1)
     await asyncio.sleep(0.3)
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE TABLE bench_floor (n integer PRIMARY KEY)")
@@ -127,7 +127,7 @@ async def floor(dsn: str, broker: ground.Broker, server: NetworkServer, count: i
     for n in range(count):
         began = time.perf_counter()
         client.publish("bench/floor", b"x" * 770, qos=1)
-        await heard.get()
+        await arrivals.get()
         for m in (0, 1):
             await connection.execute("INSERT INTO bench_floor VALUES ($1)", 2 * n + m)
         now = SystemClock().now()
@@ -137,7 +137,7 @@ async def floor(dsn: str, broker: ground.Broker, server: NetworkServer, count: i
     await chirpstack.close()
     await connection.close()
     await client.disconnect()
-    await hearer.disconnect()
+    await subscriber.disconnect()
     return times
 
 
@@ -162,7 +162,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="within a minute")
     arguments.add_argument("--full", action="store_true", help="the figures that are quoted")
     given = arguments.parse_args()
-    tune_collector()  # a stop of this process, 60 ms for each look at all its objects, would be taken for the program's
+    tune_collector()  # its pauses of 60 ms in this process would count as the program's
     times, bottom = uvloop.run(run(6000 if given.full else 500 if given.quick else 1500))
     p50, p99 = (statistics.quantiles(times, n=100)[n] * 1000 for n in (49, 98))
     floor_ms = statistics.median(bottom) * 1000

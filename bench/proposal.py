@@ -18,12 +18,12 @@ TASKS = 10
 
 
 async def open_pool(dsn: str) -> Pool:
-    """asyncpg's pool as it comes."""
+    """Open asyncpg's pool with its defaults."""
     return await asyncpg.create_pool(dsn, min_size=TASKS, max_size=TASKS, init=install_codecs)
 
 
 async def take_uplink(pool: Pool, payload: bytes) -> None:
-    """What the proposal's "New Code" does with an uplink, the work of this project added where it is silent."""
+    """Process an uplink as the proposal's "New Code" does, with the steps of this project where it has none."""
     event = json.loads(payload)
     data = base64.b64decode(event["data"])
     new_state = "OCCUPIED" if data[0] & 1 else "FREE"
@@ -90,7 +90,7 @@ async def take_uplink(pool: Pool, payload: bytes) -> None:
 
 
 async def take_all(pool: Pool, messages: Iterable[tuple[str, bytes]], tasks: int = TASKS) -> None:
-    """`tasks` at a time. Uplinks of one sensor stay in order, as they would at one car a minute."""
+    """Process uplinks, `tasks` at a time. Uplinks of one sensor stay in order, as they would at one car a minute."""
     lanes: list[asyncio.Queue[bytes | None]] = [asyncio.Queue() for _ in range(tasks)]
     for topic, payload in messages:
         lanes[hash(topic) % tasks].put_nowait(payload)

@@ -1,4 +1,4 @@
-"""Publishes uplinks at QoS 1 as fast as the broker takes them; prints when it began (time.time)."""
+"""Publisher of uplinks at QoS 1, as fast as the broker accepts them. It prints when it began (time.time)."""
 
 from __future__ import annotations
 

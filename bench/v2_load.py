@@ -1,5 +1,7 @@
-"""The V2 application at work, in a process of its own: about 200 transactions/s that arrive whether or not the ones
-before have ended. Orders come by standard input, one word per line; at the end its figures go to standard output."""
+"""Load of the V2 application, in a process of its own: about 200 transactions/s on a fixed schedule.
+
+Commands come by standard input, one word per line. At the end its figures go to standard output.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ CLIENT_TIMEOUT_S = 60
 
 @dataclass
 class Figures:
-    """`waits_s` by phase: from the moment a transaction was due to its end."""
+    """Figures of the load. `waits_s`, by phase: seconds from the moment a transaction was due to its end."""
 
     phase: str = "start"
     waits_s: dict[str, list[float]] = field(default_factory=dict)
@@ -69,7 +71,7 @@ async def work(dsn: str, spaces: int, n: int, figures: Figures) -> None:
 
 
 async def read(connection: Any, spaces: int, chance: random.Random) -> None:
-    """A prepared SELECT *; one in four in a transaction, where the client cannot prepare it anew unseen."""
+    """Run a prepared SELECT *; one in four in a transaction, where the client cannot silently prepare it again."""
     query = "SELECT * FROM spaces WHERE sensor_eui = $1"
     eui = f"58a0cb{chance.randrange(spaces) + 1:010x}"
     if chance.random() < 0.25:
@@ -80,7 +82,7 @@ async def read(connection: Any, spaces: int, chance: random.Random) -> None:
 
 
 async def write(connection: Any, spaces: int, n: int, made: int, chance: random.Random, figures: Figures) -> None:
-    """A change of state with its history; sometimes another sensor, sometimes a new space."""
+    """Change a state and write its history; sometimes set another sensor, sometimes add a space."""
     kind = chance.random()
     code = f"S{(chance.randrange(spaces // WRITERS) * WRITERS + n - READERS) % spaces + 1}"
     eui = f"aa{n:02x}{made:012x}"
@@ -102,7 +104,7 @@ async def write(connection: Any, spaces: int, n: int, made: int, chance: random.
 
 
 async def watch_locks(dsn: str, figures: Figures) -> None:
-    """Every 10 ms: how long the session that waits longest for a lock has waited, the migration's own left out."""
+    """Record every 10 ms the longest wait of a session for a lock, the migration's own sessions left out."""
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "bench watch", "jit": "off"})
     while not figures.stopped:
         waited = await connection.fetchval(
@@ -116,7 +118,7 @@ async def watch_locks(dsn: str, figures: Figures) -> None:
 
 
 async def watch_disk(figures: Figures) -> None:
-    """The longest time that the machine takes to write 8 kB durably, by phase: what no database can be quicker than."""
+    """Record by phase the longest time of a durable write of 8 kB, a floor for any database on this machine."""
     with tempfile.TemporaryFile() as file:
         while not figures.stopped:
             began, phase = time.monotonic(), figures.phase

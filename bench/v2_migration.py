@@ -1,5 +1,7 @@
-"""What a migration of a live V2 database does to V2: ours, forth and back, against the proposal's own SQL, on the same
-data in the same run, each under the same load of readers and writers from another process."""
+"""Effect of a migration of a live V2 database on V2: ours, forth and back, against the proposal's own SQL.
+
+Both run on the same data in the same run, under the same load of readers and writers from another process.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ INSERT INTO state_changes (space_id, new_state, source) SELECT id, state, 'fill'
 INSERT INTO reservations (space_id, start_time, end_time)
 SELECT id, now() + interval '1 h', now() + interval '2 h' FROM spaces WHERE code LIKE '%7';
 """
-# The proposal's steps 1 and 2, each statement by itself.
+# The proposal's steps 1 and 2, one statement at a time.
 PROPOSED = (
     """CREATE TABLE sensor_devices (
         id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dev_eui varchar(16) NOT NULL UNIQUE,
@@ -70,13 +72,13 @@ PROPOSED = (
 
 
 class Load:
-    """The load's process, by the words that it obeys."""
+    """Process of the load, with its commands."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.figures: dict[str, Any] = {}
 
-    async def tell(self, word: str) -> None:
+    async def send(self, word: str) -> None:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{word}\n".encode())
@@ -98,7 +100,7 @@ async def load(dsn: str, spaces: int) -> AsyncIterator[Load]:
     running = Load(process)
     try:
         yield running
-        await running.tell("stop")
+        await running.send("stop")
     finally:
         if process.returncode is None:
             process.kill()
@@ -106,29 +108,29 @@ async def load(dsn: str, spaces: int) -> AsyncIterator[Load]:
 
 
 async def ours(dsn: str, spaces: int, quiet_s: float) -> tuple[dict[str, Any], dict[str, float], int]:
-    """The load's figures, the time of each stage forth and back, and how many rows were lost."""
+    """Return the load's figures, the time of each stage forth and back, and the number of lost rows."""
     took: dict[str, float] = {}
     async with load(dsn, spaces) as running:
-        await running.tell("none")
+        await running.send("none")
         await asyncio.sleep(quiet_s)
         for stage in STAGES:
             if stage == "contract":
-                await running.tell("read")  # from the switch on V2 reads; its writers have ended by then
+                await running.send("read")  # from the switch on V2 only reads; its writers have ended by then
                 await asyncio.sleep(0.5)
-            await running.tell(stage)
+            await running.send(stage)
             began = time.monotonic()
             await run.apply(dsn, to=stage, choices=CHOICES)
             took[stage] = time.monotonic() - began
             print(f"  {stage:20} {took[stage]:8.1f} s", flush=True)
             await asyncio.sleep(quiet_s / 4)
         for stage in reversed(STAGES):
-            await running.tell(f"undo-{stage}")
+            await running.send(f"undo-{stage}")
             began = time.monotonic()
             assert await run.rollback(dsn) == [stage]
             took[f"undo {stage}"] = time.monotonic() - began
             print(f"  undo {stage:15} {took[f'undo {stage}']:8.1f} s", flush=True)
             if stage == "contract":
-                await running.tell("write")
+                await running.send("write")
                 await asyncio.sleep(quiet_s / 4)
                 async with session.connected(dsn) as connection:
                     differences = (await verify(connection)).differences
@@ -138,9 +140,9 @@ async def ours(dsn: str, spaces: int, quiet_s: float) -> tuple[dict[str, Any], d
 
 async def proposed(dsn: str, spaces: int, quiet_s: float) -> tuple[dict[str, Any], float]:
     async with load(dsn, spaces) as running:
-        await running.tell("none")
+        await running.send("none")
         await asyncio.sleep(quiet_s)
-        await running.tell("proposal")
+        await running.send("proposal")
         connection = await asyncpg.connect(dsn, server_settings={"application_name": "proposal", "jit": "off"})
         began = time.monotonic()
         for statement in PROPOSED:
@@ -152,7 +154,7 @@ async def proposed(dsn: str, spaces: int, quiet_s: float) -> tuple[dict[str, Any
 
 
 async def lost(dsn: str, figures: dict[str, Any]) -> int:
-    """What the load has written and V2's tables do not say."""
+    """Return the number of rows that the load wrote and V2's tables lack."""
     connection = await asyncpg.connect(dsn)
     rows = {row["code"]: row["sensor_eui"] for row in await connection.fetch("SELECT code, sensor_eui FROM spaces")}
     missing = sum(rows.get(code) != eui for code, eui in figures["euis"].items())

@@ -93,8 +93,8 @@ def test_docstrings_of_modules_constants_fields_and_functions_are_read() -> None
         ("x = sensor_told", "told"),
         ("Tells = 1", "Tells"),
         ("raise UnheardError", "Unheard"),
-        ("class SensorHeard", "Heard"),
-        ("-- begins anew", "anew"),
+        ("x = SensorHeard", "Heard"),
+        ("# begins anew", "anew"),
         ("BELIEVED = 2", "BELIEVED"),
     ],
 )
