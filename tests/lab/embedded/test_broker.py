@@ -1,4 +1,4 @@
-"""The brokers: what they deliver, what survives, what is left behind."""
+"""Brokers: what they deliver, what survives, what is left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_m
 OWNER = """
 import sys, time
 from pathlib import Path
-from baylight.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 
 brokers = [EmbeddedBroker()] + ([MosquittoBroker(Path(sys.argv[1]))] if find_mosquitto() else [])
 for broker in brokers:
@@ -33,7 +33,7 @@ time.sleep(3600)
 
 
 class Client:
-    """An MQTT 5 client with a session that outlives its connection."""
+    """MQTT 5 client with a session that outlives its connection."""
 
     def __init__(self, port: int, client_id: str) -> None:
         self.messages: queue.Queue[bytes] = queue.Queue()
@@ -136,10 +136,10 @@ def test_the_embedded_broker_forgets_everything_over_a_restart_but_its_port(brok
     broker.start()
     assert broker.port == port
     client = Client(port, "reader")
-    client.publish("a", b"nobody is subscribed")
+    client.publish("a", b"no subscriber")
     client.subscribe("b")
-    client.publish("b", b"heard")
-    assert client.receive(1) == [b"heard"]
+    client.publish("b", b"received")
+    assert client.receive(1) == [b"received"]
     client.leave()
 
 
@@ -164,7 +164,7 @@ def test_killing_the_owner_ends_the_brokers(tmp_path: Path) -> None:
 _FORKS = """
 import signal, subprocess, sys, threading
 from concurrent import futures
-from baylight.embedded.account import ends_with_parent
+from baylight.lab.embedded.account import ends_with_parent
 import grpc
 
 def call(channel):
@@ -189,5 +189,5 @@ import os; os._exit(0)
 
 
 def test_children_start_while_grpc_calls_are_under_way() -> None:
-    told = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, timeout=30, check=True)
-    assert told.stdout.split() == ["0"], "children that ended before they ran their program"
+    done = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == ["0"], "children that ended before they ran their program"

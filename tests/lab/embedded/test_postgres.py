@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: who may start it, what survives, what is left behind."""
+"""Embedded PostgreSQL: who may start it, what survives, what is left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 import asyncpg
-from baylight.embedded.postgres import EmbeddedPostgres
+from baylight.lab.embedded.postgres import EmbeddedPostgres
 
 async def main():
     dsn = await EmbeddedPostgres(Path(sys.argv[1])).start()
@@ -48,7 +48,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def closed_dir() -> Iterator[Path]:
-    """A directory that only this account can enter, as /root."""
+    """Directory that only this account can enter, as /root."""
     directory = Path(tempfile.mkdtemp(prefix="bl-pg-closed-"))
     assert mode_of(directory) == 0o700
     yield directory
@@ -56,7 +56,7 @@ def closed_dir() -> Iterator[Path]:
 
 
 def servers_of(postgres: EmbeddedPostgres) -> list[psutil.Process]:
-    """The processes of the server: the postmaster names its data directory, the others are its children."""
+    """Return the processes of the server: the postmaster of the data directory, and its children."""
     data = str(postgres.place / "data")
     mains = [p for p in psutil.process_iter(["cmdline"]) if data in (p.info["cmdline"] or ())]
     return [*mains, *(child for main in mains for child in main.children())]
@@ -80,7 +80,7 @@ async def setting(postgres: EmbeddedPostgres, expression: str) -> object:
 
 @pytest.fixture
 def owner(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has a server on data_dir, with one row committed and one not."""
+    """Start another process that has a server on data_dir, with one row committed and one not."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data_dir)],
         stdout=subprocess.PIPE,
@@ -94,7 +94,7 @@ def owner(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def sleeper() -> subprocess.Popen[bytes]:
-    """A process of the server's account that is no server."""
+    """Start a process of the server's account that is no server."""
     return subprocess.Popen(["sleep", "600"], **server_account().as_child())
 
 
@@ -116,7 +116,7 @@ def owner_of(path: Path) -> int:
 
 
 def copy_programs(target: Path) -> Path:
-    """PostgreSQL's programs with all that they need, laid out below `target` as they were."""
+    """Copy PostgreSQL's programs with all that they need below `target`, in the same layout."""
     binaries = find_binaries().resolve()
     package = binaries.parents[1]
     for source in (package, package.with_name(f"{package.name}.libs")):
@@ -254,7 +254,7 @@ async def test_a_path_too_long_for_a_socket_is_fine(data_dir: Path) -> None:
         postgres.delete()
 
 
-async def test_a_first_start_that_was_killed_half_way_is_begun_anew(data_dir: Path) -> None:
+async def test_a_first_start_that_was_killed_half_way_is_begun_again(data_dir: Path) -> None:
     half_made(data_dir / "data.new")
     postgres = EmbeddedPostgres(data_dir, durable=False)
     await postgres.start()
@@ -275,7 +275,7 @@ async def test_data_of_another_major_version_is_refused_by_both_names(data_dir: 
     await old.stop()
 
 
-async def test_what_postgresql_says_is_told_when_it_does_not_start(data_dir: Path) -> None:
+async def test_the_error_has_the_log_of_postgresql_when_it_does_not_start(data_dir: Path) -> None:
     postgres = EmbeddedPostgres(data_dir, durable=False)
     await postgres.start()
     await postgres.stop()
@@ -330,7 +330,7 @@ async def test_root_with_programs_in_a_closed_directory_runs_a_reachable_copy(cl
             shutil.rmtree(copy)
 
 
-def test_programs_that_are_nowhere_are_missed_in_plain_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_programs_are_named_in_plain_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BAYLIGHT_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(PermanentError, match=str(tmp_path)) as caught:
         find_binaries()
