@@ -20,7 +20,9 @@ CODEC = BoschTps110()
         (2, "01ff", Occupancy.OCCUPIED, {"message": "heartbeat", "temperature_c": -1}),
     ],
 )
-def test_b4_status_and_heartbeat_tell_the_bay(f_port: int, data: str, occupancy: Occupancy, fields: dict[str, object]):
+def test_b4_status_and_heartbeat_report_the_bay(
+    f_port: int, data: str, occupancy: Occupancy, fields: dict[str, object]
+):
     reading = CODEC.decode(f_port, bytes.fromhex(data))
     assert reading.occupancy is occupancy
     assert reading.fields == fields
@@ -42,7 +44,7 @@ def test_b1_a_startup_with_the_flag_unset_does_not_free_the_bay(data: str, firmw
     assert reading.fields["occupied_at_start"] is False
 
 
-def test_a_startup_that_measured_a_car_says_so():
+def test_a_startup_that_measured_a_car_counts():
     reading = CODEC.decode(3, bytes.fromhex("d0000000ab0301f50c0000000017030401"))
     assert reading.occupancy is Occupancy.OCCUPIED
     assert reading.fields["reset_cause"] == "other_4"
@@ -50,7 +52,7 @@ def test_a_startup_that_measured_a_car_says_so():
 
 
 @pytest.mark.parametrize("f_port", [4, 5, 6, 7])
-def test_b1_information_usage_debug_and_alarms_say_nothing_about_the_bay(f_port: int):
+def test_b1_information_usage_debug_and_alarms_are_no_occupancy(f_port: int):
     assert CODEC.decode(f_port, b"\x00").occupancy is None
 
 

@@ -36,7 +36,7 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize(("data", "occupancy", "fields"), SAMPLES)
-def test_b4_real_frames_decode_to_what_the_maker_says(data: str, occupancy: Occupancy, fields: dict[str, object]):
+def test_b4_real_frames_decode_as_the_maker_documents(data: str, occupancy: Occupancy, fields: dict[str, object]):
     reading = CODEC.decode(102, bytes.fromhex(data))
     assert reading.occupancy is occupancy
     assert reading.fields == fields
@@ -47,7 +47,7 @@ def test_battery_is_not_the_byte_divided_by_a_hundred():
     assert CODEC.decode(102, bytes.fromhex("01fb3a0000280400")).fields["battery_v"] == 3.6
 
 
-def test_b1_a_configuration_answer_says_nothing_about_the_bay():
+def test_b1_a_configuration_answer_is_no_occupancy():
     for data in (bytes(16), bytes.fromhex("01" * 16)):
         assert CODEC.decode(204, data).occupancy is None
 
@@ -75,7 +75,7 @@ def test_b1_a_frame_that_is_no_reading_is_never_free(f_port: int | None, data: s
 
 
 @given(f_port=st.none() | st.sampled_from([0, 102, 204]) | st.integers(0, 255), data=st.binary(max_size=60))
-def test_b1_only_eight_bytes_on_port_102_speak_of_the_bay(f_port: int | None, data: bytes):
+def test_b1_only_eight_bytes_on_port_102_report_the_bay(f_port: int | None, data: bytes):
     try:
         reading = CODEC.decode(f_port, data)
     except DeviceDataError:

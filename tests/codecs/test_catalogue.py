@@ -23,7 +23,7 @@ def test_each_codec_serves_a_type():
     assert used == {codec.name for codec in (*SENSOR_CODECS, *DISPLAY_DRIVERS)}
 
 
-def test_each_sensor_says_what_means_occupied_and_what_means_free():
+def test_each_sensor_type_states_what_means_occupied_and_what_means_free():
     for device_type in TYPES.values():
         if device_type.category == "sensor":
             assert device_type.capabilities["occupied"] != device_type.capabilities["free"], device_type.code
@@ -70,7 +70,7 @@ def test_a13_a_display_listens_on_an_application_port(display: DeviceType):
 
 
 def lights(display: DeviceType) -> dict[str, Light]:
-    """What each code of a type looks like, after its driver has accepted the code."""
+    """Return the light of each code of a type, after its driver has accepted the code."""
     driver = display_driver(display.codec)
     assert driver is not None
     seen = {}
@@ -101,7 +101,7 @@ def test_b14_each_state_has_a_code_of_its_own_unless_the_display_counts(display:
 def test_b14_a_display_lacks_the_codes_of_states_that_it_cannot_show():
     missing = {display.code: set(State) - display_codes(display).keys() for display in DISPLAYS}
     assert missing["heltec_status"] == {"MAINTENANCE", "OUT_OF_ORDER"}
-    assert missing["netvox_r602a"] == set(State)  # a siren must not sound because somebody registered it
+    assert missing["netvox_r602a"] == set(State)  # a siren must not sound because a person registered it
     assert not missing["kuando_busylight"] | missing["one_byte_light"] | missing["heltec_counter"]
 
 

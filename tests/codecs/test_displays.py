@@ -1,4 +1,4 @@
-"""The displays beside the Busylight: codes that show a light, and nothing else ever leaves a driver."""
+"""Displays beside the Busylight: their drivers send lights and nothing else."""
 
 import pytest
 from hypothesis import given
@@ -55,7 +55,7 @@ REPORTS = [
     ("heltec_status", 1, "000502", "02", {"message": "status", "downlinks_received": 5, "last_byte": "02"}),
     ("heltec_status", 1, "000000", "00", {"message": "status", "downlinks_received": 0, "last_byte": "00"}),
     ("heltec_status", 1, "ffc3", None, {"message": "class_c"}),
-    # A counter tells one digit, which does not prove the number.
+    # A counter reports one digit, which does not prove the number.
     ("heltec_counter", 1, "012c32", None, {"message": "status", "downlinks_received": 300, "last_byte": "32"}),
     ("heltec_counter", 1, "ffc3", None, {"message": "class_c"}),
     ("netvox_r602a", 6, "0169010384000000000000", None, {"message": "status", "heartbeat_s": 900, "warns": False}),
@@ -132,7 +132,7 @@ def test_a12_a_colour_is_seen_as_asked_for_or_refused(driver: DisplayDriver, tex
 
 
 @pytest.mark.parametrize(("driver_name", "f_port", "data", "code", "fields"), REPORTS)
-def test_b3_a_report_tells_what_is_shown_or_that_it_does_not_know(
+def test_b3_a_report_holds_what_is_shown_or_no_code(
     driver_name: str, f_port: int, data: str, code: str | None, fields: dict[str, object]
 ):
     report = driver_named(driver_name).decode_report(f_port, bytes.fromhex(data))

@@ -28,7 +28,7 @@ def code(hexadecimal: str) -> bytes:
         ("00ff006464", "flashing blue"),
         ("ffffffff00", "white"),
         ("000035ff00", "dim green"),
-        # looked at in the field
+        # seen in the field
         ("ff0032ff00", "orange"),
         ("ff6400ff00", "pink"),
         ("ff00a56400", "yellow"),
@@ -86,7 +86,7 @@ def test_what_is_encoded_is_valid_and_seen_again(light: Light):
         assert seen == Light(0, 0, 0)
         return
     assert (seen.green, seen.blue, seen.on_ms, seen.off_ms) == (light.green, light.blue, light.on_ms, light.off_ms)
-    assert 0 <= seen.red - light.red <= 2  # a red that would begin a command moves by a step nobody sees
+    assert 0 <= seen.red - light.red <= 2  # a red that would begin a command changes by a step that no person sees
     assert DRIVER.shows(payload, payload)
 
 
@@ -183,13 +183,13 @@ def test_a_sixth_byte_asks_for_a_report():
         ),
     ],
 )
-def test_b4_a_report_tells_the_light_and_the_radio(data: str, shown: str, fields: dict[str, object]):
+def test_b4_a_report_holds_the_light_and_the_radio(data: str, shown: str, fields: dict[str, object]):
     report = DRIVER.decode_report(15, code(data))
     assert report.code == code(shown)
     assert report.fields == fields
 
 
-def test_b4_the_signal_strength_is_not_taken_for_a_colour():
+def test_b4_the_signal_strength_is_not_read_as_a_colour():
     # RSSI -81 dBm begins af ff ff ff: read as counter and colour it would be "175, white"
     report = DRIVER.decode_report(15, code("afffffff1e00000008000000060000000000ffff00290c01"))
     assert report.code == code("0000ffff00")
@@ -208,7 +208,7 @@ def test_b2_a_lamp_that_has_received_nothing_since_its_join_does_not_count_as_da
 
 
 @pytest.mark.parametrize("data", ["090100", "090100000000", "00" * 8, "00" * 10, "00" * 19, "00" * 20])
-def test_b4_diagnostics_and_old_frames_do_not_tell_the_light(data: str):
+def test_b4_diagnostics_and_old_frames_do_not_report_the_light(data: str):
     assert DRIVER.decode_report(15, code(data)).code is None
 
 

@@ -1,4 +1,4 @@
-"""Each sensor codec against its table in `samples`: real bytes and what they mean, errors included."""
+"""Sensor codecs against their tables in `samples`: real bytes and their meaning, errors included."""
 
 import json
 import tomllib
@@ -21,7 +21,7 @@ ROWS: list[tuple[str, Sample]] = [
     for sample in tomllib.loads(path.read_text("utf-8"))["sample"]
 ]
 IDS = [f"{name}: {sample['about']}" for name, sample in ROWS]
-# An MS10 has frames of 9 and of 10 bytes, so one that is cut by a byte cannot be told from the other kind.
+# An MS10 has frames of 9 and of 10 bytes, so one that is cut by a byte looks like one of the other kind.
 FREE_ROWS = [row for row in ROWS if row[1].get("occupancy") == "FREE" and row[0] != "merryiot_ms10"]
 ERRORS = {"no_data", "unknown_f_port", "bad_length", "bad_value"}
 
@@ -33,7 +33,7 @@ def codec_named(name: str) -> SensorCodec:
 
 
 def outcome(codec: SensorCodec, f_port: int | None, data: bytes) -> Reading | str:
-    """The reading, or the code of the error."""
+    """Return the reading, or the code of the error."""
     try:
         return codec.decode(f_port, data)
     except DeviceDataError as error:
@@ -41,10 +41,10 @@ def outcome(codec: SensorCodec, f_port: int | None, data: bytes) -> Reading | st
 
 
 def test_each_codec_has_samples_of_occupied_of_free_and_of_neither():
-    told: dict[str, set[str | None]] = {}
+    found: dict[str, set[str | None]] = {}
     for name, sample in ROWS:
-        told.setdefault(name, set()).add(sample.get("occupancy"))
-    assert told == {codec.name: {"OCCUPIED", "FREE", None} for codec in SENSOR_CODECS}
+        found.setdefault(name, set()).add(sample.get("occupancy"))
+    assert found == {codec.name: {"OCCUPIED", "FREE", None} for codec in SENSOR_CODECS}
 
 
 @pytest.mark.parametrize(("name", "sample"), ROWS, ids=IDS)
@@ -54,8 +54,8 @@ def test_b4_a_frame_means_what_its_maker_says(name: str, sample: Sample):
         assert reading == sample.get("error")
         return
     assert "error" not in sample
-    told = sample.get("occupancy")
-    assert reading.occupancy is (Occupancy(told) if told else None)
+    expected = sample.get("occupancy")
+    assert reading.occupancy is (Occupancy(expected) if expected else None)
     assert reading.damaged is sample.get("damaged", False)
     assert reading.fields == sample.get("fields", reading.fields)
 

@@ -1,4 +1,4 @@
-"""The public vectors of other people's codecs, where they speak of our devices."""
+"""Public vectors of other codecs for our devices."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ OCCUPIED, FREE = Occupancy.OCCUPIED, Occupancy.FREE
 
 @dataclass(frozen=True)
 class Case:
-    """Which vectors belong to a codec, and what they expect of a bay.
+    """Vectors that belong to a codec, and what they expect of a bay.
 
-    `sources`: parts of the vector's codec path. `fields`: what they call occupancy -> its values' meaning; a value
-    that is not named there says nothing. `unless`: fields and values that take the meaning away.
+    `sources`: parts of the vector's codec path. `fields`: names of occupancy -> meanings of its values; a value
+    that is not named there has no meaning. `unless`: fields and values that take the meaning away.
     `count`: how many there are at least. `f_port`: where the vectors do not state it.
     """
 
@@ -48,7 +48,7 @@ class Case:
 
 
 def dicts(value: object) -> Iterator[Fields]:
-    """Each JSON object in a value, the outer ones first."""
+    """Yield each JSON object in a value, the outer ones first."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():
@@ -80,7 +80,7 @@ CASES = {
     "browan_tbms100": case("tbms100", "tabs_motion", count=5, status=FLAG, mot_motionst=FLAG, sensor_status=FLAG),
     "dingtek_do200": case("do200", count=2, alarmPark=FLAG),
     "dragino_lds02": case("lds02", count=2, DOOR_OPEN_STATUS=FLAG),
-    # 1 is "pending", whatever akenza makes of it.
+    # 1 is "pending", although akenza reads it otherwise.
     "elsys_ers": case("elsys", count=34, occupancy={2: OCCUPIED, 0: FREE}, occupancy_1={2: OCCUPIED, 0: FREE}),
     "fleximodo": case("fleximodo", count=2, parkingStatus={"BUSY": OCCUPIED, "FREE": FREE}),
     # Start frames and answers carry the status bit, but are no observation. The second parser's two are version 2.
@@ -117,16 +117,16 @@ def test_b4_sensors_agree_with_the_public_codecs(codec_name: str, shared_vectors
     ]
     assert len(vectors) >= case.count
     if not vectors:
-        pytest.skip(f"no public vector speaks of {codec_name}")
+        pytest.skip(f"there is no public vector for {codec_name}")
     for vector in vectors:
         expected = case.meaning(vector["expected"])
         if codec_name == "bosch_tps110" and vector["fPort"] == 3 and expected is FREE:
             expected = None  # as with a startup of Nwave
         try:
-            told = codec.decode(vector["fPort"] or case.f_port, bytes.fromhex(vector["bytes"])).occupancy
+            occupancy = codec.decode(vector["fPort"] or case.f_port, bytes.fromhex(vector["bytes"])).occupancy
         except DeviceDataError:
-            told = None
-        assert told is expected, vector
+            occupancy = None
+        assert occupancy is expected, vector
 
 
 def test_b4_the_busylight_agrees_with_the_maker_s_examples(shared_vectors: Vectors):
@@ -150,10 +150,10 @@ def test_b18_of_the_siren_s_public_downlinks_only_a_warning_may_leave(shared_vec
             continue
         data = bytes.fromhex(vector["bytes"])
         if vector["direction"] == "uplinkDecoder":
-            told = driver.decode_report(vector["fPort"], data).fields
-            assert told.get("success") in (None, vector["expected"]["data"].get("Status") == "Success")
+            fields = driver.decode_report(vector["fPort"], data).fields
+            assert fields.get("success") in (None, vector["expected"]["data"].get("Status") == "Success")
             if "WarningStatus" in vector["expected"]["data"]:
-                assert told["warns"] is (vector["expected"]["data"]["WarningStatus"] == "Warning")
+                assert fields["warns"] is (vector["expected"]["data"]["WarningStatus"] == "Warning")
         elif "StartWarning" in str(vector["expected"]):
             assert name(driver.describe(data)) == "flashing red"
             assert driver.encode(driver.describe(data)) == driver.command(data, ask_report=False) == data

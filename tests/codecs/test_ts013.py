@@ -1,4 +1,4 @@
-"""What an engine gives back becomes an answer that can be stored, and a reading; examples judge it."""
+"""Answers of an engine become values that can be stored, and readings; examples check them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_messages_are_texts_whatever_the_codec_writes() -> None:
 @pytest.mark.parametrize(
     "text", ["", "null", "[]", '"x"', "{", "[" * 5000, '{"bytes":[1.5]}', '{"bytes":"ff"}', '{"fPort":0}']
 )
-def test_nonsense_is_told(text: str) -> None:
+def test_an_unusable_answer_is_reported(text: str) -> None:
     with pytest.raises(DeviceDataError) as raised:
         answer(text)
     assert raised.value.code == "codec_failed"
@@ -67,12 +67,12 @@ def test_fields_are_kept_and_volts_are_those_of_the_mapping() -> None:
 
 
 @pytest.mark.parametrize("value", [3600, -1, 1e300, None, "full", [3.6]])
-def test_what_cannot_be_volts_is_none(value: object) -> None:
+def test_what_cannot_be_volts_is_left_out(value: object) -> None:
     assert Decoded(Answer({"bat": value}), MAPPING, 1).reading().fields == {"bat": value}
     assert Decoded(Answer({"battery_v": value}), None, 1).reading().fields == {}
 
 
-def test_errors_of_the_codec_spoil_the_reading_unless_the_mapping_waves_them_through() -> None:
+def test_errors_of_the_codec_refuse_the_reading_unless_the_mapping_accepts_them() -> None:
     with pytest.raises(DeviceDataError, match="unknown FPort") as raised:
         Decoded(Answer({"occupied": 0}, ("unknown FPort",)), MAPPING, 1).reading()
     assert raised.value.code == "codec_error"

@@ -1,4 +1,4 @@
-"""Decoded fields to occupancy: what is said is taken, anything else is no information."""
+"""Decoded fields to occupancy: the listed values count, all others are no information."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_path_finds_its_value(path: str, data: object) -> None:
     assert read({"field": path, "occupied": [1], "free": [0]}, data) is OCCUPIED
 
 
-def test_of_several_places_one_taken_suffices_and_all_must_be_free() -> None:
+def test_of_several_places_one_occupied_suffices_and_all_must_be_free() -> None:
     mapping = {"field": "r[]", "occupied": [1], "free": [0]}
     assert read(mapping, {"r": [0, 0]}) is FREE
     assert read(mapping, {"r": [0, None]}) is None
@@ -69,12 +69,12 @@ def test_of_several_places_one_taken_suffices_and_all_must_be_free() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "a[", "a]", "[=x]", "a..b", "a[x]", "a[-1]", 5, None, "x" * 201])
-def test_a_path_that_is_none_is_refused(path: object) -> None:
+def test_what_is_no_path_is_refused(path: object) -> None:
     with pytest.raises(InputError, match="path"):
         Path.parse(path)
 
 
-def test_only_the_named_ports_speak() -> None:
+def test_only_frames_on_the_named_ports_count() -> None:
     mapping = YES_NO | {"f_ports": [1, 2]}
     assert read(mapping, {"occupied": True}, f_port=2) is OCCUPIED
     assert read(mapping, {"occupied": True}, f_port=7) is None
@@ -87,7 +87,7 @@ def test_a_door_that_is_closed_may_mean_occupied() -> None:
     assert read(mapping, {"occupied": None}) is None
 
 
-def test_between_the_bounds_the_last_word_stands() -> None:
+def test_between_the_bounds_the_last_occupancy_stays() -> None:
     assert read(DISTANCE, {"distance": 299}) is OCCUPIED
     assert read(DISTANCE, {"distance": 401}) is FREE
     assert read(DISTANCE, {"distance": "1200 mm"}) is FREE
@@ -191,7 +191,7 @@ json_values = st.recursive(
 
 
 @given(data=json_values)
-def test_no_value_whatever_raises(data: object) -> None:
+def test_no_value_raises(data: object) -> None:
     said = read(YES_NO, data)
     if said is not None:
         assert isinstance(data, dict)

@@ -52,7 +52,7 @@ def test_rules_of_mixtures(rule: SharedRule, states: str, shown: State) -> None:
     assert combine([State(word) for word in states.split()], rule) is shown
 
 
-def test_a_space_of_which_nothing_is_known_is_not_counted_as_free() -> None:
+def test_an_unknown_space_is_not_counted_as_free() -> None:
     assert count_free([State.FREE, State.UNKNOWN, State.FREE, State.OCCUPIED]) == 2
     with pytest.raises(ValueError, match="without spaces"):
         combine([], SharedRule.COUNT)
@@ -62,7 +62,7 @@ def at(minute: int) -> datetime:
     return T0 + timedelta(minutes=minute)
 
 
-def test_a_change_told_late_ends_what_was_before_and_replaces_what_was_never_true() -> None:
+def test_a_change_recorded_late_ends_what_was_before_and_replaces_what_was_never_true() -> None:
     before = Assignment(SPACE, A, at(0), None, id=UUID(int=9))
     new = Assignment(SPACE, B, at(10), None)
     change = replace_from([before], new, at(10))

@@ -124,7 +124,7 @@ def test_what_is_written_out_is_read_back(light: Light):
         ("#ff1900", "#ff1a00", False),
     ],
 )
-def test_a_driver_tells_lights_apart_by_colour_and_flashing(one: str, other: str, apart: bool):
+def test_a_driver_distinguishes_lights_by_colour_and_flashing(one: str, other: str, apart: bool):
     assert distinguishable(parse_light(one), parse_light(other)) is apart
 
 
@@ -138,7 +138,7 @@ def test_colours_just_across_the_border_of_two_names_are_one_to_the_eye():
 
 
 @given(LIGHT, LIGHT)
-def test_telling_apart_is_symmetric_and_nothing_differs_from_itself(a: Light, b: Light):
+def test_distinguishable_is_symmetric_and_nothing_differs_from_itself(a: Light, b: Light):
     assert distinguishable(a, b) == distinguishable(b, a)
     assert not distinguishable(a, a)
     if distinguishable(a, b):

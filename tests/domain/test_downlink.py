@@ -14,7 +14,7 @@ def reachable(start: ActuationStatus) -> set[ActuationStatus]:
     return found
 
 
-def test_the_table_speaks_of_every_status():
+def test_the_table_has_every_status():
     assert set(TRANSITIONS) == set(S)
 
 
@@ -22,7 +22,7 @@ def test_every_status_is_reached_from_pending():
     assert reachable(S.PENDING) == set(S)
 
 
-def test_nothing_leaves_an_end():
+def test_nothing_follows_an_end():
     assert {status for status, onward in TRANSITIONS.items() if not onward} == TERMINAL
 
 

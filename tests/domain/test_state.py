@@ -1,4 +1,4 @@
-"""The decision table row by row, with the edges of its intervals."""
+"""Decision table row by row, with the edges of its intervals."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -135,9 +135,9 @@ def test_the_operator_may_have_a_taken_bay_shown_as_reserved():
 @pytest.mark.parametrize(
     "view",
     [sensor(FREE), sensor(None), sensor(OCCUPIED, 4 * HOUR), sensor(OCCUPIED, damaged=True), None],
-    ids=["free", "never heard", "silent", "damaged", "no sensor"],
+    ids=["free", "no reading yet", "silent", "damaged", "no sensor"],
 )
-def test_a_reserved_bay_shows_reserved_unless_a_fresh_reading_says_taken(view: SensorView | None):
+def test_a_reserved_bay_shows_reserved_unless_a_fresh_reading_is_occupied(view: SensorView | None):
     inputs = Inputs(view, (), (booking(-HOUR, HOUR),), default_state=State.FREE)
     assert outcome(inputs) == (State.RESERVED, Reason.RESERVATION)
 
@@ -223,10 +223,10 @@ def test_a_reading_from_a_clock_slightly_ahead_of_ours_counts():
     assert outcome(Inputs(sensor(OCCUPIED, timedelta(seconds=-131)))) == (State.OCCUPIED, Reason.SENSOR)
 
 
-# Row 7: silent, damaged, never heard
+# Row 7: silent, damaged, no reading yet
 
 
-def test_b9_a_sensor_is_believed_until_exactly_its_deadline():
+def test_b9_a_reading_is_trusted_until_exactly_its_deadline():
     inputs = Inputs(sensor(FREE, timedelta(0)), default_state=State.FREE)
     deadline = NOW + 3 * HOUR
     assert decide(inputs, POLICY, NOW).next_change_at == deadline
@@ -246,12 +246,12 @@ def test_b21_a_state_of_days_ago_is_unknown(occupancy: Occupancy, days: int):
     assert outcome(inputs) == (State.UNKNOWN, Reason.SENSOR_SILENT)
 
 
-def test_b9_a_sensor_that_never_told_is_unknown_whatever_the_default():
+def test_b9_without_a_reading_the_space_is_unknown_and_not_its_default():
     assert outcome(Inputs(sensor(None), default_state=State.FREE)) == (State.UNKNOWN, Reason.SENSOR_NEVER_HEARD)
 
 
 @pytest.mark.parametrize("occupancy", [*Occupancy, None])
-def test_a_damaged_sensor_is_not_believed(occupancy: Occupancy | None):
+def test_a_damaged_sensor_is_not_trusted(occupancy: Occupancy | None):
     inputs = Inputs(sensor(occupancy, damaged=True), default_state=State.FREE)
     assert outcome(inputs) == (State.UNKNOWN, Reason.SENSOR_DAMAGED)
 

@@ -1,4 +1,4 @@
-"""What holds for the decision whatever its inputs; times lie on a coarse grid so that edges often coincide."""
+"""Properties of the decision for all inputs. Times lie on a coarse grid, so that edges often coincide."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -44,7 +44,7 @@ nows = st.builds(lambda instant, ticks: instant + ticks * TICK, instants, st.int
 
 
 def table(inputs: Inputs, policy: Policy, now: datetime) -> State:
-    """The table as the data model words it, rule by rule."""
+    """Return the state by the table as the data model has it, rule by rule."""
     view = inputs.sensor
     fresh = (
         view is not None
@@ -73,7 +73,7 @@ def table(inputs: Inputs, policy: Policy, now: datetime) -> State:
 @given(inputs_, policies, nows)
 def test_the_first_rule_of_the_table_that_matches_wins(inputs: Inputs, policy: Policy, now: datetime):
     decision = decide(inputs, policy, now)
-    # Overrides that tie in all but their state cannot be told apart: no two have one id outside of this test.
+    # Overrides that tie in all but their state cannot be distinguished: outside of this test no two have the same id.
     if len({o.id for o in inputs.overrides}) == len(inputs.overrides):
         assert decision.state is table(inputs, policy, now)
     assert decision.considered[0].reason is decision.reason
@@ -85,7 +85,7 @@ def test_the_first_rule_of_the_table_that_matches_wins(inputs: Inputs, policy: P
 
 @settings(deadline=None)
 @given(inputs_, policies, nows)
-def test_b1_free_is_shown_only_if_a_fresh_reading_or_a_person_says_so(inputs: Inputs, policy: Policy, now: datetime):
+def test_b1_free_is_shown_only_by_a_fresh_reading_or_a_person(inputs: Inputs, policy: Policy, now: datetime):
     decision = decide(inputs, policy, now)
     if decision.state is not State.FREE:
         return
@@ -117,7 +117,7 @@ def test_nothing_changes_before_next_change_at(inputs: Inputs, policy: Policy, n
 @settings(deadline=None)
 @given(inputs_, policies, nows)
 def test_following_next_change_at_meets_every_state(inputs: Inputs, policy: Policy, now: datetime):
-    """A loop that looks again only at `next_change_at` sees what one that looks each minute sees, and it ends."""
+    """Compare a loop that decides only at `next_change_at` with one that decides each minute; the first ends."""
     followed, at = [], now
     for _ in range(40):
         decision = decide(inputs, policy, at)

@@ -1,4 +1,4 @@
-"""Codecs in real worker processes: what they get, what they leave behind, and what a bad one costs."""
+"""Codecs in real worker processes: their input, what outlives a call, and the cost of a bad one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def call(source: str, *, id: str = "tried", data: bytes = b"\x01\x02", f_port: i
 
 
 async def data(sandbox: Sandbox, body: str, **given: bytes) -> object:
-    """What `decodeUplink` with this body answers as data."""
+    """Return what `decodeUplink` with this body returns as data."""
     (outcome,) = await sandbox.run([call(f"function decodeUplink(input) {{ {body} }}", **given)])
     assert isinstance(outcome, Answer), outcome
     return outcome.data
@@ -105,7 +105,7 @@ async def test_a_buffer_reads_as_in_node(sandbox: Sandbox) -> None:
     assert await data(sandbox, body, data=sent) == expected
 
 
-async def test_what_is_no_json_value_becomes_one(sandbox: Sandbox) -> None:
+async def test_a_value_that_json_lacks_becomes_one(sandbox: Sandbox) -> None:
     body = """return { data: { nan: NaN, big: 12n, never: undefined, at: new Date(0), bad: new Date(NaN),
         text: 'a\\u0000b\\ud800', backslash: '\\\\u0000' } };"""
     assert await data(sandbox, body) == {
@@ -145,7 +145,7 @@ async def test_a_codec_has_no_way_out(sandbox: Sandbox) -> None:
     assert await data(sandbox, body) == []
 
 
-async def test_a_worker_knows_no_secret_and_may_open_no_file(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_has_no_secret_and_may_open_no_file(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", "postgresql://secret")
     await sandbox.run([call(GOOD.source)])
     (pid,) = sandbox.pids
@@ -175,7 +175,7 @@ FAILURES = {
     "returns itself": ("var a = {}; a.a = a; return { data: a }", "codec_failed", "circular"),
     "returns a well": ("var a = []; for (var i = 0; i < 1e5; i++) a = [a]; return { data: a }", "codec_failed", ""),
     "returns depth": ("var a = []; for (var i = 0; i < 50; i++) a = [a]; return { data: a }", "codec_failed", "deeper"),
-    "throws what is no text": ("throw Symbol('x')", "codec_failed", "no text"),
+    "throws what is no text": ("throw Symbol('x')", "codec_failed", "without text"),
     "throws much": ("throw 'long '.repeat(1e5)", "codec_failed", "long long"),
     "returns much": ("return { data: 'x'.repeat(100000) }", "codec_failed", "more than 32768"),
     "returns a getter": ("return { get data() { throw new Error('gotcha'); } }", "codec_failed", "gotcha"),
@@ -209,7 +209,7 @@ async def test_a_bad_codec_fails_its_own_call_alone(sandbox: Sandbox, name: str)
         ("import { x } from 'y'; function decodeUplink() {}", "SyntaxError"),
     ],
 )
-async def test_a_script_that_is_none_is_told(sandbox: Sandbox, source: str, words: str) -> None:
+async def test_a_script_without_a_codec_is_reported(sandbox: Sandbox, source: str, words: str) -> None:
     code, message = await failure(sandbox, source)
     assert code == "codec_failed"
     assert words in message
@@ -273,7 +273,7 @@ async def test_many_codecs_share_a_worker(sandbox: Sandbox) -> None:
     assert await sandbox.run(calls) == [Answer(n) for n in range(40)] * 2
 
 
-async def test_a_frame_without_data_is_asked_of_no_codec() -> None:
+async def test_a_frame_without_data_is_given_to_no_codec() -> None:
     for f_port, sent in ((0, b"\x01"), (None, b"\x01"), (2, b"")):
         with pytest.raises(DeviceDataError) as raised:
             decode_call(GOOD, f_port, sent, AT)

@@ -1,6 +1,6 @@
-"""A site as an application meets it: events by MQTT, commands by MQTT and gRPC, and hands on its radio side.
+"""Site as an application sees it: events by MQTT, commands by MQTT and gRPC, and control of its radio side.
 
-The conformance suite touches ChirpStack through this alone, so that it can be pointed at a real one whose gateways and
+The conformance suite uses ChirpStack only through this, so that it can be pointed at a real one whose gateways and
 devices are simulated.
 """
 
@@ -77,7 +77,7 @@ class Site:
         return [p for kind, eui, p in self.events if kind == event and eui == dev_eui]
 
     async def see(self, event: str, dev_eui: str = LIGHT, *, count: int = 1, **fields: object) -> Payload:
-        """Waits for the `count`-th such event, and returns it."""
+        """Wait for the `count`-th such event and return it."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 found = [p for p in self.seen(event, dev_eui) if fields.items() <= p.items()]
@@ -89,7 +89,7 @@ class Site:
     async def enqueue(
         self, data: bytes = b"\1", *, dev_eui: str = LIGHT, flush: bool = False, key: str | None = None, **fields: Any
     ) -> str:
-        """gRPC Enqueue; returns the server's id."""
+        """Call gRPC Enqueue; return the server's id."""
         item = pb.DeviceQueueItem(dev_eui=dev_eui, data=data, **{"f_port": 15, **fields})
         request = pb.EnqueueDeviceQueueItemRequest(queue_item=item, flush_queue=flush)
         answer: pb.EnqueueDeviceQueueItemResponse = await self.call(
@@ -116,7 +116,7 @@ class Site:
         return await call(request, metadata=metadata, timeout=deadline_s, wait_for_ready=True)
 
     def command(self, data: bytes = b"\1", /, *, dev_eui: str = LIGHT, **fields: object) -> None:
-        """MQTT command/down."""
+        """Publish MQTT command/down."""
         topic = f"application/{self.fake.application_id}/device/{dev_eui}/command/down"
         body = {"devEui": dev_eui, "confirmed": False, "fPort": 15, "data": b64encode(data).decode(), **fields}
         self._client.publish(topic, json.dumps(body), qos=1)
@@ -134,16 +134,16 @@ class Site:
         self.fake.set_gateway(mode)
 
     async def tries(self, more: int) -> None:
-        """Waits until the light's gateway has had so many more frames."""
+        """Wait until the light's gateway has had this many more frames."""
         await self._until(lambda seen=self.fake.frames: self.fake.frames >= seen + more)
 
     async def receives(self, count: int) -> list[ReceivedFrame]:
-        """Waits until the light's radio has received so many frames."""
+        """Wait until the light's radio has received this many frames; return them."""
         await self._until(lambda: len(self.light.received) >= count)
         return list(self.light.received)
 
     async def quiet(self) -> None:
-        """Everything that was published until now has arrived."""
+        """Wait until everything that was published until now has arrived."""
         await self.fake.settled()
         sent = await self.fake.uplink(MARKER, 1, b"")
         await self.see("up", MARKER, fCnt=sent.f_cnt)
@@ -157,7 +157,7 @@ Sites = Callable[..., Awaitable[Site]]
 
 @pytest.fixture
 async def sites(broker: Any) -> AsyncIterator[Sites]:
-    """Starts a site; fields of Behaviour may be given. Fifty times as fast as a real one."""
+    """Start sites, fifty times as fast as a real one; fields of Behaviour may be given."""
     started = []
 
     async def start(**behaviour: Any) -> Site:

@@ -1,4 +1,4 @@
-"""The simulated car park, with the smallest possible application behind it."""
+"""Simulated car park, with the smallest possible application behind it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Town:
 
 @pytest.fixture
 async def town(broker: Any) -> AsyncIterator[Town]:
-    """Twelve bays on two floors; radio and cars run fast."""
+    """Make twelve bays on two floors; radio and cars run fast."""
     fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=50.0, unordered_events=False))
     park = CarPark(fake, floors=2, bays=12, speed=2000.0)
     site = Site(broker.port, fake)
@@ -84,7 +84,7 @@ async def test_after_quiescence_the_last_readings_are_the_truth(town: Town) -> N
     cars.cancel()
 
 
-async def test_car_to_light_time_is_taken_at_the_light(town: Town) -> None:
+async def test_car_to_light_time_is_measured_at_the_light(town: Town) -> None:
     site, park = town.site, town.park
     bay = park.bay("1-02")
     await park.arrive("1-02")

@@ -1,4 +1,4 @@
-"""What Baylight may expect of ChirpStack v4, one test per behaviour. The simulated one is held to it."""
+"""Behaviours of ChirpStack v4 that Baylight expects, one test each. The simulated server must have them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_3_mqtt_keeps_the_id_and_drops_a_duplicate_silently(site: Site) ->
     assert [event for event, eui, _ in site.events if eui != MARKER] == ["txack", "txack"]
 
 
-async def test_3_an_id_is_taken_again_once_it_was_sent(site: Site) -> None:
+async def test_3_an_id_is_accepted_again_once_it_was_sent(site: Site) -> None:
     ours = str(uuid4())
     site.command(b"\1", id=ours)
     await site.see("txack", queueItemId=ours)
@@ -233,7 +233,7 @@ async def test_11_after_a_join_nothing_is_sent_before_the_first_uplink(site: Sit
     other = "2020200000000002"
     site.fake.add_device(other, class_c=True)
     await site.enqueue(dev_eui=other)
-    await site.see("txack", other)  # the scheduler has been round
+    await site.see("txack", other)  # the scheduler has run
     await site.enqueue(dev_eui=other)
     await site.see("txack", other, count=2)
     assert not site.light.received

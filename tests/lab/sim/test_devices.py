@@ -1,4 +1,4 @@
-"""Device models, held to the makers' byte tables and to the product's own codecs."""
+"""Models of devices against the makers' byte tables and Baylight's codecs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RED = bytes.fromhex("ff0000ff00")
 
 
 class Air:
-    """A radio whose frames and timers can be looked at."""
+    """Radio that records frames and timers."""
 
     def __init__(self) -> None:
         self.chance = random.Random(0)
@@ -38,7 +38,7 @@ class Air:
         self.timers.append((seconds, call))
 
     def pass_time(self) -> None:
-        """All timers that are set now come due."""
+        """Run all timers that are set now."""
         due, self.timers = self.timers, []
         for _, call in due:
             call()
@@ -104,7 +104,7 @@ def test_busylight_reports_when_asked(light: Busylight, air: Air) -> None:
     assert data[8:12] == bytes([2, 0, 0, 0])
 
 
-def test_b2_busylight_is_dim_green_after_a_power_cut_and_says_so_confirmed(light: Busylight, air: Air) -> None:
+def test_b2_busylight_is_dim_green_after_a_power_cut_and_reports_it_confirmed(light: Busylight, air: Air) -> None:
     light.received(15, RED)
     air.timers.clear()
     light.power_cut()

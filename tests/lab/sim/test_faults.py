@@ -1,4 +1,4 @@
-"""Trouble on demand, and each behaviour of ChirpStack switched off."""
+"""Faults on demand, and each behaviour of ChirpStack switched off."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_slow_api_answers_late(site: Site) -> None:
     assert await site.queue() == []
 
 
-async def test_trouble_of_one_device_alone(site: Site) -> None:
+async def test_a_fault_of_one_device_only(site: Site) -> None:
     other = "2020200000000002"
     site.fake.add_device(other, class_c=True)
     site.fake.set_gateway(GatewayMode.NACK, dev_eui=LIGHT)
@@ -99,7 +99,7 @@ async def test_without_3_grpc_keeps_the_id(sites: Sites) -> None:
     assert await site.enqueue(id=ours) == ours
 
 
-async def test_without_4_a_pending_head_blocks_nobody(sites: Sites) -> None:
+async def test_without_4_a_pending_head_blocks_no_item(sites: Sites) -> None:
     site = await sites(one_downlink_at_a_time=False, airtime_s=1e6, class_c_timeout_s=1e6)
     pending, second = await site.enqueue(confirmed=True), await site.enqueue()
     await site.see("txack", queueItemId=second)
@@ -122,7 +122,7 @@ async def test_without_6_a_silent_gateway_loses_the_downlink(sites: Sites) -> No
     assert site.fake.frames == 1
 
 
-async def test_without_7_a_refusal_tells_the_item(sites: Sites) -> None:
+async def test_without_7_a_refusal_names_the_item(sites: Sites) -> None:
     site = await sites(gateway_nack_without_id=False)
     site.gateway(GatewayMode.NACK)
     queued = await site.enqueue()

@@ -1,4 +1,4 @@
-"""ChirpStack's gRPC API played by a real gRPC server, and MQTT commands in their wire form."""
+"""ChirpStack's gRPC API on a real gRPC server, and MQTT commands in their wire form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOWNLINK = Downlink(
 
 
 class Server:
-    """Keeps what it is given; answers `status` instead, if that is set; never answers if `silent`."""
+    """Service that stores each request. It answers `status` if that is set, and never if `silent`."""
 
     def __init__(self) -> None:
         self.items: list[pb.DeviceQueueItem] = []
@@ -113,7 +113,7 @@ async def test_a_try_is_found_again_by_the_microseconds_of_its_expiry(chirpstack
     assert await chirpstack.queue(DevEui("0000000000000001")) == []
 
 
-async def test_an_item_of_somebody_else_may_lack_an_expiry(server: Server, chirpstack: ChirpStackGrpc) -> None:
+async def test_an_item_of_another_program_may_lack_an_expiry(server: Server, chirpstack: ChirpStackGrpc) -> None:
     server.items.append(pb.DeviceQueueItem(id="theirs", dev_eui=EUI, f_port=2, data=b"\x01", is_pending=True))
     assert await chirpstack.queue(EUI) == [
         QueueItem(id="theirs", f_port=2, data=b"\x01", is_pending=True, expires_at=None)
@@ -152,7 +152,7 @@ async def test_what_may_work_later_is_transient(
         (grpc.StatusCode.UNIMPLEMENTED, "", "not_chirpstack"),
     ],
 )
-async def test_what_cannot_work_is_permanent_and_told_in_words(
+async def test_what_cannot_work_is_permanent_and_explained(
     server: Server, chirpstack: ChirpStackGrpc, status: grpc.StatusCode, text: str, code: str
 ) -> None:
     server.status = (status, text)
@@ -185,7 +185,9 @@ async def test_ping_passes_with_an_admin_key_and_with_a_tenants(server: Server, 
     await chirpstack.ping()
 
 
-async def test_ping_tells_a_bad_key_from_a_server_that_is_away(server: Server, chirpstack: ChirpStackGrpc) -> None:
+async def test_ping_distinguishes_a_bad_key_from_a_server_that_is_away(
+    server: Server, chirpstack: ChirpStackGrpc
+) -> None:
     server.status = (grpc.StatusCode.UNAUTHENTICATED, "InvalidToken")
     with pytest.raises(PermanentError, match="API key"):
         await chirpstack.ping()

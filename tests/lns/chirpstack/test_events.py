@@ -1,4 +1,4 @@
-"""ChirpStack's events: samples, captured vectors, every leniency, every refusal, and fuzz."""
+"""Events of ChirpStack: samples, captured vectors, every leniency, every refusal, and fuzz."""
 
 from __future__ import annotations
 
@@ -182,13 +182,13 @@ def test_numbers_may_be_written_as_floats_or_text() -> None:
     assert read("up", fCnt=70001.0, fPort="102", dr=5.0) == EXPECTED["up"]
 
 
-def test_the_strongest_gateway_speaks_for_all() -> None:
-    heard = [
+def test_radio_facts_are_those_of_the_strongest_gateway() -> None:
+    receptions = [
         {"gatewayId": "0000000000000001", "rssi": -80, "snr": 9},
         {"gatewayId": "0000000000000002", "rssi": -70, "snr": 1.5, "nsTime": "2026-11-24T08:15:31Z"},
         {"gatewayId": "0000000000000003", "rssi": -70, "snr": 2.5, "nsTime": "absurd"},
     ]
-    uplink = read("up", rxInfo=heard)
+    uplink = read("up", rxInfo=receptions)
     assert (uplink.gateway_id, uplink.rssi_dbm, uplink.snr_db) == ("0000000000000003", -70, 2.5)
     assert uplink.network_at == datetime(2026, 11, 24, 8, 15, 31, tzinfo=UTC)
 
@@ -199,7 +199,7 @@ def test_b19_a_gateways_clock_that_runs_ahead_does_not_touch_the_network_servers
     assert ahead.network_at == datetime(2026, 11, 24, 8, 15, 30, 511000, tzinfo=UTC)
 
 
-def test_absurd_radio_facts_cost_the_fact_not_the_uplink() -> None:
+def test_an_absurd_radio_fact_is_dropped_and_the_uplink_kept() -> None:
     uplink = read("up", rxInfo=[{"gatewayId": "x", "rssi": 99999, "snr": "NaN", "nsTime": "1970-01-01T00:00:00Z"}])
     assert (uplink.gateway_id, uplink.rssi_dbm, uplink.snr_db, uplink.network_at) == (None, None, None, None)
     assert uplink.data == EXPECTED["up"].data
@@ -245,13 +245,13 @@ def test_an_id_that_is_no_uuid_becomes_one_for_ever_the_same_and_the_devices_own
 
 
 @pytest.mark.parametrize("kind", ["up", "join", "status"])
-def test_without_a_deduplication_id_nothing_can_be_told_apart(kind: str) -> None:
+def test_an_event_without_a_deduplication_id_is_refused(kind: str) -> None:
     assert refused(kind, deduplicationId=None) == "bad_event"
     assert refused(kind, deduplicationId="") == "bad_event"
 
 
 @pytest.mark.parametrize("kind", ["txack", "ack"])
-def test_without_a_queue_item_id_nothing_can_be_matched(kind: str) -> None:
+def test_an_event_without_a_queue_item_id_is_refused(kind: str) -> None:
     assert refused(kind, queueItemId="") == "bad_event"
     assert refused(kind, queueItemId=None) == "bad_event"
 
@@ -280,7 +280,7 @@ def test_values_of_the_wrong_type_or_range_are_refused(kind: str, changes: dict[
     assert refused(kind, **changes) == "bad_event"
 
 
-def test_payloads_up_to_the_longest_are_taken() -> None:
+def test_payloads_up_to_the_limit_are_accepted() -> None:
     assert len(read("up", data=base64.b64encode(bytes(MAX_DATA)).decode()).data) == MAX_DATA
     assert refused("up", data=base64.b64encode(bytes(MAX_DATA + 10)).decode()) == "too_large"
     assert refused("up", object="x" * MAX_PAYLOAD) == "too_large"
@@ -319,9 +319,9 @@ def test_b20_an_unknown_battery_level_is_absent_not_zero() -> None:
     assert (mains.battery_pct, mains.external_power) == (None, True)
 
 
-@pytest.mark.parametrize(("told", "margin"), [(-1, -1), (255, 255), (None, 0), (99999, None)])
-def test_the_margin_is_told_as_it_is(told: int | None, margin: int | None) -> None:
-    assert read("status", margin=told).margin_db == margin
+@pytest.mark.parametrize(("sent", "margin"), [(-1, -1), (255, 255), (None, 0), (99999, None)])
+def test_the_margin_is_kept_in_range(sent: int | None, margin: int | None) -> None:
+    assert read("status", margin=sent).margin_db == margin
 
 
 JSON = st.recursive(
@@ -341,7 +341,7 @@ def only_bounded_codes(kind: str, payload: bytes) -> None:
         assert refusal.code in CODES
         assert "\0" not in refusal.message
     else:
-        # A NUL itself; the four characters that a text may spell it with are harmless.
+        # A NUL itself; the four characters of its escape in a text are harmless.
         values = [
             item
             for value in (getattr(event, name) for name in type(event).__match_args__)

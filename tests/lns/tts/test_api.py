@@ -70,7 +70,7 @@ async def test_a_downlink_takes_the_place_of_what_waits_there(tts: FakeTheThings
         ({}, replace(DOWNLINK, f_port=0), "downlink_refused", "invalid f_port"),
     ],
 )
-async def test_what_it_refuses_is_told_in_plain_words(
+async def test_a_refusal_is_reported_in_plain_words(
     tts: FakeTheThingsStack, base: str, given: dict[str, str], downlink: Downlink, code: str, says: str
 ) -> None:
     with pytest.raises(PermanentError, match=says) as caught:
@@ -84,18 +84,18 @@ async def test_a_server_that_is_away_is_tried_again(tts: FakeTheThingsStack, bas
     with pytest.raises(TransientError, match="503"):
         await server(base).enqueue(DOWNLINK)
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(TransientError, match="does not answer"):
-        await server(nobody).enqueue(DOWNLINK)
+        await server(address).enqueue(DOWNLINK)
 
 
 @pytest.mark.parametrize("base", ["eu1.cloud.thethings.network", "ftp://x", "https://x/api/v3", "https://x:port"])
-def test_an_address_that_is_none_is_named(base: str) -> None:
+def test_a_bad_address_is_named(base: str) -> None:
     with pytest.raises(InputError, match="BAYLIGHT_TTS_API"):
         TtsApi(base, KEY, "garage", WEBHOOK)
 
 
-def test_settings_that_are_missing_are_named() -> None:
+def test_missing_settings_are_named() -> None:
     assert tts_api(Settings()) is None
     with pytest.raises(InputError, match="TTS_API_WEBHOOK"):
         tts_api(Settings(tts_api="https://x", tts_api_key=SecretStr(KEY), tts_api_application="garage"))

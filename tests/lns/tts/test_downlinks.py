@@ -1,4 +1,4 @@
-"""Downlinks to The Things Stack as its MQTT takes them, and the choice between network servers."""
+"""Downlinks to The Things Stack in the form of its MQTT, and the choice between network servers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def but(**changes: Any) -> Downlink:
 
 
 class Broker:
-    """Keeps what is published."""
+    """Publisher that stores what is published."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, Any]] = []
@@ -61,7 +61,7 @@ async def test_a_downlink_replaces_what_waits_there() -> None:
     assert broker.messages == [("v3/garage@ttn/devices/light-017/down/replace", {"downlinks": [command]})]
 
 
-async def test_the_item_s_id_comes_back_with_the_news_of_it() -> None:
+async def test_messages_about_an_item_carry_its_id() -> None:
     broker = Broker()
     server = TtsDownlinks(broker.publish, "garage@ttn")
     item = await server.enqueue(DOWNLINK)
@@ -73,12 +73,12 @@ async def test_the_item_s_id_comes_back_with_the_news_of_it() -> None:
     event = parse("v3/garage@ttn/devices/light-017/down/sent", json.dumps(sent).encode())
     assert isinstance(event, TxAck)
     assert (event.dev_eui, event.queue_item_id) == (EUI, item)
-    assert len(item) <= 100  # what The Things Stack takes
+    assert len(item) <= 100  # the limit of The Things Stack
     later = but(expires_at=datetime(2026, 11, 24, 8, 17, tzinfo=UTC))
-    assert await server.enqueue(later) != item  # each try has news of its own
+    assert await server.enqueue(later) != item  # each try has an id of its own
 
 
-async def test_a_device_that_was_never_heard_has_the_console_s_name() -> None:
+async def test_a_device_without_an_uplink_has_the_console_s_name() -> None:
     broker = Broker()
     await TtsDownlinks(broker.publish, "garage@ttn").enqueue(but(application_id=None))
     assert broker.messages[0][0] == "v3/garage@ttn/devices/eui-58a0cb0000110001/down/replace"
@@ -93,7 +93,7 @@ async def test_a_device_elsewhere_is_not_sent_anything(address: str) -> None:
     assert broker.messages == []
 
 
-async def test_it_cannot_tell_its_queue() -> None:
+async def test_it_cannot_report_its_queue() -> None:
     server = TtsDownlinks(Broker().publish, "garage")
     assert await server.queue(EUI) is None
     await server.ping()
@@ -102,18 +102,18 @@ async def test_it_cannot_tell_its_queue() -> None:
 def test_the_command_has_the_form_of_the_published_examples(
     shared_vectors: Callable[[str], list[dict[str, Any]]],
 ) -> None:
-    told = {
+    sent = {
         key
         for vector in shared_vectors("tts_events.jsonl")
         if vector["event"] == "downlinks(command)"
         for downlink in vector["payload"]["downlinks"]
         for key in downlink
     }
-    assert {"f_port", "frm_payload", "confirmed", "priority", "correlation_ids"} <= told
+    assert {"f_port", "frm_payload", "confirmed", "priority", "correlation_ids"} <= sent
 
 
 class Server:
-    """A network server that has `items` queued, or raises `error`."""
+    """Network server that has `items` queued, or raises `error`."""
 
     def __init__(self, items: list[QueueItem] | None = None, error: Exception | None = None) -> None:
         self.items, self.error = items, error
@@ -168,7 +168,7 @@ async def test_a_queue_is_what_any_server_holds(servers: list[Server], found: li
 @pytest.mark.parametrize(
     "error", [TransientError("chirpstack_away", "away"), PermanentError("bad_api_key", "no such key")]
 )
-async def test_a_server_that_cannot_tell_its_queue_is_not_taken_for_empty(error: Exception) -> None:
+async def test_a_server_that_cannot_report_its_queue_does_not_count_as_empty(error: Exception) -> None:
     router = Router({"chirpstack": Server(error=error), "tts": Server(None)})
     with pytest.raises(type(error)):
         await router.queue(EUI)

@@ -1,4 +1,4 @@
-"""Messages of The Things Stack in neutral form: own samples, public captures, nonsense."""
+"""Messages of The Things Stack in neutral form: own samples, public captures, unreadable ones."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def uplink(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (body | changes).items() if value is not None}
 
 
-def read(told: dict[str, Any], topic: str = "v3/garage@ttn/devices/bay-017/up") -> Event | Ignored:
-    return parse(topic, json.dumps(told).encode())
+def read(given: dict[str, Any], topic: str = "v3/garage@ttn/devices/bay-017/up") -> Event | Ignored:
+    return parse(topic, json.dumps(given).encode())
 
 
 def taken(**changes: Any) -> Uplink:
@@ -68,9 +68,9 @@ def taken(**changes: Any) -> Uplink:
     return event
 
 
-def refused(told: dict[str, Any]) -> str:
+def refused(given: dict[str, Any]) -> str:
     with pytest.raises(DeviceDataError) as caught:
-        read(told)
+        read(given)
     return caught.value.code
 
 
@@ -131,7 +131,9 @@ def test_b7_another_frame_or_session_is_another_message(other: dict[str, Any]) -
 def test_packet_brokers_gateway_is_named() -> None:
     rx = {"gateway_ids": {"gateway_id": "packetbroker"}, "packet_broker": {"forwarder_gateway_eui": "58A0CBFFFE8013BC"}}
     assert taken(rx_metadata=[rx | {"rssi": -82}]).gateway_id == "58a0cbfffe8013bc"
-    assert taken(rx_metadata=[rx, {"rssi": -120, "snr": -7}]).rssi_dbm == -120  # without an RSSI nobody measured
+    assert (
+        taken(rx_metadata=[rx, {"rssi": -120, "snr": -7}]).rssi_dbm == -120
+    )  # an entry without an RSSI was not measured
 
 
 def test_a_join_is_read() -> None:
@@ -141,7 +143,7 @@ def test_a_join_is_read() -> None:
     assert read(message("join_accept", {})) != event
 
 
-def test_news_of_our_downlinks_carries_their_queue_item_id() -> None:
+def test_messages_about_our_downlinks_carry_their_queue_item_id() -> None:
     down = {"f_port": 15, "f_cnt": 7, "frm_payload": "/wAAZAA=", "correlation_ids": ["as:downlink:01H", ITEM]}
     assert read(message("downlink_sent", down)) == TxAck(EUI, ITEM, None, 7, None, LATER)
     assert read(message("downlink_ack", down)) == Ack(EUI, ITEM, True, 7, LATER)
@@ -154,11 +156,11 @@ def test_news_of_our_downlinks_carries_their_queue_item_id() -> None:
     ("name", "code"),
     [("application_downlink_too_long", "DOWNLINK_PAYLOAD_SIZE"), ("no_dev_addr", "DOWNLINK_FAILED")],
 )
-def test_a_failed_downlink_tells_why_and_by_our_id_which_device(name: str, code: str) -> None:
+def test_a_failed_downlink_has_a_reason_and_the_device_of_our_id(name: str, code: str) -> None:
     error = {"namespace": "pkg/networkserver", "name": name, "message_format": "it is so"}
-    told = message("downlink_failed", {"downlink": {"correlation_ids": [ITEM]}, "error": error})
-    del told["end_device_ids"]["dev_eui"]
-    event = read(told)
+    given = message("downlink_failed", {"downlink": {"correlation_ids": [ITEM]}, "error": error})
+    del given["end_device_ids"]["dev_eui"]
+    event = read(given)
     assert isinstance(event, Log)
     assert (event.dev_eui, event.code, event.queue_item_id, event.observed_at) == (EUI, code, ITEM, LATER)
     assert event.description == f"{name}: it is so"
@@ -185,14 +187,14 @@ def test_messages_without_use_are_ignored(kind: str, reason: str) -> None:
     assert read(message(kind, {"correlation_ids": [ITEM]})) == Ignored(reason)
 
 
-def test_what_a_person_simulates_moves_no_light() -> None:
+def test_a_simulated_uplink_changes_no_light() -> None:
     assert read(message("uplink_message", uplink(), simulated=True)) == Ignored("simulated")
 
 
 @pytest.mark.parametrize("command", ["push", "replace"])
 def test_our_own_commands_that_come_back_are_ignored(command: str) -> None:
-    told = {"downlinks": [{"f_port": 15, "frm_payload": "vu8="}]}
-    assert read(told, f"v3/garage@ttn/devices/bay-017/down/{command}") == Ignored("command")
+    given = {"downlinks": [{"f_port": 15, "frm_payload": "vu8="}]}
+    assert read(given, f"v3/garage@ttn/devices/bay-017/down/{command}") == Ignored("command")
 
 
 @pytest.mark.parametrize(
@@ -212,14 +214,14 @@ def test_wrong_values_are_refused(changes: dict[str, Any], code: str) -> None:
 
 
 @pytest.mark.parametrize("dev_eui", [None, "", "58A0CB000011000", "58A0CB000011000G", "58-A0-CB-00-00-11-00-01"])
-def test_without_a_dev_eui_it_is_nobodys(dev_eui: str | None) -> None:
-    told = message("uplink_message", uplink())
-    told["end_device_ids"]["dev_eui"] = dev_eui
-    assert refused(told) == "bad_dev_eui"
+def test_a_message_without_a_dev_eui_is_refused(dev_eui: str | None) -> None:
+    given = message("uplink_message", uplink())
+    given["end_device_ids"]["dev_eui"] = dev_eui
+    assert refused(given) == "bad_dev_eui"
 
 
 @pytest.mark.parametrize("at", [None, "", "yesterday", "2026-11-24T08:15:30", "1970-01-01T00:00:00Z"])
-def test_without_a_time_of_our_days_nothing_can_be_ordered(at: str | None) -> None:
+def test_a_message_without_a_plausible_time_is_refused(at: str | None) -> None:
     assert refused(message("join_accept", {}, received_at=at)) == "bad_time"
     assert taken(received_at=at).observed_at == LATER
 
@@ -231,7 +233,7 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
     assert caught.value.code in ("bad_json", "bad_event")
 
 
-def test_payloads_up_to_the_longest_are_taken() -> None:
+def test_payloads_up_to_the_limit_are_accepted() -> None:
     text = json.dumps(message("uplink_message", uplink())).encode()
     assert isinstance(parse("", text.ljust(MAX_PAYLOAD)), Uplink)
     with pytest.raises(DeviceDataError, match="more than"):
@@ -239,9 +241,9 @@ def test_payloads_up_to_the_longest_are_taken() -> None:
 
 
 def test_texts_that_postgresql_cannot_hold_are_cleaned() -> None:
-    told = message("uplink_message", uplink(version_ids={"model_id": "a\0b"}))
-    told["end_device_ids"]["device_id"] = "bay\0" + "x" * 500
-    event = read(told)
+    given = message("uplink_message", uplink(version_ids={"model_id": "a\0b"}))
+    given["end_device_ids"]["device_id"] = "bay\0" + "x" * 500
+    event = read(given)
     assert isinstance(event, Uplink)
     assert event.profile_name == "ab"
     assert "\0" not in (event.device_name or "") + (event.application_id or "")
@@ -251,17 +253,17 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned() -> None:
 def test_captured_messages_are_read(shared_vectors: Callable[[str], list[dict[str, Any]]]) -> None:
     seen: list[str] = []
     for vector in shared_vectors("tts_events.jsonl"):
-        kind, told = vector["event"], vector["payload"]
+        kind, given = vector["event"], vector["payload"]
         if kind == "downlinks(command)":
             continue
-        if kind == "join_accept" and "received_at" not in told:
-            assert refused(told) == "bad_time"
+        if kind == "join_accept" and "received_at" not in given:
+            assert refused(given) == "bad_time"
             continue
-        event = read(told, vector["topic"])
+        event = read(given, vector["topic"])
         seen.append(kind)
         if kind == "uplink_message":
             assert isinstance(event, Uplink), vector
-            ids, body = told["end_device_ids"], told["uplink_message"]
+            ids, body = given["end_device_ids"], given["uplink_message"]
             assert event.dev_eui == ids["dev_eui"].lower()
             assert (event.f_port, event.f_cnt) == (body.get("f_port", 0), body.get("f_cnt", 0))
             assert event.rssi_dbm == max(rx["rssi"] for rx in body["rx_metadata"])
@@ -289,6 +291,6 @@ _ANY = st.recursive(
 
 @given(st.sampled_from([*IDS, "end_device_ids", "received_at", "simulated"]), st.sampled_from([*uplink()]), _ANY, _ANY)
 def test_any_value_anywhere_is_read_or_refused(outside: str, inside: str, first: Any, second: Any) -> None:
-    told = message("uplink_message", uplink() | {inside: second})
-    (told["end_device_ids"] if outside in IDS else told)[outside] = first
-    assert outcome(json.dumps(told).encode()) in {*CODES, Uplink, Ignored}
+    given = message("uplink_message", uplink() | {inside: second})
+    (given["end_device_ids"] if outside in IDS else given)[outside] = first
+    assert outcome(json.dumps(given).encode()) in {*CODES, Uplink, Ignored}
