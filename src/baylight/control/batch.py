@@ -18,7 +18,7 @@ from baylight.domain.actuation import LoopPolicy
 from baylight.domain.closed_loop import Shadow
 from baylight.domain.events import DeviceStatus, Event, Ignored, Join, Message, Rejected, Uplink
 from baylight.domain.state import SensorView
-from baylight.store.pool import Connection, listed, update_all
+from baylight.store.pool import Connection, array_literal, update_all
 from baylight.store.query import queries
 
 Told = tuple[Arrival, Sensor, SensorView]
@@ -92,7 +92,7 @@ class Batch:
         euis = sorted({event.dev_eui for event in self.events})
         if euis:
             sql = queries("control.ingest")
-            rows = await connection.fetch(sql["lock_sensors"], listed(euis))
+            rows = await connection.fetch(sql["lock_sensors"], array_literal(euis))
             self.sensors = {row["dev_eui"]: Sensor.of(row) for row in rows}
             if others := [eui for eui in euis if eui not in self.sensors]:
                 found = await connection.fetch(sql["find_displays"], others)
@@ -178,7 +178,7 @@ class Batch:
         unchanged = [(a, self.sensors[a.uplink.dev_eui].id) for a in self.arrivals if a.outcome == "unchanged"]
         if unchanged:
             rows = await connection.fetch(
-                queries("control.ingest")["serving_sensors"], listed({id for _, id in unchanged})
+                queries("control.ingest")["serving_sensors"], array_literal({id for _, id in unchanged})
             )
             serving = {row["sensor_device_id"] for row in rows}
             for arrival, sensor_id in unchanged:
@@ -191,7 +191,7 @@ class Batch:
         if not (asked or displays):
             return []
         sql = queries("control.spaces")["lock_spaces_of_devices"]
-        rows = await connection.fetch(sql, listed(asked), listed(displays))
+        rows = await connection.fetch(sql, array_literal(asked), array_literal(displays))
         return [decisions.to_space(row) for row in rows]
 
     async def load_shadows(

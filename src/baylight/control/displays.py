@@ -18,7 +18,7 @@ from baylight.domain.closed_loop import Shadow
 from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
-from baylight.store.pool import Connection, listed
+from baylight.store.pool import Connection, array_literal
 from baylight.store.query import queries
 
 _ACTUATION_COLUMNS = [
@@ -63,10 +63,10 @@ async def load(
         return {}
     sql = queries("control.displays")
     lock = sql["lock_displays"] + (" SKIP LOCKED" if free_only else "")
-    rows_of_displays = await connection.fetch(lock, listed(wanted))
+    rows_of_displays = await connection.fetch(lock, array_literal(wanted))
     shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
     wanted = list(shadows)
-    for row in await connection.fetch(sql["waiting_actuations"], listed(wanted), pending):
+    for row in await connection.fetch(sql["waiting_actuations"], array_literal(wanted), pending):
         shadows[row["display_device_id"]].waiting.append(_actuation(row))
     serves = dict(serves or {})
     if not to_send and (missing := [id for id in wanted if id not in serves]):
@@ -137,7 +137,7 @@ async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> Non
     if not touched:
         return
     await connection.execute(
-        queries("control.displays")["update_actuations"], [_delivery(a) for a in touched], listed(a.id for a in touched)
+        queries("control.displays")["update_actuations"], [_delivery(a) for a in touched], array_literal(a.id for a in touched)
     )
 
 

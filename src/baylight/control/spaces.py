@@ -31,7 +31,7 @@ from baylight.domain.state import (
     State,
     decide,
 )
-from baylight.store.pool import Connection, listed, update_all
+from baylight.store.pool import Connection, array_literal, update_all
 from baylight.store.query import queries
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
@@ -231,8 +231,8 @@ async def load_inputs(
     if missing:
         views |= {row["id"]: to_view(row) for row in await connection.fetch(sql["sensors_of_spaces"], list(missing))}
     rules: dict[UUID, list[asyncpg.Record]] = {}
-    ids, places = listed(space.id for space in spaces), [space.location_id for space in spaces]
-    for row in await connection.fetch(sql["rules_of_spaces"], ids, listed(places), now):
+    ids, places = array_literal(space.id for space in spaces), [space.location_id for space in spaces]
+    for row in await connection.fetch(sql["rules_of_spaces"], ids, array_literal(places), now):
         rules.setdefault(row["space_id"], []).append(row)
     for space in spaces:
         space.inputs = space.inputs.with_sensor(views.get(space.sensor_id) if space.sensor_id else None)

@@ -20,7 +20,7 @@ else:
     Pool = Any
 
 
-def listed(values: Iterable[object]) -> str:
+def array_literal(values: Iterable[object]) -> str:
     """EUIs or ids (None: NULL) as the text of an array, for a parameter `$1::text::uuid[]`: of a list, asyncpg asks
     each element three times whether it is a list as well."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

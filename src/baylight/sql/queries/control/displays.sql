@@ -1,5 +1,5 @@
 -- name: lock_displays
--- Displays with all that the closed loop needs of them, locked in id order; read by position. $1 ids, `listed`.
+-- Displays with all that the closed loop needs of them, locked in id order; read by position. $1 ids, `array_literal`.
 SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id, d.network_server,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
@@ -14,7 +14,7 @@ ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
 -- name: waiting_actuations
--- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, `listed`, $2 whether the
+-- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, `array_literal`, $2 whether the
 -- pending ones too.
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
        confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
@@ -85,7 +85,7 @@ FROM json_to_recordset($1::json) AS n (
 WHERE d.id = n.id;
 
 -- name: update_actuations
--- Writes delivery columns. $1 rows, $2 their ids, `listed`: so the planner sees which partitions and how few rows they are.
+-- Writes delivery columns. $1 rows, $2 their ids, `array_literal`: so the planner sees which partitions and how few rows they are.
 UPDATE actuations AS a
 SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
     next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,

@@ -1,5 +1,5 @@
 -- name: lock_sensors
--- Sensors that events name, locked in id order; read by position. $1 dev_euis, `listed`.
+-- Sensors that events name, locked in id order; read by position. $1 dev_euis, `array_literal`.
 SELECT s.id, s.dev_eui, coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.free_from, s.damaged,
        s.heard_network_at, s.dev_addr, s.last_f_cnt, s.network_server, s.application_id, s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
@@ -11,7 +11,7 @@ ORDER BY s.id
 FOR NO KEY UPDATE OF s;
 
 -- name: serving_sensors
--- Which sensors serve a space, whoever holds its lock. $1 sensor ids, `listed`.
+-- Which sensors serve a space, whoever holds its lock. $1 sensor ids, `array_literal`.
 SELECT DISTINCT sensor_device_id FROM spaces WHERE sensor_device_id = ANY($1::text::uuid[]) AND deleted_at IS NULL;
 
 -- name: find_displays

@@ -9,7 +9,7 @@ FOR NO KEY UPDATE;
 
 -- name: lock_spaces_of_devices
 -- Live spaces that given sensors or displays serve, locked in id order; read by position. $1 sensor ids, $2 display
--- ids, both `listed`.
+-- ids, both `array_literal`.
 SELECT id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
        default_state, maintenance, recompute_at, ctid::text AS lies_at
 FROM spaces
@@ -36,7 +36,7 @@ WHERE s.id = ANY($1::uuid[]);
 
 -- name: rules_of_spaces
 -- Reservations, overrides and maintenance that bear on spaces, those of locations above them included.
--- $1 space ids, $2 their location ids (same order), both `listed`, $3 now.
+-- $1 space ids, $2 their location ids (same order), both `array_literal`, $3 now.
 WITH asked AS (SELECT * FROM unnest($1::text::uuid[], $2::text::uuid[]) AS a (space_id, location_id)),
 above AS (
     SELECT a.space_id, node.id AS location_id, node.maintenance
