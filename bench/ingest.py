@@ -68,7 +68,7 @@ async def ours(dsn: str, sent: ground.Uplinks) -> float:
     ingest = Ingest(pool, SystemClock(), Policies())
 
     async def handle(messages: list[Received]) -> None:
-        await ingest.take([message.said for message in messages])
+        await ingest.store_batch([message.said for message in messages])
 
     async def reject(message: Received, error: Exception) -> None:
         raise error

@@ -26,7 +26,7 @@ async def heard(pool: Pool) -> None:
     now = datetime.now(UTC)
     report = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
     given: dict[str, Any] = {"observed_at": now, "network_at": now, "dev_addr": "01020304", "f_cnt": 1}
-    await Ingest(pool, RealClock(), Policies()).take(
+    await Ingest(pool, RealClock(), Policies()).store_batch(
         [
             Uplink(DevEui(TBMS100), str(uuid4()), f_port=102, data=bytes.fromhex("01fb3a0000280400"), **given),
             Uplink(DevEui(LIGHT), str(uuid4()), f_port=15, data=report, **given),

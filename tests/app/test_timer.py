@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from baylight.app.timer import MOST, Reconcile
+from baylight.app.timer import MAX_DUE, Timer
 from baylight.control import displays
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy, State
@@ -47,8 +47,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def reconcile(pool: Pool, clock: Clock) -> Reconcile:
-    return Reconcile(pool, clock, POLICIES, 25, 37)
+def timer(pool: Pool, clock: Clock) -> Timer:
+    return Timer(pool, clock, POLICIES, 25, 37)
 
 
 async def heard(pool: Pool, bay: Bay, occupancy: str, at: datetime) -> None:
@@ -69,10 +69,10 @@ async def state(pool: Pool, bay: Bay) -> str:
 async def hand_over(pool: Pool, bay: Bay, clock: Clock) -> None:
     """A light that the network server has, and no gateway sends."""
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
+        display = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
         trigger, now = TriggerType.SENSOR_UPLINK, clock.now()
-        shadow.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
-        await displays.save(connection, [shadow])
+        display.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
+        await displays.save(connection, [display])
     await Relay(pool, _Server(), clock, LOOP).send_due()
 
 
@@ -83,41 +83,39 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_b9_a_space_is_unknown_once_its_sensor_was_silent_too_long(
-    pool: Pool, reconcile: Reconcile, clock: Clock
+    pool: Pool, timer: Timer, clock: Clock
 ) -> None:
     bay, fresh = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
     await heard(pool, bay, "FREE", clock.now() - timedelta(hours=3))
     await heard(pool, fresh, "FREE", clock.now() - timedelta(hours=2))
-    assert await reconcile.spaces() == 1
+    assert await timer.spaces() == 1
     assert (await state(pool, bay), await state(pool, fresh)) == ("UNKNOWN", "FREE")
     row = await pool.fetchrow("SELECT trigger_type, new_state, status FROM actuations")
     assert row is not None
     assert tuple(row) == ("sensor_silent", "UNKNOWN", "pending")
-    assert await reconcile.spaces() == 0
+    assert await timer.spaces() == 0
 
 
-async def test_two_loops_at_once_decide_each_space_once(pool: Pool, reconcile: Reconcile, clock: Clock) -> None:
+async def test_two_loops_at_once_decide_each_space_once(pool: Pool, timer: Timer, clock: Clock) -> None:
     for number in range(10):
         bay = await factories.add_bay(pool, f"A-{number:02d}")
         await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
-    other = Reconcile(pool, clock, POLICIES, 25, 37)
-    await asyncio.gather(*(loop.spaces() for loop in (reconcile, other) * 2))
+    other = Timer(pool, clock, POLICIES, 25, 37)
+    await asyncio.gather(*(loop.spaces() for loop in (timer, other) * 2))
     assert await pool.fetchval("SELECT count(*) FROM state_changes") == 10
     assert await pool.fetchval("SELECT count(*) FROM actuations") == 10
 
 
-async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(
-    pool: Pool, reconcile: Reconcile, clock: Clock
-) -> None:
+async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(pool: Pool, timer: Timer, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await hand_over(pool, bay, clock)
     clock.tick(LOOP.ttl)
-    assert await reconcile.displays() == 0
+    assert await timer.displays() == 0
     clock.tick(LOOP.grace)
-    assert await reconcile.displays() == 1
+    assert await timer.displays() == 1
     assert await pool.fetchval("SELECT status FROM actuations") == "expired"
     clock.tick(timedelta(seconds=10))
-    await reconcile.displays()
+    await timer.displays()
     rows = await pool.fetch("SELECT status, trigger_type FROM actuations ORDER BY id")
     assert [tuple(r) for r in rows] == [("expired", "sensor_uplink"), ("pending", "reconciliation")]
 
@@ -140,37 +138,35 @@ async def test_a8_a_change_waits_for_a_report_as_long_as_the_settings_say(
 
 
 async def test_a_downlink_of_a_display_that_serves_no_space_any_more_expires_too(
-    pool: Pool, reconcile: Reconcile, clock: Clock
+    pool: Pool, timer: Timer, clock: Clock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await hand_over(pool, bay, clock)
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
-        shadow.release(clock.now())
-        await displays.save(connection, [shadow])
+        display = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
+        display.release(clock.now())
+        await displays.save(connection, [display])
     clock.tick(LOOP.ttl + LOOP.grace)
-    await reconcile.displays()
+    await timer.displays()
     assert await pool.fetchval("SELECT status FROM actuations") == "expired"
-    assert await reconcile.displays() == 0
+    assert await timer.displays() == 0
 
 
-async def test_what_is_due_is_looked_at_once_however_much_it_is(pool: Pool, reconcile: Reconcile, clock: Clock) -> None:
+async def test_what_is_due_is_looked_at_once_however_much_it_is(pool: Pool, timer: Timer, clock: Clock) -> None:
     """A deadline that would not move on would keep the loop busy for ever."""
     await factories.add_display(pool)
     await pool.execute(
         "INSERT INTO display_devices (dev_eui, device_type, fport, display_codes, desired_state, sync_status, "
         "reconcile_at) SELECT lpad(to_hex(n), 16, '0'), 'kuando_busylight', 15, display_codes, 'FREE', 'drifted', $2 "
         "FROM generate_series(1, $1) AS n, display_devices",
-        MOST + 10,
+        MAX_DUE + 10,
         clock.now(),
     )
-    seen = [await reconcile.displays() for _ in range(3)]
-    assert seen == [MOST, 10, 0]
+    seen = [await timer.displays() for _ in range(3)]
+    assert seen == [MAX_DUE, 10, 0]
 
 
-async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(
-    pool: Pool, reconcile: Reconcile, clock: Clock
-) -> None:
+async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(pool: Pool, timer: Timer, clock: Clock) -> None:
     bay, now = await factories.add_bay(pool, "A-01"), clock.now()
     await heard(pool, bay, "OCCUPIED", now)
     async with pool.acquire() as connection:
@@ -181,24 +177,24 @@ async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(
             now + timedelta(hours=2),
         )
     clock.tick(timedelta(hours=1, seconds=1))
-    await reconcile.spaces()
+    await timer.spaces()
     assert await state(pool, bay) == "OCCUPIED"
     clock.tick(timedelta(hours=1))
-    assert await reconcile.reservations() == 1
-    await reconcile.spaces()
+    assert await timer.reservations() == 1
+    await timer.spaces()
     assert await state(pool, bay) == "OCCUPIED"
     assert await pool.fetchval("SELECT status FROM reservations") == "completed"
 
 
-async def test_housekeeping_comes_hourly(pool: Pool, reconcile: Reconcile, clock: Clock) -> None:
-    await reconcile.housekeeping()
+async def test_housekeeping_comes_hourly(pool: Pool, timer: Timer, clock: Clock) -> None:
+    await timer.housekeeping()
     latest = "SELECT max(relname) FROM pg_class WHERE relname LIKE 'uplinks\\_y%' AND relkind = 'r'"
     before = await pool.fetchval(latest)
     clock.tick(timedelta(minutes=59))
-    await reconcile.housekeeping()
+    await timer.housekeeping()
     assert await pool.fetchval(latest) == before
     clock.tick(timedelta(days=70))
-    await reconcile.housekeeping()
+    await timer.housekeeping()
     assert await pool.fetchval(latest) > before
 
 
@@ -211,16 +207,14 @@ async def has_partitions_ahead(pool: Pool) -> bool:
     return bool(await pool.fetchval(sql))
 
 
-async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(
-    pool: Pool, reconcile: Reconcile, clock: Clock
-) -> None:
+async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, timer: Timer, clock: Clock) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
     await pool.execute("ALTER TABLE state_changes RENAME TO hidden")
     clock.tick(timedelta(days=100))
     with pytest.raises(asyncpg.UndefinedTableError):
-        await reconcile.spaces()
-    running = asyncio.create_task(reconcile.run())
+        await timer.spaces()
+    running = asyncio.create_task(timer.run())
     try:
         await until(lambda: has_partitions_ahead(pool))  # the last part of a round, after the one that failed
         await pool.execute("ALTER TABLE hidden RENAME TO state_changes")
@@ -230,37 +224,35 @@ async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(
 
 
 async def test_a_database_that_takes_nothing_is_a_trouble_until_all_of_a_round_works(
-    pool: Pool, database: Database, reconcile: Reconcile, clock: Clock
+    pool: Pool, database: Database, timer: Timer, clock: Clock
 ) -> None:
     """Some parts have nothing to do, or only read: that they work does not end the trouble of the others."""
     bay = await factories.add_bay(pool, "A-01")
     await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
-    await reconcile.housekeeping()
+    await timer.housekeeping()
     standby = await open_pool(f"{database.dsn}{'&' if '?' in database.dsn else '?'}default_transaction_read_only=on")
     with capture_logs() as logs:
-        reconcile.pool = standby
-        await reconcile.round()
-        assert "read-only" in (reconcile.outage.reason or "")
-        reconcile.pool = pool
-        await reconcile.round()
+        timer.pool = standby
+        await timer.round()
+        assert "read-only" in (timer.outage.reason or "")
+        timer.pool = pool
+        await timer.round()
     await standby.close()
-    assert reconcile.outage.reason is None
+    assert timer.outage.reason is None
     assert [line["event"] for line in logs] == ["database_outage", "database_works_again"]
 
 
-async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(
-    pool: Pool, reconcile: Reconcile, clock: Clock
-) -> None:
+async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(pool: Pool, timer: Timer, clock: Clock) -> None:
     """Both lock displays; neither waits for the other for long, and none is skipped for good."""
     bays = [await factories.add_bay(pool, f"A-{number:02d}") for number in range(12)]
     for bay in bays:
         await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
-    await reconcile.spaces()
+    await timer.spaces()
     await pool.execute("UPDATE display_devices SET reconcile_at = $1", clock.now())
     relay = Relay(pool, _Server(), clock, LOOP)
     async with asyncio.timeout(20):
         while await pool.fetchval("SELECT count(*) FROM actuations WHERE status = 'queued'") < len(bays):
-            await asyncio.gather(relay.send_due(), reconcile.displays(), reconcile.spaces())
+            await asyncio.gather(relay.send_due(), timer.displays(), timer.spaces())
 
 
 class _Server:
@@ -274,7 +266,7 @@ class _Server:
 
 
 async def test_what_takes_over_when_an_override_ends_is_not_told_as_its_cause(
-    pool: Pool, reconcile: Reconcile, clock: Clock
+    pool: Pool, timer: Timer, clock: Clock
 ) -> None:
     bay, now = await factories.add_bay(pool, "A-01"), clock.now()
     await pool.execute(
@@ -287,9 +279,9 @@ async def test_what_takes_over_when_an_override_ends_is_not_told_as_its_cause(
         bay.space_id, now - timedelta(minutes=1), now + timedelta(minutes=1),
     )  # fmt: skip
     await pool.execute("UPDATE spaces SET recompute_at = $1", now)
-    await reconcile.spaces()
+    await timer.spaces()
     clock.tick(timedelta(minutes=2))
-    await reconcile.spaces()
+    await timer.spaces()
     told = await pool.fetch("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id")
     assert [tuple(row) for row in told] == [
         ("OUT_OF_ORDER", "manual_override", str(override)),

@@ -12,8 +12,9 @@ import pytest
 
 from baylight.control import displays
 from baylight.control.ingest import Ingest
-from baylight.control.relay import CLAIM, Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.control.recovery import CLAIM_LIMIT
+from baylight.control.relay import Relay
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.events import Join, TxAck
 from baylight.domain.ids import DevEui
@@ -99,10 +100,10 @@ def relay(pool: Pool, lns: NetworkServer, clock: Clock) -> Relay:
 
 async def want(pool: Pool, bay: Bay, state: State, clock: Clock) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
+        display = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
         trigger = TriggerType.SENSOR_UPLINK
-        shadow.desire(bay.space_id, state, previous=None, trigger=trigger, source=None, now=clock.now())
-        await displays.save(connection, [shadow])
+        display.desire(bay.space_id, state, previous=None, trigger=trigger, source=None, now=clock.now())
+        await displays.save(connection, [display])
 
 
 async def statuses(pool: Pool) -> list[str]:
@@ -110,12 +111,12 @@ async def statuses(pool: Pool) -> list[str]:
 
 
 async def hear(pool: Pool, bay: Bay, data: bytes, clock: Clock) -> None:
-    await Ingest(pool, clock, Policies(loop=POLICY)).take([uplink(bay.sensor_eui, clock.now(), data)])
+    await Ingest(pool, clock, Policies(loop=POLICY)).store_batch([uplink(bay.sensor_eui, clock.now(), data)])
 
 
 async def tell_tx_ack(pool: Pool, clock: Clock, dev_eui: DevEui, queue_id: str) -> None:
     ingest = Ingest(pool, clock, Policies(loop=POLICY))
-    await ingest.take([TxAck(dev_eui, queue_id, 7, 1, "0016c001ff10a235", clock.now())])
+    await ingest.store_batch([TxAck(dev_eui, queue_id, 7, 1, "0016c001ff10a235", clock.now())])
 
 
 async def test_a_light_goes_out_with_its_port_its_expiry_and_the_wish_for_a_report(
@@ -173,10 +174,10 @@ async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that
     behind = Clock()
     behind.tick(timedelta(seconds=-3))
     async with pool.acquire() as connection, connection.transaction():
-        shadow = (await displays.load(connection, [bay.display_id], POLICY, pending=False))[bay.display_id]
+        display = (await displays.load(connection, [bay.display_id], POLICY, dev_euis=()))[bay.display_id]
         trigger = TriggerType.MANUAL_OVERRIDE
-        shadow.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
-        await displays.save(connection, [shadow])
+        display.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
+        await displays.save(connection, [display])
     assert await statuses(pool) == ["pending"] * 2
     assert await relay.send_due() == 1
     assert [d.data.hex()[:6] for d in lns.taken] == ["ff0000"]
@@ -190,8 +191,8 @@ async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(
     bay = await factories.add_bay(pool, "A-01")
     await hear(pool, bay, OCCUPIED, clock)
     ingest = Ingest(pool, clock, Policies(loop=POLICY))
-    await ingest.take([Join(bay.display_eui, str(uuid4()), clock.now(), "01000002")])
-    await ingest.take([uplink(bay.display_eui, clock.now(), b"", f_port=15)])
+    await ingest.store_batch([Join(bay.display_eui, str(uuid4()), clock.now(), "01000002")])
+    await ingest.store_batch([uplink(bay.display_eui, clock.now(), b"", f_port=15)])
     assert await statuses(pool) == ["pending"]
     assert await relay.send_due() == 1
 
@@ -345,9 +346,9 @@ async def test_a_sender_that_died_before_it_was_heard_is_recovered_and_sent(
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
     await die_while_sending(pool, relay, lns)
-    assert await relay.recover() == 0, "it may still be at it"
+    assert await relay.recovery.recover() == 0, "it may still be at it"
     clock.tick(POLICY.lease)
-    assert await relay.recover() == 1
+    assert await relay.recovery.recover() == 1
     assert await statuses(pool) == ["pending"]
     clock.tick(timedelta(seconds=10))
     await relay.send_due()
@@ -366,7 +367,7 @@ async def test_a_sender_that_died_after_it_was_heard_is_recovered_by_the_expiry(
         QueueItem("ours", 15, b"", False, expires_at),
     ]
     clock.tick(POLICY.lease)
-    await relay.recover()
+    await relay.recovery.recover()
     row = await pool.fetchrow("SELECT status, downlink_queue_id FROM actuations")
     assert row is not None
     assert tuple(row) == ("queued", "ours")
@@ -381,7 +382,7 @@ async def test_a_sender_that_died_after_the_transmission_is_recovered_by_the_tx_
     await die_while_sending(pool, relay, lns)
     await tell_tx_ack(pool, clock, bay.display_eui, "theirs")
     clock.tick(POLICY.lease)
-    await relay.recover()
+    await relay.recovery.recover()
     assert await statuses(pool) == ["transmitted"]
 
 
@@ -393,10 +394,10 @@ async def test_while_the_server_does_not_tell_its_queue_nothing_is_guessed(
     await die_while_sending(pool, relay, lns)
     clock.tick(POLICY.lease)
     lns.tells_queue = False
-    await relay.recover()
+    await relay.recovery.recover()
     assert await statuses(pool) == ["sending"]
     lns.tells_queue = True
-    await relay.recover()
+    await relay.recovery.recover()
     assert await statuses(pool) == ["pending"]
 
 
@@ -426,7 +427,7 @@ async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: Ne
 async def test_displays_that_were_disabled_do_not_hold_up_the_others(
     pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
 ) -> None:
-    bays = [await factories.add_bay(pool, f"A-{number:02d}") for number in range(CLAIM + 1)]
+    bays = [await factories.add_bay(pool, f"A-{number:02d}") for number in range(CLAIM_LIMIT + 1)]
     for bay in bays:
         await want(pool, bay, State.FREE, clock)
     last = bays[-1].display_eui

@@ -9,7 +9,7 @@ import pytest
 
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.policies import Policies
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_changes, devices, spaces
@@ -47,7 +47,7 @@ async def wants(db: Connection) -> str | None:
 
 
 async def hear(ingest: Ingest, clock: Clock, n: int, data: bytes) -> None:
-    await ingest.take([uplink(SENSORS[n], clock.tick(1), data)])  # type: ignore[arg-type]
+    await ingest.store_batch([uplink(SENSORS[n], clock.tick(1), data)])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_one_uplink_batch_of_several_spaces_ends_in_the_right_light(
 ) -> None:
     await share(db, "all_free")
     at = clock.tick(1)
-    await ingest.take([uplink(eui, at, FREE) for eui in SENSORS])  # type: ignore[arg-type]
+    await ingest.store_batch([uplink(eui, at, FREE) for eui in SENSORS])  # type: ignore[arg-type]
     assert await wants(db) == "FREE"
     clock.tick(1)
     lns = NetworkServer()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from baylight.app.timer import Reconcile
+from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
@@ -45,14 +45,14 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     dice = random.Random(1)
     ingests = [Ingest(pool, clock, Policies()) for _ in range(2)]
-    loop = Reconcile(pool, clock, Policies(), 25, 37)
+    loop = Timer(pool, clock, Policies(), 25, 37)
     met: Counter[str] = Counter()
 
     async def hear(connection: Connection) -> None:
         at = clock.now()
         batch = [uplink(dice.choice((TAKEN, EMPTY)), at, dev_eui=eui) for eui in dice.sample(SENSORS, 4)]
         batch += [uplink(GREEN_REPORT, at, dev_eui=eui, f_port=15) for eui in dice.sample(DISPLAYS, 3)]
-        await dice.choice(ingests).take(batch)
+        await dice.choice(ingests).store_batch(batch)
 
     async def swap(connection: Connection) -> None:
         code = dice.choice(CODES)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
@@ -81,11 +81,11 @@ async def test_a_device_heard_through_two_servers_makes_one_uplink_and_one_chang
     first = uplink(bay.sensor_eui, 7, OCCUPIED, first_server)
     second = copy_of(first, server="tts" if first_server == "chirpstack" else "chirpstack")
     for batch in ([first, second],) if together else ([first], [second]):
-        await ingest.take(batch)
+        await ingest.store_batch(batch)
     assert await counted(pool) == (1, 1, 1)
     assert await pool.fetchval("SELECT network_server FROM uplinks") == first_server
     assert ingest.counts["uplink", "redelivered"] == 1
-    await ingest.take([second, first])
+    await ingest.store_batch([second, first])
     assert await counted(pool) == (1, 1, 1)
 
 
@@ -93,9 +93,9 @@ async def test_a_copy_that_comes_late_and_behind_newer_frames_changes_nothing(po
     bay = await factories.add_bay(pool, "A-01")
     came = uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")
     left = uplink(bay.sensor_eui, 8, FREE, "chirpstack", at=T0 + timedelta(seconds=20))
-    await ingest.take([came, left])
-    await ingest.take([copy_of(left)])
-    await ingest.take([copy_of(came, after=-0.4)])
+    await ingest.store_batch([came, left])
+    await ingest.store_batch([copy_of(left)])
+    await ingest.store_batch([copy_of(came, after=-0.4)])
     assert await counted(pool) == (2, 2, 2)
     assert ingest.counts["uplink", "redelivered"] == 2
 
@@ -106,14 +106,14 @@ async def test_copies_that_two_processes_take_at_once_are_stored_once(pool: Pool
              for n in range(20)]  # fmt: skip
     both = [Ingest(pool, Clock(), Policies()) for _ in range(2)]
     for frame in first:
-        await asyncio.gather(both[0].take([frame]), both[1].take([copy_of(frame)]))
+        await asyncio.gather(both[0].store_batch([frame]), both[1].store_batch([copy_of(frame)]))
     assert await counted(pool) == (20, 20, 20)
 
 
 async def test_what_only_the_second_server_heard_counts(pool: Pool, ingest: Ingest) -> None:
     bay = await factories.add_bay(pool, "A-01")
-    await ingest.take([uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")])
-    await ingest.take([uplink(bay.sensor_eui, 8, FREE, "tts", at=T0 + timedelta(seconds=5))])
+    await ingest.store_batch([uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")])
+    await ingest.store_batch([uplink(bay.sensor_eui, 8, FREE, "tts", at=T0 + timedelta(seconds=5))])
     assert await counted(pool) == (2, 2, 2)
 
 
@@ -131,16 +131,16 @@ async def test_b7_the_same_counter_of_another_frame_session_or_time_is_no_copy(
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     first = uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")
-    await ingest.take([first])
-    await ingest.take([replace(copy_of(first), **change)])
+    await ingest.store_batch([first])
+    await ingest.store_batch([replace(copy_of(first), **change)])
     assert await pool.fetchval("SELECT count(*) FROM uplinks") == 2
 
 
 async def test_b6_one_server_s_frames_are_never_copies_of_each_other(pool: Pool, ingest: Ingest) -> None:
     bay = await factories.add_bay(pool, "A-01")
     first = uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")
-    await ingest.take([first, copy_of(first, server="chirpstack")])
-    await ingest.take([copy_of(first, server="chirpstack", after=2)])
+    await ingest.store_batch([first, copy_of(first, server="chirpstack")])
+    await ingest.store_batch([copy_of(first, server="chirpstack", after=2)])
     assert await pool.fetchval("SELECT count(*) FROM uplinks") == 3
 
 
@@ -148,8 +148,8 @@ async def test_a_display_s_report_heard_twice_is_one_uplink(pool: Pool, ingest: 
     bay = await factories.add_bay(pool, "A-01")
     report = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
     first = uplink(bay.display_eui, 3, report, "chirpstack", f_port=15)
-    await ingest.take([first])
-    await ingest.take([copy_of(first)])
+    await ingest.store_batch([first])
+    await ingest.store_batch([copy_of(first)])
     assert await pool.fetchval("SELECT count(*) FROM uplinks") == 1
 
 
@@ -165,12 +165,12 @@ async def test_a_device_is_reached_through_the_server_that_heard_it_first_until_
     bay = await factories.add_bay(pool, "A-01")
     for dev_eui, table in ((bay.display_eui, "display_devices"), (bay.sensor_eui, "sensor_devices")):
         assert await way(pool, dev_eui, table) == ("chirpstack", None)
-        await ingest.take([uplink(dev_eui, 3, OCCUPIED, "tts")])
+        await ingest.store_batch([uplink(dev_eui, 3, OCCUPIED, "tts")])
         assert await way(pool, dev_eui, table) == ("tts", APPLICATIONS["tts"])
-        await ingest.take([uplink(dev_eui, 4, OCCUPIED, "chirpstack", at=T0 + timedelta(seconds=9))])
+        await ingest.store_batch([uplink(dev_eui, 4, OCCUPIED, "chirpstack", at=T0 + timedelta(seconds=9))])
         assert await way(pool, dev_eui, table) == ("tts", APPLICATIONS["tts"])
         at, home = T0 + timedelta(seconds=20), APPLICATIONS["chirpstack"]
-        await ingest.take([Join(dev_eui, str(uuid4()), at, "0a0b0c0d", home, "chirpstack")])
+        await ingest.store_batch([Join(dev_eui, str(uuid4()), at, "0a0b0c0d", home, "chirpstack")])
         assert await way(pool, dev_eui, table) == ("chirpstack", APPLICATIONS["chirpstack"])
 
 
@@ -178,7 +178,7 @@ async def test_an_application_that_was_told_at_registration_gives_way_to_the_fir
     pool: Pool, ingest: Ingest
 ) -> None:
     display = await factories.add_display(pool, application_id=APPLICATIONS["chirpstack"])
-    await ingest.take([uplink(display["dev_eui"], 3, b"", "tts", f_port=0)])
+    await ingest.store_batch([uplink(display["dev_eui"], 3, b"", "tts", f_port=0)])
     assert await way(pool, display["dev_eui"]) == ("tts", APPLICATIONS["tts"])
 
 
@@ -201,7 +201,9 @@ class Server:
 
 async def test_a_downlink_says_which_server_and_where_there(pool: Pool, ingest: Ingest) -> None:
     bay = await factories.add_bay(pool, "A-01")
-    await ingest.take([uplink(bay.display_eui, 1, b"", "tts", f_port=0), uplink(bay.sensor_eui, 7, OCCUPIED, "tts")])
+    await ingest.store_batch(
+        [uplink(bay.display_eui, 1, b"", "tts", f_port=0), uplink(bay.sensor_eui, 7, OCCUPIED, "tts")]
+    )
     server, later = Server(), Clock()
     later.at += timedelta(seconds=1)
     assert await Relay(pool, server, later, LoopPolicy()).send_due() == 1

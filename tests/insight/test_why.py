@@ -53,7 +53,7 @@ def uplink(data: bytes, at: datetime, *, dev_eui: str = SENSOR, f_port: int = 10
 
 
 async def take(pool: Pool, messages: Sequence[Uplink], at: datetime) -> None:
-    await Ingest(pool, Stopped(at), Policies()).take(messages)
+    await Ingest(pool, Stopped(at), Policies()).store_batch(messages)
 
 
 @pytest.fixture(autouse=True)

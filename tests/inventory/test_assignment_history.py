@@ -183,7 +183,7 @@ class History(RuleBasedStateMachine):
         self.minute += 1
         self.clock.at = self.at(self.minute)
         data = FREE if word == "FREE" else OCCUPIED
-        self.run(self.ingest.take([uplink(self.sensors[sensor]["dev_eui"], self.clock.at, data)]))
+        self.run(self.ingest.store_batch([uplink(self.sensors[sensor]["dev_eui"], self.clock.at, data)]))
         self.heard.append((self.minute, sensor, word))
 
     @invariant()

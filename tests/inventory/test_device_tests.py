@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from baylight.access.change import Change
-from baylight.app.timer import Reconcile
+from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
@@ -51,7 +51,7 @@ class Stage:
         self.db, self.pool, self.clock, self.network = db, pool, clock, Network()
         self.ingest = Ingest(pool, clock, Policies())
         self.relay = Relay(pool, self.network, clock, LoopPolicy())
-        self.reconcile = Reconcile(pool, clock, Policies(), 25, 37)
+        self.reconcile = Timer(pool, clock, Policies(), 25, 37)
 
     @property
     def change(self) -> Change:
@@ -63,7 +63,7 @@ class Stage:
         downlink = self.network.sent[-1]
         at = self.clock.tick(1)
         item = f"item-{len(self.network.sent)}"
-        await self.ingest.take([TxAck(downlink.dev_eui, item, 1, None, "0016c001ff10a235", at)])
+        await self.ingest.store_batch([TxAck(downlink.dev_eui, item, 1, None, "0016c001ff10a235", at)])
         if report:
             await self.report(downlink.data[:5])
         return downlink
@@ -71,7 +71,7 @@ class Stage:
     async def report(self, code: bytes) -> None:
         at = self.clock.tick(1)
         data = bytes(8) + b"\x01\0\0\0" * 2 + code + bytes((59, 12, 1))
-        await self.ingest.take([uplink(DevEui(DISPLAY), at, data, f_port=15)])
+        await self.ingest.store_batch([uplink(DevEui(DISPLAY), at, data, f_port=15)])
 
     async def look(self, test: device_tests.DeviceTest) -> device_tests.DeviceTest:
         return await device_tests.look(self.db, test.id, now=self.clock.now())
@@ -145,7 +145,7 @@ async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage)
 
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
     test = await device_tests.begin_pattern(stage.change, DISPLAY)
-    await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
+    await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
     assert (await stage.look(test)).detail == "a newer decision took its place before it was proven"
 
@@ -166,7 +166,7 @@ async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
     test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
     assert (await stage.look(test)).result == "running"
-    await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
+    await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     assert (await stage.look(test)).result == "running"
     await stage.deliver()
     done = await stage.look(test)
@@ -184,7 +184,7 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 ) -> None:
     test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
     if heard:
-        await stage.ingest.take([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
+        await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
         stage.clock.tick(delivered_after)
         await stage.deliver()
@@ -223,7 +223,7 @@ async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) ->
     assert (await signal.signal(stage.db, SENSOR)).verdict == "unknown"
     for n, (f_cnt, snr) in enumerate(((1, -6.0), (2, -7.0), (5, -8.0))):
         frame = uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
-        await stage.ingest.take([frame])
+        await stage.ingest.store_batch([frame])
     found = await signal.signal(stage.db, SENSOR)
     assert (found.frames, found.lost, found.snr_db, found.rssi_dbm) == (3, 2, -7.0, -111)
     assert (found.spreading_factor, found.margin_db, found.verdict) == (11, 13.0, "weak")

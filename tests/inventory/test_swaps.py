@@ -51,7 +51,7 @@ async def bay(db: Connection, clock: Clock) -> None:
 
 async def hear(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
     for eui, data in frames:
-        await ingest.take([uplink(eui, clock.tick(1), data)])  # type: ignore[arg-type]
+        await ingest.store_batch([uplink(eui, clock.tick(1), data)])  # type: ignore[arg-type]
 
 
 async def db_now(db: Connection) -> datetime:
@@ -243,7 +243,7 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
         ingest = Ingest(pool, clock, Policies())
         while not stop.is_set():
             data = OCCUPIED if len(sent) % 2 else FREE
-            await ingest.take([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])  # type: ignore[arg-type]
+            await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])  # type: ignore[arg-type]
             sent.append((eui, data))
 
     async def swaps() -> None:

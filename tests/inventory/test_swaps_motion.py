@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from baylight.app.timer import Reconcile
+from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
@@ -56,7 +56,7 @@ async def start(db: Connection, engine: Sandbox, clock: Clock) -> datetime:
 @pytest.fixture
 def look(pool: Pool, clock: Clock, start: datetime) -> Look:
     """The bay at so many seconds from the start, after what time alone decides."""
-    reconcile = Reconcile(pool, clock, Policies(), 25, 37)
+    reconcile = Timer(pool, clock, Policies(), 25, 37)
 
     async def at(seconds: float) -> str:
         clock.at = start + timedelta(seconds=seconds)
@@ -72,7 +72,7 @@ def says(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[flo
 
     async def say(seconds: float, eui: DevEui, data: bytes) -> None:
         await look(seconds)
-        await ingest.take([uplink(eui, clock.now(), data)])
+        await ingest.store_batch([uplink(eui, clock.now(), data)])
 
     return say
 

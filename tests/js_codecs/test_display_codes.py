@@ -13,7 +13,7 @@ import pytest
 from baylight.access.change import Change
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck, Uplink
 from baylight.domain.ids import DevEui
@@ -104,12 +104,12 @@ class Stage:
         assert await self.relay.send_due() == 1
         downlink = self.network.sent[-1]
         at = self.clock.tick(1)
-        await self.ingest.take([TxAck(DISPLAY, f"item-{len(self.network.sent)}", 1, None, "gw", at)])
+        await self.ingest.store_batch([TxAck(DISPLAY, f"item-{len(self.network.sent)}", 1, None, "gw", at)])
         return downlink
 
     async def report(self, data: str) -> None:
         at = self.clock.tick(6)
-        await self.ingest.take([Uplink(DISPLAY, str(uuid4()), at, at, "01020304", None, 7, bytes.fromhex(data))])
+        await self.ingest.store_batch([Uplink(DISPLAY, str(uuid4()), at, at, "01020304", None, 7, bytes.fromhex(data))])
 
     async def status(self) -> str:
         return (await devices.display(self.db, DISPLAY)).sync_status
@@ -196,7 +196,7 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     await spaces.assign(stage.change, "A-1", display=mute, reason="swap")
     sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
-    await stage.ingest.take([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
+    await stage.ingest.store_batch([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
     assert (await devices.display(db, mute)).sync_status == "in_sync"
 
 

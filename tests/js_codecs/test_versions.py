@@ -13,7 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baylight.app.timer import Reconcile
+from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
@@ -304,13 +304,15 @@ async def test_bytes_and_commands_can_be_tried_out(db: Connection, engine: Sandb
 async def test_an_uplink_is_decoded_by_the_active_version(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     row = await last(db)
     assert (row["outcome"], row["occupancy"], row["error"]) == ("state_changed", "OCCUPIED", None)
     assert row["reading"] == {"taken": True, "battery": "3.6 V", "battery_v": 3.6}
     assert await state(db, bay) == "OCCUPIED"
     assert await db.fetchval("SELECT battery_v FROM sensor_devices WHERE id = $1", bay.sensor_id) == pytest.approx(3.6)
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE), uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    await ingest.store_batch(
+        [uplink(bay.sensor_eui, clock.tick(60), FREE), uplink(bay.sensor_eui, clock.tick(60), FREE)]
+    )
     assert await state(db, bay) == "FREE"
     assert ingest.counts["uplink", "unchanged"] == 1
 
@@ -318,11 +320,11 @@ async def test_an_uplink_is_decoded_by_the_active_version(
 async def test_another_version_decodes_from_its_activation_on(
     db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
 ) -> None:
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
     await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
     await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60))])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60))])
     assert await state(db, bay) == "FREE"
 
 
@@ -347,9 +349,9 @@ async def test_b1_what_says_nothing_leaves_the_state_alone(
     outcome: str,
     error: str | None,
 ) -> None:
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     sent = uplink(bay.sensor_eui, clock.tick(60), data, f_port)
-    await ingest.take([sent, uplink(bay.sensor_eui, clock.tick(0.001), OCCUPIED)])
+    await ingest.store_batch([sent, uplink(bay.sensor_eui, clock.tick(0.001), OCCUPIED)])
     row = await db.fetchrow("SELECT * FROM uplinks WHERE deduplication_id = $1", sent.deduplication_id)
     assert row is not None
     assert (row["outcome"], row["error"], row["data"]) == (outcome, error, data)
@@ -363,7 +365,7 @@ async def test_b5_a_bad_codec_costs_its_own_uplinks_alone(
     at = clock.tick(600)
     events = [uplink(bay.sensor_eui, at - timedelta(seconds=n), b"\xee\x00") for n in range(120)]
     events += [uplink(other.sensor_eui, at, bytes.fromhex("01fb3a0000280400"), 102)]
-    await ingest.take(events)
+    await ingest.store_batch(events)
     errors = [str(row["error"]) for row in await db.fetch("SELECT error FROM uplinks")]
     assert sum("100 ms" in error for error in errors) < 60
     assert sum("suspended" in error for error in errors) > 60
@@ -374,10 +376,10 @@ async def test_b5_a_bad_codec_costs_its_own_uplinks_alone(
 async def test_ingest_goes_on_when_the_worker_is_killed(
     db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
 ) -> None:
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     (pid,) = engine.pids
     os.kill(pid, signal.SIGKILL)
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), FREE)])
     assert await state(db, bay) == "FREE"
     assert engine.pids != [pid]
 
@@ -386,7 +388,7 @@ async def test_without_an_active_version_the_uplink_waits_undecoded(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
     await versions.deactivate(by(db), "bay_eye", force=True)
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     row = await last(db)
     assert (row["outcome"], row["error"]) == ("not_decodable", "no_codec: no version of the codec js:bay_eye is active")
     assert await state(db, bay) == "UNKNOWN"
@@ -395,7 +397,7 @@ async def test_without_an_active_version_the_uplink_waits_undecoded(
 async def test_a_program_without_an_engine_stores_the_uplink(
     db: Connection, pool: Pool, bay: factories.Bay, clock: Clock
 ) -> None:
-    await Ingest(pool, clock, Policies()).take([uplink(bay.sensor_eui, clock.now())])
+    await Ingest(pool, clock, Policies()).store_batch([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["outcome"] == "not_decodable"
 
 
@@ -403,12 +405,12 @@ async def test_a_sensor_that_changes_its_codec_is_decoded_by_the_new_one(
     db: Connection, pool: Pool, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
     builtin = bytes.fromhex("01fb3a0000280400")
-    await ingest.take([uplink(bay.sensor_eui, clock.now(), FREE)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), FREE)])
     await pool.execute("UPDATE sensor_devices SET device_type = 'browan_tbms100' WHERE id = $1", bay.sensor_id)
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), builtin, 102)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), builtin, 102)])
     assert await state(db, bay) == "OCCUPIED"
     await pool.execute("UPDATE sensor_devices SET payload_decoder = 'js:bay_eye' WHERE id = $1", bay.sensor_id)
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), FREE)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), FREE)])
     assert await state(db, bay) == "FREE"
 
 
@@ -416,8 +418,8 @@ async def test_a_redelivered_batch_changes_nothing(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
     events = [uplink(bay.sensor_eui, clock.tick(1), (OCCUPIED, FREE)[n % 2]) for n in range(10)]
-    await ingest.take(events)
-    await ingest.take(events)
+    await ingest.store_batch(events)
+    await ingest.store_batch(events)
     assert await db.fetchval("SELECT count(*) FROM uplinks") == 10
     assert await db.fetchval("SELECT count(*) FROM state_changes") == 10
     assert ingest.counts["uplink", "redelivered"] == 10
@@ -435,11 +437,11 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
     await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
     seen = []
     for centimetres in (35, 50, 35, 20, 35, 45):
-        await ingest.take([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
+        await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
         seen.append(await state(db, bay))
     assert seen == ["UNKNOWN", "FREE", "FREE", "OCCUPIED", "OCCUPIED", "FREE"]
     clock.tick(4 * 3600)  # longer than the sensor is believed: what it said last does not count any more
-    await ingest.take([uplink(bay.sensor_eui, clock.now(), bytes([35]))])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), bytes([35]))])
     assert (await last(db))["outcome"] == "not_occupancy"
 
 
@@ -451,9 +453,9 @@ async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
         {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
     ])  # fmt: skip
     await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
-    await ingest.take([uplink(bay.sensor_eui, clock.now())])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
-    await ingest.take([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
     assert (await last(db))["error"] == "codec_failed: \ufffd x"
 
 
@@ -462,21 +464,21 @@ async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
 ) -> None:
     await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
     await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
-    reconcile = Reconcile(pool, clock, Policies(), 25, 37)
+    reconcile = Timer(pool, clock, Policies(), 25, 37)
 
     async def passes(seconds: float) -> str:
         clock.tick(seconds)
         await reconcile.spaces()
         return str(await pool.fetchval("SELECT current_state FROM spaces"))
 
-    await ingest.take([uplink(bay.sensor_eui, clock.at)])
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.at)])
     assert await passes(599) == "OCCUPIED"
-    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # motion again
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.at)])  # motion again
     assert await passes(599) == "OCCUPIED"
-    await ingest.take([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to say anything
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to say anything
     assert await passes(0) == "OCCUPIED"
     assert await passes(1) == "FREE"
-    await ingest.take([uplink(bay.sensor_eui, clock.at)])  # the same word as the last one, but news
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.at)])  # the same word as the last one, but news
     assert await passes(0) == "OCCUPIED"
     assert await passes(600) == "FREE"
     assert await passes(3 * 3600 - 600) == "UNKNOWN"  # its last reading is three intervals old

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from baylight.store.pool import Pool, listed, update_all
+from baylight.store.pool import Pool, array_literal, update_all
 
 INSTANTS = [
     datetime(2000, 1, 1, tzinfo=UTC),
@@ -52,7 +52,7 @@ async def test_a_time_without_offset_is_refused(any_pool: Pool) -> None:
 
 async def test_a_list_travels_as_text(any_pool: Pool) -> None:
     ids = [uuid4(), None, uuid4()]
-    assert await any_pool.fetchval("SELECT $1::text::uuid[]", listed(ids)) == ids
-    assert await any_pool.fetchval("SELECT $1::text::text[]", listed([])) == []
+    assert await any_pool.fetchval("SELECT $1::text::uuid[]", array_literal(ids)) == ids
+    assert await any_pool.fetchval("SELECT $1::text::text[]", array_literal([])) == []
     euis = ["58a0cb00000000a1", "202020000000e001"]
-    assert await any_pool.fetchval("SELECT $1::text::text[]", listed(euis)) == euis
+    assert await any_pool.fetchval("SELECT $1::text::text[]", array_literal(euis)) == euis

@@ -76,7 +76,8 @@ async def test_each_copy_fills_columns_that_exist(db: Connection) -> None:
         types = {row["attname"]: SQL_NAMES.get(row["type"], row["type"].split(" ")[0]) for row in rows}
         types = {name: {"character": "varchar", "timestamp": "timestamptz"}.get(t, t) for name, t in types.items()}
         for column, type_ in typing.get_type_hints(copy.row).items():
-            if column not in types or not fits(type_, types[column]):
+            text_of_uuid = type_ is str and types.get(column) == "uuid"  # asyncpg writes it as well as a UUID
+            if column not in types or not (text_of_uuid or fits(type_, types[column])):
                 wrong.append(f"{table}.{column}: {types.get(column)} does not fit {type_}")
     assert not wrong, "\n".join(wrong)
 

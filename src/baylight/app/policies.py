@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.settings import Settings

@@ -18,7 +18,7 @@ from baylight.api.metrics import Counts
 from baylight.app.connections import Server, chirpstack_devices, consumers, inbound, listen, network_servers
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
-from baylight.app.timer import Reconcile
+from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.errors import TransientError
@@ -71,7 +71,7 @@ class Program:
         self.clock = SystemClock()
         self.policies = policies_of(settings)
         # What is behind the intake is built when the database is open.
-        self.intake = Intake(lambda messages: self.ingest.take(messages), lambda: self.relay.wake())
+        self.intake = Intake(lambda messages: self.ingest.store_batch(messages), lambda: self.relay.wake())
         self.consumers = consumers(settings, self.intake)
         self.network_servers = network_servers(settings, self.consumers)
         self.sandbox = Sandbox()
@@ -79,7 +79,7 @@ class Program:
         """Apart from the work's: callers that are slow to read hold their connections for long."""
         self.ingest: Ingest
         self.relay: Relay
-        self.reconcile: Reconcile
+        self.reconcile: Timer
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set; `started` tells that it serves, on `http_port`."""
@@ -126,7 +126,7 @@ class Program:
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
         self.relay = Relay(pool, Router(self.network_servers), self.clock, self.policies.loop)
         months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
-        self.reconcile = Reconcile(pool, self.clock, self.policies, *months)
+        self.reconcile = Timer(pool, self.clock, self.policies, *months)
 
     async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()

@@ -1,148 +1,42 @@
-"""Loads and stores the shadows of displays. Whoever changes one holds the lock of its row."""
+"""Load and save displays of the closed loop. A caller that changes a display holds the lock of its row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import CountingDriver
-from baylight.control.vocabulary import SHARED_RULES, STATES, STATUSES, SYNC_STATUSES, TRIGGERS, span
-from baylight.domain.actuation import Actuation, LoopPolicy
-from baylight.domain.closed_loop import Shadow
-from baylight.domain.downlink import ActuationStatus, SyncStatus
+from baylight.domain.display_loop.actuation import Actuation, LoopPolicy, Step
+from baylight.domain.display_loop.display import Display
+from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
 from baylight.store.pool import Connection, array_literal
-from baylight.store.query import queries
+from baylight.store.query import Copy, Query, RowsStatement, Statement
 
-_ACTUATION_COLUMNS = [
-    "id",
-    "space_id",
-    "trigger_type",
-    "trigger_source",
-    "previous_state",
-    "new_state",
-    "display_device_id",
-    "display_deveui",
-    "display_code",
-    "fport",
-    "confirmed",
-    "status",
-    "downlink_error",
-    "next_attempt_at",
-    "created_at",
-    "superseded_by",
-]
+MAX_DETAIL = 2000
+"""Characters of an error that are stored."""
 
 
-async def load(
-    connection: Connection,
-    ids: Iterable[UUID],
-    policy: LoopPolicy,
-    serves: Mapping[UUID, UUID] | None = None,
-    *,
-    free_only: bool = False,
-    to_send: bool = False,
-    pending: bool = True,
-) -> dict[UUID, Shadow]:
-    """Shadows by display id, their rows locked in id order; unknown ids are left out, and with `free_only` those that
-    somebody else holds.
-
-    `serves`: the spaces of displays (by display id) as far as the caller has them locked. `to_send`: nothing new will
-    be decided, their spaces are not looked up. Without `pending`, what waits to be sent is not read: such shadows may
-    be told of decisions, and of nothing else.
-    """
-    wanted = list(set(ids))
-    if not wanted:
-        return {}
-    sql = queries("control.displays")
-    lock = sql["lock_displays"] + (" SKIP LOCKED" if free_only else "")
-    rows_of_displays = await connection.fetch(lock, array_literal(wanted))
-    shadows = {row["id"]: _shadow(row, policy) for row in rows_of_displays}
-    wanted = list(shadows)
-    for row in await connection.fetch(sql["waiting_actuations"], array_literal(wanted), pending):
-        shadows[row["display_device_id"]].waiting.append(_actuation(row))
-    serves = dict(serves or {})
-    if not to_send and (missing := [id for id in wanted if id not in serves]):
-        rows = await connection.fetch(sql["space_of_displays"], missing)
-        serves |= {row["display_device_id"]: row["space_id"] for row in rows}
-    for shadow in shadows.values():
-        shadow.space_id = serves.get(shadow.id)
-    shared = [row["id"] for row in rows_of_displays if row["shared"]]
-    if shared and not to_send:
-        # Read after their rows were locked: whoever changes one of these spaces holds that lock until it commits.
-        for row in await connection.fetch(sql["spaces_of_shared"], shared):
-            shadows[row["display_device_id"]].members[row["id"]] = STATES[row["current_state"]]
-    return shadows
+class _SpaceServed(NamedTuple):
+    display_id: UUID
+    space_id: UUID
 
 
-async def save(connection: Connection, shadows: Iterable[Shadow]) -> None:
-    """Writes what changed: shadows, actuations, steps. One statement a table, whatever the number."""
-    changed = list(shadows)
-    if not changed:
-        return
-    sql = queries("control.displays")
-    await connection.execute(sql["update_displays"], [_wanted(s) for s in changed])
-    if told := [_told(s) for s in changed if s.told]:
-        await connection.execute(sql["update_reports"], told)
-    await _save_actuations(connection, changed)
-    steps = [(s.dev_eui, step) for s in changed for step in s.steps]
-    if steps:
-        await connection.execute(
-            sql["insert_steps"],
-            *_columns(
-                [
-                    (
-                        step.at,
-                        step.actuation_id,
-                        dev_eui,
-                        step.kind,
-                        step.attempt,
-                        step.queue_id,
-                        step.downlink_id,
-                        step.f_cnt_down,
-                        step.gateway_id,
-                        step.detail,
-                        step.key,
-                    )
-                    for dev_eui, step in steps
-                ]
-            ),
-        )
+class _SpaceOfShared(NamedTuple):
+    display_id: UUID
+    space_id: UUID
+    state: State
 
 
-async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:
-    """Actuations of spaces that have no display at all: rows that tell why nothing was sent."""
-    await _insert(connection, [(None, None, a) for a in failed])
-
-
-async def save_display_states(
-    connection: Connection, shadows: Iterable[Shadow], locked: Sequence[UUID], now: datetime
-) -> None:
-    """Copies what displays are known to show to those of their spaces whose rows the caller has locked."""
-    pairs = [(s.id, s.state_shown()) for s in shadows]
-    if pairs:
-        await connection.execute(queries("control.displays")["update_display_states"], *_columns(pairs), now, locked)
-
-
-async def _save_actuations(connection: Connection, shadows: list[Shadow]) -> None:
-    await _insert(connection, [(s.id, s.dev_eui, a) for s in shadows for a in s.created])
-    touched = sorted((a for s in shadows for a in s.touched.values()), key=lambda a: a.id.int)
-    if not touched:
-        return
-    await connection.execute(
-        queries("control.displays")["update_actuations"], [_delivery(a) for a in touched], array_literal(a.id for a in touched)
-    )
-
-
-class _Wanted(msgspec.Struct, omit_defaults=True, gc=False):
-    """A row for `update_displays`; as JSON, like the next, without what is None."""
+class _Update(msgspec.Struct, omit_defaults=True, gc=False):
+    """Row for `UPDATE`."""
 
     id: UUID
     sync_status: SyncStatus
@@ -155,8 +49,28 @@ class _Wanted(msgspec.Struct, omit_defaults=True, gc=False):
     reconcile_at: datetime | None = None
 
 
+class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
+    """Row for `UPDATE_FACTS`. None from `seen_at` on: unchanged."""
+
+    id: UUID
+    network_server: str
+    application_id: str | None = None
+    dev_addr: str | None = None
+    last_f_cnt: int | None = None
+    reported_code: str | None = None
+    reported_at: datetime | None = None
+    last_join_at: datetime | None = None
+    last_uplink_at: datetime | None = None
+    seen_at: datetime | None = None
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+    gateway_id: str | None = None
+    battery_pct: float | None = None
+    firmware: str | None = None
+
+
 class _Delivery(msgspec.Struct, omit_defaults=True, gc=False):
-    """A row for `update_actuations`."""
+    """Row for `UPDATE_ACTUATIONS`."""
 
     id: UUID
     status: ActuationStatus
@@ -172,83 +86,182 @@ class _Delivery(msgspec.Struct, omit_defaults=True, gc=False):
     superseded_by: UUID | None = None
 
 
-def _wanted(shadow: Shadow) -> _Wanted:
-    return _Wanted(
-        shadow.id, shadow.sync_status, shadow.resend_after_uplink, shadow.failures, shadow.desired_state,
-        shadow.desired_code, shadow.desired_at, shadow.commanded_id, shadow.reconcile_at,
+class _NewStep(msgspec.Struct, omit_defaults=True, gc=False):
+    """Row for `INSERT_STEPS`."""
+
+    at: datetime
+    dev_eui: str
+    kind: str
+    actuation_id: UUID | None = None
+    attempt: int | None = None
+    queue_id: str | None = None
+    downlink_id: int | None = None
+    f_cnt_down: int | None = None
+    gateway_id: str | None = None
+    detail: str | None = None
+    event_key: str | None = None
+
+
+class _NewActuation(NamedTuple):
+    """Row of `actuations`."""
+
+    id: UUID
+    space_id: UUID
+    trigger_type: TriggerType
+    trigger_source: str | None
+    previous_state: State | None
+    new_state: State
+    display_device_id: UUID | None
+    display_deveui: str | None
+    display_code: str | None
+    fport: int | None
+    confirmed: bool
+    status: ActuationStatus
+    downlink_error: str | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    superseded_by: UUID | None
+
+
+LOCK = Query("control.displays.lock", Display)
+LOCK_DUE = Query("control.displays.lock_due", UUID)
+UNFINISHED_ACTUATIONS = Query("control.displays.unfinished_actuations", Actuation)
+SPACES_SERVED = Query("control.displays.spaces_served", _SpaceServed)
+SPACES_OF_SHARED = Query("control.displays.spaces_of_shared", _SpaceOfShared)
+UPDATE = RowsStatement("control.displays.update", _Update)
+UPDATE_FACTS = RowsStatement("control.displays.update_facts", _Facts)
+UPDATE_ACTUATIONS = RowsStatement("control.displays.update_actuations", _Delivery)
+UPDATE_DISPLAY_STATES = Statement("control.displays.update_display_states")
+INSERT_STEPS = RowsStatement("control.displays.insert_steps", _NewStep)
+INSERT_ACTUATIONS = Copy("actuations", _NewActuation)
+
+
+async def load(
+    connection: Connection,
+    ids: Collection[UUID],
+    policy: LoopPolicy,
+    *,
+    dev_euis: Collection[DevEui] | None = None,
+    serves: Mapping[UUID, UUID] | None = None,
+    to_send: bool = False,
+) -> dict[UUID, Display]:
+    """Lock displays in id order; return them by id. Unknown ids are left out.
+
+    `dev_euis`: events of ingest name these devices; those of other kinds are left out. If no display is named, pending
+    actuations are not read, and the displays may receive decisions and nothing else (ADR 14).
+    `serves`: the spaces of displays (by display id) that the caller has locked. `to_send`: no decision follows, so the
+    spaces of the displays are not read.
+    """
+    if not (ids or dev_euis):
+        return {}
+    found = await LOCK.all(connection, ids=array_literal(ids), dev_euis=array_literal(dev_euis or ()))
+    displays = {display.id: display for display in found}
+    pending = dev_euis is None or any(display.dev_eui in dev_euis for display in found)
+    actuations = await UNFINISHED_ACTUATIONS.all(connection, display_ids=array_literal(displays), pending=pending)
+    for actuation in actuations:
+        assert actuation.display_id is not None
+        displays[actuation.display_id].waiting.append(actuation)
+    serves = dict(serves or {})
+    if not to_send and (missing := [id for id in displays if id not in serves]):
+        serves |= {row.display_id: row.space_id for row in await SPACES_SERVED.all(connection, display_ids=missing)}
+    for display in found:
+        _complete(display, policy)
+        display.space_id = serves.get(display.id)
+    shared = [display.id for display in found if display.shared]
+    if shared and not to_send:
+        # Read after the displays were locked: a writer that changes one of these spaces holds that lock until it commits.
+        for row in await SPACES_OF_SHARED.all(connection, display_ids=shared):
+            displays[row.display_id].space_states[row.space_id] = row.state
+    return displays
+
+
+def _complete(display: Display, policy: LoopPolicy) -> None:
+    """Set the policy, and what the driver knows."""
+    display.policy = policy
+    display.reports = reports(display.codec, display.reports)
+    display.same = _same(display.codec)
+    display.digits = _digits(display.codec)
+
+
+async def save(connection: Connection, displays: Iterable[Display]) -> None:
+    """Write what changed: displays, actuations, steps. The number of statements does not depend on the number of rows."""
+    changed = list(displays)
+    if not changed:
+        return
+    await UPDATE.run(connection, rows=[_update(d) for d in changed])
+    if facts := [_facts(d) for d in changed if d.facts_changed]:
+        await UPDATE_FACTS.run(connection, rows=facts)
+    await _insert(connection, [(d.dev_eui, a) for d in changed for a in d.created])
+    if touched := sorted((a for d in changed for a in d.touched.values()), key=lambda a: a.id.int):
+        ids = array_literal(a.id for a in touched)
+        await UPDATE_ACTUATIONS.run(connection, rows=[_delivery(a) for a in touched], ids=ids)
+    if steps := [_new_step(d, step) for d in changed for step in d.steps]:
+        await INSERT_STEPS.run(connection, rows=steps)
+
+
+async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:
+    """Insert actuations of spaces without display: rows that record why nothing was sent."""
+    await _insert(connection, [(None, a) for a in failed])
+
+
+async def save_display_states(
+    connection: Connection, displays: Sequence[Display], space_ids: Sequence[UUID], now: datetime
+) -> None:
+    """Write what displays are known to show to those of their spaces that the caller has locked (`space_ids`)."""
+    if displays:
+        await UPDATE_DISPLAY_STATES.run(
+            connection,
+            display_ids=[d.id for d in displays],
+            states=[d.state_shown() for d in displays],
+            space_ids=space_ids,
+            now=now,
+        )
+
+
+async def _insert(connection: Connection, rows: list[tuple[DevEui | None, Actuation]]) -> None:
+    if rows:
+        rows.sort(key=lambda row: row[1].id.int)
+        await INSERT_ACTUATIONS.run(connection, [_new_actuation(dev_eui, a) for dev_eui, a in rows])
+
+
+def _new_actuation(dev_eui: DevEui | None, a: Actuation) -> _NewActuation:
+    return _NewActuation(
+        a.id, a.space_id, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_id, dev_eui, a.code,
+        a.f_port, a.confirmed, a.status, a.error, a.next_attempt_at, a.created_at, a.superseded_by,
     )  # fmt: skip
 
 
-def _told(shadow: Shadow) -> dict[str, object]:
-    return {
-        "id": shadow.id,
-        "reported_code": shadow.reported_code,
-        "reported_at": shadow.reported_at,
-        "last_join_at": shadow.last_join_at,
-        "heard_network_at": shadow.heard_at,
-        "dev_addr": shadow.dev_addr,
-        "last_f_cnt": shadow.last_f_cnt,
-    }
+def _update(d: Display) -> _Update:
+    return _Update(
+        d.id, d.sync_status, d.resend_after_uplink, d.failures, d.desired_state, d.desired_code, d.desired_at,
+        d.commanded_id, d.reconcile_at,
+    )  # fmt: skip
+
+
+def _facts(d: Display) -> _Facts:
+    return _Facts(
+        d.id, d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.reported_code, d.reported_at,
+        d.last_join_at, d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
+    )  # fmt: skip
 
 
 def _delivery(a: Actuation) -> _Delivery:
     return _Delivery(
-        a.id, a.status, a.retry_count, a.error and a.error[:2000], a.queue_id, a.next_attempt_at, a.expires_at,
+        a.id, a.status, a.retry_count, a.error and a.error[:MAX_DETAIL], a.queue_id, a.next_attempt_at, a.expires_at,
         a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.superseded_by,
     )  # fmt: skip
 
 
-async def _insert(connection: Connection, rows: list[tuple[UUID | None, DevEui | None, Actuation]]) -> None:
-    if rows:
-        await connection.copy_records_to_table(
-            "actuations",
-            columns=_ACTUATION_COLUMNS,
-            records=[
-                (
-                    a.id,
-                    a.space_id,
-                    a.trigger_type,
-                    a.trigger_source,
-                    a.previous_state,
-                    a.new_state,
-                    display_id,
-                    dev_eui,
-                    a.code,
-                    a.f_port,
-                    a.confirmed,
-                    a.status,
-                    a.error,
-                    a.next_attempt_at,
-                    a.created_at,
-                    a.superseded_by,
-                )
-                for display_id, dev_eui, a in sorted(rows, key=lambda row: row[2].id.int)
-            ],
-        )
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _shadow(row: asyncpg.Record, policy: LoopPolicy) -> Shadow:
-    (
-        id, dev_eui, codes, f_port, confirmed, application_id, network_server, usable, desired_state, desired_code,
-        desired_at, commanded_id, reported_code, reported_at, sync_status, resend_after_uplink, failures, reconcile_at,
-        last_join_at, heard_at, dev_addr, last_f_cnt, _, shared_rule, codec, silent_s, asked, known_to_report,
-    ) = row  # fmt: skip
-    return Shadow(
-        id, DevEui(dev_eui), codec, codes, f_port, policy, confirmed, usable, reports(codec, known_to_report), asked,
-        span(silent_s), _same(codec), application_id, network_server, SHARED_RULES[shared_rule], _digits(codec),
-        desired_state and STATES[desired_state], desired_code, desired_at, commanded_id, reported_code, reported_at,
-        SYNC_STATUSES[sync_status], resend_after_uplink, failures, reconcile_at, last_join_at, heard_at, dev_addr,
-        last_f_cnt,
+def _new_step(d: Display, s: Step) -> _NewStep:
+    return _NewStep(
+        s.at, d.dev_eui, s.kind, s.actuation_id, s.attempt, s.queue_id, s.downlink_id, s.f_cnt_down, s.gateway_id,
+        s.detail, s.key,
     )  # fmt: skip
 
 
 @cache
 def _digits(codec: str) -> Callable[[int], str] | None:
-    """The code for a number of free spaces, if the display counts."""
+    """Return the function that makes the code for a number of free spaces; None if the display cannot count."""
     driver = display_driver(codec)
     if not isinstance(driver, CountingDriver):
         return None
@@ -258,7 +271,10 @@ def _digits(codec: str) -> Callable[[int], str] | None:
 
 @cache
 def _same(codec: str) -> Callable[[str, str], bool]:
-    """Whether a person sees the same light for two codes, by the display's driver; without one, only equal codes."""
+    """Return the function that compares two codes: True if a person sees the same light.
+
+    The display's driver decides; without a driver, only equal codes are the same.
+    """
     driver = display_driver(codec)
 
     def same(first: str, second: str) -> bool:
@@ -267,15 +283,3 @@ def _same(codec: str) -> Callable[[str, str], bool]:
         )
 
     return same
-
-
-def _actuation(row: asyncpg.Record) -> Actuation:
-    (
-        id, space_id, trigger, source, previous, new, _, code, f_port, confirmed, created_at, status, error, queue_id,
-        retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at, shown_at,
-    ) = row  # fmt: skip
-    return Actuation(
-        id, space_id, TRIGGERS[trigger], source, previous and STATES[previous], STATES[new], code, f_port, confirmed,
-        created_at, STATUSES[status], error, queue_id, retry_count, next_attempt_at, expires_at, sent_at,
-        transmitted_at, confirmed_at, shown_at,
-    )  # fmt: skip

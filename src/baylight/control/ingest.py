@@ -1,41 +1,62 @@
-"""The way of an event into the database: one batch, one transaction, acknowledged by the caller after the commit."""
+"""Store events: one batch is one transaction. The caller acknowledges the batch after the commit."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
-from baylight.control import displays
-from baylight.control import spaces as decisions
-from baylight.control.batch import Batch, OtherCodecError, Told
+from baylight.codecs.ts013 import PREFIX
+from baylight.control import displays, sensors, spaces
+from baylight.control.batch import Batch
 from baylight.control.scripted import Decoders
-from baylight.control.uplinks import hear_display
-from baylight.domain.closed_loop import Shadow
+from baylight.control.sensors import Sensor
+from baylight.control.spaces import Space
+from baylight.control.uplinks import Arrival, receive_event, receive_reading
+from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Message, Uplink
+from baylight.domain.events import Message
+from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
+from baylight.domain.state import SensorView
 from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
 from baylight.store.connect import RETRY
 from baylight.store.pool import Connection, Pool
-from baylight.store.query import queries
+from baylight.store.query import Statement
 
 log = logger("ingest")
 
-REMEMBERED = timedelta(days=20)
-DECODE_TRIES = 5
-GATEWAY_EVERY = timedelta(minutes=1)
+RECENT_WINDOW = timedelta(days=20)
+"""The partition of a month is looked for once in a process, if an uplink is no older: retention may drop older ones."""
+MAX_TRIES = 6
+"""Transactions for one batch, if the codecs of its devices change meanwhile."""
+GATEWAY_INTERVAL = timedelta(minutes=1)
+"""How often a gateway's `last_seen_at` is written."""
+
+ENSURE_PARTITION = Statement("control.ingest.ensure_partition")
+UPDATE_GATEWAYS = Statement("control.ingest.update_gateways")
+
+SensorUpdate = tuple[Arrival, Sensor, SensorView]
+"""An uplink, its sensor, and the sensor's state after the uplink."""
+
+
+class _OtherCodecError(Exception):
+    """`codecs`: DevEUIs -> the JavaScript codecs that must decode their uplinks; None: a built-in codec must."""
+
+    def __init__(self, codecs: dict[str, str | None]) -> None:
+        super().__init__(codecs)
+        self.codecs = codecs
 
 
 class Ingest:
-    """Takes batches of messages. Safe to call from several tasks and processes at once: rows are locked in one order.
+    """Store batches of messages. Safe to call from several tasks and processes: rows are locked in one order.
 
-    `counts`: what became of messages since the start, by (kind, outcome), both of bounded vocabularies.
+    `counts`: number of messages since the start, by (kind, outcome), both of bounded vocabularies.
     """
 
     def __init__(self, pool: Pool, clock: Clock, policies: Policies, engine: CodecEngine | None = None) -> None:
@@ -49,86 +70,108 @@ class Ingest:
         self._gateways: dict[str, datetime] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    async def take(self, messages: Sequence[Message]) -> None:
-        """Stores a batch; what it says is decided and to be sent when this returns. Idempotent: a message that was
-        taken before changes nothing. Raises TransientError if the database cannot do it now: nothing was stored."""
+    async def store_batch(self, messages: Sequence[Message]) -> None:
+        """Store a batch, decide its spaces, and make the actuations. Idempotent: a stored message changes nothing.
+
+        Raises TransientError if the database cannot do it now: nothing was stored.
+        """
         now = self._clock.now()
-        for doubt in (False, True):
-            batch = Batch(messages, now, doubt=doubt)
+        batch = await self._store_retried(messages, now)
+        self.counts.update(batch.counts)
+        log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
+        await self._update_gateways(batch)
+
+    async def _store_retried(self, messages: Sequence[Message], now: datetime) -> Batch:
+        """Store a batch in a transaction. Begin again if a device has another codec than was known, or if an uplink that
+        seemed new is stored already."""
+        recheck_all = False
+        for _ in range(MAX_TRIES):
+            batch = Batch(messages, now, recheck_all=recheck_all)
             try:
                 await self._ensure_partitions(batch)
-                await self._store_decoded(batch)
-                break
+                await self._decode(batch)
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await self._store(connection, batch)
+                return batch
+            except _OtherCodecError as error:
+                self._scripted.update(error.codecs)
             except RETRY as error:
                 raise TransientError("batch_not_stored", f"the batch could not be stored: {error}") from error
             except asyncpg.UniqueViolationError as error:
                 if not str(error.table_name).startswith("uplinks"):
                     raise
-                if doubt:
-                    # A copy that another process stored at the same moment: the next try finds it.
+                if recheck_all:
+                    # Another process stored a copy at the same moment: the next try finds it.
                     raise TransientError("uplink_stored_meanwhile", str(error), retry_after_s=0.01) from error
-        self.counts.update(batch.counts)
-        log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
-        await self._see_gateways(batch)
-
-    async def _store_decoded(self, batch: Batch) -> None:
-        """JavaScript codecs run before the transaction, for the devices that are known to need one. Where the
-        transaction finds that a device's codec is another than was thought, it has to begin anew."""
-        for _ in range(DECODE_TRIES):
-            await self._decode(batch)
-            try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    return await self._store(connection, batch)
-            except OtherCodecError as error:
-                self._scripted.update(error.codecs)
+                recheck_all = True
         raise TransientError("batch_not_stored", "the codecs of devices change again and again")
 
     async def _decode(self, batch: Batch) -> None:
+        """Run JavaScript codecs, before the transaction, for the devices that are known to need one."""
+        if not self._decoders or not self._scripted:
+            return
         todo = []
         for arrival in batch.arrivals:
-            codec = self._scripted.get(arrival.uplink.dev_eui)
-            if codec != arrival.decoded_by:
-                arrival.decoded, arrival.decoded_by = None, codec
-                if codec:
-                    todo.append(arrival)
-        if todo and self._decoders:
+            arrival.decoded_by = self._scripted.get(arrival.dev_eui)
+            if arrival.decoded_by:
+                todo.append(arrival)
+        if todo:
             uplinks = [(a.decoded_by or "", a.uplink.f_port, a.uplink.data, a.received_at) for a in todo]
             for arrival, result in zip(todo, await self._decoders.decode(uplinks), strict=True):
                 arrival.decoded = result
 
     async def _store(self, connection: Connection, batch: Batch) -> None:
-        await batch.load_devices(connection)
-        if self._decoders:
-            batch.check_codecs()
-        await batch.leave_out_known(connection)
-        await batch.leave_out_copies(connection)
-        told = batch.hear_sensors()
-        spaces = await batch.load_spaces(connection, {sensor.id for _, sensor, _ in told})
-        await self._decide(connection, spaces, told, batch.now)
-        shadows = await batch.load_shadows(connection, spaces, self._policies.loop)
-        heard = _hear_displays(batch, shadows)
-        failed = decisions.actuate(spaces, shadows)
+        """Store a batch. Locks in the order of the whole program: sensors, spaces, displays, actuations, each by id."""
+        known = await sensors.lock(connection, batch.dev_euis) if batch.dev_euis else {}
+        self._check_codecs(batch, known)
+        await batch.leave_out_duplicates(connection, known)
+        updates = _receive_readings(batch, known)
+        others = {eui for eui in batch.dev_euis if eui not in known}
+        affected = await spaces.lock_of_devices(connection, {sensor.id for _, sensor, _ in updates}, others)
+        await self._decide(connection, affected, updates, batch.now)
 
-        await batch.label_unassigned(connection)
+        changed = {s.display_id for s in affected if s.display_id and s.changes}
+        serves = {s.display_id: s.id for s in reversed(affected) if s.display_id}
+        loaded = await displays.load(connection, changed, self._policies.loop, dev_euis=others, serves=serves)
+        named = {d.dev_eui: d for d in loaded.values() if d.dev_eui in others}
+        self._check_codecs(batch, named)
+        await batch.leave_out_display_copies(connection, known, named)
+        received = _receive_events(batch, named)
+        failed = spaces.request_changes(affected, loaded)
+
+        await _label_unassigned(connection, batch, known)
         await batch.write_uplinks(connection)
-        await batch.write_devices(connection)
-        await decisions.save(connection, spaces, batch.now)
+        await sensors.save(connection, known.values(), batch.now)
+        await spaces.save(connection, affected, batch.now)
         await displays.insert_failed(connection, failed)
-        await displays.save(connection, shadows.values())
-        await displays.save_display_states(connection, heard, [s.id for s in spaces], batch.now)
+        await displays.save(connection, loaded.values())
+        await displays.save_display_states(connection, received, [s.id for s in affected], batch.now)
         await batch.write_rejected(connection)
 
+    def _check_codecs(self, batch: Batch, devices: Mapping[DevEui, Sensor | Display]) -> None:
+        """Raise _OtherCodecError unless exactly the uplinks of devices with a JavaScript codec were decoded by it."""
+        if not self._decoders or not devices:
+            return
+        others: dict[str, str | None] = {}
+        for arrival in batch.arrivals:
+            if device := devices.get(arrival.dev_eui):
+                codec = device.codec if device.codec.startswith(PREFIX) else None
+                if codec != arrival.decoded_by:
+                    others[arrival.dev_eui] = codec
+        if others:
+            raise _OtherCodecError(others)
+
     async def _decide(
-        self, connection: Connection, spaces: Sequence[decisions.Space], told: Sequence[Told], now: datetime
+        self, connection: Connection, affected: Sequence[Space], updates: Sequence[SensorUpdate], now: datetime
     ) -> None:
-        """Decides the spaces of sensors that had something to tell, uplink by uplink."""
-        views = {sensor.id: view for _, sensor, view in told}
-        serving: dict[UUID, list[decisions.Space]] = {}
-        for space in spaces:
+        """Decide the spaces of sensors that have news, uplink by uplink."""
+        views = {sensor.id: view for _, sensor, view in updates}
+        serving: dict[UUID, list[Space]] = {}
+        for space in affected:
             if space.sensor_id and space.sensor_id in views:
                 serving.setdefault(space.sensor_id, []).append(space)
-        await decisions.load_inputs(connection, [s for served in serving.values() for s in served], now, views)
-        for arrival, sensor, view in told:
+        await spaces.load_inputs(connection, [s for served in serving.values() for s in served], now, views)
+        for arrival, sensor, view in updates:
             source = arrival.uplink.deduplication_id
             for space in serving.get(sensor.id, ()):
                 space.inputs = space.inputs.with_sensor(view)
@@ -139,37 +182,55 @@ class Ingest:
     async def _ensure_partitions(self, batch: Batch) -> None:
         months = {(a.observed_at.year, a.observed_at.month): a.observed_at for a in batch.arrivals}
         for month in months.keys() - self._months:
-            await self._pool.execute(queries("control.ingest")["ensure_partition"], "uplinks", months[month])
-            if batch.now - months[month] < REMEMBERED:  # an older one may be dropped by retention
+            async with self._pool.acquire() as connection:
+                await ENSURE_PARTITION.run(connection, at=months[month])
+            if batch.now - months[month] < RECENT_WINDOW:
                 self._months.add(month)
 
-    async def _see_gateways(self, batch: Batch) -> None:
-        """Outside the batch's transaction: rows that every batch would wait for, and that nothing depends on."""
+    async def _update_gateways(self, batch: Batch) -> None:
+        """Write when gateways were last seen. A transaction of its own: every batch would wait for these rows."""
         seen = {a.uplink.gateway_id for a in batch.arrivals if a.uplink.gateway_id}
-        due = [g for g in seen if g not in self._gateways or batch.now - self._gateways[g] >= GATEWAY_EVERY]
+        due = [g for g in seen if g not in self._gateways or batch.now - self._gateways[g] >= GATEWAY_INTERVAL]
         if due:
             try:
-                await self._pool.execute(queries("control.ingest")["see_gateways"], sorted(due), batch.now)
+                async with self._pool.acquire() as connection:
+                    await UPDATE_GATEWAYS.run(connection, gateway_ids=sorted(due), now=batch.now)
             except RETRY as error:
-                log.debug("gateways_not_noted", error=str(error))
+                log.debug("gateways_not_updated", error=str(error))
                 return
             self._gateways.update(dict.fromkeys(due, batch.now))
 
 
-def _hear_displays(batch: Batch, shadows: dict[UUID, Shadow]) -> list[Shadow]:
-    """Tells the displays' shadows what came; returns those that events named."""
-    if not batch.displays:
-        return []
-    heard: dict[UUID, Shadow] = {}
-    arrivals = {id(a.uplink): a for a in batch.arrivals}
-    for event in batch.events:
-        display = batch.displays.get(event.dev_eui)
-        if display is None or (event.dev_eui in batch.sensors and isinstance(event, Uplink)):
-            continue
-        arrival = arrivals.get(id(event))
-        if isinstance(event, Uplink) and arrival is None:
-            continue
-        shadow = shadows[display.id]
-        hear_display(shadow, display, event, arrival, batch.now)
-        heard[display.id] = shadow
-    return list(heard.values())
+def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[SensorUpdate]:
+    """Apply events to sensors; return the uplinks after which spaces must be decided again."""
+    if len(batch.events) > len(batch.arrivals):
+        for event in batch.events:
+            if not isinstance(event, Arrival) and (sensor := known.get(event.dev_eui)):
+                sensor.note(event)
+    updates = []
+    for arrival in batch.arrivals:
+        sensor = known.get(arrival.dev_eui)
+        if sensor is not None and receive_reading(sensor, arrival):
+            updates.append((arrival, sensor, sensor.view()))
+    return updates
+
+
+def _receive_events(batch: Batch, named: Mapping[DevEui, Display]) -> list[Display]:
+    """Apply events to the displays that they name; return those displays."""
+    received: dict[DevEui, Display] = {}
+    for event in batch.events if named else ():
+        display = named.get(event.dev_eui)
+        if display is not None and not (isinstance(event, Arrival) and event.duplicate):
+            receive_event(display, event, batch.now)
+            received[display.dev_eui] = display
+    return list(received.values())
+
+
+async def _label_unassigned(connection: Connection, batch: Batch, known: Mapping[DevEui, Sensor]) -> None:
+    """Label readings that changed nothing because their sensors serve no space."""
+    unchanged = [(a, known[a.dev_eui].id) for a in batch.arrivals if a.outcome == "unchanged"]
+    if unchanged:
+        serving = await sensors.serving(connection, {sensor_id for _, sensor_id in unchanged})
+        for arrival, sensor_id in unchanged:
+            if sensor_id not in serving:
+                arrival.outcome = "unassigned"

@@ -1,7 +1,8 @@
-"""Hands actuations to the network server: claimed in the database, sent outside of any transaction, outcome committed.
+"""Hand actuations to the network server: claim them in the database, send them outside of any transaction, record the
+outcome.
 
-Nothing leaves the queue before its outcome is known: a sender that dies leaves its claim behind, and whoever comes
-next asks the network server what became of it.
+An actuation stays claimed until its outcome is recorded. If a sender ends before that, `recovery` asks the network
+server what became of it.
 """
 
 from __future__ import annotations
@@ -10,32 +11,32 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.control import displays
-from baylight.domain.actuation import Actuation, LoopPolicy
-from baylight.domain.closed_loop import Shadow
-from baylight.domain.downlink import Downlink, QueueItem, TriggerType
-from baylight.domain.ids import DevEui
+from baylight.control.early_events import apply_early, find_item, find_unmatched
+from baylight.control.recovery import CLAIM_LIMIT, Recovery
+from baylight.domain.display_loop.actuation import Actuation, LoopPolicy
+from baylight.domain.display_loop.display import Display
+from baylight.domain.downlink import Downlink, TriggerType
 from baylight.errors import BaylightError, NoUplinkYetError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Clock, NetworkServer
 from baylight.store.connect import RETRY
 from baylight.store.pool import Connection, Pool
-from baylight.store.query import queries
+from baylight.store.query import Query
 
 log = logger("relay")
 
-CLAIM = 32
-"""Most actuations of one claim."""
-LANES = 4
-"""Claims under way at once: a slow answer for one device holds up no other."""
+MAX_CLAIMS = 4
+"""Claims in progress at once, so that a slow answer for one device delays no other."""
 IDLE_S = 1.0
-"""How long a relay without a notification waits before it looks itself."""
-_OF_ALL = ("bad_api_key", "not_chirpstack")
-"""Refusals that are not of one device: nothing can be sent until a person has mended the settings."""
+"""How long a relay waits for a notification before it looks for due actuations."""
+_CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack")
+"""Errors that affect every device: nothing can be sent until a person corrects the settings."""
+
+LOCK_TO_SEND = Query("control.relay.lock_to_send", UUID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class _Claimed:
 
 @dataclass(slots=True)
 class Relay:
-    """Any number may run at once, in any number of processes: a display is held by one of them at a time.
+    """Sender of actuations. Any number may run, in any number of processes: one at a time holds a display.
 
     `counts`: outcomes of the calls to the network server since the start (accepted, transient, permanent).
     """
@@ -57,39 +58,43 @@ class Relay:
     clock: Clock
     policy: LoopPolicy
     counts: Counter[str] = field(default_factory=Counter)
+    recovery: Recovery = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     outage: Outage = field(default_factory=lambda: Outage(log, "network_server"))
     _database: Outage = field(default_factory=lambda: Outage(log, "database"))
     _stopping: bool = False
 
+    def __post_init__(self) -> None:
+        self.recovery = Recovery(self.pool, self.network_server, self.clock, self.policy)
+
     def wake(self) -> None:
-        """There may be something to send."""
+        """Look for due actuations now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Lets `run` end once what is being handed over is recorded."""
+        """End `run` when the outcomes of the claims in progress are recorded."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends until stopped. What is being handed over when it is cancelled keeps its claim and is recovered."""
-        recovery = asyncio.create_task(self._recovery())
-        under_way: set[asyncio.Task[None]] = set()
+        """Send until stopped. If cancelled, the claims in progress stay and are recovered later."""
+        recovery = asyncio.create_task(self.recovery.run())
+        in_progress: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping:
-                if len(under_way) == LANES:
-                    _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                if len(in_progress) == MAX_CLAIMS:
+                    _, in_progress = await asyncio.wait(in_progress, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 self._wake.clear()
                 claimed = await self._claim_or_wait()
                 if claimed:
                     task = asyncio.create_task(self._send_guarded(claimed))
-                    under_way.add(task)
-                    task.add_done_callback(under_way.discard)
+                    in_progress.add(task)
+                    task.add_done_callback(in_progress.discard)
                 elif not self._stopping:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), IDLE_S)
-            await asyncio.gather(*under_way)
+            await asyncio.gather(*in_progress)
         finally:
             recovery.cancel()
 
@@ -101,7 +106,7 @@ class Relay:
             await asyncio.sleep(IDLE_S)
             return []
         except Exception as error:
-            # Told each time, and never the end of the loop: all other displays hang on it.
+            # An error must not end the loop: all other displays depend on it.
             log.error("claim_failed", error=repr(error), exc_info=True)
             await asyncio.sleep(IDLE_S)
             return []
@@ -112,21 +117,11 @@ class Relay:
         try:
             await self._send(claimed)
         except Exception as error:
-            # What was claimed is recovered when the lease ends.
+            # The claims are recovered when their leases end.
             log.error("outcomes_not_recorded", claimed=len(claimed), error=repr(error), exc_info=True)
 
-    async def _recovery(self) -> None:
-        while True:
-            try:
-                await self.recover()
-            except RETRY as error:
-                log.debug("recovery_waits", error=str(error))
-            except Exception as error:
-                log.error("recovery_failed", error=repr(error), exc_info=True)
-            await asyncio.sleep(self.policy.lease.total_seconds() / 6)
-
     async def send_due(self) -> int:
-        """One claim and its outcome; returns how many actuations were handed over."""
+        """Claim and send once; return how many actuations were handed over."""
         claimed = await self._claim()
         await self._send(claimed)
         return len(claimed)
@@ -135,26 +130,16 @@ class Relay:
         outcomes = await asyncio.gather(*(self._hand_over(c) for c in claimed))
         await self._record(list(zip(claimed, outcomes, strict=True)))
 
-    async def recover(self) -> int:
-        """Finds out what became of actuations whose sender never told; returns how many."""
-        now = self.clock.now()
-        async with self.pool.acquire() as connection:
-            lost = await connection.fetch(queries("control.displays")["lost_senders"], now, CLAIM)
-        for row in lost:
-            await self._recover_one(row["display_device_id"], DevEui(row["display_deveui"]), row["id"])
-        return len(lost)
-
     async def _claim(self) -> list[_Claimed]:
-        sql = queries("control.displays")
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
-            due = [row["id"] for row in await connection.fetch(sql["displays_to_send"], now, CLAIM)]
-            shadows = await displays.load(connection, due, self.policy, free_only=True, to_send=True)
+            due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT)
+            loaded = await displays.load(connection, set(due), self.policy, to_send=True)
             claimed = []
-            for shadow in shadows.values():
-                if actuation := shadow.take(now):
-                    claimed.append(_Claimed(shadow.id, actuation, _downlink(shadow, actuation)))
-            await displays.save(connection, [s for s in shadows.values() if s.touched])
+            for display in loaded.values():
+                if actuation := display.claim(now):
+                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation)))
+            await displays.save(connection, [d for d in loaded.values() if d.touched])
         return claimed
 
     async def _hand_over(self, claimed: _Claimed) -> str | BaylightError:
@@ -171,14 +156,16 @@ class Relay:
             return TransientError("client_failed", f"the network server's client failed: {error!r}")
 
     async def _in_queue(self, downlink: Downlink) -> str | None:
-        """The queue item of a try whose answer was lost, if the network server tells that it has it."""
+        """Return the queue item of a try whose answer was lost, if the network server has it."""
         with contextlib.suppress(BaylightError):
-            return _of_expiry(await self.network_server.queue(downlink.dev_eui), downlink.expires_at)
+            return find_item(await self.network_server.queue(downlink.dev_eui), downlink.expires_at)
         return None
 
     async def _record(self, outcomes: list[tuple[_Claimed, str | BaylightError]]) -> None:
-        """Writes what the network server answered, again and again until the database has it: the claim's lease
-        ends only later, and whoever recovers it asks the network server first."""
+        """Write what the network server answered; repeat until the database has it.
+
+        Meanwhile the lease may end. This is safe: recovery asks the network server first.
+        """
         while True:
             try:
                 async with self.pool.acquire() as connection, connection.transaction():
@@ -194,55 +181,26 @@ class Relay:
         self, connection: Connection, outcomes: list[tuple[_Claimed, str | BaylightError]]
     ) -> None:
         now = self.clock.now()
-        shadows = await displays.load(connection, [c.display_id for c, _ in outcomes], self.policy, to_send=True)
-        accepted: dict[str, tuple[Shadow, UUID]] = {}
+        loaded = await displays.load(connection, [c.display_id for c, _ in outcomes], self.policy, to_send=True)
+        accepted: dict[str, tuple[Display, UUID]] = {}
         for claimed, outcome in outcomes:
-            shadow = shadows[claimed.display_id]
+            display = loaded[claimed.display_id]
             if isinstance(outcome, TransientError) and isinstance(claimed.downlink, Downlink):
-                expires_at = claimed.downlink.expires_at
-                outcome = await self._unmatched(connection, claimed.downlink.dev_eui, expires_at) or outcome
+                since = claimed.downlink.expires_at - self.policy.ttl
+                outcome = await find_unmatched(connection, claimed.downlink.dev_eui, since) or outcome
             if isinstance(outcome, str):
-                shadow.accepted(claimed.actuation.id, outcome, now)
-                accepted[outcome] = (shadow, claimed.actuation.id)
+                display.accepted(claimed.actuation.id, outcome, now)
+                accepted[outcome] = (display, claimed.actuation.id)
             else:
-                shadow.refused(
+                display.refused(
                     claimed.actuation.id,
                     outcome.message,
                     now,
                     permanent=not isinstance(outcome, TransientError),
-                    until_heard=isinstance(outcome, NoUplinkYetError),
+                    until_uplink=isinstance(outcome, NoUplinkYetError),
                 )
-        await _match_early(connection, accepted)
-        await displays.save(connection, shadows.values())
-
-    async def _unmatched(self, connection: Connection, dev_eui: DevEui, expires_at: datetime) -> str | None:
-        """The queue item of a try that was sent before its answer was known: its tx_ack tells it."""
-        since = expires_at - self.policy.ttl
-        found: str | None = await connection.fetchval(
-            queries("control.displays")["unmatched_of_display"], dev_eui, since
-        )
-        return found
-
-    async def _recover_one(self, display_id: UUID, dev_eui: DevEui, actuation_id: UUID) -> None:
-        try:
-            queue = await self.network_server.queue(dev_eui)
-        except BaylightError as error:
-            log.info("queue_not_reported", dev_eui=dev_eui, error=error.message)
-            return
-        now = self.clock.now()
-        async with self.pool.acquire() as connection, connection.transaction():
-            shadow = (await displays.load(connection, [display_id], self.policy))[display_id]
-            actuation = next((a for a in shadow.waiting if a.id == actuation_id), None)
-            if actuation is None or actuation.expires_at is None or not _lease_over(actuation, now):
-                return
-            found = _of_expiry(queue, actuation.expires_at)
-            found = found or await self._unmatched(connection, dev_eui, actuation.expires_at)
-            if found:
-                shadow.accepted(actuation_id, found, now, recovered=True)
-                await _match_early(connection, {found: (shadow, actuation_id)})
-            else:
-                shadow.refused(actuation_id, "its sender ended before the outcome was known", now, permanent=False)
-            await displays.save(connection, [shadow])
+        await apply_early(connection, accepted)
+        await displays.save(connection, loaded.values())
 
     def _count(self, outcome: str | BaylightError) -> None:
         if isinstance(outcome, str):
@@ -253,55 +211,33 @@ class Relay:
             self.outage.begin(outcome.message)
         else:
             self.counts["permanent"] += 1
-            if outcome.code in _OF_ALL:
+            if outcome.code in _CONFIGURATION_ERRORS:
                 self.outage.begin(outcome.message)
                 return
             log.warning("downlink_refused", code=outcome.code, error=outcome.message, **outcome.facts)
 
 
-def _of_expiry(queue: list[QueueItem] | None, expires_at: datetime) -> str | None:
-    """The queue item that has this unique expiry."""
-    return next((item.id for item in queue or [] if item.expires_at == expires_at), None)
-
-
-def _lease_over(actuation: Actuation, now: datetime) -> bool:
-    return actuation.status == "sending" and actuation.next_attempt_at is not None and actuation.next_attempt_at <= now
-
-
-def _downlink(shadow: Shadow, actuation: Actuation) -> Downlink | BaylightError:
-    """The command's bytes, by the display's driver; an error if the stored code is not one that it may send."""
-    driver = display_driver(shadow.codec)
+def _downlink(display: Display, actuation: Actuation) -> Downlink | BaylightError:
+    """Return the command in the bytes of the display's driver; an error if the driver refuses the stored code."""
+    driver = display_driver(display.codec)
     assert actuation.code is not None
     assert actuation.f_port is not None
     assert actuation.expires_at is not None
     code = bytes.fromhex(actuation.code)
-    by_hand = actuation.trigger_type is TriggerType.DEVICE_COMMAND  # permitted and audited: no light, sent as it is
+    by_hand = actuation.trigger_type is TriggerType.DEVICE_COMMAND  # permitted and audited: sent unchanged
     try:
-        data = driver.command(code, ask_report=shadow.asked and driver.reports) if driver and not by_hand else code
+        data = (
+            driver.command(code, ask_report=display.asks_report and driver.reports) if driver and not by_hand else code
+        )
     except BaylightError as error:
         return error
     return Downlink(
         id=actuation.id,
-        dev_eui=shadow.dev_eui,
+        dev_eui=display.dev_eui,
         f_port=actuation.f_port,
         data=data,
         confirmed=actuation.confirmed,
         expires_at=actuation.expires_at,
-        application_id=shadow.application_id,
-        network_server=shadow.network_server,
+        application_id=display.application_id,
+        network_server=display.network_server,
     )
-
-
-async def _match_early(connection: Connection, accepted: dict[str, tuple[Shadow, UUID]]) -> None:
-    """Applies network events that came before the network server's answer was stored."""
-    if not accepted:
-        return
-    sql = queries("control.displays")
-    found = await connection.fetch(sql["unmatched_steps"], list(accepted))
-    if not found:
-        return
-    for row in found:
-        shadow, _ = accepted[row["downlink_queue_id"]]
-        shadow.replay(row["kind"], row["downlink_queue_id"], row["detail"], row["at"])
-    queue_ids = [row["downlink_queue_id"] for row in found]
-    await connection.execute(sql["match_steps"], queue_ids, [accepted[q][1] for q in queue_ids])

@@ -1,23 +1,40 @@
-"""Partitions made ahead, and what is older than its retention removed."""
+"""Make partitions ahead, and remove what is older than its retention."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 REJECTED_KEPT = timedelta(days=90)
 ORPHANS_KEPT = timedelta(days=30)
-"""After its last word; its uplinks go with it."""
-BATCH, FEW = 10_000, 100
+"""Since the last uplink of an unknown device; its uplinks are deleted with it."""
+BATCH_LIMIT = 10_000
+"""Rows deleted in one statement, so that no lock is held for long."""
+STRANGERS_LIMIT = 100
+"""Unknown devices deleted in one transaction: so few that the planner finds their uplinks by the index of devices."""
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
-"""Who waits for the lock of a partitioned table makes all who come after wait: better to try in the next hour."""
+"""A statement that waits for the lock of a partitioned table stops all later ones: better try in the next hour."""
+
+
+class _Deleted(NamedTuple):
+    dev_eui: str
+    expired: bool
+
+
+ENSURE_PARTITIONS = Query("control.retention.ensure_partitions", int)
+DROP_PARTITIONS = Query("control.retention.drop_partitions", str)
+DELETE_STEPS = Statement("control.retention.delete_steps")
+DELETE_REJECTED = Statement("control.retention.delete_rejected")
+DELETE_STRANGERS = Query("control.retention.delete_strangers", _Deleted)
+DELETE_UPLINKS = Statement("control.retention.delete_uplinks")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retained:
     """`made`: partitions made; `dropped`: names of those dropped; `pruned`: rows deleted elsewhere."""
 
     made: int
@@ -25,43 +42,41 @@ class Kept:
     pruned: int
 
 
-async def run(connection: Connection, now: datetime, *, uplink_months: int, actuation_months: int) -> Kept:
-    """Idempotent; may run in several processes at once. Not inside a transaction of the caller's.
+async def run(connection: Connection, now: datetime, *, uplink_months: int, actuation_months: int) -> Retained:
+    """Make and drop partitions, delete old rows. Idempotent; several processes may do it at once.
 
-    Raises asyncpg.LockNotAvailableError if the tables are too busy now: try later.
+    Must not run in a transaction of the caller. Raises asyncpg.LockNotAvailableError if the tables are too busy now: try
+    later.
     """
-    sql = queries("control.retention")
     async with connection.transaction():
         await connection.execute(LOCK_TIMEOUT)
-        made = await connection.fetchval(sql["ensure_partitions"], now)
+        made = await ENSURE_PARTITIONS.one(connection, now=now)
     dropped: list[str] = []
-    for table, months in (("uplinks", uplink_months), ("actuations", actuation_months)):
+    for parent, months in (("uplinks", uplink_months), ("actuations", actuation_months)):
         async with connection.transaction():
             await connection.execute(LOCK_TIMEOUT)
-            dropped += [row["name"] for row in await connection.fetch(sql["drop_partitions"], table, now, months)]
-    pruned = await _prune(connection, sql["prune_events"], now, actuation_months)
-    pruned += await _prune(connection, sql["prune_rejected"], now - REJECTED_KEPT)
-    pruned += await _prune_orphans(connection, now - ORPHANS_KEPT)
-    return Kept(made, dropped, pruned)
+            dropped += await DROP_PARTITIONS.all(connection, parent=parent, now=now, months=months)
+    pruned = await _prune(connection, DELETE_STEPS, now=now, months=actuation_months)
+    pruned += await _prune(connection, DELETE_REJECTED, before=now - REJECTED_KEPT)
+    pruned += await _prune_strangers(connection, now - ORPHANS_KEPT)
+    return Retained(made, dropped, pruned)
 
 
-async def _prune_orphans(connection: Connection, before: datetime) -> int:
-    """Few at a time, so that the planner finds what they sent by the index of devices."""
-    sql, total = queries("control.retention"), 0
+async def _prune_strangers(connection: Connection, before: datetime) -> int:
+    total = 0
     while True:
         async with connection.transaction():
-            gone = await connection.fetch(sql["prune_orphans"], before, FEW)
-            await connection.execute(sql["forget_strangers"], [row["dev_eui"] for row in gone if row["expired"]])
-        total += len(gone)
-        if len(gone) < FEW:
+            deleted = await DELETE_STRANGERS.all(connection, before=before, limit=STRANGERS_LIMIT)
+            await DELETE_UPLINKS.run(connection, dev_euis=[row.dev_eui for row in deleted if row.expired])
+        total += len(deleted)
+        if len(deleted) < STRANGERS_LIMIT:
             return total
 
 
-async def _prune(connection: Connection, statement: str, *arguments: object) -> int:
-    """In batches, so that no lock is held for long."""
+async def _prune(connection: Connection, statement: Statement, **parameters: object) -> int:
     total = 0
     while True:
-        done = int((await connection.execute(statement, *arguments, BATCH)).split()[-1])
-        total += done
-        if done < BATCH:
+        deleted = await statement.run(connection, limit=BATCH_LIMIT, **parameters)
+        total += deleted
+        if deleted < BATCH_LIMIT:
             return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baylight.codecs.ts013 import PREFIX, Answer, Call, Decoded, Script, decode_call
@@ -11,23 +12,35 @@ from baylight.codecs.ts013_display import Mapped, parse_mapping
 from baylight.errors import DeviceDataError
 from baylight.ports import CodecEngine
 from baylight.store.pool import Pool
-from baylight.store.query import queries
+from baylight.store.query import Query
 
-_Active = tuple[Script, Mapped | None]
+MAX_KNOWN = 100
+"""Versions kept in memory. Beyond, those that are no longer active are dropped."""
+_Decoding = tuple[Script, Mapped | None]
+
+
+class _Active(NamedTuple):
+    id: UUID
+    name: str
+    source: str | None
+    mapping: dict[str, Any] | None
+
+
+ACTIVE = Query("control.scripted.active", _Active)
 
 
 class Decoders:
-    """Decodes uplinks of sensors by the active versions, kept in memory by their ids; a version never changes."""
+    """Decode uplinks by the active versions, which are kept in memory by their ids: a version never changes."""
 
     def __init__(self, pool: Pool, engine: CodecEngine) -> None:
         self._pool = pool
         self._engine = engine
-        self._known: dict[UUID, _Active] = {}
+        self._known: dict[UUID, _Decoding] = {}
 
     async def decode(
         self, uplinks: Sequence[tuple[str, int | None, bytes, datetime]]
     ) -> list[Decoded | DeviceDataError]:
-        """Uplinks are (`js:<name>`, FPort, data, time of arrival); one result each, in order."""
+        """Return one result for each uplink (`js:<name>`, FPort, data, time of arrival), in order."""
         active = await self._active({codec.removeprefix(PREFIX) for codec, *_ in uplinks})
         results: list[Decoded | DeviceDataError | None] = []
         calls: list[tuple[int, Call, Mapped | None, int]] = []
@@ -45,13 +58,14 @@ class Decoders:
             results[n] = Decoded(outcome, mapping, f_port) if isinstance(outcome, Answer) else outcome
         return [result for result in results if result is not None]
 
-    async def _active(self, names: Iterable[str]) -> dict[str, _Active]:
-        rows = await self._pool.fetch(queries("js_codecs.versions")["active"], sorted(names), list(self._known))
+    async def _active(self, names: Iterable[str]) -> dict[str, _Decoding]:
+        async with self._pool.acquire() as connection:
+            rows = await ACTIVE.all(connection, names=sorted(names), known=list(self._known))
         for row in rows:
-            if row["source"] is not None:
-                mapping = None if row["mapping"] is None else parse_mapping(row["mapping"])
-                self._known[row["id"]] = Script(str(row["id"]), row["source"]), mapping
-        found = {row["name"]: self._known[row["id"]] for row in rows}
-        if len(self._known) > 100:  # versions of long ago
-            self._known = {row["id"]: self._known[row["id"]] for row in rows}
+            if row.source is not None:
+                mapping = None if row.mapping is None else parse_mapping(row.mapping)
+                self._known[row.id] = Script(str(row.id), row.source), mapping
+        found = {row.name: self._known[row.id] for row in rows}
+        if len(self._known) > MAX_KNOWN:
+            self._known = {row.id: self._known[row.id] for row in rows}
         return found

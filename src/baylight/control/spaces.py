@@ -1,29 +1,29 @@
-"""Decides what spaces are, and makes their displays want it. Every writer of `spaces.current_state` comes through here.
+"""Recompute the state of spaces, and hand changes to their displays. Every writer of `spaces.current_state` calls this.
 
-Locks are taken in one order by the whole program: sensors, spaces, displays, actuations, each by id; each statement
-sees what was committed before its locks were granted.
+The whole program takes locks in one order: sensors, spaces, displays, actuations, each by id. Each statement sees what
+was committed before its locks were granted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from baylight.control import displays as shadow_store
-from baylight.control.vocabulary import OCCUPANCIES, STATES, span
-from baylight.domain.actuation import FAILED, Actuation
-from baylight.domain.closed_loop import Shadow
+from baylight.control import displays as display_store
+from baylight.domain.display_loop.actuation import FAILED, Actuation
+from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
-from baylight.domain.ids import uuid7
+from baylight.domain.ids import DevEui, uuid7
 from baylight.domain.policies import Policies
 from baylight.domain.state import (
     Booking,
     Decision,
     Inputs,
+    Occupancy,
     Override,
     Policy,
     Reason,
@@ -31,15 +31,15 @@ from baylight.domain.state import (
     State,
     decide,
 )
-from baylight.store.pool import Connection, array_literal, update_all
-from baylight.store.query import queries
+from baylight.store.pool import Connection, array_literal
+from baylight.store.query import Copy, Query, RowsStatement
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
 _OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
 
 
-class Change(msgspec.Struct):
-    """One row of `state_changes`."""
+class Change(msgspec.Struct, gc=False):
+    """Change of a space's state that is not stored yet."""
 
     space_id: UUID
     previous: State
@@ -50,20 +50,11 @@ class Change(msgspec.Struct):
     observed_at: datetime | None = None
 
 
-class _Decided(msgspec.Struct, omit_defaults=True, gc=False):
-    """A row for `update_spaces`; as JSON without what is None."""
+class Space(msgspec.Struct, gc=False):
+    """Locked space, its inputs, and what was decided in this transaction.
 
-    id: UUID
-    lies_at: str
-    current_state: State
-    current_state_at: datetime | None = None
-    state_reason: str | None = None
-    sensor_state: str | None = None
-    recompute_at: datetime | None = None
-
-
-class Space(msgspec.Struct):
-    """A locked space, its inputs, and what was decided in this transaction."""
+    The fields up to `ctid` are the columns of `LOCK`; `load_inputs` sets `inputs`.
+    """
 
     id: UUID
     code: str
@@ -73,13 +64,14 @@ class Space(msgspec.Struct):
     state: State
     reason: str | None
     sensor_state: str | None
+    default_state: State
+    maintenance: bool
     recompute_at: datetime | None
-    lies_at: str
-    """Its row's place, as long as it is locked."""
-    inputs: Inputs
+    ctid: str
+    """Place of the row, valid while it is locked."""
+    inputs: Inputs = msgspec.field(default_factory=lambda: Inputs(None))
     changes: list[Change] = []
-    written: bool = True
-    """False once there is something to write."""
+    dirty: bool = False
 
     def evaluate(
         self,
@@ -89,31 +81,34 @@ class Space(msgspec.Struct):
         source: str | None,
         observed_at: datetime | None = None,
     ) -> bool:
-        """Decides anew; True if the state changed. `trigger` None: only time has passed, it follows from the rule."""
+        """Decide the space again; return True if the state changed.
+
+        `trigger` None: only time has passed, and the rule that wins says why.
+        """
         decision = decide(self.inputs, policy, now)
         sensor = self.inputs.sensor
         sensor_state = sensor.occupancy if sensor else None
         if self.sensor_state != sensor_state:
-            self.sensor_state, self.written = sensor_state, False
+            self.sensor_state, self.dirty = sensor_state, True
         due = decision.next_change_at
-        # Too early a look is harmless, a write for each heartbeat is not.
+        # A deadline that is too early does no harm. A write for each heartbeat would.
         early = due is not None and self.recompute_at is not None and now < self.recompute_at <= due
         if not early and due != self.recompute_at:
-            self.recompute_at, self.written = due, False
+            self.recompute_at, self.dirty = due, True
         changed = decision.state is not self.state
         if changed or decision.reason != self.reason:
             if changed:
                 cause = trigger or _cause(decision.reason, self.reason)
-                # When an override ended, what took over is not what caused it.
+                # After the end of an override, the rule that wins now is not the cause.
                 own = decision.reason is Reason.OVERRIDE or cause is TriggerType.RESERVATION_STARTED
                 by = source or (str(decision.cause) if decision.cause and own else None)
                 self.changes.append(Change(self.id, self.state, decision, cause, by, now, observed_at))
-            self.state, self.reason, self.written = decision.state, decision.reason, False
+            self.state, self.reason, self.dirty = decision.state, decision.reason, True
         return changed
 
 
 def _cause(reason: Reason, before: str | None) -> TriggerType:
-    """What let time alone change the decision."""
+    """Return the trigger of a change that time alone made."""
     if reason is Reason.OVERRIDE or before == Reason.OVERRIDE:
         return TriggerType.MANUAL_OVERRIDE
     if reason in _OF_RESERVATION:
@@ -123,6 +118,76 @@ def _cause(reason: Reason, before: str | None) -> TriggerType:
     if reason is Reason.MAINTENANCE or before == Reason.MAINTENANCE:
         return TriggerType.MAINTENANCE
     return TriggerType.SENSOR_SILENT if reason in _OF_SENSOR else TriggerType.SYSTEM_CLEANUP
+
+
+class _Wanted(msgspec.Struct, gc=False):
+    """State that a space gives to its display. `changed_from` None: the space has not changed."""
+
+    display_id: UUID
+    space_id: UUID
+    state: State
+    changed_from: State | None
+    trigger: TriggerType
+    source: str | None
+    at: datetime
+
+
+class _SensorView(NamedTuple):
+    """Sensor's id, and the fields of SensorView."""
+
+    id: UUID
+    occupancy: Occupancy | None
+    occupancy_at: datetime | None
+    deadline: timedelta
+    damaged: bool
+    free_from: datetime | None
+
+
+class _Rule(msgspec.Struct, gc=False):
+    """Reservation, override or maintenance that applies to a space."""
+
+    space_id: UUID
+    kind: str
+    id: UUID | None
+    state: State | None
+    from_at: datetime | None
+    until_at: datetime | None
+
+
+class _Update(msgspec.Struct, omit_defaults=True, gc=False):
+    """Row for `UPDATE`. `current_state_at` None: unchanged."""
+
+    id: UUID
+    ctid: str
+    current_state: State
+    current_state_at: datetime | None = None
+    state_reason: str | None = None
+    sensor_state: str | None = None
+    recompute_at: datetime | None = None
+
+
+class _NewChange(NamedTuple):
+    """Row of `state_changes`."""
+
+    space_id: UUID
+    previous_state: State
+    new_state: State
+    source: TriggerType
+    trigger_source: str | None
+    reason: Reason
+    timestamp: datetime
+    uplink_observed_at: datetime | None
+    considered: object
+    """As JSON: the rules that apply, the winner first."""
+
+
+LOCK = Query("control.spaces.lock", Space)
+LOCK_OF_DEVICES = Query("control.spaces.lock_of_devices", Space)
+LOCK_DUE = Query("control.spaces.lock_due", UUID)
+SENSOR_VIEWS = Query("control.spaces.sensor_views", _SensorView)
+RULES = Query("control.spaces.rules", _Rule)
+UPDATE = RowsStatement("control.spaces.update", _Update)
+INSERT_CHANGES = Copy("state_changes", _NewChange)
 
 
 async def redecide(
@@ -135,61 +200,90 @@ async def redecide(
     policies: Policies,
     released: Sequence[UUID] = (),
 ) -> int:
-    """Decides spaces anew inside the caller's transaction and hands the result to their displays; returns how many
-    changed state. Idempotent: a second call changes nothing.
+    """Decide spaces again in the caller's transaction, and give the result to their displays. Idempotent.
 
-    `source` is the id of who or what caused it (API key, reservation, override). `released`: displays that have just
-    stopped serving one of the spaces.
+    Return how many spaces changed state. `source`: id of who or what caused it (API key, reservation, override).
+    `released`: displays that have just stopped serving one of the spaces.
     """
-    spaces = [
-        to_space(row) for row in await connection.fetch(queries("control.spaces")["lock_spaces"], list(space_ids))
-    ]
+    spaces = await LOCK.all(connection, ids=list(space_ids))
     await load_inputs(connection, spaces, now)
     changed = sum(space.evaluate(policies.decision, now, trigger, source) for space in spaces)
-    displays = {space.display_id for space in spaces if space.display_id}
-    shadows = await shadow_store.load(connection, displays | set(released), policies.loop)
-    failed = actuate(spaces, shadows)
-    wanted = {s.display_id: (s.id, s.state) for s in spaces if s.display_id}
-    for display_id in set(released) - displays:
-        if shadow := shadows.get(display_id):
-            if shadow.members:  # it was shared, and still serves others
-                wanted[display_id] = next(iter(shadow.members.items()))
+    serving = {space.display_id: (space.id, space.state) for space in spaces if space.display_id}
+    displays = await display_store.load(connection, {*serving, *released}, policies.loop)
+    for display_id in set(released) - serving.keys():
+        if display := displays.get(display_id):
+            if display.space_states:  # a shared display that still serves other spaces
+                serving[display_id] = next(iter(display.space_states.items()))
             else:
-                shadow.release(now)
-    for display_id, (space_id, space_state) in wanted.items():
-        if (shadow := shadows.get(display_id)) is None:
-            continue
-        state, code = shadow.wants(space_id, space_state)
-        if (shadow.desired_state, shadow.desired_code) != (state, code):
-            cause = trigger or TriggerType.SYSTEM_CLEANUP
-            before = shadow.desired_state
-            shadow.desire(space_id, state, previous=before, trigger=cause, source=source, now=now, code=code)
-        else:
-            shadow.due(now)  # it may have been enabled again, or given the code that it lacked
+                display.release(now)
+    wanted, failed = _wanted_by_changes(spaces, displays)
+    changing = {w.display_id for w in wanted}
+    cause = trigger or TriggerType.SYSTEM_CLEANUP
+    for display_id, (space_id, state) in serving.items():
+        if display_id not in changing and display_id in displays:
+            wanted.append(_Wanted(display_id, space_id, state, None, cause, source, now))
+    _request(wanted, displays)
+    for display_id in serving.keys() & displays.keys():
+        displays[display_id].due(now)  # the display may have been enabled again, or given a code that it lacked
     await save(connection, spaces, now)
-    await shadow_store.insert_failed(connection, failed)
-    await shadow_store.save(connection, shadows.values())
+    await display_store.insert_failed(connection, failed)
+    await display_store.save(connection, displays.values())
     return changed
 
 
-def actuate(spaces: Iterable[Space], shadows: Mapping[UUID, Shadow]) -> list[Actuation]:
-    """Gives each change to the display of its space, in the order of time. Returns failed actuations for the spaces
-    that have no display. A shared display is told only of what changes the one state that its rule makes of all."""
-    failed = []
+async def lock_of_devices(
+    connection: Connection, sensor_ids: Collection[UUID], display_euis: Collection[DevEui]
+) -> list[Space]:
+    """Lock the live spaces that sensors or displays serve, in id order. `display_euis` may name other devices."""
+    if not (sensor_ids or display_euis):
+        return []
+    return await LOCK_OF_DEVICES.all(
+        connection, sensor_ids=array_literal(sensor_ids), display_euis=array_literal(display_euis)
+    )
+
+
+def request_changes(spaces: Iterable[Space], displays: Mapping[UUID, Display]) -> list[Actuation]:
+    """Give each change of a space to its display; return failed actuations for the spaces without display."""
+    wanted, failed = _wanted_by_changes(spaces, displays)
+    _request(wanted, displays)
+    return failed
+
+
+def _wanted_by_changes(
+    spaces: Iterable[Space], displays: Mapping[UUID, Display]
+) -> tuple[list[_Wanted], list[Actuation]]:
+    """Return what changes give to displays, in the order of time; and failed actuations of the spaces without display."""
+    wanted, failed = [], []
     changes = [(change, space) for space in spaces for change in space.changes]
     for change, space in sorted(changes, key=lambda pair: pair[0].at):
-        shadow = shadows.get(space.display_id) if space.display_id else None
-        if shadow is None:
+        if space.display_id is None or space.display_id not in displays:
             failed.append(_no_display(change))
-            continue
-        state, code = shadow.wants(space.id, change.decision.state)
-        if shadow.members and (state, code) == (shadow.desired_state, shadow.desired_code):
-            continue
-        previous = shadow.desired_state if shadow.members else change.previous
-        shadow.desire(
-            space.id, state, previous=previous, trigger=change.trigger, source=change.source, now=change.at, code=code
-        )
-    return failed
+        else:
+            wanted.append(
+                _Wanted(
+                    space.display_id, space.id, change.decision.state, change.previous, change.trigger, change.source,
+                    change.at,
+                )
+            )  # fmt: skip
+    return wanted, failed
+
+
+def _request(wanted: Iterable[_Wanted], displays: Mapping[UUID, Display]) -> None:
+    """Let displays desire what is wanted.
+
+    Each change of a space makes an actuation of its display. A shared display, or one whose space has not changed,
+    gets an actuation only if it desires something else.
+    """
+    for w in wanted:
+        display = displays[w.display_id]
+        display.apply_space_state(w.space_id, w.state)
+        state, code = display.wanted(w.state)
+        previous = None if display.space_states else w.changed_from
+        if previous is not None or (state, code) != (display.desired_state, display.desired_code):
+            display.desire(
+                w.space_id, state, previous=previous or display.desired_state, trigger=w.trigger, source=w.source,
+                now=w.at, code=code,
+            )  # fmt: skip
 
 
 def _no_display(change: Change) -> Actuation:
@@ -200,6 +294,7 @@ def _no_display(change: Change) -> Actuation:
         trigger_source=change.source,
         previous_state=change.previous,
         new_state=change.decision.state,
+        display_id=None,
         code=None,
         f_port=None,
         confirmed=False,
@@ -209,102 +304,76 @@ def _no_display(change: Change) -> Actuation:
     )
 
 
-def to_space(row: asyncpg.Record) -> Space:
-    """A row of `lock_spaces`; its inputs are still those of a space without sensor."""
-    (
-        id, code, location_id, sensor_id, display_id, state, reason, sensor_state, default, maintenance, recompute_at,
-        lies_at,
-    ) = row  # fmt: skip
-    inputs = Inputs(None, maintenance=maintenance, default_state=STATES[default])
-    return Space(
-        id, code, location_id, sensor_id, display_id, STATES[state], reason, sensor_state, recompute_at, lies_at, inputs
-    )
-
-
 async def load_inputs(
     connection: Connection, spaces: Sequence[Space], now: datetime, known: Mapping[UUID, SensorView] | None = None
 ) -> None:
-    """Fills the inputs of locked spaces. `known`: views of sensors that the caller has locked and read."""
-    sql = queries("control.spaces")
+    """Set the inputs of spaces. `known`: views of sensors that the caller has locked and read."""
     views = dict(known or {})
     missing = {space.sensor_id for space in spaces if space.sensor_id} - views.keys()
     if missing:
-        views |= {row["id"]: to_view(row) for row in await connection.fetch(sql["sensors_of_spaces"], list(missing))}
-    rules: dict[UUID, list[asyncpg.Record]] = {}
-    ids, places = array_literal(space.id for space in spaces), [space.location_id for space in spaces]
-    for row in await connection.fetch(sql["rules_of_spaces"], ids, array_literal(places), now):
-        rules.setdefault(row["space_id"], []).append(row)
+        views |= {row.id: SensorView(*row[1:]) for row in await SENSOR_VIEWS.all(connection, ids=list(missing))}
+    rules: dict[UUID, list[_Rule]] = {}
+    found = await RULES.all(
+        connection,
+        space_ids=array_literal(space.id for space in spaces),
+        location_ids=array_literal(space.location_id for space in spaces),
+        now=now,
+    )
+    for rule in found:
+        rules.setdefault(rule.space_id, []).append(rule)
     for space in spaces:
-        space.inputs = space.inputs.with_sensor(views.get(space.sensor_id) if space.sensor_id else None)
-        if found := rules.get(space.id):
-            space.inputs = _with_rules(space.inputs, found)
+        sensor = views.get(space.sensor_id) if space.sensor_id else None
+        of_space = rules.get(space.id) if rules else None
+        space.inputs = (
+            _with_rules(space, sensor, of_space)
+            if of_space
+            else Inputs(sensor, maintenance=space.maintenance, default_state=space.default_state)
+        )
 
 
-def _with_rules(inputs: Inputs, rows: list[asyncpg.Record]) -> Inputs:
+def _with_rules(space: Space, sensor: SensorView | None, rules: list[_Rule]) -> Inputs:
+    bookings, overrides = [], []
+    for rule in rules:
+        if rule.kind == "maintenance":
+            continue
+        assert rule.id is not None
+        assert rule.from_at is not None
+        if rule.state is None:
+            assert rule.until_at is not None
+            bookings.append(Booking(rule.id, rule.from_at, rule.until_at))
+        else:
+            on_space = rule.kind == "override"
+            overrides.append(Override(rule.id, rule.state, rule.from_at, rule.until_at, on_space=on_space))
     return Inputs(
-        inputs.sensor,
-        bookings=tuple(Booking(r["id"], r["from_at"], r["until_at"]) for r in rows if r["kind"] == "reservation"),
-        overrides=tuple(
-            Override(r["id"], STATES[r["state"]], r["from_at"], r["until_at"], on_space=r["kind"] == "override")
-            for r in rows
-            if r["kind"] in ("override", "location_override")
-        ),
-        maintenance=inputs.maintenance or any(r["kind"] == "maintenance" for r in rows),
-        default_state=inputs.default_state,
+        sensor,
+        bookings=tuple(bookings),
+        overrides=tuple(overrides),
+        maintenance=space.maintenance or any(rule.kind == "maintenance" for rule in rules),
+        default_state=space.default_state,
     )
 
 
-def to_view(row: asyncpg.Record) -> SensorView:
-    """A disabled or decommissioned sensor counts as one that was never heard."""
-    occupancy = OCCUPANCIES[row["occupancy"]] if row["usable"] else None
-    deadline = span(row["deadline_s"])
-    return SensorView(occupancy, row["occupancy_at"], deadline, row["damaged"], row["free_from"])
-
-
 async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -> None:
-    """Writes spaces that differ from what is stored, and the history of their states."""
-    dirty = [space for space in spaces if not space.written]
-    if dirty:
-        rows = [
-            _Decided(
-                s.id,
-                s.lies_at,
-                s.state,
-                s.changes[-1].at if s.changes else None,
-                s.reason,
-                s.sensor_state,
-                s.recompute_at,
-            )
-            for s in dirty
-        ]
-        await update_all(connection, queries("control.spaces")["update_spaces"], rows, now)
+    """Write the spaces that differ from what is stored, and the history of their states."""
+    dirty = [space for space in spaces if space.dirty]
+    if not dirty:
+        return
+    rows = [
+        _Update(
+            s.id, s.ctid, s.state, s.changes[-1].at if s.changes else None, s.reason, s.sensor_state, s.recompute_at
+        )
+        for s in dirty
+    ]
+    await UPDATE.run_all(connection, rows, now=now)
     changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
     if changes:
-        await connection.copy_records_to_table(
-            "state_changes",
-            columns=[
-                "space_id",
-                "previous_state",
-                "new_state",
-                "source",
-                "trigger_source",
-                "reason",
-                "timestamp",
-                "uplink_observed_at",
-                "considered",
-            ],
-            records=[
-                (
-                    c.space_id,
-                    c.previous,
-                    c.decision.state,
-                    c.trigger,
-                    c.source,
-                    c.decision.reason,
-                    c.at,
-                    c.observed_at,
-                    c.decision.considered,
+        await INSERT_CHANGES.run(
+            connection,
+            [
+                _NewChange(
+                    c.space_id, c.previous, c.decision.state, c.trigger, c.source, c.decision.reason, c.at,
+                    c.observed_at, c.decision.considered,
                 )
                 for c in changes
             ],
-        )
+        )  # fmt: skip

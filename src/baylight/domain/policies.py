@@ -1,16 +1,16 @@
-"""The operator's choices, made once from the settings."""
+"""Policies of the operator, made once from the settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from baylight.domain.actuation import LoopPolicy
+from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.state import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """`decision`: what a space is. `loop`: how long a display may take to show it."""
+    """`decision`: rules for the state of a space. `loop`: time limits of the closed loop of a display."""
 
     decision: Policy = field(default_factory=Policy)
     loop: LoopPolicy = field(default_factory=LoopPolicy)

@@ -14,9 +14,10 @@ from baylight.inventory import devices, spaces
 from baylight.inventory.display_codes import shown
 from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, queries
 
 ACTUATIONS = 3
+SPACES = Query("insight.why.spaces", decisions.Space)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,7 @@ async def evaluated_spaces(
     connection: Connection, now: datetime, *, code: str | None = None, after: str | None = None, limit: int = 1
 ) -> list[decisions.Space]:
     """Live spaces by code with their inputs, not locked: one, or a page after a code."""
-    found = [
-        decisions.to_space(row) for row in await connection.fetch(queries("insight.why")["spaces"], code, after, limit)
-    ]
+    found = await SPACES.all(connection, code=code, after=after, limit=limit)
     await decisions.load_inputs(connection, found, now)
     return found
 

@@ -13,8 +13,8 @@ from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import DisplayDriver
 from baylight.codecs.ts013 import PREFIX
 from baylight.control import displays
-from baylight.domain.closed_loop import Shadow
 from baylight.domain.display import Light, distinguishable, parse_light
+from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
 from baylight.errors import ConflictError, InputError, NotFoundError, shorten
 from baylight.inventory import assignments
@@ -70,31 +70,31 @@ async def begin_pattern(
     test_id = uuid4()
     device = await assignments.find_device(change.connection, dev_eui, "display")
     async with change.transaction():
-        shadow, row, driver = await _lock_display(change, device["id"])
-        code = _named(driver, row, light) if light else _pattern(driver, row["display_codes"], shadow.desired_code)
-        actuation = shadow.command(
-            _space_of(shadow),
+        display, row, driver = await _lock_display(change, device["id"])
+        code = _named(driver, row, light) if light else _pattern(driver, row["display_codes"], display.desired_code)
+        actuation = display.command(
+            _space_of(display),
             code.hex(),
             trigger=TriggerType.DEVICE_TEST,
             source=str(test_id),
             now=change.now,
             f_port=None,
         )
-        await displays.save(change.connection, [shadow])
+        await displays.save(change.connection, [display])
         await change.connection.execute(
             queries("inventory.device_tests")["insert"],
             test_id,
             "pattern",
-            shadow.space_id,
+            display.space_id,
             None,
-            shadow.id,
+            display.id,
             actuation.id,
             change.now,
             change.now + wait,
             wait.total_seconds(),
             change.actor,
         )
-        await change.record("display.test", "display", shadow.id, after={"code": code.hex()})
+        await change.record("display.test", "display", display.id, after={"code": code.hex()})
     return await look(change.connection, test_id, now=change.now)
 
 
@@ -198,8 +198,8 @@ async def send(
         raise InputError("bad_f_port", "an FPort is 1 to 223", f_port=f_port)
     device = await assignments.find_device(change.connection, dev_eui, "display")
     async with change.transaction(reason=reason):
-        shadow, row, driver = await _lock_display(change, device["id"])
-        safe = _is_light(driver, row, data) and f_port in (None, shadow.f_port)
+        display, row, driver = await _lock_display(change, device["id"])
+        safe = _is_light(driver, row, data) and f_port in (None, display.f_port)
         if not safe and not permit_unsafe:
             raise InputError(
                 "unsafe_payload",
@@ -207,23 +207,23 @@ async def send(
                 "Permit it explicitly if you are sure",
                 dev_eui=device["dev_eui"],
             )
-        actuation = shadow.command(
-            _space_of(shadow),
+        actuation = display.command(
+            _space_of(display),
             data.hex(),
             trigger=TriggerType.DEVICE_COMMAND,
             source=change.actor[:100],
             now=change.now,
             f_port=f_port,
         )
-        await displays.save(change.connection, [shadow])
+        await displays.save(change.connection, [display])
         after = {"payload": data.hex(), "f_port": actuation.f_port, "permitted_unsafe": not safe, "reason": reason}
-        await change.record("display.send", "display", shadow.id, after=after)
+        await change.record("display.send", "display", display.id, after=after)
     if actuation.error:
         raise ConflictError("not_sent", actuation.error, dev_eui=device["dev_eui"])
     return actuation.id
 
 
-async def _lock_display(change: Change, display_id: UUID) -> tuple[Shadow, Any, DisplayDriver | None]:
+async def _lock_display(change: Change, display_id: UUID) -> tuple[Display, Any, DisplayDriver | None]:
     """No driver: it has a JavaScript codec."""
     connection = change.connection
     row = await connection.fetchrow(queries("inventory.device_tests")["codec"], display_id)
@@ -235,10 +235,10 @@ async def _lock_display(change: Change, display_id: UUID) -> tuple[Shadow, Any, 
     return (await displays.load(connection, [display_id], change.policies.loop))[display_id], row, driver
 
 
-def _space_of(shadow: Shadow) -> UUID:
-    if shadow.space_id is None:
-        raise ConflictError("serves_nothing", f"display {shadow.dev_eui} serves no space: assign it first")
-    return shadow.space_id
+def _space_of(display: Display) -> UUID:
+    if display.space_id is None:
+        raise ConflictError("serves_nothing", f"display {display.dev_eui} serves no space: assign it first")
+    return display.space_id
 
 
 def _named(driver: DisplayDriver | None, row: Any, light: str) -> bytes:

@@ -1,91 +1,85 @@
--- name: lock_displays
--- Displays with all that the closed loop needs of them, locked in id order; read by position. $1 ids, `array_literal`.
-SELECT d.id, d.dev_eui, d.display_codes, d.fport, d.confirmed_downlinks, d.application_id, d.network_server,
+-- name: lock
+-- Displays by id or by DevEUI, with all that the closed loop reads, locked in id order. Both lists are `array_literal`s.
+SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.id, d.dev_eui, t.codec, d.display_codes AS codes,
+       d.fport AS f_port, d.confirmed_downlinks AS confirmed,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
-       d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id, d.reported_code, d.reported_at,
-       d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at, d.heard_network_at,
-       d.dev_addr, d.last_f_cnt, d.shared, d.shared_rule, t.codec, t.uplink_interval_s * t.silent_after_intervals AS silent_s,
-       coalesce((t.default_config ->> 'ask_report')::boolean, true) AS ask_report,
-       coalesce((t.default_config ->> 'reports')::boolean, false) AS reports
+       coalesce((t.default_config ->> 'reports')::boolean, false) AS reports,
+       coalesce((t.default_config ->> 'ask_report')::boolean, true) AS asks_report,
+       make_interval(secs => t.uplink_interval_s * t.silent_after_intervals) AS silent_after, d.shared_rule AS rule,
+       d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id AS commanded_id, d.reported_code,
+       d.reported_at, d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at,
+       d.heard_network_at AS last_uplink_at, d.shared
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
-WHERE d.id = ANY($1::text::uuid[])
+WHERE d.id = ANY(:ids::text::uuid[]) OR d.dev_eui = ANY(:dev_euis::text::text[])
 ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
--- name: waiting_actuations
--- Actuations of displays that are not at an end, oldest first; read by position. $1 display ids, `array_literal`, $2 whether the
--- pending ones too.
-SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id, display_code, fport,
-       confirmed, created_at, status, downlink_error, downlink_queue_id, retry_count, next_attempt_at, expires_at,
-       sent_at, transmitted_at, confirmed_at, shown_at
+-- name: lock_due
+-- Displays that the closed loop must look at, locked. Skips displays whose lock is held by others.
+SELECT id FROM display_devices
+WHERE reconcile_at <= :now
+ORDER BY reconcile_at
+LIMIT :limit
+FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: unfinished_actuations
+-- Actuations of displays that are not at an end, oldest first; the pending ones only if :pending. :display_ids is an
+-- `array_literal`.
+SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id AS display_id,
+       display_code AS code, fport AS f_port, confirmed, created_at, status, downlink_error AS error,
+       downlink_queue_id AS queue_id, retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at,
+       shown_at
 FROM actuations
-WHERE display_device_id = ANY($1::text::uuid[])
+WHERE display_device_id = ANY(:display_ids::text::uuid[])
   AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
-  AND ($2 OR status <> 'pending')
+  AND (:pending OR status <> 'pending')
 ORDER BY id;
 
--- name: space_of_displays
--- The live space that each display serves (of a shared one, the first). $1 display ids.
-SELECT DISTINCT ON (display_device_id) display_device_id, id AS space_id
+-- name: spaces_served
+-- The live space that each display serves; of a shared display, the first by code.
+SELECT DISTINCT ON (display_device_id) display_device_id AS display_id, id AS space_id
 FROM spaces
-WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
+WHERE display_device_id = ANY(:display_ids::uuid[]) AND deleted_at IS NULL
 ORDER BY display_device_id, code;
 
 -- name: spaces_of_shared
--- The live spaces of displays that are shared. $1 display ids.
-SELECT display_device_id, id, current_state FROM spaces
-WHERE display_device_id = ANY($1::uuid[]) AND deleted_at IS NULL
+-- The live spaces of shared displays, with their states.
+SELECT display_device_id AS display_id, id AS space_id, current_state AS state FROM spaces
+WHERE display_device_id = ANY(:display_ids::uuid[]) AND deleted_at IS NULL
 ORDER BY code;
 
--- name: displays_to_send
--- Displays with a due actuation and none outstanding, longest waiting first. $1 now, $2 most.
-SELECT a.display_device_id AS id
-FROM actuations AS a
-WHERE a.status = 'pending' AND a.next_attempt_at <= $1
-  AND NOT EXISTS (
-      SELECT 1 FROM actuations AS o
-      WHERE o.display_device_id = a.display_device_id AND o.status IN ('sending', 'queued')
-  )
-ORDER BY a.next_attempt_at
-LIMIT $2;
-
--- name: displays_to_reconcile
--- Displays that the closed loop must look at. $1 now, $2 most.
-SELECT id FROM display_devices WHERE reconcile_at <= $1 ORDER BY reconcile_at LIMIT $2;
-
--- name: lost_senders
--- Actuations whose sender never told the outcome. $1 now, $2 most.
-SELECT id, display_device_id, display_deveui, expires_at FROM actuations
-WHERE status = 'sending' AND next_attempt_at <= $1
-ORDER BY id
-LIMIT $2;
-
--- name: update_displays
--- What is wanted of displays, and how far it is. $1 rows.
+-- name: update
+-- Writes what is desired of displays, and how far the loop is.
 UPDATE display_devices AS d
 SET desired_state = n.desired_state, desired_code = n.desired_code, desired_at = n.desired_at,
     commanded_actuation_id = n.commanded_actuation_id, sync_status = n.sync_status,
     resend_after_uplink = n.resend_after_uplink, failures = n.failures, reconcile_at = n.reconcile_at
-FROM json_to_recordset($1::json) AS n (
-    id uuid, desired_state text, desired_code text, desired_at timestamptz, commanded_actuation_id uuid,
-    sync_status text, resend_after_uplink boolean, failures integer, reconcile_at timestamptz
+FROM json_to_recordset(:rows::json) AS n (
+    id uuid, sync_status text, resend_after_uplink boolean, failures integer, desired_state text, desired_code text,
+    desired_at timestamptz, commanded_actuation_id uuid, reconcile_at timestamptz
 )
 WHERE d.id = n.id;
 
--- name: update_reports
--- What displays told. $1 rows.
+-- name: update_facts
+-- Writes what displays reported, their sessions, and the facts of their newest uplinks.
 UPDATE display_devices AS d
 SET reported_code = n.reported_code, reported_at = n.reported_at, last_join_at = n.last_join_at,
-    heard_network_at = n.heard_network_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt
-FROM json_to_recordset($1::json) AS n (
-    id uuid, reported_code text, reported_at timestamptz, last_join_at timestamptz, heard_network_at timestamptz,
-    dev_addr text, last_f_cnt bigint
+    heard_network_at = n.last_uplink_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt,
+    network_server = n.network_server, application_id = n.application_id,
+    last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
+    snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id),
+    battery_pct = coalesce(n.battery_pct, d.battery_pct), firmware = coalesce(n.firmware, d.firmware)
+FROM json_to_recordset(:rows::json) AS n (
+    id uuid, network_server text, application_id text, dev_addr text, last_f_cnt bigint, reported_code text,
+    reported_at timestamptz, last_join_at timestamptz, last_uplink_at timestamptz, seen_at timestamptz,
+    rssi_dbm smallint, snr_db real, gateway_id text, battery_pct real, firmware text
 )
 WHERE d.id = n.id;
 
 -- name: update_actuations
--- Writes delivery columns. $1 rows, $2 their ids, `array_literal`: so the planner sees which partitions and how few rows they are.
+-- Writes the delivery of actuations. :ids (an `array_literal`) repeats their ids, so that the planner sees which
+-- partitions they are in and how few they are.
 UPDATE actuations AS a
 SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id, retry_count = n.retry_count,
     next_attempt_at = n.next_attempt_at, expires_at = n.expires_at, sent_at = n.sent_at,
@@ -93,50 +87,30 @@ SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id,
     response_time_ms = extract(epoch FROM n.sent_at - a.created_at) * 1000,
     transmitted_at = n.transmitted_at, confirmed_at = n.confirmed_at, shown_at = n.shown_at,
     superseded_by = n.superseded_by
-FROM json_to_recordset($1::json) AS n (
-    id uuid, status text, error text, queue_id text, retry_count integer, next_attempt_at timestamptz,
+FROM json_to_recordset(:rows::json) AS n (
+    id uuid, status text, retry_count integer, error text, queue_id text, next_attempt_at timestamptz,
     expires_at timestamptz, sent_at timestamptz, transmitted_at timestamptz, confirmed_at timestamptz,
     shown_at timestamptz, superseded_by uuid
 )
-WHERE a.id = n.id AND a.id = ANY($2::text::uuid[]);
+WHERE a.id = n.id AND a.id = ANY(:ids::text::uuid[]);
 
 -- name: insert_steps
--- Appends steps; a network event that is known already changes nothing, a late one finds its ended actuation.
+-- Appends steps. A network event that is stored already changes nothing; a late one finds its actuation by queue item.
 INSERT INTO actuation_events (
     at, actuation_id, dev_eui, kind, attempt, downlink_queue_id, downlink_id, f_cnt_down, gateway_id, detail, event_key
 )
 SELECT n.at, coalesce(n.actuation_id, a.id), n.dev_eui, n.kind, n.attempt, n.queue_id, n.downlink_id, n.f_cnt_down,
        n.gateway_id, n.detail, n.event_key
-FROM unnest(
-    $1::timestamptz[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[],
-    $9::text[], $10::text[], $11::text[]
-) AS n (
-    at, actuation_id, dev_eui, kind, attempt, queue_id, downlink_id, f_cnt_down, gateway_id, detail, event_key
+FROM json_to_recordset(:rows::json) AS n (
+    at timestamptz, dev_eui text, kind text, actuation_id uuid, attempt integer, queue_id text, downlink_id bigint,
+    f_cnt_down bigint, gateway_id text, detail text, event_key text
 )
 LEFT JOIN actuations AS a ON n.actuation_id IS NULL AND a.downlink_queue_id = n.queue_id
 ON CONFLICT (event_key) DO NOTHING;
 
--- name: unmatched_steps
--- Network events that came before the answer to the enqueue call. $1 queue item ids.
-SELECT id, at, kind, downlink_queue_id, detail FROM actuation_events
-WHERE downlink_queue_id = ANY($1::text[]) AND actuation_id IS NULL
-ORDER BY id;
-
--- name: unmatched_of_display
--- The same for one display whose sender was lost. $1 dev_eui, $2 since.
-SELECT downlink_queue_id FROM actuation_events
-WHERE dev_eui = $1 AND actuation_id IS NULL AND kind = 'tx_ack' AND received_at >= $2
-ORDER BY id DESC
-LIMIT 1;
-
--- name: match_steps
--- $1 queue item ids, $2 actuation ids (same order).
-UPDATE actuation_events AS e SET actuation_id = n.actuation_id
-FROM unnest($1::text[], $2::uuid[]) AS n (queue_id, actuation_id)
-WHERE e.downlink_queue_id = n.queue_id AND e.actuation_id IS NULL;
-
 -- name: update_display_states
--- What displays are known to show, for the locked spaces ($4) that they serve. $1 display ids, $2 states, $3 at.
-UPDATE spaces AS s SET display_state = n.state, display_state_at = $3
-FROM unnest($1::uuid[], $2::text[]) AS n (display_id, state)
-WHERE s.id = ANY($4::uuid[]) AND s.display_device_id = n.display_id AND s.display_state IS DISTINCT FROM n.state;
+-- Writes what displays are known to show to the locked spaces (:space_ids) that they serve. :display_ids and :states
+-- have the same order.
+UPDATE spaces AS s SET display_state = n.state, display_state_at = :now
+FROM unnest(:display_ids::uuid[], :states::text[]) AS n (display_id, state)
+WHERE s.id = ANY(:space_ids::uuid[]) AND s.display_device_id = n.display_id AND s.display_state IS DISTINCT FROM n.state;

@@ -1,12 +1,11 @@
 -- name: spaces
--- Live spaces as the decision reads them, by position, without locking: one ($1 code), or a page after $2 of at most $3.
-SELECT
-    id, code, location_id, sensor_device_id, display_device_id, current_state, state_reason, sensor_state,
-    default_state, maintenance, recompute_at, ctid::text AS lies_at
+-- Live spaces with what decisions read, without lock: one (:code), or a page after a code (:after).
+SELECT id, code, location_id, sensor_device_id AS sensor_id, display_device_id AS display_id, current_state AS state,
+       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, ctid::text AS ctid
 FROM spaces
-WHERE deleted_at IS NULL AND ($1::text IS NULL OR code = $1) AND ($2::text IS NULL OR code > $2)
+WHERE deleted_at IS NULL AND (:code::text IS NULL OR code = :code) AND (:after::text IS NULL OR code > :after)
 ORDER BY code
-LIMIT $3;
+LIMIT :limit;
 
 -- name: uplink
 -- The newest uplink of a device that it was believed in ($2 true: with occupancy), or the newest of all.

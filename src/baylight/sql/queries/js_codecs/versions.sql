@@ -28,12 +28,6 @@ LIMIT 1;
 -- $1 name.
 SELECT version, source, mapping, examples FROM payload_codecs WHERE name = $1 ORDER BY version DESC LIMIT 1;
 
--- name: active
--- The active versions of $1 names; the text of those only whose ids are not among $2.
-SELECT id, name, CASE WHEN id <> ALL($2::uuid[]) THEN source END AS source, mapping
-FROM payload_codecs
-WHERE active AND name = ANY($1::text[]);
-
 -- name: deactivate
 -- $1 name; the version that was active.
 UPDATE payload_codecs SET active = false WHERE name = $1 AND active RETURNING version;

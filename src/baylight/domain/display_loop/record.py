@@ -1,16 +1,16 @@
-"""What is known of one display: its row, its unfinished actuations, what has changed since they were loaded; and how
-far it is by that."""
+"""Fields of one display, its unfinished actuations, its changes since it was loaded; and the sync status that follows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from baylight.domain.actuation import (
+from baylight.domain.assignment import SharedRule, combine, count_free
+from baylight.domain.display_loop.actuation import (
     EXPIRED,
     FAILED,
     ON_ITS_WAY,
@@ -23,9 +23,9 @@ from baylight.domain.actuation import (
     LoopPolicy,
     Step,
 )
-from baylight.domain.assignment import SharedRule, combine, count_free
 from baylight.domain.downlink import BY_HAND, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
+from baylight.domain.session import Session
 from baylight.domain.state import State
 
 
@@ -33,31 +33,26 @@ def _identical(first: str, second: str) -> bool:
     return first == second
 
 
-class Record(msgspec.Struct):
-    """What is known of one display. `waiting`: its actuations that are not at an end, oldest first; at most one of
-    them is outstanding. Several may be pending: ingest decides without reading them, and the relay sends what is
-    desired in place of all of them."""
+class Record(Session, gc=False):
+    """Row of a display, its unfinished actuations, and what changed since it was loaded.
+
+    The fields up to `shared` are the columns of `control.displays.lock`; the loader sets those that follow.
+    """
 
     id: UUID
     dev_eui: DevEui
     codec: str
-    codes: Mapping[str, str]
+    codes: dict[str, str]
     f_port: int
-    policy: LoopPolicy
     confirmed: bool = False
     usable: bool = True
-    """Enabled and not decommissioned: something may be sent to it."""
+    """Enabled and not decommissioned: commands may be sent to it."""
     reports: bool = True
-    asked: bool = True
-    """Each command asks for a report; without, one comes with the next regular uplink."""
+    """The display can report what it shows."""
+    asks_report: bool = True
+    """Each command asks for a report. If False, a report comes with the next regular uplink."""
     silent_after: timedelta = timedelta(hours=2)
-    same: Callable[[str, str], bool] = _identical
-    """Whether a person sees the same light for both codes."""
-    application_id: str | None = None
-    network_server: str = "chirpstack"
     rule: SharedRule = SharedRule.WORST_STATE
-    digits: Callable[[int], str] | None = None
-    """Its code for a number of free spaces, if it counts."""
     desired_state: State | None = None
     desired_code: str | None = None
     desired_at: datetime | None = None
@@ -69,32 +64,53 @@ class Record(msgspec.Struct):
     failures: int = 0
     reconcile_at: datetime | None = None
     last_join_at: datetime | None = None
-    heard_at: datetime | None = None
-    dev_addr: str | None = None
-    last_f_cnt: int | None = None
-    space_id: UUID | None = None
-    members: dict[UUID, State] = {}
-    """States of the spaces that it serves, if it is shared; those that this transaction changes are told to `wants`."""
-    waiting: list[Actuation] = []
-    created: list[Actuation] = []
-    touched: dict[UUID, Actuation] = {}
-    """Actuations that were stored before and have changed."""
-    steps: list[Step] = []
-    told: bool = False
-    """It was heard, or joined, since it was loaded."""
+    last_uplink_at: datetime | None = None
+    """Time of the newest uplink, by the network server's clock."""
+    shared: bool = False
 
-    def wants(self, space_id: UUID, state: State) -> tuple[State, str | None]:
-        """What it must show now that the space is in `state`, and the code for it: if it is shared, what its rule
-        makes of all its spaces."""
-        if self.members:
-            self.members[space_id] = state
-            state = combine(self.members.values(), self.rule)
+    policy: LoopPolicy = LoopPolicy()
+    same: Callable[[str, str], bool] = _identical
+    """Return True if a person sees the same light for both codes."""
+    digits: Callable[[int], str] | None = None
+    """Return the code for a number of free spaces; None if the display cannot count."""
+    space_id: UUID | None = None
+    space_states: dict[UUID, State] = msgspec.field(default_factory=dict)
+    """States of the spaces that a shared display serves; empty for a display of one space."""
+    waiting: list[Actuation] = msgspec.field(default_factory=list)
+    """Actuations that are not at an end, oldest first; at most one of them is outstanding. Several may be pending:
+    ingest decides without reading them, and the relay sends what is desired in place of all of them."""
+    created: list[Actuation] = msgspec.field(default_factory=list)
+    touched: dict[UUID, Actuation] = msgspec.field(default_factory=dict)
+    """Actuations that were stored before and have changed."""
+    steps: list[Step] = msgspec.field(default_factory=list)
+    facts_changed: bool = False
+    """An uplink or an event has changed the facts below, what is reported, or the session."""
+    seen_at: datetime | None = None
+    """Facts of the newest event since the display was loaded, here and below; None: nothing new."""
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+    gateway_id: str | None = None
+    battery_pct: float | None = None
+    firmware: str | None = None
+
+    def apply_space_state(self, space_id: UUID, state: State) -> None:
+        """Set the state of one of the spaces of a shared display."""
+        if self.space_states:
+            self.space_states[space_id] = state
+
+    def wanted(self, state: State) -> tuple[State, str | None]:
+        """Return the state that the display must show, and its code, for its space in `state`.
+
+        A shared display combines the states of all its spaces by its rule.
+        """
+        if self.space_states:
+            state = combine(self.space_states.values(), self.rule)
             if self.rule is SharedRule.COUNT and self.digits is not None:
-                return state, self.digits(count_free(self.members.values()))
+                return state, self.digits(count_free(self.space_states.values()))
         return state, self.codes.get(state)
 
     def state_shown(self) -> State | None:
-        """The state whose code looks like what it reports (for a display that cannot report: what was sent)."""
+        """Return the state whose code looks like the reported one (if the display cannot report: like the sent one)."""
         if not self.reports:
             sent = next((a for a in reversed(self.waiting) if a.status in PROVEN_SENT), None)
             return sent.new_state if sent else None
@@ -114,7 +130,7 @@ class Record(msgspec.Struct):
         return None
 
     def _drifted(self) -> bool:
-        """Whether it must show something else than it last told, or has not told."""
+        """Return True if the display must show something else than it last reported, or has not reported."""
         if self.desired_code is None:
             return False
         if not self.reports:
@@ -130,13 +146,13 @@ class Record(msgspec.Struct):
     def _by_queue(self, queue_id: str | None) -> Actuation | None:
         return next((a for a in self.waiting if a.queue_id == queue_id), None) if queue_id else None
 
-    def _taken_at(self, actuation: Actuation) -> datetime:
-        """When a sender took it: what the network server did with it, it did later."""
+    def _claimed_at(self, actuation: Actuation) -> datetime:
+        """Return when a sender claimed the actuation: the network server received it later."""
         return (actuation.expires_at or actuation.created_at) - self.policy.ttl
 
-    def _taken_since(self, at: datetime | None) -> bool:
+    def _claimed_since(self, at: datetime | None) -> bool:
         begun = [a for a in self.waiting if a.status is not ActuationStatus.PENDING]
-        return at is not None and any(self._taken_at(a) >= at for a in begun)
+        return at is not None and any(self._claimed_at(a) >= at for a in begun)
 
     def _note(self, step: Step | None, actuation: Actuation | None) -> None:
         if step is not None:
@@ -157,13 +173,17 @@ class Record(msgspec.Struct):
             self.steps.append(Step(status.value, at, actuation.id, detail))
 
     def _next(self) -> Actuation | None:
-        """The pending one that is to be sent: the newest that shows what is desired. The newest by id would not do,
-        for the clocks of two processes differ, and the lanes of one are not in step."""
+        """Return the pending actuation to send: the newest that shows what is desired.
+
+        The newest by id is not enough: the clocks of two processes differ, and so do the lanes of one process.
+        """
         return max(self._in(PENDING), key=lambda a: (a.code == self.desired_code, a.id.int), default=None)
 
     def _drop_outdated(self) -> None:
-        """Pending decisions that do not show what is desired, left behind by one that was made without reading them:
-        whatever became of that, they must not be sent."""
+        """Supersede pending decisions that do not show what is desired.
+
+        A decision made without reading them left them behind. They must not be sent, even if that decision failed.
+        """
         outdated = [a for a in self._in(PENDING) if a.code != self.desired_code and a.trigger_type not in BY_HAND]
         if outdated:
             newest = self._next()
@@ -183,7 +203,7 @@ class Record(msgspec.Struct):
         self.reconcile_at = now + self.policy.wait(self.failures, actuation.id)
 
     def _end_older(self, newest: Actuation, now: datetime) -> None:
-        """What was proven sent before the newest command needs no report of its own any more."""
+        """Supersede older commands that were proven sent: they need no report of their own any more."""
         for older in [a for a in self._in(*PROVEN_SENT) if a is not newest]:
             older.superseded_by = newest.id
             self._end(older, SUPERSEDED, None, now)
@@ -199,10 +219,10 @@ class Record(msgspec.Struct):
 
     def _report_by(self, actuation: Actuation) -> datetime:
         since = actuation.transmitted_at or actuation.confirmed_at or actuation.created_at
-        return since + (self.policy.report_timeout if self.asked else self.silent_after)
+        return since + (self.policy.report_timeout if self.asks_report else self.silent_after)
 
     def _settle(self, now: datetime) -> None:
-        """`sync_status` and `reconcile_at` as they follow from the rest."""
+        """Derive `sync_status` and `reconcile_at` from the other fields."""
         on_its_way, sent, gives_up_at = False, None, None
         for actuation in self.waiting:
             if actuation.status in PROVEN_SENT:
@@ -222,8 +242,8 @@ class Record(msgspec.Struct):
         elif not self._drifted():
             self._settle_in_sync(now)
         else:
-            hopeless = self.failures >= self.policy.unreachable_after
-            self.sync_status = SyncStatus.UNREACHABLE if hopeless else SyncStatus.DRIFTED
+            unreachable = self.failures >= self.policy.unreachable_after
+            self.sync_status = SyncStatus.UNREACHABLE if unreachable else SyncStatus.DRIFTED
             if self.resend_after_uplink:
                 self.reconcile_at = None
             elif self.reconcile_at is None:
@@ -231,13 +251,13 @@ class Record(msgspec.Struct):
 
     def _settle_in_sync(self, now: datetime) -> None:
         self.failures = 0
-        heard_at = max(filter(None, (self.heard_at, self.reported_at)), default=now)
+        newest_at = max(filter(None, (self.last_uplink_at, self.reported_at)), default=now)
         if not self.reports:
             self.sync_status, self.reconcile_at = SyncStatus.IN_SYNC, None
-        elif heard_at + self.silent_after <= now:
+        elif newest_at + self.silent_after <= now:
             self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
         else:
-            # Not later than needed, seldom written: a passed deadline is looked at again, and moves on.
+            # An early deadline does no harm: the timer looks at the display again, and moves it on. So it is seldom written.
             self.sync_status = SyncStatus.IN_SYNC
-            if self.reconcile_at is None or not now < self.reconcile_at <= heard_at + self.silent_after:
-                self.reconcile_at = heard_at + self.silent_after
+            if self.reconcile_at is None or not now < self.reconcile_at <= newest_at + self.silent_after:
+                self.reconcile_at = newest_at + self.silent_after

@@ -1,7 +1,7 @@
-"""The closed loop of one display: desired, commanded, reported, and what follows when they differ.
+"""Closed loop of one display: desired, commanded, reported, and what follows when they differ.
 
-A `Shadow` is loaded, told what happened, and written back; it does no I/O and takes `now` as an argument. Codes are
-lower-case hex, as kept in `display_codes`.
+A `Display` is loaded, receives events, and is saved. It does no I/O; `now` is an argument. Codes are lower-case hex, as
+stored in `display_codes`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from baylight.domain.actuation import (
+from baylight.domain.display_loop.actuation import (
     ACKNOWLEDGED,
     EXPIRED,
     FAILED,
@@ -24,16 +24,19 @@ from baylight.domain.actuation import (
     Actuation,
     Step,
 )
+from baylight.domain.display_loop.record import Record
 from baylight.domain.downlink import OUTSTANDING, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import uuid7
-from baylight.domain.shadow import Record
 from baylight.domain.state import State
 
 REJOINED = "the display rejoined"
 
 
-class Shadow(Record):
-    """A display in its loop: told what happened, it knows what follows. (`Record` has the fields.)"""
+class Display(Record, gc=False):
+    """State machine of one display. Feed it events; `created`, `touched` and `steps` then hold what must be stored.
+
+    `Record` has the fields.
+    """
 
     # Decisions -------------------------------------------------------------------------------------------------
 
@@ -48,11 +51,13 @@ class Shadow(Record):
         now: datetime,
         code: str | None = None,
     ) -> Actuation:
-        """The display must show `state` from now on, by `code` or its own for the state; what still waited to be sent
-        is superseded, as far as it is loaded: the rest by `take`."""
+        """Decide that the display must show `state` from now on, by `code` or by its own code for the state.
+
+        Pending actuations that are loaded are superseded; `claim` supersedes the rest.
+        """
         code = code or self.codes.get(state)
         actuation = Actuation(
-            uuid7(now), space_id, trigger, source, previous, state, code, self.f_port, self.confirmed, now
+            uuid7(now), space_id, trigger, source, previous, state, self.id, code, self.f_port, self.confirmed, now
         )
         self.space_id = space_id
         if (self.desired_state, self.desired_code) != (state, code):
@@ -72,8 +77,10 @@ class Shadow(Record):
     def command(
         self, space_id: UUID, code: str, *, trigger: TriggerType, source: str | None, now: datetime, f_port: int | None
     ) -> Actuation:
-        """Sends something that is not desired, once: the light of a test, or a command of an operator. What must be
-        shown stays as it is, and comes back afterwards."""
+        """Send something that is not desired, once: the light of a test, or a command of an operator.
+
+        The desired state stays the same. It is sent again afterwards.
+        """
         actuation = Actuation(
             id=uuid7(now),
             space_id=space_id,
@@ -81,6 +88,7 @@ class Shadow(Record):
             trigger_source=source,
             previous_state=self.desired_state,
             new_state=self.desired_state or State.UNKNOWN,
+            display_id=self.id,
             code=code,
             f_port=f_port or self.f_port,
             confirmed=self.confirmed,
@@ -99,7 +107,7 @@ class Shadow(Record):
         return actuation
 
     def release(self, now: datetime) -> None:
-        """It serves no space any more: nothing is desired of it, nothing more is sent."""
+        """Stop serving a space: nothing is desired, and nothing more is sent."""
         for actuation in self._in(PENDING):
             self._end(actuation, FAILED, "the display no longer serves the space", now)
         self.desired_state = self.desired_code = self.desired_at = self.space_id = None
@@ -108,36 +116,41 @@ class Shadow(Record):
 
     # Sending ---------------------------------------------------------------------------------------------------
 
-    def take(self, now: datetime) -> Actuation | None:
-        """The actuation to hand to the network server now, marked as being sent; None if there is none or another
-        one is outstanding. Whatever else is pending is superseded. `expires_at` is unique to the microsecond for this
-        display."""
+    def claim(self, now: datetime) -> Actuation | None:
+        """Return the actuation to send now, marked as being sent; None if there is none, or another one is outstanding.
+
+        All other pending actuations are superseded. `expires_at` is unique to the microsecond for this display.
+        """
         self._drop_outdated()
         if problem := self._problem():
-            for hopeless in self._in(PENDING):
-                self._end(hopeless, FAILED, problem, now)
+            for actuation in self._in(PENDING):
+                self._end(actuation, FAILED, problem, now)
             self._settle(now)
             return None
-        if (actuation := self._next()) is None:
+        newest = self._next()
+        if newest is None:
             self._settle(now)
             return None
-        self._supersede([a for a in self._in(PENDING) if a is not actuation], by=actuation.id)
-        due = actuation.next_attempt_at is None or actuation.next_attempt_at <= now
+        self._supersede([a for a in self._in(PENDING) if a is not newest], by=newest.id)
+        due = newest.next_attempt_at is None or newest.next_attempt_at <= now
         if not due or self._in(*OUTSTANDING):
             return None
-        actuation.move(SENDING)
-        actuation.next_attempt_at = now + self.policy.lease
+        newest.move(SENDING)
+        newest.next_attempt_at = now + self.policy.lease
         earlier = [a.expires_at for a in self.waiting if a.expires_at is not None]
-        actuation.expires_at = max([now + self.policy.ttl, *(at + timedelta(microseconds=1) for at in earlier)])
-        self.resend_after_uplink = False  # whatever session it has: this one is meant for it
-        self._touch(actuation)
-        self.steps.append(Step("sending", now, actuation.id, attempt=actuation.retry_count + 1))
+        newest.expires_at = max([now + self.policy.ttl, *(at + timedelta(microseconds=1) for at in earlier)])
+        self.resend_after_uplink = False  # this command is for the session that the display has now
+        self._touch(newest)
+        self.steps.append(Step("sending", now, newest.id, attempt=newest.retry_count + 1))
         self._settle(now)
-        return actuation
+        return newest
 
     def accepted(self, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
-        """The network server has it; if the display rejoined while it was handed over, only if it was found there
-        afterwards (`recovered`). Idempotent; too late an answer is noted and changes nothing."""
+        """Record that the network server accepted the actuation. Idempotent; a late answer becomes a step and no more.
+
+        If the display rejoined meanwhile, the actuation counts only if the network server's queue still had it afterwards
+        (`recovered`).
+        """
         actuation = self._find(actuation_id)
         if actuation is None or actuation.status is not SENDING:
             self.steps.append(Step("queued", now, actuation_id, "answered after it was given up", queue_id=queue_id))
@@ -154,10 +167,12 @@ class Shadow(Record):
         self._settle(now)
 
     def refused(
-        self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool, until_heard: bool = False
+        self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool, until_uplink: bool = False
     ) -> None:
-        """The network server did not take it: tried again later, or failed for good (`until_heard`: there is no sense
-        in another one before the display's next uplink). Idempotent."""
+        """Record that the network server refused the actuation: try again later, or end it (`permanent`). Idempotent.
+
+        `until_uplink`: no command can reach the display before its next uplink.
+        """
         actuation = self._find(actuation_id)
         if actuation is None or actuation.status is not SENDING:
             return
@@ -166,8 +181,8 @@ class Shadow(Record):
         newer = self._next()
         if permanent:
             self._fail(actuation, error, now)
-            self.resend_after_uplink = self.resend_after_uplink or (until_heard and not newer)
-            if until_heard and self.application_id is not None:  # it was heard meanwhile
+            self.resend_after_uplink = self.resend_after_uplink or (until_uplink and not newer)
+            if until_uplink and self.application_id is not None:  # an uplink came meanwhile
                 self._recover(now)
         elif newer:
             actuation.superseded_by = newer.id
@@ -180,10 +195,10 @@ class Shadow(Record):
             self.steps.append(Step("retry", now, actuation.id, error, attempt=actuation.retry_count))
         self._settle(now)
 
-    # What the network server tells -------------------------------------------------------------------------------
+    # Events from the network server -----------------------------------------------------------------------------
 
     def tx_ack(self, queue_id: str, at: datetime, step: Step | None = None) -> bool:
-        """A gateway sent the downlink. False if no actuation has that queue item (yet)."""
+        """Record that a gateway sent the downlink. Return False if no actuation has that queue item (yet)."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
         if actuation is None:
@@ -197,7 +212,7 @@ class Shadow(Record):
         return True
 
     def ack(self, queue_id: str, acknowledged: bool, at: datetime, step: Step | None = None) -> bool:
-        """The device confirmed the downlink, or the network server gave up waiting for that."""
+        """Record that the device confirmed the downlink, or that the network server stopped waiting for that."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
         if actuation is None:
@@ -217,7 +232,7 @@ class Shadow(Record):
     def gave_up(
         self, queue_id: str, status: ActuationStatus, error: str, at: datetime, step: Step | None = None
     ) -> bool:
-        """The network server dropped the downlink (`status` EXPIRED or FAILED)."""
+        """Record that the network server dropped the downlink (`status` EXPIRED or FAILED)."""
         actuation = self._by_queue(queue_id)
         self._note(step, actuation)
         if actuation is None:
@@ -228,7 +243,7 @@ class Shadow(Record):
         return True
 
     def replay(self, kind: str, queue_id: str, detail: str | None, at: datetime) -> None:
-        """Applies a step that was stored before its actuation had this queue item."""
+        """Apply a step that was stored before its actuation had this queue item."""
         if kind == "tx_ack":
             self.tx_ack(queue_id, at)
         elif kind in ("ack", "nack"):
@@ -236,53 +251,57 @@ class Shadow(Record):
         elif kind == "log" and detail and (code := detail.partition(":")[0]) in GAVE_UP:
             self.gave_up(queue_id, GAVE_UP[code], detail, at)
 
-    def trouble(self, step: Step) -> None:
-        """A line of the network server that ends nothing (a gateway refused one try): kept with the outstanding."""
+    def logged(self, step: Step) -> None:
+        """Add a log line that ends nothing (a gateway refused one try) to the outstanding actuation."""
         self._note(step, next((a for a in self.waiting if a.status in OUTSTANDING), None))
 
     def joined(self, observed_at: datetime, now: datetime) -> None:
-        """Its session began anew: what was on its way is lost, what it shows is its default light (often green).
-        Sent again after the next uplink, before which nothing reaches it. Idempotent."""
+        """Record a join: commands on their way are lost, and the display shows its default light (often green).
+
+        Nothing reaches the display before its next uplink; then the desired state is sent again. Idempotent.
+        """
         if self.last_join_at is not None and observed_at <= self.last_join_at:
             return
-        self.told = True
+        self.facts_changed = True
         self.last_join_at = observed_at
         at = min(observed_at, now)
-        heard_since = self.heard_at is not None and self.heard_at > at
+        uplink_since = self.last_uplink_at is not None and self.last_uplink_at > at
         self.steps.append(Step("join", at, None, key=f"join:{self.dev_eui}:{observed_at.isoformat()}"))
         self._session_lost(at, now)
-        if heard_since and self.resend_after_uplink:
+        if uplink_since and self.resend_after_uplink:
             self._recover(now)
         self._settle(now)
 
-    def heard(self, *, f_cnt: int | None, dev_addr: str | None, at: datetime, now: datetime) -> None:
-        """An uplink of its own, newer than all before; call before `report`. A counter that fell or another address
-        means that it rejoined, even if no join was seen."""
+    def received(self, *, f_cnt: int | None, dev_addr: str | None, at: datetime, now: datetime) -> None:
+        """Record an uplink that is newer than all before; call it before `reported`.
+
+        A counter that fell or another address means that the display rejoined, even if no join was received.
+        """
         fell = f_cnt is not None and self.last_f_cnt is not None and f_cnt < self.last_f_cnt
         moved = dev_addr is not None and self.dev_addr is not None and dev_addr != self.dev_addr
-        self.told = True
-        self.heard_at = at
+        self.facts_changed = True
+        self.last_uplink_at = at
         self.last_f_cnt = f_cnt if f_cnt is not None else self.last_f_cnt
         self.dev_addr = dev_addr or self.dev_addr
         if (fell or moved) and not self.resend_after_uplink:
             recent_join = self.last_join_at is not None and self.last_join_at > at - timedelta(minutes=5)
-            if not recent_join or not self._taken_since(self.last_join_at):
+            if not recent_join or not self._claimed_since(self.last_join_at):
                 self._session_lost(at, now)
         if self.resend_after_uplink:
             self._recover(now)
         self._settle(now)
         if self.sync_status is SyncStatus.UNREACHABLE and self.reconcile_at is not None:
-            # A sign of life: no reason to wait out a back-off that grew while nothing was heard.
+            # The display is reachable: do not wait out a back-off that grew while it was not.
             self.reconcile_at = min(self.reconcile_at, now + self.policy.backoff)
 
-    def report(self, code: str, at: datetime, now: datetime) -> None:
-        """The display told what it shows; older reports than the newest are to be left out by the caller."""
-        self.told = True
+    def reported(self, code: str, at: datetime, now: datetime) -> None:
+        """Record what the display reports that it shows. The caller leaves out reports that are older than the newest."""
+        self.facts_changed = True
         before = self.reported_code
         self.reported_code, self.reported_at = code, at
         command = next(iter(self._in(*OUTSTANDING) or self._in(*PROVEN_SENT)), None)
         if command is not None and command.trigger_type is TriggerType.DEVICE_COMMAND:
-            pass  # its bytes are no light to compare with
+            pass  # its bytes are not a light to compare with
         elif command is not None and command.code is not None:
             shows = self.same(command.code, code)
             since = command.transmitted_at or command.sent_at or command.created_at
@@ -294,7 +313,7 @@ class Shadow(Record):
                     self.steps.append(Step("drift", at, command.id, f"reports {code}, was sent {command.code}"))
                     self._fail(command, f"the display reports {code}", now)
             elif shows and after and before is not None and not self.same(command.code, before):
-                self._shown(command, at)  # its tx_ack is late or lost, the light itself is proof enough
+                self._shown(command, at)  # the tx_ack is late or lost; the light proves the transmission
         elif self._drifted() and self.sync_status is SyncStatus.IN_SYNC:
             self.steps.append(Step("drift", at, self.commanded_id, f"reports {code}, must show {self.desired_code}"))
             self.reconcile_at = now
@@ -304,14 +323,14 @@ class Shadow(Record):
     # Time --------------------------------------------------------------------------------------------------------
 
     def due(self, now: datetime) -> None:
-        """What time alone brings: given-up downlinks, missing reports, the next try, a display that fell silent."""
+        """Apply what follows from time alone: expired downlinks, missing reports, the next try, a silent display."""
         self._drop_outdated()
         for actuation in list(self.waiting):
             expires_at = actuation.expires_at if actuation.status is QUEUED else None
             if expires_at is not None and expires_at + self.policy.grace <= now:
                 self._fail(actuation, "no gateway sent it in time", now, EXPIRED)
-            asked = actuation.status in PROVEN_SENT and self.reports and not self._in(*ON_ITS_WAY)
-            if asked and self._report_by(actuation) <= now:
+            waits = actuation.status in PROVEN_SENT and self.reports and not self._in(*ON_ITS_WAY)
+            if waits and self._report_by(actuation) <= now:
                 self._fail(actuation, "the display did not report what it shows", now)
         self._settle(now)
         if (
@@ -328,34 +347,36 @@ class Shadow(Record):
 
     def _after_transmission(self, actuation: Actuation, at: datetime) -> None:
         if actuation.trigger_type is TriggerType.DEVICE_COMMAND:
-            # Nobody knows what it did to the light.
+            # The effect of the command on the light is unknown.
             self._end(actuation, SUPERSEDED, "sent; what must be shown is sent again", at)
-            self.reported_code, self.told = None, True
+            self.reported_code, self.facts_changed = None, True
             self.space_id = self.space_id or actuation.space_id
             self._resend(TriggerType.RECONCILIATION, at)
             actuation.superseded_by = self.waiting[-1].id if self.waiting else None
         elif actuation.trigger_type is TriggerType.DEVICE_TEST and not self.reports:
             self.reconcile_at = at + self.policy.test_shown_for
         else:
-            self._believe_earlier_report(actuation, at)
+            self._apply_earlier_report(actuation, at)
 
-    def _believe_earlier_report(self, actuation: Actuation, at: datetime) -> None:
-        """Events overtake each other: the report may have come before the news of the transmission that it proves."""
+    def _apply_earlier_report(self, actuation: Actuation, at: datetime) -> None:
+        """Apply a report that came before the tx_ack of the transmission that it proves: events overtake each other."""
         if self.reported_code is None or self.reported_at is None or actuation.code is None:
             return
         if self.reported_at >= (actuation.transmitted_at or at) and self.same(actuation.code, self.reported_code):
             self._shown(actuation, self.reported_at)
 
     def _session_lost(self, at: datetime, now: datetime) -> None:
-        """What was begun before `at` is flushed by the network server, or was shown before. What is being handed over
-        may be, too: its answer is awaited, for nothing must overtake it; `resend_after_uplink` then tells that it
-        counts for nothing."""
+        """End the commands begun before `at`: the network server flushed them, or the display showed them before.
+
+        A command that is being handed over may be flushed too. Its answer is awaited, since nothing must overtake it;
+        `resend_after_uplink` then means that it does not count.
+        """
         begun = [a for a in self.waiting if a.status is not PENDING]
-        for actuation in [a for a in begun if (a.transmitted_at or self._taken_at(a)) <= at]:
+        for actuation in [a for a in begun if (a.transmitted_at or self._claimed_at(a)) <= at]:
             if actuation.status is not SENDING:
                 self._end(actuation, FAILED, REJOINED, now)
         self.reported_code = None
-        self.resend_after_uplink = all(self._taken_at(a) <= at for a in self._in(SENDING))
+        self.resend_after_uplink = all(self._claimed_at(a) <= at for a in self._in(SENDING))
 
     def _recover(self, now: datetime) -> None:
         being_sent = self._in(SENDING)

@@ -1,4 +1,4 @@
-"""An actuation and its delivery, step by step; the numbers that the closed loop goes by."""
+"""Actuation with its delivery, step by step; and the time limits of the closed loop."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ FAILED, EXPIRED, SUPERSEDED = ActuationStatus.FAILED, ActuationStatus.EXPIRED, A
 ON_ITS_WAY = frozenset({PENDING, SENDING, QUEUED})
 PROVEN_SENT = frozenset({TRANSMITTED, ACKNOWLEDGED})
 GAVE_UP = {"EXPIRED": EXPIRED, "DOWNLINK_PAYLOAD_SIZE": FAILED, "F_CNT_DOWN": FAILED, "DOWNLINK_FAILED": FAILED}
-"""Log codes that tell the end of a downlink, and the status that it ends in: ChirpStack's LogCode; DOWNLINK_FAILED is
-The Things Stack's."""
+"""Log codes that end a downlink, with the status that it ends in. ChirpStack's LogCode; DOWNLINK_FAILED is from The
+Things Stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopPolicy:
-    """`ttl`: after this the network server gives up a downlink that no gateway sent. `lease`: how long a sender may
-    take to tell the outcome. `grace`: how much later than the network server we believe in an expiry. `settle`: how
-    old a report may be that was made before the command arrived. `unreachable_after`: failures in a row."""
+    """Time limits of the closed loop.
+
+    `ttl`: after this time the network server drops a downlink that no gateway sent. `report_timeout`: how long a display
+    may need to report what it shows. `lease`: how long a sender may need to record the outcome. `grace`: how long after
+    an expiry we still wait for the network server's news. `settle`: how long before the command's arrival a report may
+    have been made and still count for it. `unreachable_after`: number of failures in a row.
+    """
 
     ttl: timedelta = timedelta(seconds=60)
     report_timeout: timedelta = timedelta(seconds=60)
@@ -33,19 +37,23 @@ class LoopPolicy:
     grace: timedelta = timedelta(seconds=5)
     settle: timedelta = timedelta(seconds=2)
     backoff: timedelta = timedelta(seconds=5)
-    backoff_most: timedelta = timedelta(minutes=15)
+    max_backoff: timedelta = timedelta(minutes=15)
     unreachable_after: int = 3
     test_shown_for: timedelta = timedelta(seconds=10)
-    """How long the light of a test stays before the desired one comes back."""
+    """How long the light of a test stays before the desired light comes back."""
 
     def wait(self, failures: int, seed: UUID | None) -> timedelta:
-        """Exponential back-off with up to a quarter of jitter; the same `seed` gives the same wait."""
-        base = min(self.backoff * 2 ** min(failures - 1, 10), self.backoff_most) if failures else timedelta()
+        """Return the exponential back-off with up to 25 % of jitter; the same `seed` gives the same wait."""
+        base = min(self.backoff * 2 ** min(failures - 1, 10), self.max_backoff) if failures else timedelta()
         return base * (1 + ((seed.int if seed else 0) & 0xFF) / 1024)
 
 
 class Actuation(msgspec.Struct, eq=False, gc=False):
-    """A decision that a display must show something, and its delivery: one row of `actuations`."""
+    """Decision that a display must show something, and its delivery: one row of `actuations`.
+
+    `display_id` None: the space has no display. The fields from `id` to `shown_at` are the columns of
+    `control.displays.unfinished_actuations`.
+    """
 
     id: UUID
     space_id: UUID
@@ -53,6 +61,7 @@ class Actuation(msgspec.Struct, eq=False, gc=False):
     trigger_source: str | None
     previous_state: State | None
     new_state: State
+    display_id: UUID | None
     code: str | None
     f_port: int | None
     confirmed: bool
@@ -70,7 +79,7 @@ class Actuation(msgspec.Struct, eq=False, gc=False):
     superseded_by: UUID | None = None
 
     def move(self, status: ActuationStatus) -> None:
-        """Raises ValueError for a step that TRANSITIONS does not have."""
+        """Set the status. Raises ValueError for a step that TRANSITIONS does not have."""
         if status not in TRANSITIONS[self.status]:
             raise ValueError(f"actuation {self.id} cannot go from {self.status} to {status}")
         self.status = status
@@ -78,7 +87,7 @@ class Actuation(msgspec.Struct, eq=False, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row of `actuation_events`. `key`: same network event, same key; None for steps of our own."""
+    """Row of `actuation_events`. `key`: the same for each copy of a network event; None for our own steps."""
 
     kind: str
     at: datetime
