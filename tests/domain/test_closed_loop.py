@@ -516,7 +516,7 @@ def test_a_display_that_cannot_report_is_in_sync_once_its_newest_light_was_trans
 
 
 def test_a_silent_display_is_unreachable_until_its_next_uplink() -> None:
-    display = make(silent_after=timedelta(hours=2))
+    display = make(silent_after_s=7200)
     show(display, State.OCCUPIED, T0)
     while display.reconcile_at is not None:
         now = display.reconcile_at

@@ -17,7 +17,7 @@ from baylight.domain.display_loop.display import Display
 from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.store.pool import Connection
-from baylight.store.query import Copy, Statement
+from baylight.store.query import Copy, Statement, plain
 
 MAX_AGE = timedelta(days=400)
 """How far `observed_at` may lie in the past."""
@@ -27,6 +27,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _made_at = attrgetter("at")
 
 INSERT = Copy("uplinks", NewUplink)
+_uplink_row = plain(NewUplink)
 INSERT_STRANGER = Statement("control.batch.insert_stranger")
 INSERT_REJECTED = Statement("control.batch.insert_rejected")
 
@@ -146,7 +147,7 @@ def _surely_new(arrival: Arrival, sensors: dict[DevEui, Sensor]) -> bool:
 
 def _row(arrival: Arrival) -> NewUplink:
     u = arrival.uplink
-    return NewUplink(
+    return _uplink_row(
         u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, u.network_at, u.f_cnt, u.f_port, u.data,
         arrival.reading, arrival.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, arrival.outcome, arrival.error,
         u.network_server,

@@ -18,7 +18,7 @@ from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
 from baylight.store.pool import Connection, array_literal
-from baylight.store.query import Copy, Query, RowsStatement, Statement
+from baylight.store.query import Copy, Query, RowsStatement, Statement, plain
 
 MAX_DETAIL = 2000
 """Characters of an error that are stored."""
@@ -134,6 +134,7 @@ UPDATE_ACTUATIONS = RowsStatement("control.displays.update_actuations", _Deliver
 UPDATE_DISPLAY_STATES = Statement("control.displays.update_display_states")
 INSERT_STEPS = RowsStatement("control.displays.insert_steps", _NewStep)
 INSERT_ACTUATIONS = Copy("actuations", _NewActuation)
+_actuation_row = plain(_NewActuation)
 
 
 async def load(
@@ -225,7 +226,7 @@ async def _insert(connection: Connection, rows: list[tuple[DevEui | None, Actuat
 
 
 def _new_actuation(dev_eui: DevEui | None, a: Actuation) -> _NewActuation:
-    return _NewActuation(
+    return _actuation_row(
         a.id, a.space_id, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_id, dev_eui, a.code,
         a.f_port, a.confirmed, a.status, a.error, a.next_attempt_at, a.created_at, a.superseded_by,
     )  # fmt: skip

@@ -51,7 +51,7 @@ class Sensor(Session, gc=False):
     def view(self) -> SensorView:
         """Return what decisions read of the sensor. An unusable sensor counts as one that never reported."""
         occupancy = self.occupancy if self.usable else None
-        return SensorView(occupancy, self.occupancy_at, self.deadline, self.damaged, self.free_from)
+        return SensorView(occupancy, self.occupancy_at, _seconds(self.deadline_s), self.damaged, self.free_from)
 
     def note(self, event: Event) -> None:
         """Record a join or a battery level. Other events say nothing about a sensor."""

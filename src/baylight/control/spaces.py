@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,7 +34,7 @@ from baylight.domain.state import (
     decide,
 )
 from baylight.store.pool import Connection, array_literal
-from baylight.store.query import Copy, Query, RowsStatement
+from baylight.store.query import Copy, Query, RowsStatement, plain
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
 _OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
@@ -69,7 +71,7 @@ class Space(msgspec.Struct, gc=False):
     recompute_at: datetime | None
     ctid: str
     """Place of the row, valid while it is locked."""
-    inputs: Inputs = msgspec.field(default_factory=lambda: Inputs(None))
+    inputs: Inputs = msgspec.field(default_factory=partial(Inputs, None))
     changes: list[Change] = []
     dirty: bool = False
 
@@ -123,7 +125,7 @@ def _cause(reason: Reason, before: str | None) -> TriggerType:
 class _Wanted(msgspec.Struct, gc=False):
     """State that a space gives to its display. `changed_from` None: the space has not changed."""
 
-    display_id: UUID
+    display: Display
     space_id: UUID
     state: State
     changed_from: State | None
@@ -188,6 +190,8 @@ SENSOR_VIEWS = Query("control.spaces.sensor_views", _SensorView)
 RULES = Query("control.spaces.rules", _Rule)
 UPDATE = RowsStatement("control.spaces.update", _Update)
 INSERT_CHANGES = Copy("state_changes", _NewChange)
+_change_row = plain(_NewChange)
+_at = attrgetter("at")
 
 
 async def redecide(
@@ -217,14 +221,15 @@ async def redecide(
             else:
                 display.release(now)
     wanted, failed = _wanted_by_changes(spaces, displays)
-    changing = {w.display_id for w in wanted}
+    changing = {w.display.id for w in wanted}
     cause = trigger or TriggerType.SYSTEM_CLEANUP
-    for display_id, (space_id, state) in serving.items():
-        if display_id not in changing and display_id in displays:
-            wanted.append(_Wanted(display_id, space_id, state, None, cause, source, now))
-    _request(wanted, displays)
-    for display_id in serving.keys() & displays.keys():
-        displays[display_id].due(now)  # the display may have been enabled again, or given a code that it lacked
+    served = [(displays[id], space_id, state) for id, (space_id, state) in serving.items() if id in displays]
+    for display, space_id, state in served:
+        if display.id not in changing:
+            wanted.append(_Wanted(display, space_id, state, None, cause, source, now))
+    _request(wanted)
+    for display, _, _ in served:
+        display.due(now)  # the display may have been enabled again, or given a code that it lacked
     await save(connection, spaces, now)
     await display_store.insert_failed(connection, failed)
     await display_store.save(connection, displays.values())
@@ -245,7 +250,7 @@ async def lock_of_devices(
 def request_changes(spaces: Iterable[Space], displays: Mapping[UUID, Display]) -> list[Actuation]:
     """Give each change of a space to its display; return failed actuations for the spaces without display."""
     wanted, failed = _wanted_by_changes(spaces, displays)
-    _request(wanted, displays)
+    _request(wanted)
     return failed
 
 
@@ -254,28 +259,25 @@ def _wanted_by_changes(
 ) -> tuple[list[_Wanted], list[Actuation]]:
     """Return what changes give to displays, in the order of time; and failed actuations of the spaces without display."""
     wanted, failed = [], []
-    changes = [(change, space) for space in spaces for change in space.changes]
-    for change, space in sorted(changes, key=lambda pair: pair[0].at):
-        if space.display_id is None or space.display_id not in displays:
-            failed.append(_no_display(change))
-        else:
-            wanted.append(
-                _Wanted(
-                    space.display_id, space.id, change.decision.state, change.previous, change.trigger, change.source,
-                    change.at,
-                )
-            )  # fmt: skip
+    for space in spaces:
+        for c in space.changes:
+            display = displays.get(space.display_id) if space.display_id else None
+            if display is None:
+                failed.append(_no_display(c))
+            else:
+                wanted.append(_Wanted(display, c.space_id, c.decision.state, c.previous, c.trigger, c.source, c.at))
+    wanted.sort(key=_at)
     return wanted, failed
 
 
-def _request(wanted: Iterable[_Wanted], displays: Mapping[UUID, Display]) -> None:
+def _request(wanted: Iterable[_Wanted]) -> None:
     """Let displays desire what is wanted.
 
     Each change of a space makes an actuation of its display. A shared display, or one whose space has not changed,
     gets an actuation only if it desires something else.
     """
     for w in wanted:
-        display = displays[w.display_id]
+        display = w.display
         display.apply_space_state(w.space_id, w.state)
         state, code = display.wanted(w.state)
         previous = None if display.space_states else w.changed_from
@@ -365,12 +367,12 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
         for s in dirty
     ]
     await UPDATE.run_all(connection, rows, now=now)
-    changes = sorted((c for s in dirty for c in s.changes), key=lambda c: c.at)
+    changes = sorted((c for s in dirty for c in s.changes), key=_at)
     if changes:
         await INSERT_CHANGES.run(
             connection,
             [
-                _NewChange(
+                _change_row(
                     c.space_id, c.previous, c.decision.state, c.trigger, c.source, c.decision.reason, c.at,
                     c.observed_at, c.decision.considered,
                 )

@@ -51,7 +51,7 @@ class Record(Session, gc=False):
     """The display can report what it shows."""
     asks_report: bool = True
     """Each command asks for a report. If False, a report comes with the next regular uplink."""
-    silent_after: timedelta = timedelta(hours=2)
+    silent_after_s: int = 7200
     rule: SharedRule = SharedRule.WORST_STATE
     desired_state: State | None = None
     desired_code: str | None = None
@@ -216,6 +216,11 @@ class Record(Session, gc=False):
         self.steps.append(Step("reported", at, actuation.id, actuation.code))
         if actuation.trigger_type is TriggerType.DEVICE_TEST:
             self.reconcile_at = at + self.policy.test_shown_for
+
+    @property
+    def silent_after(self) -> timedelta:
+        """Return how long the display may send nothing before it counts as unreachable."""
+        return timedelta(seconds=self.silent_after_s)
 
     def _report_by(self, actuation: Actuation) -> datetime:
         since = actuation.transmitted_at or actuation.confirmed_at or actuation.created_at

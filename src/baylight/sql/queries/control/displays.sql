@@ -1,17 +1,20 @@
 -- name: lock
 -- Displays by id or by DevEUI, with all that the closed loop reads, locked in id order. Both lists are `array_literal`s.
+-- One array, not OR: ids are nearly all there is, and a second index would be read for each of them.
 SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.id, d.dev_eui, t.codec, d.display_codes AS codes,
        d.fport AS f_port, d.confirmed_downlinks AS confirmed,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        coalesce((t.default_config ->> 'reports')::boolean, false) AS reports,
        coalesce((t.default_config ->> 'ask_report')::boolean, true) AS asks_report,
-       make_interval(secs => t.uplink_interval_s * t.silent_after_intervals) AS silent_after, d.shared_rule AS rule,
+       t.uplink_interval_s * t.silent_after_intervals AS silent_after_s, d.shared_rule AS rule,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id AS commanded_id, d.reported_code,
        d.reported_at, d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at,
        d.heard_network_at AS last_uplink_at, d.shared
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
-WHERE d.id = ANY(:ids::text::uuid[]) OR d.dev_eui = ANY(:dev_euis::text::text[])
+WHERE d.id = ANY(
+    :ids::text::uuid[] || ARRAY(SELECT e.id FROM display_devices AS e WHERE e.dev_eui = ANY(:dev_euis::text::text[]))
+)
 ORDER BY d.id
 FOR NO KEY UPDATE OF d;
 
