@@ -20,7 +20,7 @@ class Intake:
     """Serves every consumer and webhook of a process."""
 
     def __init__(self, ingest: Callable[[Sequence[Message]], Awaitable[None]], wake_relay: Callable[[], None]) -> None:
-        """`ingest` stores a batch: `Ingest.take`."""
+        """`ingest` stores a batch: `Ingest.store_batch`."""
         self._ingest = ingest
         self._wake_relay = wake_relay
 
@@ -39,7 +39,7 @@ class Intake:
         return read
 
     async def store(self, messages: Sequence[Received]) -> None:
-        """Store a batch and wake the relay. Raises as `Ingest.take`."""
+        """Store a batch and wake the relay. Raises as `Ingest.store_batch`."""
         await self._ingest([message.said for message in messages])
         self._wake_relay()  # there is something to send, or a tx_ack has freed a display for its next command
 

@@ -20,7 +20,7 @@ from baylight.store.pool import Connection
 from baylight.store.query import Copy, Statement, plain
 
 MAX_AGE = timedelta(days=400)
-"""How far `observed_at` may lie in the past."""
+"""Longest time that `observed_at` may lie in the past."""
 MAX_PAYLOAD = 4096
 """Bytes of a rejected message that are stored."""
 _MICROSECOND = timedelta(microseconds=1)

@@ -36,7 +36,7 @@ RECENT_WINDOW = timedelta(days=20)
 MAX_TRIES = 6
 """Transactions for one batch, if the codecs of its devices change meanwhile."""
 GATEWAY_INTERVAL = timedelta(minutes=1)
-"""How often a gateway's `last_seen_at` is written."""
+"""Least time between two writes of a gateway's `last_seen_at`."""
 
 ENSURE_PARTITION = Statement("control.ingest.ensure_partition")
 UPDATE_GATEWAYS = Statement("control.ingest.update_gateways")

@@ -32,7 +32,7 @@ log = logger("relay")
 MAX_CLAIMS = 4
 """Claims in progress at once, so that a slow answer for one device delays no other."""
 IDLE_S = 1.0
-"""How long a relay waits for a notification before it looks for due actuations."""
+"""Seconds that a relay waits for a notification before it looks for due actuations."""
 _CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack")
 """Errors that affect every device: nothing can be sent until a person corrects the settings."""
 

@@ -11,7 +11,7 @@ from baylight.store.query import Query, Statement
 
 REJECTED_KEPT = timedelta(days=90)
 ORPHANS_KEPT = timedelta(days=30)
-"""Since the last uplink of an unknown device; its uplinks are deleted with it."""
+"""Time since the last uplink of an unknown device. Its uplinks are deleted with it."""
 BATCH_LIMIT = 10_000
 """Rows deleted in one statement, so that no lock is held for long."""
 STRANGERS_LIMIT = 100

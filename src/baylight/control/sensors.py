@@ -36,7 +36,7 @@ class Sensor(Session, gc=False):
     ctid: str
     """Place of the row, valid while it is locked."""
     seen_at: datetime | None = None
-    """When the newest uplink of the batch came; it and the facts below are None before that."""
+    """Arrival of the newest uplink of the batch. It and the facts below are None before that."""
     rssi_dbm: int | None = None
     snr_db: float | None = None
     gateway_id: str | None = None
@@ -54,7 +54,7 @@ class Sensor(Session, gc=False):
         return SensorView(occupancy, self.occupancy_at, _seconds(self.deadline_s), self.damaged, self.free_from)
 
     def note(self, event: Event) -> None:
-        """Record a join or a battery level. Other events say nothing about a sensor."""
+        """Record a join or a battery level. Other events concern no sensor."""
         if isinstance(event, Join):
             self.facts_changed = True
             self.last_join_at = event.observed_at

@@ -1,6 +1,6 @@
 """Recompute the state of spaces, and hand changes to their displays. Every writer of `spaces.current_state` calls this.
 
-The whole program takes locks in one order: sensors, spaces, displays, actuations, each by id. Each statement sees what
+The whole program locks rows in one order: sensors, spaces, displays, actuations, each by id. Each statement sees what
 was committed before its locks were granted.
 """
 
@@ -85,7 +85,7 @@ class Space(msgspec.Struct, gc=False):
     ) -> bool:
         """Decide the space again; return True if the state changed.
 
-        `trigger` None: only time has passed, and the rule that wins says why.
+        `trigger` None: only time has passed, and the cause follows from the rule that wins.
         """
         decision = decide(self.inputs, policy, now)
         sensor = self.inputs.sensor
@@ -180,7 +180,7 @@ class _NewChange(NamedTuple):
     timestamp: datetime
     uplink_observed_at: datetime | None
     considered: object
-    """As JSON: the rules that apply, the winner first."""
+    """JSON of the rules that apply, the winner first."""
 
 
 LOCK = Query("control.spaces.lock", Space)

@@ -20,8 +20,8 @@ from baylight.errors import DeviceDataError
 
 _NUMBER = (int, float)
 REPEAT_MARGIN = timedelta(minutes=15)
-"""A repeated reading is not decided again while the sensor's deadline is further away than this. No batch takes so long
-to commit."""
+"""A repeated reading is not decided again while the sensor's deadline is further away than this. No commit of a batch
+needs so long."""
 
 
 class Arrival(msgspec.Struct):
@@ -69,7 +69,7 @@ class NewUplink(NamedTuple):
 def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     """Decode an uplink and apply it to its sensor; return True if the sensor's spaces must be decided again.
 
-    Only a positive reading says anything about a bay (B1). A reading older than the newest is stored as `stale`: it must
+    Only a positive reading proves anything about a bay (B1). A reading older than the newest is stored as `stale`: it must
     not turn time back. A frame without occupancy proves that the radio works, and no more. A reading that repeats what is
     known (B6) changes no decision, if it comes at least REPEAT_MARGIN before the sensor counts as silent.
     """

@@ -40,7 +40,7 @@ class LoopPolicy:
     max_backoff: timedelta = timedelta(minutes=15)
     unreachable_after: int = 3
     test_shown_for: timedelta = timedelta(seconds=10)
-    """How long the light of a test stays before the desired light comes back."""
+    """Time that the light of a test stays before the desired light comes back."""
 
     def wait(self, failures: int, seed: UUID | None) -> timedelta:
         """Return the exponential back-off with up to 25 % of jitter; the same `seed` gives the same wait."""
