@@ -24,7 +24,7 @@ async def key(stage: Stage) -> str:
         "INSERT INTO spaces (code, name) SELECT 'X-' || n, repeat('x', 90) FROM generate_series(1, 60000) AS n"
     )
     async with stage.pool.acquire() as connection:
-        return (await keys.create(by(connection, actor="test"), "reader", ["read"]))[1]
+        return (await keys.create_key(by(connection, actor="test"), "reader", ["read"]))[1]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ POLICY = Policy(reserved_soon=timedelta())
 async def api(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of an administrator; its base address is that of the program of the test."""
     async with stage.pool.acquire() as connection:
-        _, text = await keys.create(by(connection, actor="tests"), "tests", ["admin"])
+        _, text = await keys.create_key(by(connection, actor="tests"), "tests", ["admin"])
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {text}"}, timeout=10) as client:
         yield client
 
@@ -82,7 +82,7 @@ async def test_b11_a_reservation_begins_and_ends_by_itself_and_its_end_asks_the_
         async with stage.pool.acquire() as connection:
             for bay in stage.bays:
                 start_at, end_at = now + timedelta(seconds=1.5), now + timedelta(seconds=4)
-                await reservations.create(
+                await reservations.create_reservation(
                     by(connection, now=now, policies=Policies(POLICY)), bay.code, start_at, end_at)  # fmt: skip
         assert (taken.light.code, empty.light.code) == (GREEN, GREEN)
         await stage.shows(taken, PURPLE)
@@ -105,7 +105,7 @@ async def test_b11_a_reservation_that_ended_while_no_program_ran_is_ended_at_the
         await stage.begin()
         now = datetime.now(UTC)
         async with stage.pool.acquire() as connection:
-            await reservations.create(
+            await reservations.create_reservation(
                 by(connection, now=now, policies=Policies(POLICY)), bay.code, now, now + timedelta(seconds=2)
             )
         await stage.shows(bay, PURPLE)

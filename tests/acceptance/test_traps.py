@@ -50,7 +50,7 @@ async def test_b7_a_sensor_that_rejoined_is_heard_though_its_counters_begin_anew
 async def test_b15_a_flood_of_events_is_taken_in_full_while_the_api_answers(stage: Stage) -> None:
     bay = stage.bays[1]
     async with stage.pool.acquire() as connection:
-        _, text = await keys.create(by(connection, actor="tests"), "tests", ["read"])
+        _, text = await keys.create_key(by(connection, actor="tests"), "tests", ["read"])
     async with stage.program() as program:
         await stage.begin()
         base = f"http://127.0.0.1:{program.http_port}"

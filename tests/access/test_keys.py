@@ -15,7 +15,7 @@ from tests.support.change import by
 
 async def test_a_created_key_verifies_and_its_text_is_not_stored(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        key, text = await keys.create(by(connection, actor="cli"), "gate", ["read"])
+        key, text = await keys.create_key(by(connection, actor="cli"), "gate", ["read"])
     found = await Verifier(pool).verify(text)
     assert found is not None
     assert (found.id, found.name, found.scopes) == (key.id, "gate", [Scope.READ])
@@ -31,7 +31,7 @@ async def test_a_created_key_verifies_and_its_text_is_not_stored(pool: Pool) -> 
 
 async def test_a_wrong_secret_a_wrong_prefix_and_other_texts_are_refused(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        _, text = await keys.create(by(connection, actor="cli"), "gate", ["read"])
+        _, text = await keys.create_key(by(connection, actor="cli"), "gate", ["read"])
     verify = Verifier(pool).verify
     changed = text[:-1] + ("A" if text[-1] != "A" else "B")
     other = "bl_00000000" + text[11:]
@@ -41,14 +41,14 @@ async def test_a_wrong_secret_a_wrong_prefix_and_other_texts_are_refused(pool: P
 
 async def test_a_revoked_key_is_refused_at_once_and_revoking_is_idempotent(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        key, text = await keys.create(by(connection, actor="cli"), "gate", ["write"])
+        key, text = await keys.create_key(by(connection, actor="cli"), "gate", ["write"])
         verifier = Verifier(pool)
         assert await verifier.verify(text) is not None
-        revoked = await keys.revoke(by(connection, actor="cli"), key.prefix)
+        revoked = await keys.revoke_key(by(connection, actor="cli"), key.prefix)
         assert await verifier.verify(text) is None
-        assert (await keys.revoke(by(connection, actor="cli"), str(key.id))).revoked_at == revoked.revoked_at
+        assert (await keys.revoke_key(by(connection, actor="cli"), str(key.id))).revoked_at == revoked.revoked_at
         with pytest.raises(NotFoundError):
-            await keys.revoke(by(connection, actor="cli"), "bl_nothing0")
+            await keys.revoke_key(by(connection, actor="cli"), "bl_nothing0")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def test_a_revoked_key_is_refused_at_once_and_revoking_is_idempotent(pool:
 )
 async def test_write_implies_read_and_admin_implies_all(pool: Pool, own: list[str], may: set[str]) -> None:
     async with pool.acquire() as connection:
-        key, _ = await keys.create(by(connection, actor="cli"), "k", own)
+        key, _ = await keys.create_key(by(connection, actor="cli"), "k", own)
     assert {scope.value for scope in Scope if key.may(scope)} == may
 
 
@@ -65,12 +65,12 @@ async def test_write_implies_read_and_admin_implies_all(pool: Pool, own: list[st
 async def test_unknown_scopes_are_refused(pool: Pool, scopes: list[str]) -> None:
     async with pool.acquire() as connection:
         with pytest.raises(InputError, match="scopes"):
-            await keys.create(by(connection, actor="cli"), "k", scopes)
+            await keys.create_key(by(connection, actor="cli"), "k", scopes)
 
 
 async def test_last_use_is_written_at_most_once_a_minute(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        key, text = await keys.create(by(connection, actor="cli"), "k", ["read"])
+        key, text = await keys.create_key(by(connection, actor="cli"), "k", ["read"])
     verifier = Verifier(pool)
     await verifier.verify(text)
     first = await _last_used(pool, key)
@@ -86,7 +86,7 @@ async def test_last_use_is_written_at_most_once_a_minute(pool: Pool) -> None:
 
 async def test_b16_a_key_is_found_by_its_indexed_prefix_and_a_fast_keyed_hash(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        key, text = await keys.create(by(connection, actor="cli"), "k", ["read"])
+        key, text = await keys.create_key(by(connection, actor="cli"), "k", ["read"])
         row = await connection.fetchrow("SELECT key_hash, key_prefix FROM api_keys WHERE id = $1", key.id)
         assert row is not None
         assert row["key_prefix"] == text[:11]
@@ -101,8 +101,8 @@ async def test_b16_a_key_is_found_by_its_indexed_prefix_and_a_fast_keyed_hash(po
 
 async def test_creating_and_revoking_is_in_the_audit_log(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        key, _ = await keys.create(by(connection, actor="anna"), "k", ["admin"])
-        await keys.revoke(by(connection, actor="bert"), key.prefix)
+        key, _ = await keys.create_key(by(connection, actor="anna"), "k", ["admin"])
+        await keys.revoke_key(by(connection, actor="bert"), key.prefix)
         assert [found.id for found in await keys.list_keys(connection)] == [key.id]
     rows = await pool.fetch("SELECT actor, action, object_id FROM audit_log ORDER BY id")
     assert [tuple(row) for row in rows] == [

@@ -41,7 +41,7 @@ class Site:
 
     async def key(self, *scopes: str) -> str:
         async with self.pool.acquire() as connection:
-            _, text = await keys.create(by(connection, actor="test"), "test", scopes)
+            _, text = await keys.create_key(by(connection, actor="test"), "test", scopes)
         return text
 
     def client(self, key: str | None = None) -> httpx.AsyncClient:

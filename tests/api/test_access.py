@@ -85,7 +85,7 @@ async def test_a_revoked_key_is_refused_on_the_next_request(site: Site) -> None:
     async with site.client(text) as client:
         assert (await client.get("/api/v1/summary")).status_code == 200
         async with site.pool.acquire() as connection:
-            await keys.revoke(by(connection, actor="test"), text[:11])
+            await keys.revoke_key(by(connection, actor="test"), text[:11])
         assert (await client.get("/api/v1/summary")).status_code == 401
 
 

@@ -148,7 +148,7 @@ async def test_the_stream_of_a_revoked_key_ends(site: Site, address: str, monkey
     async with watching(address, text) as stream:
         await stream.until("snapshot")
         async with site.pool.acquire() as connection:
-            await keys.revoke(by(connection, actor="test"), text[:11])
+            await keys.revoke_key(by(connection, actor="test"), text[:11])
         with pytest.raises(EOFError):
             await stream.next()
 

@@ -170,7 +170,7 @@ async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(pool: Poo
     bay, now = await factories.add_bay(pool, "A-01"), clock.now()
     await heard(pool, bay, "OCCUPIED", now)
     async with pool.acquire() as connection:
-        await reservations.create(
+        await reservations.create_reservation(
             by(connection, now=now, policies=POLICIES),
             "A-01",
             now + timedelta(hours=1),

@@ -69,7 +69,7 @@ async def garage(db: Connection) -> Connection:
 
 
 async def test_an_installation_is_made_by_four_files(garage: Connection) -> None:
-    tree = await locations.tree(garage)
+    tree = await locations.list_locations(garage)
     assert [(place.path, place.kind, place.timezone, place.maintenance, place.spaces) for place in tree] == [
         ("Garage", "site", "Europe/Berlin", False, 2),
         ("Garage/Floor -1", "floor", None, False, 2),
@@ -446,7 +446,7 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
 async def test_a_type_may_decode_by_a_javascript_codec_that_is_active(db: Connection) -> None:
     row = "acme_eye,sensor,Acme,Eye,js:bay_eye,,3600,3,,,"
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
-    await versions.add(by(db), "bay_eye", "function decodeUplink() {}", mapping=None, examples=[])
+    await versions.create_codec(by(db), "bay_eye", "function decodeUplink() {}", mapping=None, examples=[])
     assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
     await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")
     await well(db, "device-types", row)

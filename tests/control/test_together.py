@@ -37,7 +37,7 @@ class Now:
 async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Connection, pool: Pool) -> None:
     clock, policy = Now(), Policy()
     for place in ("Garage/Floor 1", "Yard"):
-        await locations.create(by(db), place)
+        await locations.create_location(by(db), place)
     for code, sensor, display in zip(CODES, SENSORS, DISPLAYS, strict=True):
         await devices.register_sensor(by(db), sensor)
         await devices.register_display(by(db), display, device_type="kuando_busylight")
@@ -64,14 +64,16 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
     async def fix(connection: Connection) -> None:
         target = dice.choice(({"location": "Garage"}, {"space": dice.choice(CODES)}))
         fixed = await overrides.set_override(by(connection, now=clock.now()), "RESERVED", **target)
-        await overrides.end(by(connection, now=clock.now()), fixed.id)
+        await overrides.end_override(by(connection, now=clock.now()), fixed.id)
 
     async def book(connection: Connection) -> None:
         start = clock.now()
         length = timedelta(milliseconds=dice.randint(5, 60_000))
-        booked, _ = await reservations.create(by(connection, now=start), dice.choice(CODES), start, start + length)
+        booked, _ = await reservations.create_reservation(
+            by(connection, now=start), dice.choice(CODES), start, start + length
+        )
         if dice.random() < 0.5:
-            await reservations.cancel(by(connection, now=clock.now()), booked.id)
+            await reservations.cancel_reservation(by(connection, now=clock.now()), booked.id)
 
     async def close(connection: Connection) -> None:
         for on in (True, False):

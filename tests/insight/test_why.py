@@ -58,7 +58,7 @@ async def take(pool: Pool, messages: Sequence[Uplink], at: datetime) -> None:
 
 @pytest.fixture(autouse=True)
 async def bay(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Floor 1")
+    await locations.create_location(by(db), "Garage/Floor 1")
     await devices.register_sensor(by(db), SENSOR)
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     before = by(db, now=NOW - MINUTE)
@@ -96,7 +96,9 @@ async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, poo
 
 async def test_the_losers_and_the_reservation_are_told_without_personal_data(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
-    booked, _ = await reservations.create(by(db), "A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org")
+    booked, _ = await reservations.create_reservation(
+        by(db), "A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org"
+    )
     e = await why.explain(db, "A-13", NOW, Policy())
     assert [rule.reason for rule in e.rules] == ["reservation", "sensor"]
     assert e.cause is not None

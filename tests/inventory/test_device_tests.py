@@ -74,7 +74,7 @@ class Stage:
         await self.ingest.store_batch([uplink(DevEui(DISPLAY), at, data, f_port=15)])
 
     async def look(self, test: device_tests.DeviceTest) -> device_tests.DeviceTest:
-        return await device_tests.look(self.db, test.id, now=self.clock.now())
+        return await device_tests.get_test(self.db, test.id, now=self.clock.now())
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def stage(db: Connection, pool: Pool) -> Stage:
 
 async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: Stage) -> None:
     before = await devices.display(stage.db, DISPLAY)
-    test = await device_tests.begin_pattern(stage.change, DISPLAY)
+    test = await device_tests.create_pattern_test(stage.change, DISPLAY)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
     light = display_codes.shown("kuando_busylight", test.code or "")
     assert light.colour == "flashing white"
@@ -115,7 +115,7 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
 
 
 async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stage: Stage) -> None:
-    test = await device_tests.begin_pattern(stage.change, DISPLAY, light="purple")
+    test = await device_tests.create_pattern_test(stage.change, DISPLAY, light="purple")
     await stage.deliver(report=False)
     assert (await stage.look(test)).result == "running"
     stage.clock.tick(121)
@@ -131,20 +131,20 @@ async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stag
 
 
 async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage) -> None:
-    shown = await device_tests.begin_pattern(stage.change, DISPLAY)
+    shown = await device_tests.create_pattern_test(stage.change, DISPLAY)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "running"}
     await stage.deliver()
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed"}
-    alone = await device_tests.begin_pair(stage.change, "A-13")
+    alone = await device_tests.create_pair_test(stage.change, "A-13")
     stage.clock.tick(301)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "passed", alone.id: "failed"}
 
 
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
-    test = await device_tests.begin_pattern(stage.change, DISPLAY)
+    test = await device_tests.create_pattern_test(stage.change, DISPLAY)
     await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
     assert (await stage.look(test)).detail == "a newer decision took its place before it was proven"
@@ -152,19 +152,19 @@ async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
 
 async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match="not a light"):
-        await device_tests.begin_pattern(stage.change, DISPLAY, light="mauve")
+        await device_tests.create_pattern_test(stage.change, DISPLAY, light="mauve")
     with pytest.raises(NotFoundError, match="no display"):
-        await device_tests.begin_pattern(stage.change, SENSOR)
+        await device_tests.create_pattern_test(stage.change, SENSOR)
     await spaces.unassign(stage.change, "A-13", "display")
     with pytest.raises(ConflictError, match="serves no space"):
-        await device_tests.begin_pattern(stage.change, DISPLAY)
+        await device_tests.create_pattern_test(stage.change, DISPLAY)
     with pytest.raises(ConflictError, match="no display"):
-        await device_tests.begin_pair(stage.change, "A-13")
+        await device_tests.create_pair_test(stage.change, "A-13")
     assert await device_tests.list_tests(stage.db, space="A-13") == []
 
 
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
-    test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
+    test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     assert (await stage.look(test)).result == "running"
     await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     assert (await stage.look(test)).result == "running"
@@ -182,7 +182,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
 async def test_a_pair_fails_without_a_car_or_a_light_in_time(
     stage: Stage, heard: bool, delivered_after: int | None, says: str
 ) -> None:
-    test = await device_tests.begin_pair(stage.change, "A-13", within=timedelta(seconds=10))
+    test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     if heard:
         await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
@@ -253,7 +253,7 @@ async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_says_s
     await devices.register_display(stage.change, light, device_type="one_byte_light")
     await spaces.create(stage.change, "A-14", display=light)
     await stage.deliver(report=False)
-    test = await device_tests.begin_pattern(stage.change, light)
+    test = await device_tests.create_pattern_test(stage.change, light)
     assert test.code == "07"  # white: no other light of its own is neither FREE nor what it shows
     await stage.deliver(report=False)
     done = await stage.look(test)

@@ -13,21 +13,23 @@ async def test_sync_brings_every_shipped_type_and_a_second_one_changes_nothing(p
     async with pool.acquire() as connection:
         assert await device_types.sync(connection) == len(load_catalogue())
         assert await device_types.sync(connection) == 0
-        assert {kind.code for kind in await device_types.types(connection)} == {k.code for k in load_catalogue()}
+        assert {kind.code for kind in await device_types.list_device_types(connection)} == {
+            k.code for k in load_catalogue()
+        }
 
 
 async def test_sync_restores_a_shipped_type_but_leaves_the_operators_own(db: Connection) -> None:
     await db.execute("UPDATE device_types SET model = 'old' WHERE code = 'browan_tbms100'")
     await db.execute("UPDATE device_types SET model = 'mine', shipped = false WHERE code = 'bosch_tps110'")
     assert await device_types.sync(db) == 1
-    assert (await device_types.get(db, "browan_tbms100")).model == "TABS TBMS100"
-    assert (await device_types.get(db, "bosch_tps110")).model == "mine"
+    assert (await device_types.get_device_type(db, "browan_tbms100")).model == "TABS TBMS100"
+    assert (await device_types.get_device_type(db, "bosch_tps110")).model == "mine"
 
 
 async def test_sync_does_not_switch_a_type_on_again(db: Connection) -> None:
     await db.execute("UPDATE device_types SET enabled = false WHERE code = 'bosch_tps110'")
     await device_types.sync(db)
-    assert not (await device_types.get(db, "bosch_tps110")).enabled
+    assert not (await device_types.get_device_type(db, "bosch_tps110")).enabled
 
 
 async def test_a14_the_prefix_tells_the_type_and_nothing_is_guessed_without(db: Connection) -> None:

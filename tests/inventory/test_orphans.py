@@ -70,13 +70,13 @@ async def stored(pool: Pool) -> int:
 async def test_a_stranger_lands_in_the_inbox_with_what_was_heard(ingest: Ingest, db: Connection, pool: Pool) -> None:
     await factories.add_bay(pool, "A-01")
     await ingest.store_batch([uplink(STRANGER), uplink(STRANGER, b"", f_port=0, rssi_dbm=-90)])
-    orphan = await orphans.show(db, "01-02-03-04-05-06-07-08")
+    orphan = await orphans.get_orphan(db, "01-02-03-04-05-06-07-08")
     assert (orphan.uplinks, orphan.ignored) == (2, False)
     assert orphan.first_at <= orphan.last_at
     assert (orphan.rssi_dbm, orphan.snr_db, orphan.gateway_id) == (-90, -4.5, "0016c001ff10a235")
     assert (orphan.f_port, orphan.data) == (102, OCCUPIED.hex())
     assert (orphan.network_server, orphan.application_id) == ("tts", "garage/bay-017")
-    assert [o.dev_eui for o in await orphans.page(db)] == [STRANGER]
+    assert [o.dev_eui for o in await orphans.list_orphans(db)] == [STRANGER]
     assert await pool.fetch("SELECT DISTINCT outcome FROM uplinks") == [("unknown_device",)]
     assert await pool.fetchval("SELECT count(*) FROM state_changes") == 0
     assert await pool.fetchval("SELECT current_state FROM spaces") == "UNKNOWN"
@@ -88,7 +88,7 @@ async def test_of_a_noisy_stranger_a_few_uplinks_an_hour_are_stored_and_all_coun
     await ingest.store_batch([uplink(STRANGER) for _ in range(5)])
     for _ in range(4):
         await ingest.store_batch([uplink(STRANGER) for _ in range(50)] + [uplink(TBMS100)])
-    assert (await orphans.show(db, STRANGER)).uplinks == 205
+    assert (await orphans.get_orphan(db, STRANGER)).uplinks == 205
     assert await stored(pool) == strangers.KEPT_PER_HOUR + 4
     clock.at += timedelta(hours=1)
     await ingest.store_batch([uplink(STRANGER) for _ in range(50)])
@@ -103,7 +103,7 @@ async def test_a_flood_of_strangers_does_not_fill_the_table(
     for n in range(5):
         await ingest.store_batch([uplink(DevEui(f"{n:016x}"))])
     await ingest.store_batch([uplink(DevEui(f"{0:016x}"))])
-    assert [(o.dev_eui[-1], o.uplinks) for o in await orphans.page(db)] == [("0", 2), ("1", 1), ("2", 1)]
+    assert [(o.dev_eui[-1], o.uplinks) for o in await orphans.list_orphans(db)] == [("0", 2), ("1", 1), ("2", 1)]
     assert await stored(pool) == 4
 
 
@@ -113,8 +113,8 @@ async def test_an_ignored_one_is_counted_and_no_more(ingest: Ingest, db: Connect
         assert (await orphans.set_ignored(by(db), STRANGER, True)).ignored
     await ingest.store_batch([uplink(STRANGER)])
     assert await stored(pool) == 1
-    assert await orphans.page(db) == []
-    assert [o.uplinks for o in await orphans.page(db, ignored=True)] == [2]
+    assert await orphans.list_orphans(db) == []
+    assert [o.uplinks for o in await orphans.list_orphans(db, ignored=True)] == [2]
     await orphans.set_ignored(by(db), STRANGER, False)
     await ingest.store_batch([uplink(STRANGER)])
     assert await stored(pool) == 2
@@ -128,33 +128,33 @@ def reasons(orphan: orphans.Orphan) -> dict[str, list[str]]:
 
 async def test_the_type_is_guessed_by_prefix_profile_and_payload(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(TBMS100, profile_name="TABS TBMS100 EU868")])
-    found = await orphans.show(db, TBMS100)
+    found = await orphans.get_orphan(db, TBMS100)
     assert found.guesses[0] == orphans.Guess("browan_tbms100", "sensor", ["dev_eui", "profile", "payload"])
     await ingest.store_batch([uplink(STRANGER, REPORT, f_port=15)])
-    assert reasons(await orphans.show(db, STRANGER))["kuando_busylight"] == ["payload"]
+    assert reasons(await orphans.get_orphan(db, STRANGER))["kuando_busylight"] == ["payload"]
 
 
 async def test_one_frame_that_a_codec_cannot_read_speaks_against_its_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, profile_name="Kuando Busylight"), uplink(STRANGER, bytes(3), f_port=99)])
-    assert reasons(await orphans.show(db, STRANGER)) == {"kuando_busylight": ["profile"]}
+    assert reasons(await orphans.get_orphan(db, STRANGER)) == {"kuando_busylight": ["profile"]}
 
 
 async def test_frames_without_data_tell_no_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, b"", f_port=0)])
-    assert (await orphans.show(db, STRANGER)).guesses == []
+    assert (await orphans.get_orphan(db, STRANGER)).guesses == []
 
 
 async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the_inbox(
     ingest: Ingest, db: Connection, pool: Pool
 ) -> None:
     await ingest.store_batch([uplink(TBMS100, profile_name="TBMS100")])
-    sensor = await orphans.claim(by(db), TBMS100, notes="level 2")
+    sensor = await orphans.claim_orphan(by(db), TBMS100, notes="level 2")
     assert isinstance(sensor, devices.Sensor)
     assert (sensor.device_type, sensor.notes, sensor.rssi_dbm) == ("browan_tbms100", "level 2", -101)
     assert (sensor.occupancy, sensor.last_seen_at) == (None, NOW)
     way = await db.fetchrow("SELECT network_server, application_id FROM sensor_devices")
     assert way == ("tts", "garage/bay-017")
-    assert await orphans.page(db) == []
+    assert await orphans.list_orphans(db) == []
     await ingest.store_batch([uplink(TBMS100)])
     outcomes = await pool.fetch("SELECT outcome FROM uplinks ORDER BY received_at, outcome DESC")
     assert [row["outcome"] for row in outcomes] == ["unknown_device", "unassigned"]
@@ -164,7 +164,7 @@ async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the
 
 async def test_a_claimed_display_is_told_its_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, REPORT, f_port=15)])
-    display = await orphans.claim(by(db), STRANGER, device_type="kuando_busylight")
+    display = await orphans.claim_orphan(by(db), STRANGER, device_type="kuando_busylight")
     assert isinstance(display, devices.Display)
     assert (display.fport, display.sync_status) == (15, "unknown")
 
@@ -174,34 +174,34 @@ async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_
 ) -> None:
     await ingest.store_batch([uplink(STRANGER, b"", f_port=0)])
     with pytest.raises(InputError, match="name the device type"):
-        await orphans.claim(by(db), STRANGER)
+        await orphans.claim_orphan(by(db), STRANGER)
     with pytest.raises(NotFoundError, match="no device type"):
-        await orphans.claim(by(db), STRANGER, device_type="teapot")
-    assert [o.dev_eui for o in await orphans.page(db)] == [STRANGER]
+        await orphans.claim_orphan(by(db), STRANGER, device_type="teapot")
+    assert [o.dev_eui for o in await orphans.list_orphans(db)] == [STRANGER]
     assert await db.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
 async def test_who_was_never_heard_or_is_registered_is_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
     for call in (
-        orphans.show(db, STRANGER),
-        orphans.claim(by(db), STRANGER),
+        orphans.get_orphan(db, STRANGER),
+        orphans.claim_orphan(by(db), STRANGER),
         orphans.set_ignored(by(db), STRANGER, True),
     ):
         with pytest.raises(NotFoundError, match="no unregistered device"):
             await call
     with pytest.raises(InputError, match="not a DevEUI"):
-        await orphans.show(db, "teapot")
+        await orphans.get_orphan(db, "teapot")
     await ingest.store_batch([uplink(TBMS100)])
     await devices.register_sensor(by(db), TBMS100)
-    assert await orphans.page(db) == []
+    assert await orphans.list_orphans(db) == []
     with pytest.raises(NotFoundError):
-        await orphans.claim(by(db), TBMS100)
+        await orphans.claim_orphan(by(db), TBMS100)
 
 
 async def test_pages_go_by_dev_eui(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(DevEui(f"{n:016x}")) for n in range(5)])
-    first = await orphans.page(db, limit=3)
-    rest = await orphans.page(db, limit=3, after=first[-1].dev_eui)
+    first = await orphans.list_orphans(db, limit=3)
+    rest = await orphans.list_orphans(db, limit=3, after=first[-1].dev_eui)
     assert [o.dev_eui for o in first + rest] == [f"{n:016x}" for n in range(5)]
 
 
@@ -213,7 +213,7 @@ async def test_silent_strangers_expire_with_what_they_sent(
     await ingest.store_batch([uplink(TBMS100)])
     expiry = clock.at + retention.ORPHANS_KEPT - timedelta(hours=1)
     await retention.run(db, expiry, uplink_months=25, actuation_months=37)
-    assert [o.dev_eui for o in await orphans.page(db)] == [TBMS100]
+    assert [o.dev_eui for o in await orphans.list_orphans(db)] == [TBMS100]
     assert await pool.fetch("SELECT DISTINCT dev_eui FROM uplinks") == [(TBMS100,)]
 
 
@@ -231,4 +231,4 @@ async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connec
     await devices.register_sensor(by(db), TBMS100)
     await device_changes.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
     await ingest.store_batch([uplink(TBMS100)])
-    assert await orphans.page(db) == []
+    assert await orphans.list_orphans(db) == []

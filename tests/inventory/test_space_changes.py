@@ -20,7 +20,7 @@ DISPLAY = "2020000000000001"
 @pytest.fixture(autouse=True)
 async def garage(db: Connection) -> None:
     for path in ("Garage/Floor 1", "Garage/Floor 2"):
-        await locations.create(by(db), path)
+        await locations.create_location(by(db), path)
     await spaces.create(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
 
 
@@ -93,7 +93,7 @@ async def test_a_space_is_what_its_new_location_makes_of_it_and_its_light_follow
 async def test_a_location_that_is_closed_meanwhile_closes_the_space_that_comes(
     db: Connection, pool: Pool, mover_first: bool
 ) -> None:
-    await locations.create(by(db), "Yard")
+    await locations.create_location(by(db), "Yard")
 
     async def move(connection: Connection) -> None:
         await space_changes.change(by(connection), "A-1", location="Garage/Floor 2")

@@ -41,7 +41,7 @@ async def invariant_2(db: Connection) -> bool:
 
 
 async def test_a_new_space_serves_at_once(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Floor 1")
+    await locations.create_location(by(db), "Garage/Floor 1")
     space = await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1, display=D1)
     assert (space.location, space.sensor_deveui, space.display_deveui) == ("Garage/Floor 1", S1, D1)
     assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
@@ -190,8 +190,8 @@ async def test_a_shared_display_may_serve_several_spaces(db: Connection) -> None
 
 
 async def test_maintenance_of_space_and_location_close_and_open(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Floor 1")
-    await locations.create(by(db), "Garage/Floor 2")
+    await locations.create_location(by(db), "Garage/Floor 1")
+    await locations.create_location(by(db), "Garage/Floor 2")
     await spaces.create(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
     await spaces.create(by(db), "B-1", location="Garage/Floor 2", default_state="FREE")
     assert (await spaces.set_maintenance(by(db), "A-1", True)).current_state == "MAINTENANCE"
@@ -214,20 +214,20 @@ async def test_the_default_state_shows_without_a_sensor(db: Connection) -> None:
 async def test_a17_a_deleted_space_frees_its_devices_and_ends_what_was_planned(db: Connection) -> None:
     space = await spaces.create(by(db), "A-1", sensor=S1, display=D1)
     start = NOW + timedelta(hours=1)
-    booked, _ = await reservations.create(by(db), "A-1", start, start + timedelta(hours=1))
+    booked, _ = await reservations.create_reservation(by(db), "A-1", start, start + timedelta(hours=1))
     await overrides.set_override(by(db), "OUT_OF_ORDER", space="A-1")
     await spaces.delete(by(db, now=NOW + timedelta(minutes=1)), "A-1")
     with pytest.raises(NotFoundError):
         await spaces.show(db, "A-1")
-    assert (await reservations.show(db, booked.id)).status == "cancelled"
-    assert await overrides.active(db, NOW + timedelta(minutes=2)) == []
+    assert (await reservations.get_reservation(db, booked.id)).status == "cancelled"
+    assert await overrides.list_overrides(db, NOW + timedelta(minutes=2)) == []
     await spaces.create(by(db), "A-1", sensor=S1, display=D1)
     assert await invariant_2(db)
     assert await db.fetchval("SELECT count(*) FROM device_assignments WHERE space_id = $1", space.id) == 2
 
 
 async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Floor 1")
+    await locations.create_location(by(db), "Garage/Floor 1")
     await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1)
     await spaces.create(by(db), "A-2", location="Garage", default_state="FREE")
     await spaces.create(by(db), "A-3", default_state="FREE")
@@ -241,15 +241,15 @@ async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
 
 
 async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> None:
-    made = await locations.create(by(db), "Garage/Floor 1", timezone="Europe/Berlin")
-    again = await locations.create(by(db, actor="bob"), " Garage / Floor 1")
+    made = await locations.create_location(by(db), "Garage/Floor 1", timezone="Europe/Berlin")
+    again = await locations.create_location(by(db, actor="bob"), " Garage / Floor 1")
     assert made == again
-    tree = [(place.path, place.kind, place.timezone) for place in await locations.tree(db)]
+    tree = [(place.path, place.kind, place.timezone) for place in await locations.list_locations(db)]
     assert tree == [("Garage", "site", "Europe/Berlin"), ("Garage/Floor 1", "floor", None)]
     with pytest.raises(ConflictError, match="is a floor"):
-        await locations.create(by(db), "Garage/Floor 1", kinds=["site", "building"])
+        await locations.create_location(by(db), "Garage/Floor 1", kinds=["site", "building"])
     with pytest.raises(InputError, match="not a path"):
-        await locations.create(by(db), "Garage//Floor")
+        await locations.create_location(by(db), "Garage//Floor")
 
 
 @pytest.mark.parametrize(
@@ -261,37 +261,37 @@ async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> N
     ],
 )
 async def test_a_time_zone_that_would_not_count_is_refused(db: Connection, path: str, timezone: str, says: str) -> None:
-    await locations.create(by(db), "Garage", timezone="Europe/Berlin")
+    await locations.create_location(by(db), "Garage", timezone="Europe/Berlin")
     with pytest.raises((InputError, ConflictError), match=says):
-        await locations.create(by(db), path, timezone=timezone)
+        await locations.create_location(by(db), path, timezone=timezone)
     with pytest.raises(InputError, match="only a site"):
-        await locations.create(by(db), "Ramp", kinds=["zone"], timezone="Europe/Berlin")
-    assert [place.path for place in await locations.tree(db)] == ["Garage"]
+        await locations.create_location(by(db), "Ramp", kinds=["zone"], timezone="Europe/Berlin")
+    assert [place.path for place in await locations.list_locations(db)] == ["Garage"]
 
 
 async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Flor")
-    await locations.create(by(db), "Garage/Ramp")
+    await locations.create_location(by(db), "Garage/Flor")
+    await locations.create_location(by(db), "Garage/Ramp")
     await spaces.create(by(db), "A-1", location="Garage/Flor")
     for _ in range(2):
-        made = await locations.rename(by(db, actor="bob"), "Garage/Flor", " Floor ")
+        made = await locations.rename_location(by(db, actor="bob"), "Garage/Flor", " Floor ")
         assert (made.path, made.spaces) == ("Garage/Floor", 1)
         with pytest.raises(NotFoundError):
-            await locations.find(db, "Garage/Flor")
-        await locations.rename(by(db, actor="bob"), "Garage/Floor", "Flor")
+            await locations.get_location(db, "Garage/Flor")
+        await locations.rename_location(by(db, actor="bob"), "Garage/Floor", "Flor")
     with pytest.raises(ConflictError, match="there is already a location"):
-        await locations.rename(by(db, actor="bob"), "Garage/Flor", "Ramp")
+        await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "Ramp")
     with pytest.raises(InputError, match="not the name of one"):
-        await locations.rename(by(db, actor="bob"), "Garage/Flor", "a/b")
+        await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "a/b")
     for path, holds in (("Garage", "holds Flor"), ("Garage/Flor", "holds 1 spaces")):
         with pytest.raises(ConflictError, match=holds):
-            await locations.delete(by(db, actor="bob"), path)
+            await locations.delete_location(by(db, actor="bob"), path)
     await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Ramp")
     with pytest.raises(ConflictError, match="overrides were set"):
-        await locations.delete(by(db, actor="bob"), "Garage/Ramp")
+        await locations.delete_location(by(db, actor="bob"), "Garage/Ramp")
     await spaces.delete(by(db), "A-1")
-    await locations.delete(by(db, actor="bob"), "Garage/Flor")
-    assert [place.path for place in await locations.tree(db)] == ["Garage", "Garage/Ramp"]
+    await locations.delete_location(by(db, actor="bob"), "Garage/Flor")
+    assert [place.path for place in await locations.list_locations(db)] == ["Garage", "Garage/Ramp"]
     actions = await db.fetch("SELECT action, actor FROM audit_log WHERE actor = 'bob' ORDER BY id")
     assert [row["action"] for row in actions] == ["location.rename"] * 4 + ["location.delete"]
 
@@ -299,7 +299,7 @@ async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Conne
 async def test_the_same_location_made_by_two_at_once_is_one(db: Connection, pool: Pool) -> None:
     async def make() -> str:
         async with pool.acquire() as connection:
-            return str((await locations.create(by(connection), "Garage/Floor 1")).id)
+            return str((await locations.create_location(by(connection), "Garage/Floor 1")).id)
 
     assert len(set(await asyncio.gather(*(make() for _ in range(4))))) == 1
-    assert len(await locations.tree(db)) == 2
+    assert len(await locations.list_locations(db)) == 2

@@ -44,7 +44,7 @@ async def clock(db: Connection) -> Clock:
 async def start(db: Connection, engine: Sandbox, clock: Clock) -> datetime:
     """A bay with one motion sensor, and another in the van."""
     await test_codecs.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
-    await versions.activate(by(db, now=clock.now()), engine, "bay_eye", 1)
+    await versions.activate_codec(by(db, now=clock.now()), engine, "bay_eye", 1)
     await test_codecs.add_type(db)
     for eui in (S1, S2):
         await devices.register_sensor(by(db), eui, device_type="acme_bay_eye")

@@ -117,7 +117,7 @@ class Stage:
 
 async def add_type(db: Connection, engine: Sandbox, **more: Any) -> Any:
     given: dict[str, Any] = {"states": STATES, "manufacturer": "Acme", "model": "Signal", "uplink_interval_s": 3600}
-    return await types.add_display_type(by(db), engine, "signal", "acme_signal", **given | more)
+    return await types.create_display_type(by(db), engine, "signal", "acme_signal", **given | more)
 
 
 @pytest.fixture
@@ -129,9 +129,9 @@ async def engine(db: Connection) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def codec(db: Connection, engine: Sandbox) -> versions.Version:
-    await versions.add(by(db), "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES)
-    await versions.activate(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
-    return await versions.get(db, "signal")
+    await versions.create_codec(by(db), "signal", SOURCE, mapping=MAPPING, examples=EXAMPLES)
+    await versions.activate_codec(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
+    return await versions.get_codec(db, "signal")
 
 
 @pytest.fixture
@@ -184,9 +184,9 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
 async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     stage: Stage, db: Connection, engine: Sandbox
 ) -> None:
-    await versions.add(by(db), "mute", SOURCE, mapping=None, examples=EXAMPLES[:1])
-    await versions.activate(by(db, now=stage.clock.now()), engine, "mute", 1)
-    kind = await types.add_display_type(
+    await versions.create_codec(by(db), "mute", SOURCE, mapping=None, examples=EXAMPLES[:1])
+    await versions.activate_codec(by(db, now=stage.clock.now()), engine, "mute", 1)
+    kind = await types.create_display_type(
         by(db), engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60
     )
     assert kind.default_config["reports"] is False
@@ -215,11 +215,11 @@ async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
 async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
     await stage.deliver()
     await stage.report("2001")
-    test = await device_tests.begin_pattern(by(stage.db, now=stage.clock.now()), DISPLAY)
+    test = await device_tests.create_pattern_test(by(stage.db, now=stage.clock.now()), DISPLAY)
     assert test.code == CODES["UNKNOWN"]
     await stage.deliver()
     await stage.report("2003")
-    assert (await device_tests.look(stage.db, test.id, now=stage.clock.now())).result == "passed"
+    assert (await device_tests.get_test(stage.db, test.id, now=stage.clock.now())).result == "passed"
 
 
 @pytest.mark.parametrize(
@@ -258,17 +258,17 @@ async def test_states_that_are_none_are_named(
 async def test_a_version_that_makes_other_codes_stays_inactive(
     stage: Stage, source: str, mapping: dict[str, Any] | None, says: str
 ) -> None:
-    await versions.add(by(stage.db), "signal", source, mapping=mapping, examples=EXAMPLES[:1])
+    await versions.create_codec(by(stage.db), "signal", source, mapping=mapping, examples=EXAMPLES[:1])
     with pytest.raises(ConflictError, match=says):
-        await versions.activate(by(stage.db, now=stage.clock.now()), stage.engine, "signal", 2)
-    assert (await versions.get(stage.db, "signal")).version == 1
+        await versions.activate_codec(by(stage.db, now=stage.clock.now()), stage.engine, "signal", 2)
+    assert (await versions.get_codec(stage.db, "signal")).version == 1
 
 
 async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
     wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
-    await versions.add(by(db), "signal", SOURCE, mapping=MAPPING, examples=wrong)
+    await versions.create_codec(by(db), "signal", SOURCE, mapping=MAPPING, examples=wrong)
     with pytest.raises(InputError, match="the mapping gives FREE, not OCCUPIED"):
-        await versions.activate(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
+        await versions.activate_codec(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
 
 
 @pytest.mark.parametrize(
@@ -283,4 +283,4 @@ async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox
 )
 async def test_a_mapping_that_is_none_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
     with pytest.raises(BaylightError, match="mapping"):
-        await versions.add(by(db), "signal", SOURCE, mapping=mapping, examples=[])
+        await versions.create_codec(by(db), "signal", SOURCE, mapping=mapping, examples=[])

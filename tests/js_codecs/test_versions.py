@@ -88,19 +88,19 @@ async def add(
     db: Connection, source: str = SOURCE, mapping: Mapping[str, Any] | None = MAPPING, **more: Any
 ) -> versions.Version:
     given: dict[str, Any] = {"examples": EXAMPLES}
-    return await versions.add(by(db), "bay_eye", source, mapping=mapping, **given | more)
+    return await versions.create_codec(by(db), "bay_eye", source, mapping=mapping, **given | more)
 
 
 async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
     given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
-    return await types.add_type(by(db), name, "acme_bay_eye", **given | more)
+    return await types.create_sensor_type(by(db), name, "acme_bay_eye", **given | more)
 
 
 @pytest.fixture
 async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     """A bay whose sensor decodes by version 1 of the codec."""
     await add(db)
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     await add_type(db)
     return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
 
@@ -140,9 +140,12 @@ async def test_versions_are_numbered_kept_and_told(db: Connection) -> None:
     assert (await add(db)).id == first.id
     second = await add(db, SOURCE + "// better", notes="better")
     assert second.version == 2
-    assert [(s.version, s.examples, s.notes) for s in await versions.versions(db)] == [(2, 2, "better"), (1, 2, None)]
-    assert (await versions.get(db, "bay_eye")).version == 2
-    assert (await versions.get(db, "bay_eye", 1)).source == SOURCE
+    assert [(s.version, s.examples, s.notes) for s in await versions.list_codecs(db)] == [
+        (2, 2, "better"),
+        (1, 2, None),
+    ]
+    assert (await versions.get_codec(db, "bay_eye")).version == 2
+    assert (await versions.get_codec(db, "bay_eye", 1)).source == SOURCE
     log = await db.fetch("SELECT action, after FROM audit_log WHERE object_type = 'codec' ORDER BY id")
     assert [(r["action"], r["after"]) for r in log] == [("codec.add", {"version": 1}), ("codec.add", {"version": 2})]
 
@@ -169,13 +172,13 @@ async def test_a_codec_with_a_mistake_is_not_stored(db: Connection, change: dict
     with pytest.raises(InputError) as raised:
         await add(db, **change)
     assert raised.value.code == code
-    assert await versions.versions(db) == []
+    assert await versions.list_codecs(db) == []
 
 
 async def test_a_name_is_plain(db: Connection) -> None:
     for name in ("", "Bay", "a b", "../x", "x" * 61):
         with pytest.raises(InputError) as raised:
-            await versions.add(by(db), name, SOURCE, mapping=None, examples=[])
+            await versions.create_codec(by(db), name, SOURCE, mapping=None, examples=[])
         assert raised.value.code == "bad_codec_name"
 
 
@@ -183,11 +186,11 @@ async def test_an_unknown_codec_is_not_found(db: Connection, engine: Sandbox) ->
     await add(db)
     for name, version in (("other", None), ("bay_eye", 2)):
         with pytest.raises(NotFoundError):
-            await versions.get(db, name, version)
+            await versions.get_codec(db, name, version)
     with pytest.raises(NotFoundError):
-        await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+        await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     with pytest.raises(NotFoundError):
-        await versions.deactivate(by(db), "other")
+        await versions.deactivate_codec(by(db), "other")
 
 
 async def test_a_version_never_changes(db: Connection) -> None:
@@ -203,13 +206,13 @@ async def test_a_version_never_changes(db: Connection) -> None:
 async def test_only_one_version_is_active_and_each_change_is_audited(db: Connection, engine: Sandbox) -> None:
     await add(db)
     await add(db, SOURCE + "// better")
-    results = await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
+    results = await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     assert [(r.passed, r.occupancy) for r in results] == [(True, Occupancy.OCCUPIED), (True, None)]
-    await versions.activate(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
-    await versions.activate(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
-    assert [(s.version, s.active) for s in await versions.versions(db)] == [(2, True), (1, False)]
-    await versions.deactivate(by(db, actor="bob"), "bay_eye")
-    await versions.deactivate(by(db, actor="bob"), "bay_eye")
+    await versions.activate_codec(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
+    await versions.activate_codec(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
+    assert [(s.version, s.active) for s in await versions.list_codecs(db)] == [(2, True), (1, False)]
+    await versions.deactivate_codec(by(db, actor="bob"), "bay_eye")
+    await versions.deactivate_codec(by(db, actor="bob"), "bay_eye")
     log = await db.fetch("SELECT actor, before, after FROM audit_log WHERE action ~ 'activate' ORDER BY id")
     assert [tuple(r) for r in log] == [
         ("ann", {"version": None}, {"version": 1}),
@@ -232,28 +235,28 @@ async def test_a_version_whose_examples_fail_stays_inactive(
     db: Connection, engine: Sandbox, change: dict[str, Any], words: str
 ) -> None:
     await add(db)
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     await add(db, **change)
     with pytest.raises(InputError, match="examples") as raised:
-        await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+        await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     assert raised.value.code == "examples_fail"
     assert words in raised.value.message
-    assert (await versions.get(db, "bay_eye")).version == 1
+    assert (await versions.get_codec(db, "bay_eye")).version == 1
 
 
 async def test_a_version_without_examples_is_not_proven(db: Connection, engine: Sandbox) -> None:
     await add(db, examples=[])
     with pytest.raises(InputError) as raised:
-        await versions.activate(by(db, now=T0), engine, "bay_eye", 1)
+        await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     assert raised.value.code == "no_examples"
 
 
 async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:
     with pytest.raises(ConflictError, match="bay_eye") as raised:
-        await versions.deactivate(by(db), "bay_eye")
+        await versions.deactivate_codec(by(db), "bay_eye")
     assert raised.value.facts["used_by"] == ["acme_bay_eye"]
-    await versions.deactivate(by(db), "bay_eye", force=True)
-    assert not (await versions.get(db, "bay_eye")).active
+    await versions.deactivate_codec(by(db), "bay_eye", force=True)
+    assert not (await versions.get_codec(db, "bay_eye")).active
 
 
 async def test_a_type_of_the_operator_s_own_decodes_by_the_codec(db: Connection) -> None:
@@ -288,13 +291,15 @@ async def test_a_type_with_a_mistake_is_refused(db: Connection, change: dict[str
 
 async def test_bytes_and_commands_can_be_tried_out(db: Connection, engine: Sandbox) -> None:
     version = await add(db)
-    tried = await versions.decode(engine, version, 3, OCCUPIED, T0)
+    tried = await versions.decode_uplink(engine, version, 3, OCCUPIED, T0)
     assert (tried.data, tried.occupancy) == ({"taken": True, "battery": "3.6 V"}, Occupancy.OCCUPIED)
-    assert (await versions.decode(engine, version, 4, OCCUPIED, T0)).occupancy is None
-    assert (await versions.decode(engine, version, 3, b"\x01", T0)).problem == "codec_failed: a frame has two bytes"
+    assert (await versions.decode_uplink(engine, version, 4, OCCUPIED, T0)).occupancy is None
+    assert (
+        await versions.decode_uplink(engine, version, 3, b"\x01", T0)
+    ).problem == "codec_failed: a frame has two bytes"
     with pytest.raises(InputError):
-        await versions.decode(engine, version, 0, b"", T0)
-    sent = await versions.encode(engine, version, {"on": True})
+        await versions.decode_uplink(engine, version, 0, b"", T0)
+    sent = await versions.encode_downlink(engine, version, {"on": True})
     assert (sent.payload, sent.f_port, sent.problem) == ("01", 7, None)
 
 
@@ -323,7 +328,7 @@ async def test_another_version_decodes_from_its_activation_on(
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
     await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60))])
     assert await state(db, bay) == "FREE"
 
@@ -387,7 +392,7 @@ async def test_ingest_goes_on_when_the_worker_is_killed(
 async def test_without_an_active_version_the_uplink_waits_undecoded(
     db: Connection, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
-    await versions.deactivate(by(db), "bay_eye", force=True)
+    await versions.deactivate_codec(by(db), "bay_eye", force=True)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     row = await last(db)
     assert (row["outcome"], row["error"]) == ("not_decodable", "no_codec: no version of the codec js:bay_eye is active")
@@ -434,7 +439,7 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
         mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
         examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"}],
     )
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     seen = []
     for centimetres in (35, 50, 35, 20, 35, 45):
         await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
@@ -452,7 +457,7 @@ async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
     await add(db, f"function decodeUplink(i) {{ if (i.fPort === 9) throw '\\u0000 x'; {body}; }}", examples=[
         {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
     ])  # fmt: skip
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}
     await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), f_port=9)])
@@ -463,7 +468,7 @@ async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
     db: Connection, pool: Pool, ingest: Ingest, clock: Clock, engine: Sandbox, bay: factories.Bay
 ) -> None:
     await add(db, mapping=MAPPING | {"motion_timeout_s": 600})
-    await versions.activate(by(db, now=T0), engine, "bay_eye", 2)
+    await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     reconcile = Timer(pool, clock, Policies(), 25, 37)
 
     async def passes(seconds: float) -> str:

@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 async def bays(db: Connection) -> None:
-    await locations.create(by(db), "Garage/Floor 1")
+    await locations.create_location(by(db), "Garage/Floor 1")
     for code in ("A-1", "A-2"):
         await spaces.create(by(db), code, location="Garage/Floor 1", default_state="FREE")
 
@@ -28,11 +28,11 @@ async def states(db: Connection) -> list[str]:
 async def test_an_override_holds_until_it_is_ended(db: Connection) -> None:
     fixed = await overrides.set_override(by(db), "out_of_order", space="A-1", reason="pillar")
     assert await states(db) == ["OUT_OF_ORDER", "FREE"]
-    assert [o.id for o in await overrides.active(db, NOW, space="A-1")] == [fixed.id]
-    ended = await overrides.end(by(db, now=NOW + HOUR), fixed.id)
+    assert [o.id for o in await overrides.list_overrides(db, NOW, space="A-1")] == [fixed.id]
+    ended = await overrides.end_override(by(db, now=NOW + HOUR), fixed.id)
     assert (ended.until_at, ended.ended_by) == (NOW + HOUR, "ann")
     assert await states(db) == ["FREE", "FREE"]
-    assert await overrides.end(by(db, now=NOW + 2 * HOUR), fixed.id) == ended
+    assert await overrides.end_override(by(db, now=NOW + 2 * HOUR), fixed.id) == ended
     causes = await db.fetch("SELECT trigger_source FROM state_changes WHERE source = 'manual_override'")
     assert [row["trigger_source"] for row in causes] == [str(fixed.id)] * 2
 
@@ -48,8 +48,8 @@ async def test_a_new_override_takes_the_place_of_the_old_even_in_the_same_instan
     await overrides.set_override(by(db), "OCCUPIED", space="A-1")
     last = await overrides.set_override(by(db), "RESERVED", space="A-1")
     assert await states(db) == ["RESERVED", "FREE"]
-    assert [o.id for o in await overrides.active(db, NOW + HOUR)] == [last.id]
-    await overrides.end(by(db), last.id)
+    assert [o.id for o in await overrides.list_overrides(db, NOW + HOUR)] == [last.id]
+    await overrides.end_override(by(db), last.id)
     assert await states(db) == ["FREE", "FREE"]
 
 
@@ -59,7 +59,7 @@ async def test_overrides_set_at_once_leave_one_in_force(db: Connection, pool: Po
             await overrides.set_override(by(connection), state, **target)
 
     await asyncio.gather(*(fix(state, location="Garage") for state in ("OCCUPIED", "RESERVED", "MAINTENANCE")))
-    in_force = await overrides.active(db, NOW + HOUR)
+    in_force = await overrides.list_overrides(db, NOW + HOUR)
     assert len(in_force) == 1
     assert await states(db) == [in_force[0].state] * 2
 
@@ -76,4 +76,4 @@ async def test_bad_input_is_refused(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="X-9"):
         await overrides.set_override(by(db), "FREE", space="X-9")
     with pytest.raises(NotFoundError):
-        await overrides.end(by(db), (await spaces.show(db, "A-1")).id)
+        await overrides.end_override(by(db), (await spaces.show(db, "A-1")).id)

@@ -31,34 +31,38 @@ async def state(db: Connection) -> str:
 
 async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Connection) -> None:
     await says(db, "FREE", NOW)
-    booked, new = await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
+    booked, new = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
     assert new
     assert await state(db) == "RESERVED"
-    cancelled = await reservations.cancel(by(db), booked.id)
+    cancelled = await reservations.cancel_reservation(by(db), booked.id)
     assert cancelled.status == "cancelled"
     assert await state(db) == "FREE"
-    assert (await reservations.cancel(by(db), booked.id)).status == "cancelled"
+    assert (await reservations.cancel_reservation(by(db), booked.id)).status == "cancelled"
     rows = await db.fetch("SELECT source, trigger_source FROM state_changes WHERE source = 'api_reservation'")
     assert {row["trigger_source"] for row in rows} == {str(booked.id)}
 
 
 async def test_the_same_request_again_gives_the_same_reservation(db: Connection) -> None:
-    first, _ = await reservations.create(by(db), "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org")
+    first, _ = await reservations.create_reservation(
+        by(db), "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org"
+    )
     later = by(db, now=NOW + timedelta(minutes=30))
-    again, new = await reservations.create(later, "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org")
+    again, new = await reservations.create_reservation(
+        later, "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org"
+    )
     assert (again, new) == (first, False)
     with pytest.raises(ConflictError) as error:
-        await reservations.create(by(db), "A-1", NOW, NOW + 2 * HOUR, request_id="r1", user_email="a@x.org")
+        await reservations.create_reservation(by(db), "A-1", NOW, NOW + 2 * HOUR, request_id="r1", user_email="a@x.org")
     assert error.value.code == "request_id_used"
 
 
 async def test_b12_overlap_is_refused_without_personal_data(db: Connection) -> None:
-    await reservations.create(by(db), "A-1", NOW, NOW + HOUR, user_email="secret@example.org")
+    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR, user_email="secret@example.org")
     with pytest.raises(ConflictError) as error:
-        await reservations.create(by(db), "A-1", NOW + HOUR / 2, NOW + 2 * HOUR)
+        await reservations.create_reservation(by(db), "A-1", NOW + HOUR / 2, NOW + 2 * HOUR)
     assert error.value.code == "space_taken"
     assert "secret" not in f"{error.value} {error.value.facts} {error.value.__cause__!r}"
-    _, new = await reservations.create(by(db), "A-1", NOW + HOUR, NOW + 2 * HOUR)
+    _, new = await reservations.create_reservation(by(db), "A-1", NOW + HOUR, NOW + 2 * HOUR)
     assert new
     assert "secret" not in str(await db.fetch("SELECT before, after FROM audit_log"))
 
@@ -68,7 +72,7 @@ async def test_b12_of_two_overlapping_reservations_made_at_once_one_wins(db: Con
         async with pool.acquire() as connection:
             try:
                 start = NOW + timedelta(minutes=minutes)
-                await reservations.create(by(connection), "A-1", start, start + HOUR)
+                await reservations.create_reservation(by(connection), "A-1", start, start + HOUR)
             except ConflictError as error:
                 return error.code
         return "booked"
@@ -81,7 +85,7 @@ async def test_b12_of_two_overlapping_reservations_made_at_once_one_wins(db: Con
 async def test_the_same_request_made_twice_at_once_is_one_reservation(db: Connection, pool: Pool) -> None:
     async def book() -> tuple[str, bool]:
         async with pool.acquire() as connection:
-            booked, new = await reservations.create(by(connection), "A-1", NOW, NOW + HOUR, request_id="r1")
+            booked, new = await reservations.create_reservation(by(connection), "A-1", NOW, NOW + HOUR, request_id="r1")
             return str(booked.id), new
 
     results = await asyncio.gather(*(book() for _ in range(5)))
@@ -104,38 +108,38 @@ async def test_b23_times_that_make_no_sense_are_refused(
     db: Connection, start: datetime, end: datetime, code: str
 ) -> None:
     with pytest.raises(InputError) as error:
-        await reservations.create(by(db), "A-1", start, end)
+        await reservations.create_reservation(by(db), "A-1", start, end)
     assert error.value.code == code
 
 
 async def test_a_reservation_may_begin_a_moment_ago(db: Connection) -> None:
-    _, new = await reservations.create(by(db), "A-1", NOW - timedelta(minutes=4), NOW + HOUR)
+    _, new = await reservations.create_reservation(by(db), "A-1", NOW - timedelta(minutes=4), NOW + HOUR)
     assert new
 
 
 async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
     await says(db, "OCCUPIED", NOW)
-    booked, _ = await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
+    booked, _ = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
     assert await reservations.expire_due(by(db, now=NOW + HOUR / 2)) == 0
     assert await reservations.expire_due(by(db, now=NOW + HOUR)) == 1
     assert await reservations.expire_due(by(db, now=NOW + HOUR)) == 0
-    assert (await reservations.show(db, booked.id)).status == "completed"
+    assert (await reservations.get_reservation(db, booked.id)).status == "completed"
     assert await state(db) == "OCCUPIED"
 
 
 async def test_b11_an_end_with_a_free_bay_shows_free_and_tells_why(db: Connection) -> None:
     await says(db, "FREE", NOW)
-    booked, _ = await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
+    booked, _ = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
     await reservations.expire_due(by(db, now=NOW + HOUR))
     last = await db.fetchrow("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id DESC LIMIT 1")
     assert last is not None
     assert tuple(last) == ("FREE", "reservation_expired", str(booked.id))
     with pytest.raises(ConflictError, match="completed"):
-        await reservations.cancel(by(db), booked.id)
+        await reservations.cancel_reservation(by(db), booked.id)
 
 
 async def test_two_processes_expire_a_reservation_once(db: Connection, pool: Pool) -> None:
-    await reservations.create(by(db), "A-1", NOW, NOW + HOUR)
+    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
 
     async def expire() -> int:
         async with pool.acquire() as connection:
@@ -145,19 +149,22 @@ async def test_two_processes_expire_a_reservation_once(db: Connection, pool: Poo
 
 
 async def test_pages_by_start_and_filters(db: Connection) -> None:
-    made = [(await reservations.create(by(db), "A-1", NOW + n * HOUR, NOW + (n + 1) * HOUR))[0] for n in range(5)]
-    first = await reservations.page(db, limit=3)
-    rest = await reservations.page(db, limit=3, after=(first[-1].start_at, first[-1].id))
+    made = [
+        (await reservations.create_reservation(by(db), "A-1", NOW + n * HOUR, NOW + (n + 1) * HOUR))[0]
+        for n in range(5)
+    ]
+    first = await reservations.list_reservations(db, limit=3)
+    rest = await reservations.list_reservations(db, limit=3, after=(first[-1].start_at, first[-1].id))
     assert first + rest == made
-    await reservations.cancel(by(db), made[0].id)
-    assert await reservations.page(db, status="active", space="A-1") == made[1:]
-    assert await reservations.page(db, ending_after=NOW + 4 * HOUR) == made[4:]
+    await reservations.cancel_reservation(by(db), made[0].id)
+    assert await reservations.list_reservations(db, status="active", space="A-1") == made[1:]
+    assert await reservations.list_reservations(db, ending_after=NOW + 4 * HOUR) == made[4:]
     with pytest.raises(InputError, match="none of active"):
-        await reservations.page(db, status="live")
+        await reservations.list_reservations(db, status="live")
 
 
 async def test_unknown_spaces_and_reservations_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="X-9"):
-        await reservations.create(by(db), "X-9", NOW, NOW + HOUR)
+        await reservations.create_reservation(by(db), "X-9", NOW, NOW + HOUR)
     with pytest.raises(NotFoundError):
-        await reservations.cancel(by(db), (await spaces.show(db, "A-1")).id)
+        await reservations.cancel_reservation(by(db), (await spaces.show(db, "A-1")).id)

@@ -55,7 +55,7 @@ class Key:
         return any(_ORDER.index(own) >= _ORDER.index(scope) for own in self.scopes)
 
 
-async def create(change: Change, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
+async def create_key(change: Change, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
     """The key and its text, which cannot be had again. Raises InputError `bad_scopes`, `bad_name`."""
     if not scopes or any(scope not in _ORDER for scope in scopes):
         raise InputError("bad_scopes", f"scopes are one or more of {', '.join(_ORDER)}")
@@ -79,7 +79,7 @@ async def list_keys(connection: Connection) -> list[Key]:
     return [_key(row) for row in await connection.fetch(queries("access.keys")["list"])]
 
 
-async def revoke(change: Change, id_or_prefix: str) -> Key:
+async def revoke_key(change: Change, id_or_prefix: str) -> Key:
     """From the next request on the key is refused. Idempotent. Raises NotFoundError `unknown_key`."""
     async with change.transaction():
         row = await change.connection.fetchrow(queries("access.keys")["revoke"], id_or_prefix)

@@ -59,7 +59,7 @@ async def list_reservations(
 ) -> Page[Reservation]:
     """By start. `user_email` and `user_phone` are null for keys without the scope `write`."""
     at = decode(cursor, TimeAndId)
-    rows = await reservations.page(
+    rows = await reservations.list_reservations(
         connection,
         space=space,
         status=status,
@@ -77,20 +77,20 @@ async def list_reservations(
 )
 async def reserve(change: Changing, new: NewReservation, response: Response) -> Reservation:
     """Idempotent by `request_id`: 201 for a new one, 200 for one that was there."""
-    reservation, is_new = await reservations.create(change, **new.model_dump())
+    reservation, is_new = await reservations.create_reservation(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return reservation
 
 
 @router.get("/reservations/{reservation_id}")
 async def show_reservation(key: Reading, connection: Database, reservation_id: UUID) -> Reservation:
-    return _for(key, await reservations.show(connection, reservation_id))
+    return _for(key, await reservations.get_reservation(connection, reservation_id))
 
 
 @router.post("/reservations/{reservation_id}/cancel")
 async def cancel_reservation(change: Changing, reservation_id: UUID) -> Reservation:
     """Idempotent."""
-    return await reservations.cancel(change, reservation_id)
+    return await reservations.cancel_reservation(change, reservation_id)
 
 
 @router.get("/overrides")
@@ -98,7 +98,7 @@ async def list_overrides(
     key: Reading, connection: Database, given: Given, space: str | None = None, location: str | None = None
 ) -> list[Override]:
     """Those in force now."""
-    return await overrides.active(connection, given.clock.now(), space=space, location=location)
+    return await overrides.list_overrides(connection, given.clock.now(), space=space, location=location)
 
 
 @router.post("/overrides", status_code=201)
@@ -110,4 +110,4 @@ async def set_override(change: Changing, new: NewOverride) -> Override:
 @router.delete("/overrides/{override_id}")
 async def end_override(change: Changing, override_id: UUID) -> Override:
     """Idempotent."""
-    return await overrides.end(change, override_id)
+    return await overrides.end_override(change, override_id)

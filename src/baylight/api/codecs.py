@@ -79,13 +79,13 @@ Engine = Annotated[CodecEngine, Depends(_engine)]
 @router.get("")
 async def list_codecs(key: Reading, connection: Database, name: str | None = None) -> list[Summary]:
     """All versions, or those of one codec, newest first."""
-    return await versions.versions(connection, name)
+    return await versions.list_codecs(connection, name)
 
 
 @router.post("/{name}", status_code=201)
 async def add_codec(change: AdminChanging, name: str, new: NewVersion) -> Version:
     """The next version, not active yet; the newest one if it is the same."""
-    return await versions.add(
+    return await versions.create_codec(
         change,
         name,
         new.source,
@@ -98,19 +98,19 @@ async def add_codec(change: AdminChanging, name: str, new: NewVersion) -> Versio
 @router.get("/{name}")
 async def show_codec(key: Reading, connection: Database, name: str, version: int | None = None) -> Version:
     """The active version if none is named, else the newest."""
-    return await versions.get(connection, name, version)
+    return await versions.get_codec(connection, name, version)
 
 
 @router.post("/{name}/types", status_code=201)
 async def add_type(change: AdminChanging, name: str, new: NewType) -> DeviceTypeRow:
     """A sensor type whose devices decode by the codec."""
-    return await types.add_type(change, name, **new.model_dump())
+    return await types.create_sensor_type(change, name, **new.model_dump())
 
 
 @router.post("/{name}/display-types", status_code=201)
 async def add_display_type(change: AdminChanging, engine: Engine, name: str, new: NewDisplayType) -> DeviceTypeRow:
     """A display type whose codes the codec's active version makes."""
-    return await types.add_display_type(change, engine, name, **new.model_dump())
+    return await types.create_display_type(change, engine, name, **new.model_dump())
 
 
 @router.post("/{name}/{version}/test")
@@ -118,7 +118,7 @@ async def prove_codec(
     key: Administering, connection: Database, engine: Engine, name: str, version: int
 ) -> list[ExampleResult]:
     """Runs the version's own examples."""
-    return await versions.run_examples(engine, await versions.get(connection, name, version))
+    return await versions.run_examples(engine, await versions.get_codec(connection, name, version))
 
 
 @router.post("/{name}/{version}/decode")
@@ -126,8 +126,8 @@ async def decode_frame(
     key: Administering, connection: Database, given: Given, engine: Engine, name: str, version: int, frame: Frame
 ) -> Outcome:
     """What an uplink would mean; nothing is stored."""
-    found = await versions.get(connection, name, version)
-    return await versions.decode(engine, found, frame.f_port, bytes.fromhex(frame.data), given.clock.now())
+    found = await versions.get_codec(connection, name, version)
+    return await versions.decode_uplink(engine, found, frame.f_port, bytes.fromhex(frame.data), given.clock.now())
 
 
 @router.post("/{name}/{version}/encode")
@@ -135,16 +135,16 @@ async def encode_command(
     key: Administering, connection: Database, engine: Engine, name: str, version: int, command: Command
 ) -> Outcome:
     """The downlink's bytes; nothing is sent."""
-    return await versions.encode(engine, await versions.get(connection, name, version), command.data)
+    return await versions.encode_downlink(engine, await versions.get_codec(connection, name, version), command.data)
 
 
 @router.post("/{name}/{version}/activate")
 async def activate_codec(change: AdminChanging, engine: Engine, name: str, version: int) -> list[ExampleResult]:
     """From the next uplink on, if all its examples pass. Idempotent."""
-    return await versions.activate(change, engine, name, version)
+    return await versions.activate_codec(change, engine, name, version)
 
 
 @router.post("/{name}/deactivate", status_code=204)
 async def deactivate_codec(change: AdminChanging, name: str, rest: Rest) -> None:
     """Uplinks that need it are stored without a reading. Idempotent."""
-    await versions.deactivate(change, name, force=rest.force)
+    await versions.deactivate_codec(change, name, force=rest.force)

@@ -51,20 +51,22 @@ class Sent(Body):
 @router.post("/displays/{dev_eui}/tests", status_code=202)
 async def test_display(change: Changing, dev_eui: DevEuiText, body: Pattern) -> DeviceTest:
     """The display shows a pattern for some seconds; read the test for its result."""
-    return await device_tests.begin_pattern(change, dev_eui, light=body.light, wait=timedelta(seconds=body.wait_s))
+    return await device_tests.create_pattern_test(
+        change, dev_eui, light=body.light, wait=timedelta(seconds=body.wait_s)
+    )
 
 
 @router.post("/spaces/{code:path}/pair-tests", status_code=202)
 async def test_pair(change: Changing, code: str, body: Pair) -> DeviceTest:
     """Drive on or off now: the light must follow in time; read the test for its result."""
-    return await device_tests.begin_pair(
+    return await device_tests.create_pair_test(
         change, code, within=timedelta(seconds=body.within_s), wait=timedelta(seconds=body.wait_s)
     )
 
 
 @router.get("/device-tests/{test_id}")
 async def show_device_test(key: Reading, connection: Database, given: Given, test_id: UUID) -> DeviceTest:
-    return await device_tests.look(connection, test_id, now=given.clock.now())
+    return await device_tests.get_test(connection, test_id, now=given.clock.now())
 
 
 @router.get("/device-tests")

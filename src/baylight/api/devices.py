@@ -163,4 +163,4 @@ async def set_lifecycle(
 async def list_device_types(
     key: Reading, connection: Database, category: Literal["sensor", "display"] | None = None
 ) -> list[DeviceTypeRow]:
-    return await device_types.types(connection, category)
+    return await device_types.list_device_types(connection, category)

@@ -36,11 +36,11 @@ async def list_keys(key: Administering, connection: Database) -> list[Key]:
 
 @router.post("", status_code=201)
 async def create_key(change: AdminChanging, new: NewKey) -> CreatedKey:
-    created, text = await keys.create(change, new.name, new.scopes)
+    created, text = await keys.create_key(change, new.name, new.scopes)
     return CreatedKey(created, text)
 
 
 @router.delete("/{id_or_prefix}")
 async def revoke_key(change: AdminChanging, id_or_prefix: str) -> Key:
     """The key is refused from the next request on. Idempotent."""
-    return await keys.revoke(change, id_or_prefix)
+    return await keys.revoke_key(change, id_or_prefix)

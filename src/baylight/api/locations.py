@@ -46,25 +46,25 @@ class Changed:
 @router.get("")
 async def list_locations(key: Reading, connection: Database) -> list[Location]:
     """The whole tree, parents before children."""
-    return await locations.tree(connection)
+    return await locations.list_locations(connection)
 
 
 @router.post("", status_code=201)
 async def create_location(change: Changing, new: NewLocation) -> Location:
     """Idempotent."""
-    return await locations.create(change, new.path, kinds=new.kinds, timezone=new.timezone)
+    return await locations.create_location(change, new.path, kinds=new.kinds, timezone=new.timezone)
 
 
 @router.put("/name")
 async def rename_location(change: Changing, body: Name) -> Location:
     """Idempotent."""
-    return await locations.rename(change, body.path, body.name)
+    return await locations.rename_location(change, body.path, body.name)
 
 
 @router.delete("", status_code=204)
 async def delete_location(change: Changing, path: str) -> Response:
     """One that holds no location and no space."""
-    await locations.delete(change, path)
+    await locations.delete_location(change, path)
     return Response(status_code=204)
 
 

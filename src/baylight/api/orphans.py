@@ -33,19 +33,19 @@ async def list_orphans(
     key: Reading, connection: Database, ignored: bool = False, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Orphan]:
     """By DevEUI, with what each may be: the likeliest first."""
-    rows = await orphans.page(connection, after=decode(cursor, str), limit=limit + 1, ignored=ignored)
+    rows = await orphans.list_orphans(connection, after=decode(cursor, str), limit=limit + 1, ignored=ignored)
     return page(rows, limit, lambda row: row.dev_eui)
 
 
 @router.get("/{dev_eui}")
 async def show_orphan(key: Reading, connection: Database, dev_eui: str) -> Orphan:
-    return await orphans.show(connection, dev_eui)
+    return await orphans.get_orphan(connection, dev_eui)
 
 
 @router.post("/{dev_eui}/claim", status_code=201)
 async def claim_orphan(change: Changing, dev_eui: str, body: Claim) -> Sensor | Display:
     """Registers it as what its type is. It serves a space when it is assigned to one."""
-    return await orphans.claim(change, dev_eui, **body.model_dump())
+    return await orphans.claim_orphan(change, dev_eui, **body.model_dump())
 
 
 @router.put("/{dev_eui}/ignored")

@@ -113,10 +113,10 @@ async def take(
     that type, and for any other the DevEUI's prefix tells it. What is not told is refused as a row, or with
     `only_known` left out. Raises NotFoundError `unknown_device_type`.
     """
-    known = await device_types.types(connection)
+    known = await device_types.list_device_types(connection)
     named = {_plain(name): kind.code for kind in known for name in (kind.model, kind.code) if kind.enabled}
     for named_type in set(types.values()) - {LEFT_OUT}:
-        await device_types.get(connection, named_type)
+        await device_types.get_device_type(connection, named_type)
     prefixes = sorted(
         ((prefix.lower(), kind.code) for kind in known if kind.enabled for prefix in kind.dev_eui_prefixes),
         key=lambda pair: -len(pair[0]),

@@ -44,7 +44,7 @@ def add_codec(
     text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
 
     async def work(c: Context) -> Version:
-        return await versions.add(c.change, name, text, mapping=rules or None, examples=proofs, notes=notes)
+        return await versions.create_codec(c.change, name, text, mapping=rules or None, examples=proofs, notes=notes)
 
     _print_version(on_database(work), as_json=as_json)
 
@@ -56,7 +56,7 @@ def list_codecs(
     """List versions of codecs, newest first."""
     from baylight.js_codecs import versions
 
-    rows = on_database(lambda c: versions.versions(c.connection, name))
+    rows = on_database(lambda c: versions.list_codecs(c.connection, name))
     print_rows(rows, "name version active examples tells_occupancy activated_at created_by notes", as_json=as_json)
 
 
@@ -70,7 +70,7 @@ def show_codec(
     """Show a version and its mapping."""
     from baylight.js_codecs import versions
 
-    found = on_database(lambda c: versions.get(c.connection, name, version))
+    found = on_database(lambda c: versions.get_codec(c.connection, name, version))
     if source:
         typer.echo(found.source)
     else:
@@ -83,7 +83,7 @@ def run_examples(name: Name, version: Number = None, as_json: Json = False) -> N
     from baylight.js_codecs import versions
 
     async def work(c: Context, engine: CodecEngine) -> list[ExampleResult]:
-        return await versions.run_examples(engine, await versions.get(c.connection, name, version))
+        return await versions.run_examples(engine, await versions.get_codec(c.connection, name, version))
 
     results = _on_engine(work)
     _print_results(results, as_json=as_json)
@@ -98,7 +98,7 @@ def activate_codec(
     """Activate a version if its examples pass. It decodes from the next uplink on."""
     from baylight.js_codecs import versions
 
-    results = _on_engine(lambda c, engine: versions.activate(c.change, engine, name, version))
+    results = _on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
     _print_results(results, as_json=as_json)
     if not as_json:
         typer.echo(f"version {version} of {name} is active")
@@ -111,7 +111,7 @@ def deactivate_codec(
     """Deactivate a codec. Uplinks that need it are then stored without a reading."""
     from baylight.js_codecs import versions
 
-    on_database(lambda c: versions.deactivate(c.change, name, force=force))
+    on_database(lambda c: versions.deactivate_codec(c.change, name, force=force))
     typer.echo(f"no version of {name} is active")
 
 
@@ -130,7 +130,7 @@ def add_type(
     from baylight.js_codecs import types
 
     made = on_database(
-        lambda c: types.add_type(
+        lambda c: types.create_sensor_type(
             c.change,
             name,
             code,
@@ -166,7 +166,7 @@ def add_display_type(
     from baylight.js_codecs import types
 
     made = _on_engine(
-        lambda c, engine: types.add_display_type(
+        lambda c, engine: types.create_display_type(
             c.change,
             engine,
             name,
@@ -204,7 +204,7 @@ def encode_command(
         raise typer.BadParameter(f"{data!r} is not a JSON object")
 
     async def work(c: Context, engine: CodecEngine) -> Outcome:
-        return await versions.encode(engine, await versions.get(c.connection, name, version), given)
+        return await versions.encode_downlink(engine, await versions.get_codec(c.connection, name, version), given)
 
     _print_outcome(_on_engine(work), as_json=as_json)
 
@@ -226,8 +226,8 @@ def decode_frame(
         raise typer.BadParameter(f"{data!r} is not hex") from None
 
     async def work(c: Context, engine: CodecEngine) -> Outcome:
-        return await versions.decode(
-            engine, await versions.get(c.connection, name, version), f_port, sent, c.change.now
+        return await versions.decode_uplink(
+            engine, await versions.get_codec(c.connection, name, version), f_port, sent, c.change.now
         )
 
     _print_outcome(_on_engine(work), as_json=as_json)

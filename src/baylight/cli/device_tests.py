@@ -35,7 +35,9 @@ def run_test(
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
-        begun = await device_tests.begin_pattern(c.change, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT)
+        begun = await device_tests.create_pattern_test(
+            c.change, dev_eui, light=light, wait=wait or device_tests.PATTERN_WAIT
+        )
         return begun if no_wait else await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
@@ -56,8 +58,8 @@ def run_pair_test(
     from baylight.inventory import device_tests
 
     async def work(c: Context) -> DeviceTest:
-        begun = await device_tests.begin_pair(
-            c.change, space, within=within or device_tests.WITHIN, wait=wait or device_tests.PAIR_WAIT
+        begun = await device_tests.create_pair_test(
+            c.change, space, within=within or device_tests.PAIR_LIMIT, wait=wait or device_tests.PAIR_WAIT
         )
         if no_wait:
             return begun
@@ -74,7 +76,7 @@ def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Jso
 
     async def work(c: Context) -> list[DeviceTest]:
         found = await device_tests.list_tests(c.connection, device=dev_eui, role=role, limit=limit)
-        return [await device_tests.look(c.connection, test.id, now=c.change.now) for test in found]
+        return [await device_tests.get_test(c.connection, test.id, now=c.change.now) for test in found]
 
     print_rows(on_database(work), "started_at kind space result seconds detail", as_json=as_json)
 
@@ -118,7 +120,7 @@ async def _wait(c: Context, test: DeviceTest) -> DeviceTest:
     while test.result == "running":
         await asyncio.sleep(LOOK_EVERY_S)
         now = await c.connection.fetchval("SELECT clock_timestamp()")
-        test = await device_tests.look(c.connection, test.id, now=now)
+        test = await device_tests.get_test(c.connection, test.id, now=now)
     return test
 
 

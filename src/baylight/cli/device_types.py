@@ -15,5 +15,5 @@ def list_types(as_json: Json = False) -> None:
     """List the device types that a device can have."""
     from baylight.inventory import device_types
 
-    rows = on_database(lambda c: device_types.types(c.connection))
+    rows = on_database(lambda c: device_types.list_device_types(c.connection))
     print_rows(rows, "code category manufacturer model dev_eui_prefixes shipped enabled", as_json=as_json)

@@ -25,7 +25,7 @@ def add_key(
     from baylight.access import keys
 
     async def work(c: Context) -> tuple[Key, str]:
-        return await keys.create(c.change, name, scope or ["read"])
+        return await keys.create_key(c.change, name, scope or ["read"])
 
     made, secret = on_database(work)
     if as_json:
@@ -49,5 +49,5 @@ def revoke_key(id_or_prefix: Annotated[str, typer.Argument(help="id or prefix of
     """Revoke a key: refuse it from now on."""
     from baylight.access import keys
 
-    revoked = on_database(lambda c: keys.revoke(c.change, id_or_prefix))
+    revoked = on_database(lambda c: keys.revoke_key(c.change, id_or_prefix))
     typer.echo(f"key {revoked.prefix} is revoked")

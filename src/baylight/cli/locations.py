@@ -27,7 +27,7 @@ def add_location(
     from baylight.inventory import locations
 
     wanted = kinds.split("/") if kinds else []
-    made = on_database(lambda c: locations.create(c.change, path, kinds=wanted, timezone=timezone))
+    made = on_database(lambda c: locations.create_location(c.change, path, kinds=wanted, timezone=timezone))
     print_fields(made, as_json=as_json)
 
 
@@ -36,7 +36,7 @@ def list_locations(as_json: Json = False) -> None:
     """List the tree of locations."""
     from baylight.inventory import locations
 
-    rows = on_database(lambda c: locations.tree(c.connection))
+    rows = on_database(lambda c: locations.list_locations(c.connection))
     print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
 
 
@@ -45,7 +45,7 @@ def rename_location(path: Path, name: Annotated[str, typer.Argument(help="new la
     """Rename a location."""
     from baylight.inventory import locations
 
-    made = on_database(lambda c: locations.rename(c.change, path, name))
+    made = on_database(lambda c: locations.rename_location(c.change, path, name))
     typer.echo(f"the new path is {made.path}")
 
 
@@ -54,7 +54,7 @@ def delete_location(path: Path) -> None:
     """Delete a location that holds no location and no space."""
     from baylight.inventory import locations
 
-    on_database(lambda c: locations.delete(c.change, path))
+    on_database(lambda c: locations.delete_location(c.change, path))
     typer.echo(f"{path} is deleted")
 
 

@@ -18,7 +18,7 @@ def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = Fal
     """List unregistered devices by DevEUI."""
     from baylight.inventory import orphans
 
-    rows = on_database(lambda c: orphans.page(c.connection, after=after, limit=limit, ignored=ignored))
+    rows = on_database(lambda c: orphans.list_orphans(c.connection, after=after, limit=limit, ignored=ignored))
     columns = "dev_eui uplinks first_at last_at rssi_dbm snr_db network_server profile_name likely"
     print_rows(rows, columns, as_json=as_json, limit=limit)
 
@@ -28,7 +28,7 @@ def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
     """Show what an unregistered device sent, and its likely types."""
     from baylight.inventory import orphans
 
-    print_fields(on_database(lambda c: orphans.show(c.connection, dev_eui)), as_json=as_json)
+    print_fields(on_database(lambda c: orphans.get_orphan(c.connection, dev_eui)), as_json=as_json)
 
 
 @app.command("claim")
@@ -36,7 +36,7 @@ def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: 
     """Register a device by its type. Without --type, the one likely type is used."""
     from baylight.inventory import orphans
 
-    found = on_database(lambda c: orphans.claim(c.change, dev_eui, device_type=kind, notes=notes))
+    found = on_database(lambda c: orphans.claim_orphan(c.change, dev_eui, device_type=kind, notes=notes))
     print_fields(found, as_json=as_json)
 
 

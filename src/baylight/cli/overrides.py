@@ -52,9 +52,9 @@ def end_override(space: TargetSpace = None, location: TargetLocation = None) -> 
     async def work(c: Context) -> int:
         if (space is None) == (location is None):
             raise InputError("one_target", "name either a space or a location")
-        found = await overrides.active(c.connection, c.change.now, space=space, location=location)
+        found = await overrides.list_overrides(c.connection, c.change.now, space=space, location=location)
         for one in found:
-            await overrides.end(c.change, one.id)
+            await overrides.end_override(c.change, one.id)
         return len(found)
 
     ended = on_database(work)
@@ -66,5 +66,5 @@ def list_overrides(as_json: Json = False) -> None:
     """List the overrides in force."""
     from baylight.schedule import overrides
 
-    rows = on_database(lambda c: overrides.active(c.connection, c.change.now))
+    rows = on_database(lambda c: overrides.list_overrides(c.connection, c.change.now))
     print_rows(rows, "id state space location from_at until_at actor reason", as_json=as_json)

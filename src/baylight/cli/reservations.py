@@ -40,7 +40,7 @@ def add_reservation(
         begin = start or c.change.now
         end = begin + run_for if run_for else until
         assert end is not None
-        made, _ = await reservations.create(
+        made, _ = await reservations.create_reservation(
             c.change, space, begin, end, user_email=email, user_phone=phone, request_id=request_id
         )
         return made
@@ -53,7 +53,7 @@ def cancel_reservation(reservation_id: Annotated[UUID, typer.Argument(help="id o
     """Cancel a reservation."""
     from baylight.schedule import reservations
 
-    done = on_database(lambda c: reservations.cancel(c.change, reservation_id))
+    done = on_database(lambda c: reservations.cancel_reservation(c.change, reservation_id))
     typer.echo(f"reservation of {done.space} is cancelled")
 
 
@@ -69,7 +69,7 @@ def list_reservations(
     from baylight.schedule import reservations
 
     rows = on_database(
-        lambda c: reservations.page(
+        lambda c: reservations.list_reservations(
             c.connection, space=space, status=status, ending_after=None if past else c.change.now, limit=limit
         )
     )

@@ -24,7 +24,7 @@ from baylight.store.pool import Connection
 from baylight.store.query import queries
 
 PATTERN_WAIT = timedelta(minutes=2)
-WITHIN = timedelta(seconds=30)
+PAIR_LIMIT = timedelta(seconds=30)
 PAIR_WAIT = timedelta(minutes=5)
 _PATTERNS = (
     "white, flashing 500/500",
@@ -59,7 +59,7 @@ class DeviceTest:
     actor: str
 
 
-async def begin_pattern(
+async def create_pattern_test(
     change: Change, dev_eui: str, *, light: str | None = None, wait: timedelta = PATTERN_WAIT
 ) -> DeviceTest:
     """Lets a display show a light that means nothing, for some seconds; what it must show comes back after.
@@ -95,11 +95,11 @@ async def begin_pattern(
             change.actor,
         )
         await change.record("display.test", "display", display.id, after={"code": code.hex()})
-    return await look(change.connection, test_id, now=change.now)
+    return await get_test(change.connection, test_id, now=change.now)
 
 
-async def begin_pair(
-    change: Change, code: str, *, within: timedelta = WITHIN, wait: timedelta = PAIR_WAIT
+async def create_pair_test(
+    change: Change, code: str, *, within: timedelta = PAIR_LIMIT, wait: timedelta = PAIR_WAIT
 ) -> DeviceTest:
     """From now on: the next change that the sensor of a space makes must reach its light `within` that time. Somebody
     has to drive on or off within `wait`.
@@ -128,10 +128,10 @@ async def begin_pair(
             change.actor,
         )
         await change.record("space.pair_test", "space", space["id"], after={"test": str(test_id)})
-    return await look(change.connection, test_id, now=change.now)
+    return await get_test(change.connection, test_id, now=change.now)
 
 
-async def look(connection: Connection, test_id: UUID, *, now: datetime) -> DeviceTest:
+async def get_test(connection: Connection, test_id: UUID, *, now: datetime) -> DeviceTest:
     """A test and its result, as far as it is certain. Raises NotFoundError `unknown_test`."""
     async with connection.transaction():
         row = await connection.fetchrow(queries("inventory.device_tests")["lock"], test_id)

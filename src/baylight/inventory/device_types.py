@@ -52,7 +52,7 @@ async def sync(connection: Connection) -> int:
     return changed
 
 
-async def types(connection: Connection, category: str | None = None) -> list[DeviceTypeRow]:
+async def list_device_types(connection: Connection, category: str | None = None) -> list[DeviceTypeRow]:
     """By category and code."""
     return [
         DeviceTypeRow(**row)
@@ -60,7 +60,7 @@ async def types(connection: Connection, category: str | None = None) -> list[Dev
     ]
 
 
-async def get(connection: Connection, code: str) -> DeviceTypeRow:
+async def get_device_type(connection: Connection, code: str) -> DeviceTypeRow:
     """Raises NotFoundError `unknown_device_type`."""
     row = await connection.fetchrow(queries("inventory.device_types")["list"], code, None)
     if row is None:
@@ -74,7 +74,7 @@ async def category_for(connection: Connection, dev_eui: DevEui, code: str | None
     Raises NotFoundError `unknown_device_type`.
     """
     if code is not None:
-        return (await get(connection, code)).category
+        return (await get_device_type(connection, code)).category
     fits = {
         c: await connection.fetch(queries("inventory.device_types")["by_prefix"], c, dev_eui)
         for c in ("sensor", "display")
@@ -88,7 +88,7 @@ async def type_for(connection: Connection, category: str, dev_eui: DevEui, code:
     Raises NotFoundError `unknown_device_type`; InputError `wrong_category`, `type_disabled`, `type_not_told`.
     """
     if code is not None:
-        kind = await get(connection, code)
+        kind = await get_device_type(connection, code)
         if kind.category != category:
             raise InputError("wrong_category", f"{code} is a {kind.category}, not a {category}", device_type=code)
         if not kind.enabled:
@@ -97,6 +97,6 @@ async def type_for(connection: Connection, category: str, dev_eui: DevEui, code:
     fits = await connection.fetch(queries("inventory.device_types")["by_prefix"], category, dev_eui)
     best = [row["code"] for row in fits if row["fit"] == fits[0]["fit"]]
     if len(best) == 1:
-        return await get(connection, best[0])
+        return await get_device_type(connection, best[0])
     which = f": one of {', '.join(best)}" if best else ""
     raise InputError("type_not_told", f"{dev_eui} does not tell its type, name the device type{which}", dev_eui=dev_eui)

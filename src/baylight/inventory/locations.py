@@ -31,7 +31,9 @@ class Location:
     spaces: int
 
 
-async def create(change: Change, path: str, *, kinds: Sequence[str] = (), timezone: str | None = None) -> Location:
+async def create_location(
+    change: Change, path: str, *, kinds: Sequence[str] = (), timezone: str | None = None
+) -> Location:
     """The location at a path such as `Garage/Floor 1`, made with whatever lies above it; idempotent.
 
     `kinds`: one for each part; without them the usual ones (site, then floor; with more parts building, zone, room).
@@ -65,10 +67,10 @@ async def create(change: Change, path: str, *, kinds: Sequence[str] = (), timezo
                 zone = row["timezone"] or "none"
                 raise ConflictError("timezone_differs", f"{name!r} has the time zone {zone}: change it by an import")
             above = row["id"]
-    return await find(change.connection, path)
+    return await get_location(change.connection, path)
 
 
-async def find(connection: Connection, path: str) -> Location:
+async def get_location(connection: Connection, path: str) -> Location:
     """Raises NotFoundError `unknown_location`."""
     names = _names(path)
     row = await connection.fetchrow(queries("inventory.locations")["list"], names)
@@ -77,29 +79,29 @@ async def find(connection: Connection, path: str) -> Location:
     return Location(**row)
 
 
-async def hold(connection: Connection, path: str) -> Location:
+async def lock_location(connection: Connection, path: str) -> Location:
     """For what comes to lie in it: until the transaction ends, whoever closes, overrides or deletes it or what is above
     it waits. Raises NotFoundError `unknown_location`."""
-    found = await find(connection, path)
+    found = await get_location(connection, path)
     held = await connection.fetch(queries("inventory.locations")["hold"], found.id)
     if found.id not in [row["id"] for row in held]:
         raise NotFoundError("unknown_location", f"there is no location {found.path!r}")
     return found
 
 
-async def tree(connection: Connection) -> list[Location]:
+async def list_locations(connection: Connection) -> list[Location]:
     """All locations, parents before children, by name."""
     return [Location(**row) for row in await connection.fetch(queries("inventory.locations")["list"], None)]
 
 
-async def space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
+async def list_space_ids(connection: Connection, location_id: UUID) -> list[UUID]:
     """Live spaces of the subtree."""
     return [row["id"] for row in await connection.fetch(queries("inventory.locations")["space_ids"], location_id)]
 
 
-async def rename(change: Change, path: str, name: str) -> Location:
+async def rename_location(change: Change, path: str, name: str) -> Location:
     """Another name for the last part of the path. Raises InputError `bad_path`, ConflictError `name_used`."""
-    location = await find(change.connection, path)
+    location = await get_location(change.connection, path)
     names = _names(name)
     if len(names) > 1:
         raise InputError("bad_path", f"{name!r} is not the name of one location")
@@ -107,19 +109,19 @@ async def rename(change: Change, path: str, name: str) -> Location:
         if await change.connection.fetchval(queries("inventory.locations")["rename"], location.id, names[0]):
             before, after = {"name": location.name}, {"name": names[0]}
             await change.record("location.rename", "location", location.id, before=before, after=after)
-    return await find(change.connection, "/".join([*_names(path)[:-1], *names]))
+    return await get_location(change.connection, "/".join([*_names(path)[:-1], *names]))
 
 
-async def delete(change: Change, path: str) -> None:
+async def delete_location(change: Change, path: str) -> None:
     """One that holds no location, no space, and no override's history. Raises ConflictError `location_in_use`."""
-    location = await find(change.connection, path)
+    location = await get_location(change.connection, path)
     async with change.transaction():
         row = await change.connection.fetchrow(queries("inventory.locations")["lock"], location.id)
         if row is None:
             raise NotFoundError("unknown_location", f"there is no location {location.path!r}")
         if row["below"] is not None:
             raise ConflictError("location_in_use", f"{location.path} holds {row['below']}: delete that first")
-        if spaces := await space_ids(change.connection, location.id):
+        if spaces := await list_space_ids(change.connection, location.id):
             raise ConflictError("location_in_use", f"{location.path} holds {len(spaces)} spaces: delete or move them")
         await change.connection.execute(queries("inventory.locations")["leave"], location.id)
         await change.connection.execute(queries("inventory.locations")["delete"], location.id)
@@ -129,7 +131,7 @@ async def delete(change: Change, path: str) -> None:
 
 async def set_maintenance(change: Change, path: str, on: bool) -> int:
     """Closes or opens the whole subtree; returns how many spaces changed their state. Idempotent."""
-    location = await find(change.connection, path)
+    location = await get_location(change.connection, path)
     async with change.transaction():
         if await change.connection.fetchval(queries("inventory.locations")["set_maintenance"], location.id, on) is None:
             return 0
@@ -140,7 +142,7 @@ async def set_maintenance(change: Change, path: str, on: bool) -> int:
             before={"maintenance": not on},
             after={"maintenance": on},
         )
-        ids = await space_ids(change.connection, location.id)
+        ids = await list_space_ids(change.connection, location.id)
         return await change.redecide(ids, TriggerType.MAINTENANCE)
 
 

@@ -65,7 +65,7 @@ class Orphan:
         return best[0].device_type if len(best) == 1 else None
 
 
-async def page(
+async def list_orphans(
     connection: Connection, *, after: str | None = None, limit: int = devices.PAGE, ignored: bool = False
 ) -> list[Orphan]:
     """By DevEUI, beginning after one; `limit` 1-1000."""
@@ -75,7 +75,7 @@ async def page(
     return [_orphan(row, kinds) for row in rows]
 
 
-async def show(connection: Connection, dev_eui: str) -> Orphan:
+async def get_orphan(connection: Connection, dev_eui: str) -> Orphan:
     """Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
     rows = await connection.fetch(queries("inventory.orphans")["list"], parse_dev_eui(dev_eui), None, None, 1)
     if not rows:
@@ -83,7 +83,7 @@ async def show(connection: Connection, dev_eui: str) -> Orphan:
     return _orphan(rows[0], await _kinds(connection))
 
 
-async def claim(
+async def claim_orphan(
     change: Change, dev_eui: str, *, device_type: str | None = None, notes: str | None = None
 ) -> devices.Sensor | devices.Display:
     """Registers it as what its type is: the named one, else the guess that stands out. It begins with its next uplink.
@@ -98,7 +98,7 @@ async def claim(
             raise InputError(
                 "type_not_told", f"name the device type of {orphan.dev_eui}: it looks like {which}", dev_eui=dev_eui
             )
-        kind = await device_types.get(change.connection, code)
+        kind = await device_types.get_device_type(change.connection, code)
         if kind.category == "sensor":
             await devices.register_sensor(change, orphan.dev_eui, device_type=kind.code, notes=notes)
         else:
@@ -119,16 +119,16 @@ async def set_ignored(change: Change, dev_eui: str, on: bool) -> Orphan:
             await change.connection.execute(queries("inventory.orphans")["set_ignored"], orphan.dev_eui, on)
             action = "orphan.ignore" if on else "orphan.notice"
             await change.record(action, "orphan", orphan.dev_eui)
-    return await show(change.connection, orphan.dev_eui)
+    return await get_orphan(change.connection, orphan.dev_eui)
 
 
 async def _locked(connection: Connection, dev_eui: str) -> Orphan:
     await connection.fetch(queries("inventory.orphans")["lock"], parse_dev_eui(dev_eui))
-    return await show(connection, dev_eui)
+    return await get_orphan(connection, dev_eui)
 
 
 async def _kinds(connection: Connection) -> list[DeviceTypeRow]:
-    return [kind for kind in await device_types.types(connection) if kind.enabled]
+    return [kind for kind in await device_types.list_device_types(connection) if kind.enabled]
 
 
 def _orphan(row: asyncpg.Record, kinds: Iterable[DeviceTypeRow]) -> Orphan:

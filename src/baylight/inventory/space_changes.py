@@ -34,7 +34,7 @@ async def change(
     position = spaces.parse_position(latitude, longitude)
     _check_given({"name": name, "location": location, "position": position}, clear)
     async with change.transaction():
-        place = await locations.hold(change.connection, location) if location is not None else None
+        place = await locations.lock_location(change.connection, location) if location is not None else None
         space_id = (await spaces.lock(change.connection, code))["id"]
         found = await spaces.show(change.connection, code)
         before: dict[str, Any] = {

@@ -73,7 +73,7 @@ async def page(
     device: str | None = None,
 ) -> list[Space]:
     """Spaces by code, beginning after one; `limit` 1-1000. `location`: path of a subtree. `device`: a DevEUI."""
-    subtree = (await locations.find(connection, location)).id if location is not None else None
+    subtree = (await locations.get_location(connection, location)).id if location is not None else None
     eui = parse_dev_eui(device) if device is not None else None
     wanted = parse_state(state) if state is not None else None
     sql = queries("inventory.spaces")["list"]
@@ -100,7 +100,7 @@ async def create(
     check_name(name)
     at = parse_position(latitude, longitude)
     async with change.transaction():
-        place = (await locations.hold(change.connection, location)).id if location else None
+        place = (await locations.lock_location(change.connection, location)).id if location else None
         space_id = await change.connection.fetchval(
             queries("inventory.spaces")["insert"],
             code,

@@ -22,7 +22,7 @@ _PREFIX = re.compile(r"[0-9a-f]{2,16}\Z")
 _Given = tuple[str, str, str, list[str], int, int]
 
 
-async def add_type(
+async def create_sensor_type(
     change: Change,
     name: str,
     code: str,
@@ -40,11 +40,11 @@ async def add_type(
     """
     given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
     async with change.transaction():
-        await versions.get(change.connection, name)
+        await versions.get_codec(change.connection, name)
         return await _insert(change, "sensor", PREFIX + name, given, {})
 
 
-async def add_display_type(
+async def create_display_type(
     change: Change,
     engine: CodecEngine,
     name: str,
@@ -67,7 +67,7 @@ async def add_display_type(
     ConflictError `not_active`, `type_exists`.
     """
     given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
-    version = await versions.get(change.connection, name)
+    version = await versions.get_codec(change.connection, name)
     if not version.active:
         raise ConflictError("not_active", f"no version of the codec {name} is active: its examples prove it", name=name)
     made = await make_codes(engine, version.script, states)
@@ -83,7 +83,7 @@ async def add_display_type(
     }
     async with change.transaction():
         await change.connection.execute(queries("js_codecs.versions")["lock_name"], name)
-        if (await versions.get(change.connection, name)).id != version.id:
+        if (await versions.get_codec(change.connection, name)).id != version.id:
             raise ConflictError(
                 "not_active", f"another version of {name} was made active meanwhile: try again", name=name
             )
@@ -118,4 +118,4 @@ async def _insert(change: Change, category: str, codec: str, given: _Given, conf
     ):
         raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
     await change.record("device_type.create", "device_type", code, after={"codec": codec, **config})
-    return await device_types.get(change.connection, code)
+    return await device_types.get_device_type(change.connection, code)

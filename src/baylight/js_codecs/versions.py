@@ -91,7 +91,7 @@ class Outcome:
     problem: str | None
 
 
-async def add(
+async def create_codec(
     change: Change,
     name: str,
     source: str,
@@ -117,18 +117,18 @@ async def add(
         await change.connection.execute(sql["lock_name"], name)
         newest = await change.connection.fetchrow(sql["newest"], name)
         if newest is not None and (newest["source"], newest["mapping"], newest["examples"]) == content:
-            return await get(change.connection, name, newest["version"])
+            return await get_codec(change.connection, name, newest["version"])
         version: int = await change.connection.fetchval(sql["insert"], name, *content, notes, change.actor)
         await change.record("codec.add", "codec", name, after={"version": version})
-        return await get(change.connection, name, version)
+        return await get_codec(change.connection, name, version)
 
 
-async def versions(connection: Connection, name: str | None = None) -> list[Summary]:
+async def list_codecs(connection: Connection, name: str | None = None) -> list[Summary]:
     """By name, newest first."""
     return [Summary(**row) for row in await connection.fetch(queries("js_codecs.versions")["list"], name)]
 
 
-async def get(connection: Connection, name: str, version: int | None = None) -> Version:
+async def get_codec(connection: Connection, name: str, version: int | None = None) -> Version:
     """Without a version the active one, else the newest. Raises NotFoundError `unknown_codec`."""
     row = await connection.fetchrow(queries("js_codecs.versions")["find"], name, version)
     if row is None:
@@ -145,13 +145,13 @@ async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleRes
     return [_judge(example, outcome, mapping) for example, outcome in zip(examples, outcomes, strict=True)]
 
 
-async def activate(change: Change, engine: CodecEngine, name: str, version: int) -> list[ExampleResult]:
+async def activate_codec(change: Change, engine: CodecEngine, name: str, version: int) -> list[ExampleResult]:
     """Makes a version the one that decodes, from the next uplink on, if its examples pass; the one before rests.
 
     Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`; ConflictError
     `codes_change` if a display type's codes would not be what it makes any more.
     """
-    found = await get(change.connection, name, version)
+    found = await get_codec(change.connection, name, version)
     results = await run_examples(engine, found)
     if not results:
         raise InputError("no_examples", f"{name} version {version} has no examples that could prove it", name=name)
@@ -180,7 +180,7 @@ async def activate(change: Change, engine: CodecEngine, name: str, version: int)
     return results
 
 
-async def deactivate(change: Change, name: str, *, force: bool = False) -> None:
+async def deactivate_codec(change: Change, name: str, *, force: bool = False) -> None:
     """Uplinks that would need it are stored without a reading. Idempotent.
 
     Raises NotFoundError `unknown_codec`; ConflictError `codec_in_use` unless forced.
@@ -188,7 +188,7 @@ async def deactivate(change: Change, name: str, *, force: bool = False) -> None:
     sql = queries("js_codecs.versions")
     async with change.transaction():
         await change.connection.execute(sql["lock_name"], name)
-        await get(change.connection, name)
+        await get_codec(change.connection, name)
         users = [row["what"] for row in await change.connection.fetch(sql["users"], PREFIX + name)]
         if users and not force:
             raise ConflictError("codec_in_use", f"{', '.join(users)} decode by {name}", name=name, used_by=users)
@@ -197,7 +197,7 @@ async def deactivate(change: Change, name: str, *, force: bool = False) -> None:
             await change.record("codec.deactivate", "codec", name, before={"version": before})
 
 
-async def decode(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:
+async def decode_uplink(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:
     """What an uplink would mean; nothing is stored. Raises InputError `bad_frame`."""
     try:
         call = decode_call(version.script, f_port, data, now)
@@ -207,7 +207,7 @@ async def decode(engine: CodecEngine, version: Version, f_port: int, data: bytes
     return _told((await engine.run([call]))[0], f_port, mapping)
 
 
-async def encode(engine: CodecEngine, version: Version, data: Mapping[str, Any]) -> Outcome:
+async def encode_downlink(engine: CodecEngine, version: Version, data: Mapping[str, Any]) -> Outcome:
     """The downlink payload (hex) for `data`; nothing is sent."""
     text = msgspec.json.encode({"data": data}).decode()
     return _told((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)

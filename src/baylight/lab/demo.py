@@ -170,7 +170,7 @@ async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
         for bay in park.bays:
             if bay.code in known:
                 continue
-            place = (await locations.create(change, f"{SITE}/Floor {bay.floor}")).path
+            place = (await locations.create_location(change, f"{SITE}/Floor {bay.floor}")).path
             await devices.register_sensor(change, bay.sensor_eui, device_type=bay.sensor_type)
             await devices.register_display(change, bay.display_eui, device_type="kuando_busylight")
             await spaces.create(
@@ -182,8 +182,8 @@ async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
             )
         for key in await keys.list_keys(connection):
             if key.name == ACTOR and key.revoked_at is None:
-                await keys.revoke(change, str(key.id))
-        _, text = await keys.create(change, ACTOR, ["admin"])
+                await keys.revoke_key(change, str(key.id))
+        _, text = await keys.create_key(change, ACTOR, ["admin"])
         return text
     finally:
         await connection.close()

@@ -69,7 +69,7 @@ async def set_override(
             reason,
             change.actor,
         )
-        override = await show(change.connection, override_id)
+        override = await get_override(change.connection, override_id)
         await change.record(
             "override.set",
             "override",
@@ -86,10 +86,10 @@ async def set_override(
     return override
 
 
-async def end(change: Change, override_id: UUID) -> Override:
+async def end_override(change: Change, override_id: UUID) -> Override:
     """Idempotent. Raises NotFoundError `unknown_override`."""
     async with change.transaction():
-        override = await show(change.connection, override_id)
+        override = await get_override(change.connection, override_id)
         await _lock(change.connection, override.space, override.location_id)
         ended_at = await change.connection.fetchval(
             queries("schedule.overrides")["end"], override_id, change.now, change.actor
@@ -97,10 +97,10 @@ async def end(change: Change, override_id: UUID) -> Override:
         if ended_at is not None:
             await change.record("override.end", "override", override_id)
             await _redecide(replace(change, now=ended_at), override)
-    return await show(change.connection, override_id)
+    return await get_override(change.connection, override_id)
 
 
-async def show(connection: Connection, override_id: UUID) -> Override:
+async def get_override(connection: Connection, override_id: UUID) -> Override:
     """Raises NotFoundError `unknown_override`."""
     row = await connection.fetchrow(queries("schedule.overrides")["list"], None, override_id, None, None)
     if row is None:
@@ -108,12 +108,12 @@ async def show(connection: Connection, override_id: UUID) -> Override:
     return Override(**row)
 
 
-async def active(
+async def list_overrides(
     connection: Connection, now: datetime, *, space: str | None = None, location: str | None = None
 ) -> list[Override]:
     """Those in force, the oldest first: all, or those set on a space or a location itself."""
     space_id = (await spaces.show(connection, space)).id if space is not None else None
-    location_id = (await locations.find(connection, location)).id if location is not None else None
+    location_id = (await locations.get_location(connection, location)).id if location is not None else None
     rows = await connection.fetch(queries("schedule.overrides")["list"], now, None, space_id, location_id)
     return [Override(**row) for row in rows]
 
@@ -121,7 +121,7 @@ async def active(
 async def _target(connection: Connection, space: str | None, location: str | None) -> tuple[UUID | None, UUID | None]:
     if space is not None:
         return (await spaces.lock(connection, space))["id"], None
-    location_id = (await locations.find(connection, location or "")).id
+    location_id = (await locations.get_location(connection, location or "")).id
     await _lock(connection, None, location_id)
     return None, location_id
 
@@ -138,5 +138,5 @@ async def _redecide(change: Change, override: Override) -> None:
         ids = [override.space_id]
     else:
         assert override.location_id is not None
-        ids = await locations.space_ids(change.connection, override.location_id)
+        ids = await locations.list_space_ids(change.connection, override.location_id)
     await change.redecide(ids, TriggerType.MANUAL_OVERRIDE, source=override.id)

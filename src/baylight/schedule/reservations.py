@@ -16,8 +16,8 @@ from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 
-LONGEST = timedelta(hours=24)
-LATE = timedelta(minutes=5)
+MAX_DURATION = timedelta(hours=24)
+MAX_LATE_START = timedelta(minutes=5)
 """A reservation may begin this long ago."""
 STATUSES = ("active", "completed", "cancelled", "no_show")
 EXPIRE_BATCH = 200
@@ -42,7 +42,7 @@ class Reservation:
     created_at: datetime
 
 
-async def create(
+async def create_reservation(
     change: Change,
     space: str,
     start_at: datetime,
@@ -65,7 +65,7 @@ async def create(
         if request_id is not None:
             earlier = await change.connection.fetchval(queries("schedule.reservations")["by_request"], request_id)
             if earlier is not None:
-                known = await show(change.connection, earlier)
+                known = await get_reservation(change.connection, earlier)
                 same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
                 if same != (place["id"], start_at, end_at, user_email, user_phone):
                     raise ConflictError("request_id_used", "this request_id belongs to another reservation")
@@ -92,10 +92,10 @@ async def create(
             request_id=request_id,
         )
         await _redecide(change, place["id"], TriggerType.API_RESERVATION, reservation_id)
-    return await show(change.connection, reservation_id), True
+    return await get_reservation(change.connection, reservation_id), True
 
 
-async def cancel(change: Change, reservation_id: UUID) -> Reservation:
+async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservation:
     """Idempotent. Raises NotFoundError; ConflictError `reservation_over` if it has ended otherwise."""
     async with change.transaction():
         row = await change.connection.fetchrow(queries("schedule.reservations")["space_of"], reservation_id)
@@ -108,7 +108,7 @@ async def cancel(change: Change, reservation_id: UUID) -> Reservation:
         ):
             await change.record("reservation.cancel", "reservation", reservation_id)
             await _redecide(change, row["id"], TriggerType.API_RESERVATION, reservation_id)
-        reservation = await show(change.connection, reservation_id)
+        reservation = await get_reservation(change.connection, reservation_id)
     if reservation.status != "cancelled":
         raise ConflictError(
             "reservation_over", f"the reservation is {reservation.status} already", reservation_id=str(reservation_id)
@@ -116,7 +116,7 @@ async def cancel(change: Change, reservation_id: UUID) -> Reservation:
     return reservation
 
 
-async def show(connection: Connection, reservation_id: UUID) -> Reservation:
+async def get_reservation(connection: Connection, reservation_id: UUID) -> Reservation:
     """Raises NotFoundError `unknown_reservation`."""
     row = await connection.fetchrow(
         queries("schedule.reservations")["list"], reservation_id, None, None, None, None, None, 1
@@ -126,7 +126,7 @@ async def show(connection: Connection, reservation_id: UUID) -> Reservation:
     return Reservation(**row)
 
 
-async def page(
+async def list_reservations(
     connection: Connection,
     *,
     space: str | None = None,
@@ -176,10 +176,12 @@ def _utc(at: datetime) -> datetime:
 def _check_times(start_at: datetime, end_at: datetime, now: datetime) -> None:
     if end_at <= start_at:
         raise InputError("bad_times", "the end must be after the start")
-    if end_at - start_at > LONGEST:
+    if end_at - start_at > MAX_DURATION:
         raise InputError("too_long", "a reservation lasts at most 24 hours")
-    if start_at < now - LATE or end_at <= now:
-        raise InputError("in_the_past", f"the start may lie at most {LATE // timedelta(minutes=1)} minutes back")
+    if start_at < now - MAX_LATE_START or end_at <= now:
+        raise InputError(
+            "in_the_past", f"the start may lie at most {MAX_LATE_START // timedelta(minutes=1)} minutes back"
+        )
 
 
 def _check_lengths(request_id: str | None, user_email: str | None, user_phone: str | None) -> None:
