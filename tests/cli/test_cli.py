@@ -65,7 +65,7 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     assert "UNKNOWN" in garage("space", "maintenance", "A-13", "off").stdout
     assert "1 spaces" in garage("location", "maintenance", "Garage", "on").stdout
     assert "Garage/Level 1" in garage("location", "rename", "Garage/Floor 1", "Level 1").stdout
-    assert "holds 1 spaces" in garage("location", "delete", "Garage/Level 1", code=2).stderr
+    assert "contains 1 spaces" in garage("location", "delete", "Garage/Level 1", code=2).stderr
     changed = garage("space", "change", "A-13", "--name", "Ramp", "--latitude", "-52.5", "--longitude", "0", "--json")
     assert (data(changed)["name"], data(changed)["location"]) == ("Ramp", "Garage/Level 1")
     cleared = data(garage("space", "change", "A-13", "--clear", "location", "--clear", "position", "--json"))

@@ -256,7 +256,7 @@ async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> N
     ("path", "timezone", "says"),
     [
         ("Garage", "Mars/X", "not a time zone"),
-        ("Garage", "Asia/Tokyo", "Europe/Berlin: change"),
+        ("Garage", "Asia/Tokyo", "Europe/Berlin: an import"),
         ("G", "", "not a time"),
     ],
 )
@@ -283,7 +283,7 @@ async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Conne
         await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "Ramp")
     with pytest.raises(InputError, match="not the name of one"):
         await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "a/b")
-    for path, holds in (("Garage", "holds Flor"), ("Garage/Flor", "holds 1 spaces")):
+    for path, holds in (("Garage", "contains Flor"), ("Garage/Flor", "contains 1 spaces")):
         with pytest.raises(ConflictError, match=holds):
             await locations.delete_location(by(db, actor="bob"), path)
     await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Ramp")

@@ -1,4 +1,4 @@
-"""The tree of locations."""
+"""Routes of the tree of locations."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from baylight.inventory import locations
 from baylight.inventory.locations import Location
 
 router = APIRouter(prefix="/locations", tags=["locations"])
+Path = Annotated[str, Field(min_length=1)]
 
 
 class NewLocation(Body):
-    """`path`: such as `Garage/Floor 1`; what lies above it is made, too. `timezone`: of the site."""
+    """`path`: such as `Garage/Floor 1`; missing locations above it are created. `timezone`: of the site."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Path
     kinds: tuple[str, ...] = ()
     timezone: Annotated[str | None, Field(max_length=100)] = None
 
 
-class Name(Body):
-    """`name`: for the last part of the path."""
+class NewName(Body):
+    """`name` replaces the last part of the path."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Path
     name: Annotated[str, Field(min_length=1)]
 
 
 class Maintenance(Body):
-    path: Annotated[str, Field(min_length=1)]
+    path: Path
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """`spaces_changed`: how many took another state."""
+    """`spaces_changed`: how many spaces changed state."""
 
     spaces_changed: int
 
 
 @router.get("")
 async def list_locations(key: Reading, connection: Database) -> list[Location]:
-    """The whole tree, parents before children."""
+    """List all locations, parents before children."""
     return await locations.list_locations(connection)
 
 
 @router.post("", status_code=201)
 async def create_location(change: Changing, new: NewLocation) -> Location:
-    """Idempotent."""
+    """Create a location, and the missing ones above it. Idempotent."""
     return await locations.create_location(change, new.path, kinds=new.kinds, timezone=new.timezone)
 
 
 @router.put("/name")
-async def rename_location(change: Changing, body: Name) -> Location:
-    """Idempotent."""
+async def rename_location(change: Changing, body: NewName) -> Location:
+    """Rename a location. Idempotent."""
     return await locations.rename_location(change, body.path, body.name)
 
 
 @router.delete("", status_code=204)
 async def delete_location(change: Changing, path: str) -> Response:
-    """One that holds no location and no space."""
+    """Delete a location that contains no location and no space."""
     await locations.delete_location(change, path)
     return Response(status_code=204)
 
 
 @router.put("/maintenance")
 async def set_location_maintenance(change: Changing, body: Maintenance) -> Changed:
-    """Closes or opens everything below the location."""
-    changed = await locations.set_maintenance(change, body.path, body.on)
-    return Changed(changed)
+    """Close or open all spaces of a location. Idempotent."""
+    return Changed(await locations.set_maintenance(change, body.path, body.on))

@@ -1,5 +1,5 @@
 -- name: list
--- Every location ($1 null), or the one whose names from the root are $1.
+-- All locations (:names NULL), or the one whose names from the root are :names.
 SELECT
     l.id, l.parent_id, l.kind, l.name, array_to_string(named.names, '/') AS path, l.timezone, l.maintenance,
     (
@@ -11,44 +11,46 @@ CROSS JOIN LATERAL (
     SELECT array_agg(a.name ORDER BY part.depth) AS names
     FROM unnest(l.path) WITH ORDINALITY AS part (id, depth) INNER JOIN locations AS a ON a.id = part.id
 ) AS named
-WHERE $1::text [] IS NULL OR (cardinality(l.path) = cardinality($1) AND l.name = $1[cardinality($1)] AND named.names = $1)
+WHERE :names::text [] IS NULL
+    OR (cardinality(l.path) = cardinality(:names) AND l.name = (:names::text [])[cardinality(:names)] AND named.names = :names)
 ORDER BY named.names;
 
--- name: child
--- The location of a name right below another (null: a root).
-SELECT id, kind, timezone FROM locations WHERE parent_id IS NOT DISTINCT FROM $1::uuid AND name = $2 ORDER BY created_at LIMIT 1;
+-- name: find_child
+-- The location with a name right below another one (NULL: below the root).
+SELECT id, kind, timezone FROM locations
+WHERE parent_id IS NOT DISTINCT FROM :parent_id::uuid AND name = :name ORDER BY created_at LIMIT 1;
 
 -- name: insert
--- A new location; two at once make one.
-INSERT INTO locations (parent_id, kind, name, timezone) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
+-- A new location. Two transactions that insert the same one at the same time create one row.
+INSERT INTO locations (parent_id, kind, name, timezone) VALUES (:parent_id, :kind, :name, :timezone) ON CONFLICT DO NOTHING;
 
 -- name: rename
--- Null if it is called so already.
-UPDATE locations SET name = $2 WHERE id = $1 AND name <> $2 RETURNING id;
+-- Changes no row if the location already has the name.
+UPDATE locations SET name = :name WHERE id = :id AND name <> :name;
 
 -- name: lock
--- Until the end of the transaction nothing comes to lie in it; and what lies right below.
+-- A location and the name of one right below it. Locks the row, so that nothing is put there until the transaction ends.
 SELECT l.id, (SELECT min(b.name) FROM locations AS b WHERE b.parent_id = l.id) AS below
-FROM locations AS l WHERE l.id = $1 FOR UPDATE;
+FROM locations AS l WHERE l.id = :id FOR UPDATE;
 
--- name: hold
--- It and what is above it: nobody changes them until the transaction ends.
+-- name: lock_path
+-- The ids of a location and of all above it. Locks these rows against changes until the transaction ends.
 SELECT a.id FROM locations AS l INNER JOIN locations AS a ON a.id = ANY (l.path)
-WHERE l.id = $1 ORDER BY a.id FOR SHARE OF a;
+WHERE l.id = :id ORDER BY a.id FOR SHARE OF a;
 
--- name: leave
--- Deleted spaces lie nowhere then.
-UPDATE spaces SET location_id = NULL WHERE location_id = $1 AND deleted_at IS NOT NULL;
+-- name: release_deleted_spaces
+-- Takes deleted spaces out of a location, so that it can be deleted.
+UPDATE spaces SET location_id = NULL WHERE location_id = :id AND deleted_at IS NOT NULL;
 
 -- name: delete
--- One that holds nothing.
-DELETE FROM locations WHERE id = $1;
+-- Deletes a location that contains nothing.
+DELETE FROM locations WHERE id = :id;
 
 -- name: set_maintenance
--- Null if it was so already.
-UPDATE locations SET maintenance = $2 WHERE id = $1 AND maintenance <> $2 RETURNING id;
+-- Changes no row if the location already is as wanted.
+UPDATE locations SET maintenance = :on WHERE id = :id AND maintenance <> :on;
 
--- name: space_ids
--- Live spaces of a subtree.
+-- name: list_space_ids
+-- The ids of the live spaces of a subtree.
 SELECT s.id FROM locations AS l INNER JOIN spaces AS s ON s.location_id = l.id
-WHERE l.path @> ARRAY[$1::uuid] AND s.deleted_at IS NULL ORDER BY s.id;
+WHERE l.path @> ARRAY[:id::uuid] AND s.deleted_at IS NULL ORDER BY s.id;
