@@ -104,7 +104,7 @@ async def test_devices_of_no_known_type_are_refused_or_left_out(db: Connection) 
     listed = [Listed(SENSOR), Listed(OTHER, "thermometer", "Milesight/em300"), Listed("12", "broken")]
     report, _ = await load(db, listed, types={})
     assert [(error.row, error.column, error.code) for error in report.first] == [
-        (2, "device_type", "type_not_told"),
+        (2, "device_type", "type_missing"),
         (3, "dev_eui", "bad_dev_eui"),
     ]
     report, left = await load(db, listed, types={}, only_known=True)

@@ -128,7 +128,7 @@ async def test_every_wrong_row_is_told_and_nothing_is_changed(db: Connection) ->
         (4, "dev_eui", "bad_dev_eui"),
         (4, "enabled", "bad_word"),
         (5, "dev_eui", "row_twice"),
-        (6, "device_type", "type_not_told"),
+        (6, "device_type", "type_missing"),
         (7, "device_type", "wrong_category"),
         (7, "fport", "not_for_sensor"),
         (8, "device_type", "unknown_device_type"),

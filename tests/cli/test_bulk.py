@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_used_is_told_in_a_line(garage: Cli, tmp_path: Pat
 def test_a_list_of_the_things_stack_is_imported(garage: Cli, tmp_path: Path) -> None:
     file = tmp_path / "devices.json"
     file.write_text(json.dumps({"ids": {"dev_eui": "2020000000000009"}, "version_ids": {"model_id": "lamp"}}))
-    assert "type_not_told" in garage("import-tts", str(file), code=2).stdout
+    assert "type_missing" in garage("import-tts", str(file), code=2).stdout
     done = garage("import-tts", str(file), "--map", "lamp=kuando_busylight")
     assert "1 devices: 1 added" in done.stdout
     assert "kuando_busylight" in garage("device", "show", "2020000000000009").stdout

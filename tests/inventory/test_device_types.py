@@ -32,7 +32,7 @@ async def test_sync_does_not_switch_a_type_on_again(db: Connection) -> None:
     assert not (await device_types.get_device_type(db, "bosch_tps110")).enabled
 
 
-async def test_a14_the_prefix_tells_the_type_and_nothing_is_guessed_without(db: Connection) -> None:
+async def test_a14_the_prefix_decides_the_type_and_nothing_is_guessed_without(db: Connection) -> None:
     found = await device_types.type_for(db, "sensor", DevEui("58a0cb00000000a1"), None)
     assert found.code == "browan_tbms100"
     with pytest.raises(InputError, match="name the device type"):

@@ -1,20 +1,20 @@
-"""The catalogue of device types in the database: the shipped ones, and the operator's own beside them."""
+"""The catalogue of device types in the database: the shipped types, and the operator's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from baylight.codecs.catalogue import load_catalogue
 from baylight.domain.ids import DevEui
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTypeRow:
-    """A row of the catalogue. `default_config`: `f_port`, `confirmed_downlinks`, `display_codes` for displays."""
+    """Row of the catalogue. `default_config`: for displays `f_port`, `confirmed_downlinks`, `display_codes`."""
 
     code: str
     category: str
@@ -30,62 +30,70 @@ class DeviceTypeRow:
     enabled: bool
 
 
+class PrefixMatch(NamedTuple):
+    """Type with a DevEUI prefix that a device has. `length`: hex digits of the prefix."""
+
+    code: str
+    length: int
+
+
+UPSERT = Statement("inventory.device_types.upsert")
+LIST = Query("inventory.device_types.list", DeviceTypeRow)
+MATCH_PREFIX = Query("inventory.device_types.match_prefix", PrefixMatch)
+
+
 async def sync(connection: Connection) -> int:
-    """Brings the shipped types into the database; returns how many were new or changed. Idempotent."""
+    """Write the shipped types to the database; return how many were new or changed. Idempotent."""
     changed = 0
     async with connection.transaction():
         for kind in sorted(load_catalogue(), key=lambda kind: kind.code):
-            row = await connection.fetchrow(
-                queries("inventory.device_types")["upsert"],
-                kind.code,
-                kind.category,
-                kind.manufacturer,
-                kind.model,
-                kind.codec,
-                list(kind.dev_eui_prefixes),
-                kind.uplink_interval_s,
-                kind.silent_after_intervals,
-                dict(kind.default_config),
-                dict(kind.capabilities),
+            changed += await UPSERT.run(
+                connection,
+                code=kind.code,
+                category=kind.category,
+                manufacturer=kind.manufacturer,
+                model=kind.model,
+                codec=kind.codec,
+                dev_eui_prefixes=list(kind.dev_eui_prefixes),
+                uplink_interval_s=kind.uplink_interval_s,
+                silent_after_intervals=kind.silent_after_intervals,
+                default_config=dict(kind.default_config),
+                capabilities=dict(kind.capabilities),
             )
-            changed += row is not None
     return changed
 
 
 async def list_device_types(connection: Connection, category: str | None = None) -> list[DeviceTypeRow]:
-    """By category and code."""
-    return [
-        DeviceTypeRow(**row)
-        for row in await connection.fetch(queries("inventory.device_types")["list"], None, category)
-    ]
+    """Return the types by category and code: all, or those of a category."""
+    return await LIST.all(connection, code=None, category=category)
 
 
 async def get_device_type(connection: Connection, code: str) -> DeviceTypeRow:
-    """Raises NotFoundError `unknown_device_type`."""
-    row = await connection.fetchrow(queries("inventory.device_types")["list"], code, None)
-    if row is None:
+    """Return the type with a code. Raises NotFoundError `unknown_device_type`."""
+    found = await LIST.first(connection, code=code, category=None)
+    if found is None:
         raise NotFoundError("unknown_device_type", f"the catalogue has no device type {code!r}", device_type=code)
-    return DeviceTypeRow(**row)
+    return found
 
 
 async def category_for(connection: Connection, dev_eui: DevEui, code: str | None) -> str:
-    """Of the named type, else of the one whose DevEUI prefix fits best; `sensor` if that tells nothing.
+    """Return the category of the named type, else of the type with the longest matching DevEUI prefix, else `sensor`.
 
     Raises NotFoundError `unknown_device_type`.
     """
     if code is not None:
         return (await get_device_type(connection, code)).category
-    fits = {
-        c: await connection.fetch(queries("inventory.device_types")["by_prefix"], c, dev_eui)
-        for c in ("sensor", "display")
-    }
-    return max(fits, key=lambda category: fits[category][0]["fit"] if fits[category] else 0)
+    longest = {}
+    for category in ("sensor", "display"):
+        best = await MATCH_PREFIX.first(connection, category=category, dev_eui=dev_eui)
+        longest[category] = best.length if best else 0
+    return max(longest, key=lambda category: longest[category])
 
 
 async def type_for(connection: Connection, category: str, dev_eui: DevEui, code: str | None) -> DeviceTypeRow:
-    """The type of a device: the named one, else the one whose DevEUI prefix fits best.
+    """Return the type of a device: the named one, else the one with the longest matching DevEUI prefix.
 
-    Raises NotFoundError `unknown_device_type`; InputError `wrong_category`, `type_disabled`, `type_not_told`.
+    Raises NotFoundError `unknown_device_type`; InputError `wrong_category`, `type_disabled`, `type_missing`.
     """
     if code is not None:
         kind = await get_device_type(connection, code)
@@ -94,9 +102,11 @@ async def type_for(connection: Connection, category: str, dev_eui: DevEui, code:
         if not kind.enabled:
             raise InputError("type_disabled", f"the device type {code} is disabled", device_type=code)
         return kind
-    fits = await connection.fetch(queries("inventory.device_types")["by_prefix"], category, dev_eui)
-    best = [row["code"] for row in fits if row["fit"] == fits[0]["fit"]]
+    matches = await MATCH_PREFIX.all(connection, category=category, dev_eui=dev_eui)
+    best = [match.code for match in matches if match.length == matches[0].length]
     if len(best) == 1:
         return await get_device_type(connection, best[0])
-    which = f": one of {', '.join(best)}" if best else ""
-    raise InputError("type_not_told", f"{dev_eui} does not tell its type, name the device type{which}", dev_eui=dev_eui)
+    choice = f": one of {', '.join(best)}" if best else ""
+    raise InputError(
+        "type_missing", f"the DevEUI {dev_eui} fits no single type: name the device type{choice}", dev_eui=dev_eui
+    )

@@ -249,7 +249,7 @@ WITH served AS (
         ON s.deleted_at IS NULL AND CASE n.role WHEN 'sensor' THEN s.sensor_device_id ELSE s.display_device_id END = n.id
     WHERE n.action = 'change' GROUP BY n.line
 )
-SELECT n.line, 'device_type', 'type_not_told', 'its DevEUI does not tell the type: name one of the catalogue'
+SELECT n.line, 'device_type', 'type_missing', 'its DevEUI does not tell the type: name one of the catalogue'
 FROM bulk_devices AS n WHERE n.device_type IS NULL
 UNION ALL
 SELECT n.line, 'device_type', 'unknown_device_type', format('the catalogue has no device type %L', n.device_type)
