@@ -1,4 +1,4 @@
-"""Devices that are heard but not registered."""
+"""Routes of devices that send uplinks and are not registered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/orphans", tags=["devices"])
 
 
 class Claim(Body):
-    """Without `device_type` the guess that stands out is taken."""
+    """Without `device_type` the most likely guess counts, if it is the only one."""
 
     device_type: str | None = None
     notes: Annotated[str | None, Field(max_length=2000)] = None
@@ -32,23 +32,24 @@ class Switch(Body):
 async def list_orphans(
     key: Reading, connection: Database, ignored: bool = False, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Orphan]:
-    """By DevEUI, with what each may be: the likeliest first."""
+    """List unregistered devices by DevEUI, with the device types that each may have: the most likely one first."""
     rows = await orphans.list_orphans(connection, after=decode(cursor, str), limit=limit + 1, ignored=ignored)
     return page(rows, limit, lambda row: row.dev_eui)
 
 
 @router.get("/{dev_eui}")
-async def show_orphan(key: Reading, connection: Database, dev_eui: str) -> Orphan:
+async def get_orphan(key: Reading, connection: Database, dev_eui: str) -> Orphan:
+    """Get an unregistered device, with the device types that it may have: the most likely one first."""
     return await orphans.get_orphan(connection, dev_eui)
 
 
 @router.post("/{dev_eui}/claim", status_code=201)
 async def claim_orphan(change: Changing, dev_eui: str, body: Claim) -> Sensor | Display:
-    """Registers it as what its type is. It serves a space when it is assigned to one."""
+    """Register an unregistered device as a sensor or a display. It serves no space until it is assigned to one."""
     return await orphans.claim_orphan(change, dev_eui, **body.model_dump())
 
 
 @router.put("/{dev_eui}/ignored")
-async def set_ignored(change: Changing, dev_eui: str, body: Switch) -> Orphan:
-    """An ignored device is counted and no more."""
+async def set_orphan_ignored(change: Changing, dev_eui: str, body: Switch) -> Orphan:
+    """Ignore an unregistered device, or notice it again. Uplinks of an ignored device are only counted."""
     return await orphans.set_ignored(change, dev_eui, body.on)

@@ -1,16 +1,16 @@
-"""Devices that are heard but not registered: an inbox to claim them from, or to ignore them in.
+"""Devices that send uplinks and are not registered: an inbox from which a person claims or ignores them.
 
-They never drive a space, and never fill a table: one row each, a few uplinks an hour, and so many devices at most.
+They never drive a space. `control.strangers` bounds how many devices and uplinks are stored.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import asyncpg
+from typing import NamedTuple
 
 from baylight.access.change import Change
 from baylight.codecs.all import display_driver, sensor_codec
@@ -19,19 +19,28 @@ from baylight.errors import DeviceDataError, InputError, NotFoundError
 from baylight.inventory import device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 _WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
+FRAMES_PER_GUESS = 5
+"""Stored frames of a device that the codecs of all types are tried on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A type that it may be of. `because`: `dev_eui` (the type's prefix), `profile` (the network server's name for
-    its profile), `payload` (the type's codec reads its frames)."""
+    """Device type that an orphan may have.
+
+    `because`: `dev_eui` (the type's prefix), `profile` (the name of its profile in the network server), `payload` (the
+    type's codec reads its frames).
+    """
 
     device_type: str
     category: str
     because: list[str]
+
+    @property
+    def weight(self) -> int:
+        return sum(_WEIGHTS[reason] for reason in self.because)
 
     def __str__(self) -> str:
         return f"{self.device_type} ({', '.join(self.because)})"
@@ -39,7 +48,10 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Radio facts, `f_port` and `data` (hex) are those of its newest uplinks. `guesses`: the likeliest first."""
+    """Unregistered device. The radio's facts, `f_port` and `data` (hex) are from its newest uplinks.
+
+    `guesses`: the most likely device type first.
+    """
 
     dev_eui: str
     uplinks: int
@@ -56,55 +68,72 @@ class Orphan:
     f_port: int | None
     data: str | None
     ignored: bool
-    guesses: list[Guess]
+    guesses: list[Guess] = field(default_factory=list)
 
     @property
     def likely(self) -> str | None:
-        """The device type that stands out among the guesses."""
-        best = [guess for guess in self.guesses if _weight(guess) == _weight(self.guesses[0])]
+        """The device type of the guess with the highest weight; None if two guesses share it."""
+        best = [guess for guess in self.guesses if guess.weight == self.guesses[0].weight]
         return best[0].device_type if len(best) == 1 else None
+
+
+class Frame(NamedTuple):
+    """Stored uplink of an orphan."""
+
+    dev_eui: str
+    f_port: int | None
+    data: bytes
+
+
+LIST = Query("inventory.orphans.list", Orphan)
+LIST_FRAMES = Query("inventory.orphans.list_frames", Frame)
+LOCK = Statement("inventory.orphans.lock")
+SET_IGNORED = Statement("inventory.orphans.set_ignored")
+ADOPT = {
+    "sensor": Statement("inventory.orphans.adopt_sensor"),
+    "display": Statement("inventory.orphans.adopt_display"),
+}
+DELETE = Statement("inventory.orphans.delete")
 
 
 async def list_orphans(
     connection: Connection, *, after: str | None = None, limit: int = devices.PAGE, ignored: bool = False
 ) -> list[Orphan]:
-    """By DevEUI, beginning after one; `limit` 1-1000."""
-    limit = devices.page_size(limit)
-    rows = await connection.fetch(queries("inventory.orphans")["list"], None, after, ignored, limit)
-    kinds = await _kinds(connection)
-    return [_orphan(row, kinds) for row in rows]
+    """Return a page of orphans by DevEUI, after a DevEUI; `limit` 1-1000."""
+    return await _select(connection, after=after, ignored=ignored, limit=devices.page_size(limit))
 
 
 async def get_orphan(connection: Connection, dev_eui: str) -> Orphan:
-    """Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
-    rows = await connection.fetch(queries("inventory.orphans")["list"], parse_dev_eui(dev_eui), None, None, 1)
-    if not rows:
-        raise NotFoundError("unknown_orphan", f"no unregistered device {dev_eui} was heard", dev_eui=dev_eui)
-    return _orphan(rows[0], await _kinds(connection))
+    """Return an orphan. Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
+    found = await _select(connection, dev_eui=parse_dev_eui(dev_eui))
+    if not found:
+        raise NotFoundError("unknown_orphan", f"no unregistered device {dev_eui} has sent an uplink", dev_eui=dev_eui)
+    return found[0]
 
 
 async def claim_orphan(
     change: Change, dev_eui: str, *, device_type: str | None = None, notes: str | None = None
 ) -> devices.Sensor | devices.Display:
-    """Registers it as what its type is: the named one, else the guess that stands out. It begins with its next uplink.
+    """Register an orphan with the named device type, else with the type that `likely` gives; return the device.
 
-    Raises as `show` and `devices.register_sensor`; InputError `type_not_told`.
+    Its next uplink is the first one that counts. Raises as `get_orphan` and `devices.register_sensor`; InputError
+    `type_missing`.
     """
     async with change.transaction():
-        orphan = await _locked(change.connection, dev_eui)
+        orphan = await _lock(change.connection, dev_eui)
         code = device_type or orphan.likely
         if code is None:
-            which = ", ".join(guess.device_type for guess in orphan.guesses) or "nothing that is known"
+            choice = ", ".join(guess.device_type for guess in orphan.guesses) or "no known type"
             raise InputError(
-                "type_not_told", f"name the device type of {orphan.dev_eui}: it looks like {which}", dev_eui=dev_eui
+                "type_missing", f"name the device type of {orphan.dev_eui}: it looks like {choice}", dev_eui=dev_eui
             )
         kind = await device_types.get_device_type(change.connection, code)
         if kind.category == "sensor":
             await devices.register_sensor(change, orphan.dev_eui, device_type=kind.code, notes=notes)
         else:
             await devices.register_display(change, orphan.dev_eui, device_type=kind.code, notes=notes)
-        await change.connection.execute(queries("inventory.orphans")[f"adopt_{kind.category}"], orphan.dev_eui)
-        await change.connection.execute(queries("inventory.orphans")["delete"], orphan.dev_eui)
+        await ADOPT[kind.category].run(change.connection, dev_eui=orphan.dev_eui)
+        await DELETE.run(change.connection, dev_eui=orphan.dev_eui)
         await change.record("orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code})
     if kind.category == "sensor":
         return await devices.sensor(change.connection, orphan.dev_eui)
@@ -112,37 +141,47 @@ async def claim_orphan(
 
 
 async def set_ignored(change: Change, dev_eui: str, on: bool) -> Orphan:
-    """An ignored one is counted and no more. Idempotent. Raises as `show`."""
+    """Ignore an orphan (its uplinks are only counted), or notice it again. Idempotent. Raises as `get_orphan`."""
     async with change.transaction():
-        orphan = await _locked(change.connection, dev_eui)
+        orphan = await _lock(change.connection, dev_eui)
         if orphan.ignored != on:
-            await change.connection.execute(queries("inventory.orphans")["set_ignored"], orphan.dev_eui, on)
-            action = "orphan.ignore" if on else "orphan.notice"
-            await change.record(action, "orphan", orphan.dev_eui)
-    return await get_orphan(change.connection, orphan.dev_eui)
+            await SET_IGNORED.run(change.connection, dev_eui=orphan.dev_eui, on=on)
+            await change.record("orphan.ignore" if on else "orphan.notice", "orphan", orphan.dev_eui)
+    return await get_orphan(change.connection, dev_eui)
 
 
-async def _locked(connection: Connection, dev_eui: str) -> Orphan:
-    await connection.fetch(queries("inventory.orphans")["lock"], parse_dev_eui(dev_eui))
+async def _lock(connection: Connection, dev_eui: str) -> Orphan:
+    await LOCK.run(connection, dev_eui=parse_dev_eui(dev_eui))
     return await get_orphan(connection, dev_eui)
 
 
-async def _kinds(connection: Connection) -> list[DeviceTypeRow]:
-    return [kind for kind in await device_types.list_device_types(connection) if kind.enabled]
+async def _select(
+    connection: Connection,
+    *,
+    dev_eui: str | None = None,
+    after: str | None = None,
+    ignored: bool | None = None,
+    limit: int = 1,
+) -> list[Orphan]:
+    found = await LIST.all(connection, dev_eui=dev_eui, after=after, ignored=ignored, limit=limit)
+    frames: dict[str, set[tuple[int | None, bytes]]] = defaultdict(set)
+    for frame in await LIST_FRAMES.all(connection, dev_euis=[o.dev_eui for o in found], limit=FRAMES_PER_GUESS):
+        frames[frame.dev_eui].add((frame.f_port, frame.data))
+    kinds = [kind for kind in await device_types.list_device_types(connection) if kind.enabled]
+    return [replace(orphan, guesses=_guesses(orphan, frames[orphan.dev_eui], kinds)) for orphan in found]
 
 
-def _orphan(row: asyncpg.Record, kinds: Iterable[DeviceTypeRow]) -> Orphan:
-    facts = dict(row)
-    frames = set(zip(facts.pop("f_ports"), facts.pop("datas"), strict=True))
-    if row["data"]:
-        frames.add((row["f_port"], bytes.fromhex(row["data"])))
-    names = set(re.findall(r"[a-z0-9]+", f"{row['profile_name'] or ''} {row['device_name'] or ''}".lower()))
-    guesses = (Guess(kind.code, kind.category, _reasons(kind, row["dev_eui"], names, frames)) for kind in kinds)
-    likely = sorted((guess for guess in guesses if guess.because), key=lambda g: (-_weight(g), g.device_type))
-    return Orphan(**facts, guesses=likely)
+def _guesses(orphan: Orphan, frames: set[tuple[int | None, bytes]], kinds: Iterable[DeviceTypeRow]) -> list[Guess]:
+    if orphan.data:
+        frames = {*frames, (orphan.f_port, bytes.fromhex(orphan.data))}
+    names = set(re.findall(r"[a-z0-9]+", f"{orphan.profile_name or ''} {orphan.device_name or ''}".lower()))
+    guesses = (Guess(kind.code, kind.category, _reasons(kind, orphan.dev_eui, names, frames)) for kind in kinds)
+    return sorted((guess for guess in guesses if guess.because), key=lambda guess: (-guess.weight, guess.device_type))
 
 
-def _reasons(kind: DeviceTypeRow, dev_eui: str, names: set[str], frames: Iterable[tuple[int, bytes]]) -> list[str]:
+def _reasons(
+    kind: DeviceTypeRow, dev_eui: str, names: set[str], frames: Iterable[tuple[int | None, bytes]]
+) -> list[str]:
     maker, *model = kind.code.split("_")
     found = {
         "dev_eui": any(dev_eui.startswith(prefix.lower()) for prefix in kind.dev_eui_prefixes),
@@ -152,23 +191,19 @@ def _reasons(kind: DeviceTypeRow, dev_eui: str, names: set[str], frames: Iterabl
     return [reason for reason, holds in found.items() if holds]
 
 
-def _weight(guess: Guess) -> int:
-    return sum(_WEIGHTS[reason] for reason in guess.because)
-
-
-def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int, bytes]]) -> bool:
-    """Whether the type's codec refuses no frame that says anything, and reads in one what the device is for."""
+def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int | None, bytes]]) -> bool:
+    """Return whether the type's codec decodes all frames with data, and at least one to an occupancy or a light."""
     codec, driver = sensor_codec(kind.codec), display_driver(kind.codec)
-    told = False
+    useful = False
     for f_port, data in frames:
         try:
             if kind.category == "sensor" and codec:
-                told |= codec.decode(f_port, data).occupancy is not None
+                useful |= codec.decode(f_port, data).occupancy is not None
             elif kind.category == "display" and driver:
-                told |= driver.decode_report(f_port, data).code is not None
+                useful |= driver.decode_report(f_port, data).code is not None
             else:
                 return False
         except DeviceDataError as error:
             if error.code != "no_data":
                 return False
-    return told
+    return useful
