@@ -82,8 +82,8 @@ async def test_b11_a_reservation_begins_and_ends_by_itself_and_its_end_asks_the_
         async with stage.pool.acquire() as connection:
             for bay in stage.bays:
                 start_at, end_at = now + timedelta(seconds=1.5), now + timedelta(seconds=4)
-                await reservations.create_reservation(
-                    by(connection, now=now, policies=Policies(POLICY)), bay.code, start_at, end_at)  # fmt: skip
+                new = reservations.NewReservation(bay.code, start_at, end_at)
+                await reservations.create_reservation(by(connection, now=now, policies=Policies(POLICY)), new)
         assert (taken.light.code, empty.light.code) == (GREEN, GREEN)
         await stage.shows(taken, PURPLE)
         await stage.shows(empty, PURPLE)
@@ -106,7 +106,8 @@ async def test_b11_a_reservation_that_ended_while_no_program_ran_is_ended_at_the
         now = datetime.now(UTC)
         async with stage.pool.acquire() as connection:
             await reservations.create_reservation(
-                by(connection, now=now, policies=Policies(POLICY)), bay.code, now, now + timedelta(seconds=2)
+                by(connection, now=now, policies=Policies(POLICY)),
+                reservations.NewReservation(bay.code, now, now + timedelta(seconds=2)),
             )
         await stage.shows(bay, PURPLE)
     await eventually(stage.pool, "SELECT now() > max(end_time) FROM reservations")

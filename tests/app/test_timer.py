@@ -172,9 +172,7 @@ async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(pool: Poo
     async with pool.acquire() as connection:
         await reservations.create_reservation(
             by(connection, now=now, policies=POLICIES),
-            "A-01",
-            now + timedelta(hours=1),
-            now + timedelta(hours=2),
+            reservations.NewReservation("A-01", now + timedelta(hours=1), now + timedelta(hours=2)),
         )
     clock.tick(timedelta(hours=1, seconds=1))
     await timer.spaces()

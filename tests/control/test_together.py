@@ -70,7 +70,7 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
         start = clock.now()
         length = timedelta(milliseconds=dice.randint(5, 60_000))
         booked, _ = await reservations.create_reservation(
-            by(connection, now=start), dice.choice(CODES), start, start + length
+            by(connection, now=start), reservations.NewReservation(dice.choice(CODES), start, start + length)
         )
         if dice.random() < 0.5:
             await reservations.cancel_reservation(by(connection, now=clock.now()), booked.id)

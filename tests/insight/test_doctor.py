@@ -40,7 +40,7 @@ async def unguarded(db: Connection, statement: str, *arguments: object) -> None:
 
 async def test_a_working_installation_is_healthy(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW)], NOW)
-    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    await reservations.create_reservation(by(db), reservations.NewReservation("A-1", NOW, NOW + HOUR))
     await overrides.set_override(by(db), "RESERVED", space="A-1")
     await db.execute("UPDATE display_devices SET last_seen_at = $1", NOW)
     assert await failed(db) == {}
@@ -150,7 +150,7 @@ async def test_b14_a_display_without_a_code_is_told(db: Connection) -> None:
 
 
 async def test_work_that_nobody_does_is_told(db: Connection) -> None:
-    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    await reservations.create_reservation(by(db), reservations.NewReservation("A-1", NOW, NOW + HOUR))
     late = {f.check: f.detail for f in await doctor.examine(db, now=NOW + 2 * HOUR, policy=Policy()) if not f.ok}
     assert late["work in time"] == "3: decisions: 1, downlinks: 1, reservations: 1"
     assert "states of spaces" in late

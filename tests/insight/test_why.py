@@ -97,7 +97,7 @@ async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, poo
 async def test_the_losers_and_the_reservation_are_told_without_personal_data(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
     booked, _ = await reservations.create_reservation(
-        by(db), "A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org"
+        by(db), reservations.NewReservation("A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org")
     )
     e = await why.explain(db, "A-13", NOW, Policy())
     assert [rule.reason for rule in e.rules] == ["reservation", "sensor"]

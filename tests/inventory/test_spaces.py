@@ -214,7 +214,9 @@ async def test_the_default_state_shows_without_a_sensor(db: Connection) -> None:
 async def test_a17_a_deleted_space_frees_its_devices_and_ends_what_was_planned(db: Connection) -> None:
     space = await spaces.create(by(db), "A-1", sensor=S1, display=D1)
     start = NOW + timedelta(hours=1)
-    booked, _ = await reservations.create_reservation(by(db), "A-1", start, start + timedelta(hours=1))
+    booked, _ = await reservations.create_reservation(
+        by(db), reservations.NewReservation("A-1", start, start + timedelta(hours=1))
+    )
     await overrides.set_override(by(db), "OUT_OF_ORDER", space="A-1")
     await spaces.delete(by(db, now=NOW + timedelta(minutes=1)), "A-1")
     with pytest.raises(NotFoundError):

@@ -8,6 +8,7 @@ import pytest
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import devices, spaces
 from baylight.schedule import reservations
+from baylight.schedule.reservations import NewReservation
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
 
@@ -31,7 +32,7 @@ async def state(db: Connection) -> str:
 
 async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Connection) -> None:
     await says(db, "FREE", NOW)
-    booked, new = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    booked, new = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     assert new
     assert await state(db) == "RESERVED"
     cancelled = await reservations.cancel_reservation(by(db), booked.id)
@@ -44,25 +45,29 @@ async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Con
 
 async def test_the_same_request_again_gives_the_same_reservation(db: Connection) -> None:
     first, _ = await reservations.create_reservation(
-        by(db), "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org"
+        by(db), NewReservation("A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org")
     )
     later = by(db, now=NOW + timedelta(minutes=30))
     again, new = await reservations.create_reservation(
-        later, "A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org"
+        later, NewReservation("A-1", NOW, NOW + HOUR, request_id="r1", user_email="a@x.org")
     )
     assert (again, new) == (first, False)
     with pytest.raises(ConflictError) as error:
-        await reservations.create_reservation(by(db), "A-1", NOW, NOW + 2 * HOUR, request_id="r1", user_email="a@x.org")
+        await reservations.create_reservation(
+            by(db), NewReservation("A-1", NOW, NOW + 2 * HOUR, request_id="r1", user_email="a@x.org")
+        )
     assert error.value.code == "request_id_used"
 
 
 async def test_b12_overlap_is_refused_without_personal_data(db: Connection) -> None:
-    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR, user_email="secret@example.org")
+    await reservations.create_reservation(
+        by(db), NewReservation("A-1", NOW, NOW + HOUR, user_email="secret@example.org")
+    )
     with pytest.raises(ConflictError) as error:
-        await reservations.create_reservation(by(db), "A-1", NOW + HOUR / 2, NOW + 2 * HOUR)
+        await reservations.create_reservation(by(db), NewReservation("A-1", NOW + HOUR / 2, NOW + 2 * HOUR))
     assert error.value.code == "space_taken"
     assert "secret" not in f"{error.value} {error.value.facts} {error.value.__cause__!r}"
-    _, new = await reservations.create_reservation(by(db), "A-1", NOW + HOUR, NOW + 2 * HOUR)
+    _, new = await reservations.create_reservation(by(db), NewReservation("A-1", NOW + HOUR, NOW + 2 * HOUR))
     assert new
     assert "secret" not in str(await db.fetch("SELECT before, after FROM audit_log"))
 
@@ -72,7 +77,7 @@ async def test_b12_of_two_overlapping_reservations_made_at_once_one_wins(db: Con
         async with pool.acquire() as connection:
             try:
                 start = NOW + timedelta(minutes=minutes)
-                await reservations.create_reservation(by(connection), "A-1", start, start + HOUR)
+                await reservations.create_reservation(by(connection), NewReservation("A-1", start, start + HOUR))
             except ConflictError as error:
                 return error.code
         return "booked"
@@ -85,7 +90,9 @@ async def test_b12_of_two_overlapping_reservations_made_at_once_one_wins(db: Con
 async def test_the_same_request_made_twice_at_once_is_one_reservation(db: Connection, pool: Pool) -> None:
     async def book() -> tuple[str, bool]:
         async with pool.acquire() as connection:
-            booked, new = await reservations.create_reservation(by(connection), "A-1", NOW, NOW + HOUR, request_id="r1")
+            booked, new = await reservations.create_reservation(
+                by(connection), NewReservation("A-1", NOW, NOW + HOUR, request_id="r1")
+            )
             return str(booked.id), new
 
     results = await asyncio.gather(*(book() for _ in range(5)))
@@ -108,18 +115,20 @@ async def test_b23_times_that_make_no_sense_are_refused(
     db: Connection, start: datetime, end: datetime, code: str
 ) -> None:
     with pytest.raises(InputError) as error:
-        await reservations.create_reservation(by(db), "A-1", start, end)
+        await reservations.create_reservation(by(db), NewReservation("A-1", start, end))
     assert error.value.code == code
 
 
 async def test_a_reservation_may_begin_a_moment_ago(db: Connection) -> None:
-    _, new = await reservations.create_reservation(by(db), "A-1", NOW - timedelta(minutes=4), NOW + HOUR)
+    _, new = await reservations.create_reservation(
+        by(db), NewReservation("A-1", NOW - timedelta(minutes=4), NOW + HOUR)
+    )
     assert new
 
 
 async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
     await says(db, "OCCUPIED", NOW)
-    booked, _ = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    booked, _ = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     assert await reservations.expire_due(by(db, now=NOW + HOUR / 2)) == 0
     assert await reservations.expire_due(by(db, now=NOW + HOUR)) == 1
     assert await reservations.expire_due(by(db, now=NOW + HOUR)) == 0
@@ -127,9 +136,9 @@ async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
     assert await state(db) == "OCCUPIED"
 
 
-async def test_b11_an_end_with_a_free_bay_shows_free_and_tells_why(db: Connection) -> None:
+async def test_b11_an_end_with_a_free_bay_shows_free_and_the_reason(db: Connection) -> None:
     await says(db, "FREE", NOW)
-    booked, _ = await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    booked, _ = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     await reservations.expire_due(by(db, now=NOW + HOUR))
     last = await db.fetchrow("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id DESC LIMIT 1")
     assert last is not None
@@ -139,7 +148,7 @@ async def test_b11_an_end_with_a_free_bay_shows_free_and_tells_why(db: Connectio
 
 
 async def test_two_processes_expire_a_reservation_once(db: Connection, pool: Pool) -> None:
-    await reservations.create_reservation(by(db), "A-1", NOW, NOW + HOUR)
+    await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
 
     async def expire() -> int:
         async with pool.acquire() as connection:
@@ -150,7 +159,7 @@ async def test_two_processes_expire_a_reservation_once(db: Connection, pool: Poo
 
 async def test_pages_by_start_and_filters(db: Connection) -> None:
     made = [
-        (await reservations.create_reservation(by(db), "A-1", NOW + n * HOUR, NOW + (n + 1) * HOUR))[0]
+        (await reservations.create_reservation(by(db), NewReservation("A-1", NOW + n * HOUR, NOW + (n + 1) * HOUR)))[0]
         for n in range(5)
     ]
     first = await reservations.list_reservations(db, limit=3)
@@ -165,6 +174,6 @@ async def test_pages_by_start_and_filters(db: Connection) -> None:
 
 async def test_unknown_spaces_and_reservations_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="X-9"):
-        await reservations.create_reservation(by(db), "X-9", NOW, NOW + HOUR)
+        await reservations.create_reservation(by(db), NewReservation("X-9", NOW, NOW + HOUR))
     with pytest.raises(NotFoundError):
         await reservations.cancel_reservation(by(db), (await spaces.show(db, "A-1")).id)

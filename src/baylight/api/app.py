@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, FastAPI
 from baylight.access.keys import Verifier
 from baylight.api import (
     assignments,
-    bookings,
     bulk,
     codecs,
     commissioning,
@@ -26,7 +25,9 @@ from baylight.api import (
     locations,
     metrics,
     orphans,
+    overrides,
     problems,
+    reservations,
     spaces,
 )
 from baylight.api.deps import Deps, read
@@ -66,7 +67,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    parts = (spaces, devices, history, bookings, orphans, bulk, locations, keys, events, codecs, lists)
+    parts = (spaces, devices, history, reservations, overrides, orphans, bulk, locations, keys, events, codecs, lists)
     for part in (assignments, commissioning, *parts):
         api.include_router(part.router)
 

@@ -41,7 +41,8 @@ def add_reservation(
         end = begin + run_for if run_for else until
         assert end is not None
         made, _ = await reservations.create_reservation(
-            c.change, space, begin, end, user_email=email, user_phone=phone, request_id=request_id
+            c.change,
+            reservations.NewReservation(space, begin, end, user_email=email, user_phone=phone, request_id=request_id),
         )
         return made
 

@@ -11,12 +11,15 @@ from baylight.domain.downlink import TriggerType
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory import locations, spaces
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """In force in [`from_at`, `until_at`), None: until it is ended. Either `space` (a code) or `location` (a path)."""
+    """Override in force in [`from_at`, `until_at`), None: until a person ends it.
+
+    It has either a `space` (its code) or a `location` (its path).
+    """
 
     id: UUID
     space_id: UUID | None
@@ -31,6 +34,12 @@ class Override:
     ended_by: str | None
 
 
+LIST = Query("schedule.overrides.list", Override)
+INSERT = Query("schedule.overrides.insert", UUID)
+END = Query("schedule.overrides.end", datetime)
+LOCK_LOCATION = Statement("schedule.overrides.lock_location")
+
+
 async def set_override(
     change: Change,
     state: str,
@@ -40,9 +49,10 @@ async def set_override(
     until: datetime | None = None,
     reason: str | None = None,
 ) -> Override:
-    """From now on; it takes the place of one that is in force for the same space or location.
+    """Fix the state of a space or a location from now on; end the override that is in force for the same one.
 
-    Raises InputError `bad_state`, `one_target`, `bad_times`, `naive_time`; NotFoundError.
+    Raises InputError `bad_state`, `one_target`, `bad_times`, `naive_time`; NotFoundError `unknown_space`,
+    `unknown_location`.
     """
     wanted = spaces.parse_state(state)
     if (space is None) == (location is None):
@@ -51,74 +61,74 @@ async def set_override(
         raise InputError("naive_time", f"{until.isoformat()} has no time zone")
     if until is not None and until <= change.now:
         raise InputError("bad_times", "the override would end before it begins")
-    sql = queries("schedule.overrides")
+    connection = change.connection
     async with change.transaction():
-        space_id, location_id = await _target(change.connection, space, location)
+        space_id, location_id = await _target(connection, space, location)
         from_at = change.now
-        for current in await change.connection.fetch(sql["list"], change.now, None, space_id, location_id):
-            from_at = max(
-                from_at, await change.connection.fetchval(sql["end"], current["id"], change.now, change.actor)
-            )
-        override_id = await change.connection.fetchval(
-            sql["insert"],
-            space_id,
-            location_id,
-            wanted,
-            from_at,
-            until.astimezone(UTC) if until else None,
-            reason,
-            change.actor,
+        for current in await _select(connection, now=change.now, space_id=space_id, location_id=location_id):
+            ended_at = await END.one(connection, id=current.id, now=change.now, actor=change.actor)
+            from_at = max(from_at, ended_at)
+        override_id = await INSERT.one(
+            connection,
+            space_id=space_id,
+            location_id=location_id,
+            state=wanted,
+            from_at=from_at,
+            until_at=until.astimezone(UTC) if until else None,
+            reason=reason,
+            actor=change.actor,
         )
-        override = await get_override(change.connection, override_id)
-        await change.record(
-            "override.set",
-            "override",
-            override_id,
-            after={
-                "space": space,
-                "location": location,
-                "state": wanted,
-                "until": until.isoformat() if until else None,
-                "reason": reason,
-            },
-        )
+        override = await get_override(connection, override_id)
+        after = {"space": space, "location": location, "state": wanted, "reason": reason}
+        after["until"] = until.isoformat() if until else None
+        await change.record("override.set", "override", override_id, after=after)
         await _redecide(replace(change, now=from_at), override)
     return override
 
 
 async def end_override(change: Change, override_id: UUID) -> Override:
-    """Idempotent. Raises NotFoundError `unknown_override`."""
+    """End an override now; return it. Idempotent. Raises NotFoundError `unknown_override`."""
+    connection = change.connection
     async with change.transaction():
-        override = await get_override(change.connection, override_id)
-        await _lock(change.connection, override.space, override.location_id)
-        ended_at = await change.connection.fetchval(
-            queries("schedule.overrides")["end"], override_id, change.now, change.actor
-        )
+        override = await get_override(connection, override_id)
+        await _lock(connection, override.space, override.location_id)
+        ended_at = await END.first(connection, id=override_id, now=change.now, actor=change.actor)
         if ended_at is not None:
             await change.record("override.end", "override", override_id)
             await _redecide(replace(change, now=ended_at), override)
-    return await get_override(change.connection, override_id)
+    return await get_override(connection, override_id)
 
 
 async def get_override(connection: Connection, override_id: UUID) -> Override:
-    """Raises NotFoundError `unknown_override`."""
-    row = await connection.fetchrow(queries("schedule.overrides")["list"], None, override_id, None, None)
-    if row is None:
+    """Return an override. Raises NotFoundError `unknown_override`."""
+    found = await _select(connection, override_id=override_id)
+    if not found:
         raise NotFoundError("unknown_override", f"there is no override {override_id}", override_id=str(override_id))
-    return Override(**row)
+    return found[0]
 
 
 async def list_overrides(
     connection: Connection, now: datetime, *, space: str | None = None, location: str | None = None
 ) -> list[Override]:
-    """Those in force, the oldest first: all, or those set on a space or a location itself."""
+    """Return the overrides in force, the oldest first: all, or those of a space or a location itself."""
     space_id = (await spaces.show(connection, space)).id if space is not None else None
     location_id = (await locations.get_location(connection, location)).id if location is not None else None
-    rows = await connection.fetch(queries("schedule.overrides")["list"], now, None, space_id, location_id)
-    return [Override(**row) for row in rows]
+    return await _select(connection, now=now, space_id=space_id, location_id=location_id)
+
+
+async def _select(
+    connection: Connection,
+    *,
+    now: datetime | None = None,
+    override_id: UUID | None = None,
+    space_id: UUID | None = None,
+    location_id: UUID | None = None,
+) -> list[Override]:
+    return await LIST.all(connection, now=now, id=override_id, space_id=space_id, location_id=location_id)
 
 
 async def _target(connection: Connection, space: str | None, location: str | None) -> tuple[UUID | None, UUID | None]:
+    """Return the id of the space, or of the location, and lock it."""
     if space is not None:
         return (await spaces.lock(connection, space))["id"], None
     location_id = (await locations.get_location(connection, location or "")).id
@@ -130,10 +140,11 @@ async def _lock(connection: Connection, space: str | None, location_id: UUID | N
     if space is not None:
         await spaces.lock(connection, space)
     else:
-        await connection.execute(queries("schedule.overrides")["lock_location"], location_id)
+        await LOCK_LOCATION.run(connection, id=location_id)
 
 
 async def _redecide(change: Change, override: Override) -> None:
+    """Decide the spaces that an override covers."""
     if override.space_id is not None:
         ids = [override.space_id]
     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from baylight.access.change import Change
@@ -14,19 +14,38 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
 from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 MAX_DURATION = timedelta(hours=24)
 MAX_LATE_START = timedelta(minutes=5)
 """A reservation may begin this long ago."""
+MAX_REQUEST_ID_LENGTH = 100
+MAX_EMAIL_LENGTH = 255
+MAX_PHONE_LENGTH = 20
 STATUSES = ("active", "completed", "cancelled", "no_show")
 EXPIRE_BATCH = 200
 _NO_DISPLAY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
+class NewReservation:
+    """Reservation to create, of a space (code) in [`start_at`, `end_at`); the times are aware.
+
+    `request_id`: the same id again gives the same reservation. `user_*` is personal data.
+    """
+
+    space: str
+    start_at: datetime
+    end_at: datetime
+    request_id: str | None = None
+    user_email: str | None = None
+    user_phone: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
-    """[`start_at`, `end_at`) of a space (`space` is its code). `user_*` is personal data."""
+    """Reservation of a space (`space` is its code) in [`start_at`, `end_at`). `user_*` is personal data."""
 
     id: UUID
     space_id: UUID
@@ -42,72 +61,69 @@ class Reservation:
     created_at: datetime
 
 
-async def create_reservation(
-    change: Change,
-    space: str,
-    start_at: datetime,
-    end_at: datetime,
-    *,
-    request_id: str | None = None,
-    user_email: str | None = None,
-    user_phone: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> tuple[Reservation, bool]:
-    """The reservation, and whether it is new. The same request again (by `request_id`) gives the same reservation.
+class DueReservation(NamedTuple):
+    """Active reservation whose time has ended, and the display of its space."""
 
-    Times aware. Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`;
-    ConflictError `space_taken`, `request_id_used`; NotFoundError.
+    id: UUID
+    space_id: UUID
+    display_device_id: UUID | None
+
+
+LIST = Query("schedule.reservations.list", Reservation)
+FIND_BY_REQUEST = Query("schedule.reservations.find_by_request", UUID)
+INSERT = Query("schedule.reservations.insert", UUID)
+FIND_SPACE_ID = Query("schedule.reservations.find_space_id", UUID)
+LOCK_SPACES = Statement("schedule.reservations.lock_spaces")
+CLOSE = Statement("schedule.reservations.close")
+LIST_DUE = Query("schedule.reservations.list_due", DueReservation)
+
+
+async def create_reservation(change: Change, new: NewReservation) -> tuple[Reservation, bool]:
+    """Create a reservation; return it, and whether it is new. The same request id again gives the same reservation.
+
+    Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`; ConflictError
+    `space_taken`, `request_id_used`; NotFoundError `unknown_space`.
     """
-    start_at, end_at = _utc(start_at), _utc(end_at)
-    _check_lengths(request_id, user_email, user_phone)
+    new = replace(new, start_at=_utc(new.start_at), end_at=_utc(new.end_at))
+    _check_lengths(new)
     async with change.transaction():
-        place = await spaces.lock(change.connection, space)
-        if request_id is not None:
-            earlier = await change.connection.fetchval(queries("schedule.reservations")["by_request"], request_id)
+        space_id = (await spaces.lock(change.connection, new.space))["id"]
+        if new.request_id is not None:
+            earlier = await FIND_BY_REQUEST.first(change.connection, request_id=new.request_id)
             if earlier is not None:
-                known = await get_reservation(change.connection, earlier)
-                same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
-                if same != (place["id"], start_at, end_at, user_email, user_phone):
-                    raise ConflictError("request_id_used", "this request_id belongs to another reservation")
-                return known, False
-        _check_times(start_at, end_at, change.now)
-        reservation_id = await change.connection.fetchval(
-            queries("schedule.reservations")["insert"],
-            place["id"],
-            start_at,
-            end_at,
-            user_email,
-            user_phone,
-            None if metadata is None else dict(metadata),
-            request_id,
-            change.actor,
-            change.now,
+                return await _repeated(change.connection, earlier, space_id, new), False
+        _check_times(new.start_at, new.end_at, change.now)
+        reservation_id = await INSERT.one(
+            change.connection,
+            space_id=space_id,
+            start_at=new.start_at,
+            end_at=new.end_at,
+            user_email=new.user_email,
+            user_phone=new.user_phone,
+            metadata=None if new.metadata is None else dict(new.metadata),
+            request_id=new.request_id,
+            created_by=change.actor,
+            created_at=change.now,
         )
-        after = {"space": space, "start_at": start_at.isoformat(), "end_at": end_at.isoformat()}
-        await change.record(
-            "reservation.create",
-            "reservation",
-            reservation_id,
-            after=after,
-            request_id=request_id,
-        )
-        await _redecide(change, place["id"], TriggerType.API_RESERVATION, reservation_id)
+        after = {"space": new.space, "start_at": new.start_at.isoformat(), "end_at": new.end_at.isoformat()}
+        await change.record("reservation.create", "reservation", reservation_id, after=after, request_id=new.request_id)
+        await change.redecide([space_id], TriggerType.API_RESERVATION, source=reservation_id)
     return await get_reservation(change.connection, reservation_id), True
 
 
 async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservation:
-    """Idempotent. Raises NotFoundError; ConflictError `reservation_over` if it has ended otherwise."""
+    """Cancel a reservation; return it. Idempotent.
+
+    Raises NotFoundError `unknown_reservation`; ConflictError `reservation_over` if it has ended in another way.
+    """
     async with change.transaction():
-        row = await change.connection.fetchrow(queries("schedule.reservations")["space_of"], reservation_id)
-        if row is None:
+        space_id = await FIND_SPACE_ID.first(change.connection, id=reservation_id)
+        if space_id is None:
             raise _unknown(reservation_id)
-        await change.connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["id"]])
-        if (
-            await change.connection.fetchval(queries("schedule.reservations")["close"], reservation_id, "cancelled")
-            is not None
-        ):
+        await LOCK_SPACES.run(change.connection, ids=[space_id])
+        if await CLOSE.run(change.connection, id=reservation_id, status="cancelled"):
             await change.record("reservation.cancel", "reservation", reservation_id)
-            await _redecide(change, row["id"], TriggerType.API_RESERVATION, reservation_id)
+            await change.redecide([space_id], TriggerType.API_RESERVATION, source=reservation_id)
         reservation = await get_reservation(change.connection, reservation_id)
     if reservation.status != "cancelled":
         raise ConflictError(
@@ -117,13 +133,11 @@ async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservatio
 
 
 async def get_reservation(connection: Connection, reservation_id: UUID) -> Reservation:
-    """Raises NotFoundError `unknown_reservation`."""
-    row = await connection.fetchrow(
-        queries("schedule.reservations")["list"], reservation_id, None, None, None, None, None, 1
-    )
-    if row is None:
+    """Return a reservation. Raises NotFoundError `unknown_reservation`."""
+    found = await _select(connection, reservation_id=reservation_id)
+    if not found:
         raise _unknown(reservation_id)
-    return Reservation(**row)
+    return found[0]
 
 
 async def list_reservations(
@@ -135,36 +149,66 @@ async def list_reservations(
     after: tuple[datetime, UUID] | None = None,
     limit: int = PAGE,
 ) -> list[Reservation]:
-    """By start; `after`: (`start_at`, `id`) of the last one of the page before."""
+    """Return a page of reservations by start. `after`: (`start_at`, `id`) of the last one of the page before.
+
+    Raises InputError `bad_status`.
+    """
     if status is not None and status not in STATUSES:
         raise InputError("bad_status", f"{status!r} is none of {', '.join(STATUSES)}", status=status)
-    start, last = after or (None, None)
-    rows = await connection.fetch(
-        queries("schedule.reservations")["list"], None, space, status, ending_after, start, last, page_size(limit)
+    return await _select(
+        connection, space=space, status=status, ending_after=ending_after, after=after, limit=page_size(limit)
     )
-    return [Reservation(**row) for row in rows]
 
 
 async def expire_due(change: Change) -> int:
-    """Completes live reservations that have ended, each space decided anew by what its sensor says; returns how many.
+    """Complete active reservations whose time has ended, at most EXPIRE_BATCH; return how many.
 
-    Several processes may do so at once. At most EXPIRE_BATCH in a call.
+    Each space is decided again, from what its sensor reports. Several processes may do so at the same time.
     """
-    done = 0
+    completed = 0
     async with change.transaction():
-        due = await change.connection.fetch(queries("schedule.reservations")["due"], change.now, EXPIRE_BATCH)
+        due = await LIST_DUE.all(change.connection, now=change.now, limit=EXPIRE_BATCH)
         if not due:
             return 0
-        await change.connection.fetch(queries("schedule.reservations")["lock_spaces"], [row["space_id"] for row in due])
-        # Each decision locks a display: in the order of their ids, as everybody does.
-        for row in sorted(due, key=lambda row: (row["display_device_id"] or _NO_DISPLAY, row["id"])):
-            if (
-                await change.connection.fetchval(queries("schedule.reservations")["close"], row["id"], "completed")
-                is not None
-            ):
-                done += 1
-                await _redecide(change, row["space_id"], TriggerType.RESERVATION_EXPIRED, row["id"])
-    return done
+        await LOCK_SPACES.run(change.connection, ids=[reservation.space_id for reservation in due])
+        # Each decision locks a display: in the order of their ids, as all transactions do.
+        for reservation in sorted(due, key=lambda due: (due.display_device_id or _NO_DISPLAY, due.id)):
+            if await CLOSE.run(change.connection, id=reservation.id, status="completed"):
+                completed += 1
+                await change.redecide([reservation.space_id], TriggerType.RESERVATION_EXPIRED, source=reservation.id)
+    return completed
+
+
+async def _select(
+    connection: Connection,
+    *,
+    reservation_id: UUID | None = None,
+    space: str | None = None,
+    status: str | None = None,
+    ending_after: datetime | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = 1,
+) -> list[Reservation]:
+    after_start_at, after_id = after or (None, None)
+    return await LIST.all(
+        connection,
+        id=reservation_id,
+        space=space,
+        status=status,
+        ending_after=ending_after,
+        after_start_at=after_start_at,
+        after_id=after_id,
+        limit=limit,
+    )
+
+
+async def _repeated(connection: Connection, earlier: UUID, space_id: UUID, new: NewReservation) -> Reservation:
+    """Return the reservation of an earlier request with the same content. Raises ConflictError `request_id_used`."""
+    known = await get_reservation(connection, earlier)
+    same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
+    if same != (space_id, new.start_at, new.end_at, new.user_email, new.user_phone):
+        raise ConflictError("request_id_used", "this request_id belongs to another reservation")
+    return known
 
 
 def _utc(at: datetime) -> datetime:
@@ -177,25 +221,23 @@ def _check_times(start_at: datetime, end_at: datetime, now: datetime) -> None:
     if end_at <= start_at:
         raise InputError("bad_times", "the end must be after the start")
     if end_at - start_at > MAX_DURATION:
-        raise InputError("too_long", "a reservation lasts at most 24 hours")
+        raise InputError("too_long", f"a reservation lasts at most {MAX_DURATION // timedelta(hours=1)} hours")
     if start_at < now - MAX_LATE_START or end_at <= now:
+        minutes = MAX_LATE_START // timedelta(minutes=1)
+        raise InputError("in_the_past", f"a reservation starts at most {minutes} minutes ago and ends in the future")
+
+
+def _check_lengths(new: NewReservation) -> None:
+    if new.request_id is not None and not 0 < len(new.request_id) <= MAX_REQUEST_ID_LENGTH:
+        raise InputError("bad_request_id", f"a request_id has 1 to {MAX_REQUEST_ID_LENGTH} characters")
+    if len(new.user_email or "") > MAX_EMAIL_LENGTH or len(new.user_phone or "") > MAX_PHONE_LENGTH:
         raise InputError(
-            "in_the_past", f"the start may lie at most {MAX_LATE_START // timedelta(minutes=1)} minutes back"
+            "bad_user",
+            f"an e-mail address has at most {MAX_EMAIL_LENGTH}, a phone number at most {MAX_PHONE_LENGTH} characters",
         )
-
-
-def _check_lengths(request_id: str | None, user_email: str | None, user_phone: str | None) -> None:
-    if request_id is not None and not 0 < len(request_id) <= 100:
-        raise InputError("bad_request_id", "a request_id has 1 to 100 characters")
-    if len(user_email or "") > 255 or len(user_phone or "") > 20:
-        raise InputError("bad_user", "an e-mail address has at most 255, a phone number at most 20 characters")
 
 
 def _unknown(reservation_id: UUID) -> NotFoundError:
     return NotFoundError(
         "unknown_reservation", f"there is no reservation {reservation_id}", reservation_id=str(reservation_id)
     )
-
-
-async def _redecide(change: Change, space_id: UUID, trigger: TriggerType, source: UUID) -> None:
-    await change.redecide([space_id], trigger, source=source)

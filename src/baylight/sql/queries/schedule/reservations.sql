@@ -1,18 +1,24 @@
 -- name: list
--- By start: one ($1), or a page of at most $7 after the key ($5, $6): of space $2, in status $3, that end after $4.
--- Two branches, so that each has its index whatever the plan knows of the parameters.
+-- Reservations by start: one (:id), or a page of at most :limit after the key (:after_start_at, :after_id). Filters: of a
+-- space (code), in a status, that end after a time. The two branches give each case its own index in a generic plan.
 WITH chosen AS (
-    SELECT * FROM reservations WHERE id = $1
+    SELECT * FROM reservations WHERE id = :id
     UNION ALL
     SELECT * FROM (
         SELECT r.* FROM reservations AS r
-        WHERE $1::uuid IS NULL
-            AND ($2::text IS NULL OR r.space_id = (SELECT s.id FROM spaces AS s WHERE s.code = $2 AND s.deleted_at IS NULL))
-            AND ($3::text IS NULL OR r.status = $3)
-            AND ($4::timestamptz IS NULL OR r.end_time > $4)
-            AND (r.start_time, r.id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
+        WHERE :id::uuid IS NULL
+            AND (
+                :space::text IS NULL
+                OR r.space_id = (SELECT s.id FROM spaces AS s WHERE s.code = :space AND s.deleted_at IS NULL)
+            )
+            AND (:status::text IS NULL OR r.status = :status)
+            AND (:ending_after::timestamptz IS NULL OR r.end_time > :ending_after)
+            AND (r.start_time, r.id) > (
+                coalesce(:after_start_at::timestamptz, '-infinity'),
+                coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000')
+            )
         ORDER BY r.start_time, r.id
-        LIMIT $7
+        LIMIT :limit
     ) AS page
 )
 
@@ -22,32 +28,34 @@ SELECT
 FROM chosen AS r INNER JOIN spaces AS s ON s.id = r.space_id
 ORDER BY r.start_time, r.id;
 
--- name: by_request
--- The reservation that a request made before.
-SELECT id FROM reservations WHERE request_id = $1;
+-- name: find_by_request
+-- The id of the reservation that was created with a request id.
+SELECT id FROM reservations WHERE request_id = :request_id;
 
 -- name: insert
--- A live reservation; reservations_no_overlap speaks if the space is taken.
+-- An active reservation. The constraint reservations_no_overlap refuses it if the space is taken. Returns its id.
 INSERT INTO reservations (
     space_id, start_time, end_time, user_email, user_phone, metadata, request_id, created_by, created_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+VALUES (
+    :space_id, :start_at, :end_at, :user_email, :user_phone, :metadata, :request_id, :created_by, :created_at
+)
 RETURNING id;
 
--- name: space_of
--- The space of a reservation.
-SELECT s.id, r.status FROM reservations AS r INNER JOIN spaces AS s ON s.id = r.space_id WHERE r.id = $1;
+-- name: find_space_id
+-- The id of the space of a reservation.
+SELECT space_id FROM reservations WHERE id = :id;
 
 -- name: lock_spaces
--- In the order in which everybody locks them.
-SELECT id FROM spaces WHERE id = ANY($1::uuid []) ORDER BY id FOR NO KEY UPDATE;
+-- Locks spaces in the order of their ids, as all transactions do, so that none waits for another in a circle.
+SELECT id FROM spaces WHERE id = ANY(:ids::uuid []) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: close
--- A live one gets its last status; null if another was quicker.
-UPDATE reservations SET status = $2 WHERE id = $1 AND status = 'active' RETURNING space_id;
+-- Gives an active reservation its last status. Changes no row if another transaction has closed it.
+UPDATE reservations SET status = :status WHERE id = :id AND status = 'active';
 
--- name: due
--- Live ones that have ended, the oldest first, and the display that each will change.
+-- name: list_due
+-- Active reservations whose time has ended, the oldest first, at most :limit, with the display that each changes.
 SELECT r.id, r.space_id, s.display_device_id
 FROM reservations AS r INNER JOIN spaces AS s ON s.id = r.space_id
-WHERE r.status = 'active' AND r.end_time <= $1 ORDER BY r.end_time, r.id LIMIT $2;
+WHERE r.status = 'active' AND r.end_time <= :now ORDER BY r.end_time, r.id LIMIT :limit;

@@ -1,0 +1,44 @@
+"""Routes of overrides: states that operators fix."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from baylight.api.bodies import Body, Instant, StateWord
+from baylight.api.deps import Changing, Database, Given, Reading
+from baylight.schedule import overrides
+from baylight.schedule.overrides import Override
+
+router = APIRouter(prefix="/overrides", tags=["reservations and overrides"])
+
+
+class NewOverride(Body):
+    """Override of a space (its code) or a location (its path), from now until `until` or until a person ends it."""
+
+    state: StateWord
+    space: str | None = None
+    location: str | None = None
+    until: Instant | None = None
+    reason: str | None = None
+
+
+@router.get("")
+async def list_overrides(
+    key: Reading, connection: Database, given: Given, space: str | None = None, location: str | None = None
+) -> list[Override]:
+    """List the overrides in force, the oldest first: all, or those of a space or a location itself."""
+    return await overrides.list_overrides(connection, given.clock.now(), space=space, location=location)
+
+
+@router.post("", status_code=201)
+async def set_override(change: Changing, new: NewOverride) -> Override:
+    """Fix the state of a space or a location. It ends the override that is in force for the same one."""
+    return await overrides.set_override(change, **new.model_dump())
+
+
+@router.delete("/{override_id}")
+async def end_override(change: Changing, override_id: UUID) -> Override:
+    """End an override now. Idempotent."""
+    return await overrides.end_override(change, override_id)

@@ -1,0 +1,83 @@
+"""Routes of reservations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from baylight.access.keys import Key, Scope
+from baylight.api.bodies import Body, Instant
+from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.pages import Page, TimeAndId, decode, page
+from baylight.schedule import reservations
+from baylight.schedule.reservations import MAX_EMAIL_LENGTH, MAX_PHONE_LENGTH, MAX_REQUEST_ID_LENGTH, Reservation
+
+router = APIRouter(prefix="/reservations", tags=["reservations and overrides"])
+
+
+class NewReservation(Body):
+    """Reservation in [`start_at`, `end_at`), at most 24 hours. The same `request_id` again gives the same reservation."""
+
+    space: str
+    start_at: Instant
+    end_at: Instant
+    request_id: Annotated[str | None, Field(min_length=1, max_length=MAX_REQUEST_ID_LENGTH)] = None
+    user_email: Annotated[str | None, Field(max_length=MAX_EMAIL_LENGTH)] = None
+    user_phone: Annotated[str | None, Field(max_length=MAX_PHONE_LENGTH)] = None
+    metadata: dict[str, Any] | None = None
+
+
+def _visible(key: Key, reservation: Reservation) -> Reservation:
+    """Return the reservation without personal data for a key that may only read."""
+    return reservation if key.may(Scope.WRITE) else replace(reservation, user_email=None, user_phone=None)
+
+
+@router.get("")
+async def list_reservations(
+    key: Reading,
+    connection: Database,
+    space: str | None = None,
+    status: str | None = None,
+    ending_after: Instant | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Reservation]:
+    """List reservations by start. `user_email` and `user_phone` are null for keys without the scope `write`."""
+    at = decode(cursor, TimeAndId)
+    rows = await reservations.list_reservations(
+        connection,
+        space=space,
+        status=status,
+        ending_after=ending_after,
+        after=(at.at, at.id) if at else None,
+        limit=limit + 1,
+    )
+    return page([_visible(key, row) for row in rows], limit, lambda row: [row.start_at, row.id])
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"description": "this request_id was answered before"}, 201: {"description": "reserved"}},
+)
+async def create_reservation(change: Changing, new: NewReservation, response: Response) -> Reservation:
+    """Reserve a space. Idempotent by `request_id`: 201 for a new reservation, 200 for one that exists already."""
+    reservation, is_new = await reservations.create_reservation(change, reservations.NewReservation(**new.model_dump()))
+    response.status_code = 201 if is_new else 200
+    return reservation
+
+
+@router.get("/{reservation_id}")
+async def get_reservation(key: Reading, connection: Database, reservation_id: UUID) -> Reservation:
+    """Get a reservation. `user_email` and `user_phone` are null for keys without the scope `write`."""
+    return _visible(key, await reservations.get_reservation(connection, reservation_id))
+
+
+@router.post("/{reservation_id}/cancel")
+async def cancel_reservation(change: Changing, reservation_id: UUID) -> Reservation:
+    """Cancel a reservation. Idempotent."""
+    return await reservations.cancel_reservation(change, reservation_id)
