@@ -131,7 +131,7 @@ async def test_tests_begin_and_tell_their_result(site: Site, client: httpx.Async
     none = await client.post(f"{API}/displays/{bay.display_eui}/tests", json={})
     assert none.status_code == 202
     test = none.json()  # nothing was decided yet in this database, so that nothing can come back after the test
-    assert (test["result"], test["kind"], test["display"]) == ("failed", "pattern", bay.display_eui)
+    assert (test["result"], test["kind"], test["display_dev_eui"]) == ("failed", "pattern", bay.display_eui)
     pair = await _ok(await client.post(f"{API}/spaces/A-13/pair-tests", json={"within_s": 5}), 202)
     assert pair["result"] == "running"
     assert await _ok(await client.get(f"{API}/device-tests/{pair['id']}")) == pair

@@ -102,7 +102,7 @@ def test_a_display_is_shared_named_in_colours_tested_and_measured(garage: Cli) -
         "device", "add", sign, "--type", "kuando_busylight", "--shared", "any_free",
         "--code", "RESERVED=orange", "--code", "MAINTENANCE=#ff3300",
     ).stdout  # fmt: skip
-    assert "cannot be told from" in made
+    assert "looks like" in made
     assert "all_free" in garage("device", "share", sign, "all_free").stdout
     test = data(garage("device", "test", DISPLAY, "--json", code=1))  # the first decision is not sent yet
     assert (test["result"], test["kind"]) == ("failed", "pattern")
@@ -110,7 +110,7 @@ def test_a_display_is_shared_named_in_colours_tested_and_measured(garage: Cli) -
     pair = data(garage("device", "pair-test", "A-13", "--no-wait", "--json"))
     assert pair["result"] == "running"
     failed = garage("device", "pair-test", "A-13", "--wait", "1s", code=1)
-    assert "the sensor was not heard" in failed.stdout
+    assert "the sensor sent no uplink" in failed.stdout
     assert len(data(garage("device", "tests", DISPLAY, "--json"))) == 3
     assert "unknown" in garage("device", "signal", SENSOR).stdout
 

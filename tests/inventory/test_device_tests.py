@@ -19,7 +19,7 @@ from baylight.domain.policies import Policies
 from baylight.domain.radio import smallest_spreading_factor, verdict
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import signal
-from baylight.inventory import device_tests, devices, display_codes, spaces
+from baylight.inventory import device_tests, devices, display_codes, display_commands, spaces
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import OCCUPIED, Clock, uplink
 from tests.support.change import by
@@ -94,7 +94,7 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
     before = await devices.display(stage.db, DISPLAY)
     test = await device_tests.create_pattern_test(stage.change, DISPLAY)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
-    light = display_codes.shown("kuando_busylight", test.code or "")
+    light = display_codes.describe_code("kuando_busylight", test.code or "")
     assert light.colour == "flashing white"
     sent = await stage.deliver()
     assert sent.data[:5].hex() == test.code
@@ -147,7 +147,7 @@ async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
     test = await device_tests.create_pattern_test(stage.change, DISPLAY)
     await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
-    assert (await stage.look(test)).detail == "a newer decision took its place before it was proven"
+    assert (await stage.look(test)).detail == "a newer decision superseded it before it was proven"
 
 
 async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
@@ -177,7 +177,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
 
 @pytest.mark.parametrize(
     ("heard", "delivered_after", "says"),
-    [(False, None, "not heard"), (True, None, "no proof of the light"), (True, 30, "only after")],
+    [(False, None, "sent no uplink"), (True, None, "no proof of the light"), (True, 30, "only after")],
 )
 async def test_a_pair_fails_without_a_car_or_a_light_in_time(
     stage: Stage, heard: bool, delivered_after: int | None, says: str
@@ -197,9 +197,9 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 @pytest.mark.parametrize("payload", ["aa", "bb", "10" + "00" * 8, "0000ff64"])
 async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(stage: Stage, payload: str) -> None:
     with pytest.raises(InputError, match="brick"):
-        await device_tests.send(stage.change, DISPLAY, payload, reason="support case 12")
+        await display_commands.send_command(stage.change, DISPLAY, payload, reason="support case 12")
     assert await stage.relay.send_due() == 0
-    sent = await device_tests.send(
+    sent = await display_commands.send_command(
         stage.change, DISPLAY, payload, permit_unsafe=True, f_port=16, reason="support case 12"
     )
     downlink = await stage.deliver(report=False)
@@ -216,7 +216,9 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
 @pytest.mark.parametrize(("payload", "f_port"), [("x", None), ("", None), ("00" * 243, None), ("aa", 0), ("aa", 224)])
 async def test_what_is_no_downlink_is_refused(stage: Stage, payload: str, f_port: int | None) -> None:
     with pytest.raises(InputError):
-        await device_tests.send(by(stage.db), DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?")
+        await display_commands.send_command(
+            by(stage.db), DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?"
+        )
 
 
 async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from baylight.api import (
     assignments,
     bulk,
     codecs,
-    commissioning,
+    device_tests,
     devices,
     events,
     health,
@@ -68,7 +68,7 @@ def create_app(deps: Deps) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
     parts = (spaces, devices, history, reservations, overrides, orphans, bulk, locations, keys, events, codecs, lists)
-    for part in (assignments, commissioning, *parts):
+    for part in (assignments, device_tests, *parts):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])

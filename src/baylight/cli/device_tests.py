@@ -104,10 +104,10 @@ def send_downlink(
     ] = False,
 ) -> None:
     """Send bytes to a display, then its present light again."""
-    from baylight.inventory import device_tests
+    from baylight.inventory import display_commands
 
     sent = on_database(
-        lambda c: device_tests.send(
+        lambda c: display_commands.send_command(
             c.change, dev_eui, payload, reason=reason, f_port=f_port, permit_unsafe=permit_unsafe
         )
     )

@@ -13,6 +13,11 @@ from baylight.domain.ids import DevEui
 NETWORK_SERVERS = ("chirpstack", "tts")
 """Network servers that devices are reached through: ChirpStack (the default) and The Things Stack."""
 
+MAX_PAYLOAD_BYTES = 242
+"""The longest application payload of any LoRaWAN region."""
+MAX_F_PORT = 223
+"""Application FPorts are 1 to 223 (LoRaWAN L2 1.0.4, 4.3.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Downlink:

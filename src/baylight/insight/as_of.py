@@ -9,7 +9,7 @@ from baylight.domain.ids import parse_dev_eui
 from baylight.errors import NotFoundError
 from baylight.insight.history import UplinkRow
 from baylight.inventory.assignments import Served, find_space_then
-from baylight.inventory.display_codes import shown
+from baylight.inventory.display_codes import describe_code
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 
@@ -85,7 +85,7 @@ async def light_as_of(connection: Connection, dev_eui: str, at: datetime) -> Lig
         state, code, when, proof = sent["state"], sent["code"], sent["at"], sent["proof"]
     else:
         return None
-    light = shown(display["codec"], code)
+    light = describe_code(display["codec"], code)
     return LightThen(state, code, light.rgb, light.colour, when, proof)
 
 

@@ -11,7 +11,7 @@ from baylight.domain.state import Policy, decide
 from baylight.insight import history
 from baylight.insight.history import Actuation, StateChange, UplinkRow
 from baylight.inventory import devices, spaces
-from baylight.inventory.display_codes import shown
+from baylight.inventory.display_codes import describe_code
 from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
 from baylight.store.query import Query, queries
@@ -150,7 +150,7 @@ async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
     for newest in await history.actuations(connection, space=code, limit=ACTUATIONS):
         actuation = await history.actuation(connection, newest.id)
         codec = await connection.fetchval(queries("insight.why")["codec"], newest.id)
-        colour = shown(codec, actuation.display_code).colour if codec and actuation.display_code else None
+        colour = describe_code(codec, actuation.display_code).colour if codec and actuation.display_code else None
         deliveries.append(Delivery(actuation, colour))
     return deliveries
 
@@ -163,7 +163,7 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
     sent = await connection.fetchrow(queries("insight.why")["commanded"], actuation_id) if actuation_id else None
 
     def seen(state: str | None, code: str | None, at: datetime | None) -> LightSeen:
-        light = shown(display.codec, code) if code else None
+        light = describe_code(display.codec, code) if code else None
         return LightSeen(state, code, light.rgb if light else None, light.colour if light else None, at)
 
     return Loop(

@@ -16,7 +16,7 @@ from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import DevEui, parse_dev_eui
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
-from baylight.inventory.display_codes import Shown, check_codes, mistakable, shown
+from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, similar_lights
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 
@@ -75,7 +75,7 @@ class Display(Device):
     reported_at: datetime | None
     sync_status: str
     failures: int
-    lights: dict[str, Shown] = field(default_factory=dict)
+    lights: dict[str, CodeLight] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -245,5 +245,5 @@ def page_size(limit: int) -> int:
 
 
 def _display(row: asyncpg.Record) -> Display:
-    lights = {state: shown(row["codec"], code) for state, code in row["display_codes"].items()}
-    return Display(**row, lights=lights, warnings=mistakable(row["codec"], row["display_codes"]))
+    lights = {state: describe_code(row["codec"], code) for state, code in row["display_codes"].items()}
+    return Display(**row, lights=lights, warnings=similar_lights(row["codec"], row["display_codes"]))

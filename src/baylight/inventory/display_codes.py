@@ -1,57 +1,70 @@
-"""Codes of displays: what people write, what is stored, what a person sees."""
+"""Codes of displays: how a person writes them, how they are stored, which light a person sees."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import DisplayDriver
 from baylight.codecs.ts013 import PREFIX
-from baylight.domain.display import distinguishable, name, parse_light
+from baylight.domain.display import Light, distinguishable, name, parse_light
+from baylight.domain.downlink import MAX_PAYLOAD_BYTES
 from baylight.domain.state import State
 from baylight.errors import InputError
 
-LONGEST_CODE = 242
 _HEX = re.compile(r"([0-9a-f]{2})+")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A code and what a person sees: `rgb` as `#rrggbb`, `colour` in words; both None if nobody can tell."""
+class CodeLight:
+    """A code (hex) and the light that a person sees: `rgb` as `#rrggbb`, `colour` in words; both None if unknown."""
 
     code: str
     rgb: str | None
     colour: str | None
 
 
-def shown(codec: str, code: str) -> Shown:
-    """What a person sees for a code of a display of that codec."""
+def describe_code(codec: str, code: str) -> CodeLight:
+    """Return the light of a code on displays with a codec."""
     driver = display_driver(codec)
+    light = light_of(driver, code) if driver else None
+    return CodeLight(code, light.rgb if light else None, name(light) if light else None)
+
+
+def light_of(driver: DisplayDriver, code: str) -> Light | None:
+    """Return the light of a code (hex), or None if the driver does not know the code."""
     try:
-        light = driver.describe(bytes.fromhex(code)) if driver else None
+        return driver.describe(bytes.fromhex(code))
     except (InputError, ValueError):
-        light = None
-    return Shown(code, light.rgb if light else None, name(light) if light else None)
+        return None
 
 
-def check_codes(codec: str, codes: Mapping[str, str], of_type: Mapping[str, str]) -> dict[str, str]:
-    """State -> lower-case hex. A code is hex, or a light as `domain.display.parse_light` reads it (`orange`,
-    `#ff9900`, `red, flashing 500/500`), which the display's driver encodes.
-
-    A display with a JavaScript codec takes no codes but those `of_type`: what others do nobody can tell.
-    Raises InputError `bad_display_code` that names the state and what to change.
-    """
+def find_driver(codec: str) -> DisplayDriver | None:
+    """Return the driver of a codec, or None for a JavaScript codec. Raises InputError `no_driver`."""
     driver = display_driver(codec)
     if driver is None and not codec.startswith(PREFIX):
-        raise InputError("no_driver", f"there is no display driver {codec!r} to check display codes with", codec=codec)
+        raise InputError("no_driver", f"there is no display driver {codec!r}", codec=codec)
+    return driver
+
+
+def check_codes(codec: str, codes: Mapping[str, str], type_codes: Mapping[str, str]) -> dict[str, str]:
+    """Return the codes by state, as lower-case hex.
+
+    A code is hex, or a light in words as `domain.display.parse_light` reads it (`orange`, `#ff9900`,
+    `red, flashing 500/500`), which the display's driver encodes. A display with a JavaScript codec accepts only
+    `type_codes`, the codes of its type: nothing is known about others.
+    Raises InputError `no_driver`, `bad_state`, and `bad_display_code`, which names the state and what to change.
+    """
+    driver = find_driver(codec)
     checked: dict[str, str] = {}
     for state, text in codes.items():
         if state not in State.__members__:
             raise InputError("bad_state", f"{state!r} is no state: one of {', '.join(State)}", state=state)
         try:
-            checked[state] = parse_code(driver, text).hex() if driver else _of_type(text, of_type)
+            checked[state] = parse_code(driver, text, type_codes).hex()
         except InputError as error:
             raise InputError(
                 "bad_display_code", f"{state}: {error.message}", **{**error.facts, "state": state}
@@ -59,17 +72,18 @@ def check_codes(codec: str, codes: Mapping[str, str], of_type: Mapping[str, str]
     return checked
 
 
-def _of_type(text: str, of_type: Mapping[str, str]) -> str:
-    code = text.strip().lower()
-    if not _HEX.fullmatch(code) or len(code) > 2 * LONGEST_CODE or code not in of_type.values():
-        known = ", ".join(f"{state} {its}" for state, its in of_type.items())
-        raise InputError("bad_display_code", f"{text!r} is no code of this display's type: {known}")
-    return code
+def parse_code(driver: DisplayDriver | None, text: str, type_codes: Mapping[str, str]) -> bytes:
+    """Return the code for hex digits or for a light in words.
 
-
-def parse_code(driver: DisplayDriver, text: str) -> bytes:
-    """The code for hex digits or a light. Raises InputError for what is neither, or shows no light on that display."""
+    `driver` None: a JavaScript codec; only hex digits of `type_codes` are accepted. Raises InputError
+    `bad_display_code`, and others for text that is neither, or that shows no light on the display.
+    """
     given = text.strip().lower()
+    if driver is None:
+        if not _HEX.fullmatch(given) or len(given) > 2 * MAX_PAYLOAD_BYTES or given not in type_codes.values():
+            known = ", ".join(f"{state} {code}" for state, code in type_codes.items())
+            raise InputError("bad_display_code", f"{text!r} is not a code of this display's type: {known}")
+        return bytes.fromhex(given)
     if _HEX.fullmatch(given):
         code = bytes.fromhex(given)
     else:
@@ -81,25 +95,18 @@ def parse_code(driver: DisplayDriver, text: str) -> bytes:
     return code
 
 
-def mistakable(codec: str, codes: Mapping[str, str]) -> list[str]:
-    """Warnings: states whose lights a person cannot tell from each other on that display."""
+def similar_lights(codec: str, codes: Mapping[str, str]) -> list[str]:
+    """Return a warning for each two states whose lights look alike to a person on displays with a codec."""
     driver = display_driver(codec)
     if driver is None:
         return [
-            f"{one} has the code of {other}: they look alike"
-            for n, one in enumerate(codes)
-            for other in list(codes)[n + 1 :]
-            if codes[one] == codes[other]
+            f"{state} has the code of {other}: they look alike"
+            for (state, code), (other, other_code) in combinations(codes.items(), 2)
+            if code == other_code
         ]
-    seen = []
-    for state, code in codes.items():
-        try:
-            seen.append((state, driver.describe(bytes.fromhex(code))))
-        except (InputError, ValueError):
-            continue
+    lights = [(state, light) for state, code in codes.items() if (light := light_of(driver, code))]
     return [
-        f"{one} ({name(light)}) cannot be told from {other} ({name(other_light)}) on this display"
-        for n, (one, light) in enumerate(seen)
-        for other, other_light in seen[n + 1 :]
+        f"{state} ({name(light)}) looks like {other} ({name(other_light)}) on this display"
+        for (state, light), (other, other_light) in combinations(lights, 2)
         if not distinguishable(light, other_light)
     ]

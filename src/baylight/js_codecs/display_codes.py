@@ -1,32 +1,45 @@
-"""Codes that JavaScript codecs make: of each state of a display type, from the object that the type keeps for it."""
+"""Display codes that JavaScript codecs encode: one for each state, from the object that the display type holds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from baylight.codecs.ts013 import PREFIX, Answer, Call, Function, Script
 from baylight.codecs.ts013_display import DisplayMapping, Mapped
+from baylight.domain.downlink import MAX_PAYLOAD_BYTES
 from baylight.domain.state import State
 from baylight.errors import ConflictError, InputError
-from baylight.inventory.display_codes import LONGEST_CODE
 from baylight.ports import CodecEngine
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """State -> hex; `f_port`: the one that the codec names for all of them, if it does."""
+    """Codes (hex) by state. `f_port`: the one that the codec names for all of them, or None."""
 
     by_state: dict[str, str]
     f_port: int | None
 
 
+class DisplayType(NamedTuple):
+    """Display type that uses a codec."""
+
+    code: str
+    default_config: dict[str, Any]
+
+
+LIST_DISPLAY_TYPES = Query("js_codecs.display_codes.list_display_types", DisplayType)
+
+
 async def make_codes(engine: CodecEngine, script: Script, states: Mapping[str, Any]) -> Codes:
-    """`states`: state -> the `data` of encodeDownlink. Raises InputError `bad_states`, `encode_failed`."""
+    """Encode the code of each state. `states`: the `data` of encodeDownlink by state.
+
+    Raises InputError `bad_states`, `encode_failed`.
+    """
     if not states or not states.keys() <= State.__members__.keys():
         raise InputError("bad_states", f"states are an object: one or more of {', '.join(State)}, each with its data")
     calls = [Call(script, Function.ENCODE_DOWNLINK, json.dumps({"data": data})) for data in states.values()]
@@ -36,9 +49,9 @@ async def make_codes(engine: CodecEngine, script: Script, states: Mapping[str, A
             raise InputError("encode_failed", f"{state}: {outcome.message}", state=state)
         if outcome.errors:
             raise InputError("encode_failed", f"{state}: {'; '.join(outcome.errors)}", state=state)
-        if not outcome.bytes or len(outcome.bytes) > LONGEST_CODE:
+        if not outcome.bytes or len(outcome.bytes) > MAX_PAYLOAD_BYTES:
             raise InputError(
-                "encode_failed", f"{state}: the codec makes no 1 to {LONGEST_CODE} bytes of it", state=state
+                "encode_failed", f"{state}: the codec does not return 1 to {MAX_PAYLOAD_BYTES} bytes", state=state
             )
         codes[state] = outcome.bytes.hex()
         ports.add(outcome.f_port)
@@ -50,20 +63,22 @@ async def make_codes(engine: CodecEngine, script: Script, states: Mapping[str, A
 async def check_displays(
     connection: Connection, engine: CodecEngine, name: str, script: Script, mapping: Mapped | None
 ) -> None:
-    """Raises ConflictError `codes_change` if a display type that is used has other codes than this version would make,
-    or reports what this version would not tell."""
-    for kind in await connection.fetch(queries("js_codecs.versions")["display_types"], PREFIX + name):
-        config = kind["default_config"]
+    """Check that a version encodes the codes, and decodes the reports, of all display types that use the codec.
+
+    Raises ConflictError `codes_change`.
+    """
+    for kind in await LIST_DISPLAY_TYPES.all(connection, codec=PREFIX + name):
+        config = kind.default_config
         try:
             codes = (await make_codes(engine, script, config.get("display_states", {}))).by_state
         except InputError as error:
-            raise ConflictError("codes_change", f"{kind['code']}: {error.message}", device_type=kind["code"]) from error
-        told = isinstance(mapping, DisplayMapping)
-        if codes != config.get("display_codes") or told != config.get("reports", False):
-            what = "makes other codes" if told == config.get("reports", False) else "tells other reports"
+            raise ConflictError("codes_change", f"{kind.code}: {error.message}", device_type=kind.code) from error
+        same_reports = isinstance(mapping, DisplayMapping) == config.get("reports", False)
+        if codes != config.get("display_codes") or not same_reports:
+            what = "encodes other codes" if same_reports else "decodes other reports"
             raise ConflictError(
                 "codes_change",
-                f"this version {what} than displays of the type {kind['code']} have: add it under another name, with a "
+                f"this version {what} than displays of the type {kind.code} have: add it under another name, with a "
                 "type of its own",
-                device_type=kind["code"],
+                device_type=kind.code,
             )
