@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import BaylightError, ConflictError, InputError
 from baylight.insight import doctor
-from baylight.inventory import device_changes, device_tests, devices, spaces
+from baylight.inventory import device_changes, device_tests, devices, display_commands, spaces
 from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
@@ -115,9 +115,9 @@ class Stage:
         return (await devices.display(self.db, DISPLAY)).sync_status
 
 
-async def add_type(db: Connection, engine: Sandbox, **more: Any) -> Any:
-    given: dict[str, Any] = {"states": STATES, "manufacturer": "Acme", "model": "Signal", "uplink_interval_s": 3600}
-    return await types.create_display_type(by(db), engine, "signal", "acme_signal", **given | more)
+async def add_type(db: Connection, engine: Sandbox, states: Mapping[str, Any] = STATES) -> Any:
+    new = types.NewDeviceType("acme_signal", "Acme", "Signal", 3600)
+    return await types.create_display_type(by(db), engine, "signal", new, states=states)
 
 
 @pytest.fixture
@@ -187,7 +187,11 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     await versions.create_codec(by(db), "mute", SOURCE, mapping=None, examples=EXAMPLES[:1])
     await versions.activate_codec(by(db, now=stage.clock.now()), engine, "mute", 1)
     kind = await types.create_display_type(
-        by(db), engine, "mute", "mute_signal", states=STATES, manufacturer="A", model="B", uplink_interval_s=60
+        by(db),
+        engine,
+        "mute",
+        types.NewDeviceType("mute_signal", manufacturer="A", model="B", uplink_interval_s=60),
+        states=STATES,
     )
     assert kind.default_config["reports"] is False
     await stage.deliver()
@@ -201,7 +205,7 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
 
 
 async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
-    with pytest.raises(InputError, match="OCCUPIED: 'ff' is no code of this display's type: FREE 1001"):
+    with pytest.raises(InputError, match="OCCUPIED: 'ff' is not a code of this display's type: FREE 1001"):
         await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "ff"})
     with pytest.raises(InputError, match="orange"):
         await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "orange"})
@@ -209,7 +213,7 @@ async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
     assert changed.display_codes == {**CODES, "RESERVED": "1002"}
     assert changed.warnings == ["OCCUPIED has the code of RESERVED: they look alike"]
     with pytest.raises(InputError, match="brick"):
-        await device_tests.send(by(stage.db, now=stage.clock.now()), DISPLAY, "ff", reason="try")
+        await display_commands.send_command(by(stage.db, now=stage.clock.now()), DISPLAY, "ff", reason="try")
 
 
 async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:

@@ -93,7 +93,7 @@ async def add(
 
 async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
     given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
-    return await types.create_sensor_type(by(db), name, "acme_bay_eye", **given | more)
+    return await types.create_sensor_type(by(db), name, types.NewDeviceType("acme_bay_eye", **given | more))
 
 
 @pytest.fixture

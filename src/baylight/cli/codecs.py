@@ -57,7 +57,7 @@ def list_codecs(
     from baylight.js_codecs import versions
 
     rows = on_database(lambda c: versions.list_codecs(c.connection, name))
-    print_rows(rows, "name version active examples tells_occupancy activated_at created_by notes", as_json=as_json)
+    print_rows(rows, "name version active examples has_mapping activated_at created_by notes", as_json=as_json)
 
 
 @app.command("show")
@@ -133,12 +133,14 @@ def add_type(
         lambda c: types.create_sensor_type(
             c.change,
             name,
-            code,
-            manufacturer=manufacturer,
-            model=model,
-            uplink_interval_s=round(every.total_seconds()),
-            silent_after_intervals=silent_after,
-            dev_eui_prefixes=prefix or (),
+            types.NewDeviceType(
+                code,
+                manufacturer=manufacturer,
+                model=model,
+                uplink_interval_s=round(every.total_seconds()),
+                silent_after_intervals=silent_after,
+                dev_eui_prefixes=prefix or (),
+            ),
         )
     )
     print_fields(made, as_json=as_json)
@@ -170,13 +172,15 @@ def add_display_type(
             c.change,
             engine,
             name,
-            code,
+            types.NewDeviceType(
+                code,
+                manufacturer=manufacturer,
+                model=model,
+                uplink_interval_s=round(every.total_seconds()),
+                silent_after_intervals=silent_after,
+                dev_eui_prefixes=prefix or (),
+            ),
             states=_read(states, {}),
-            manufacturer=manufacturer,
-            model=model,
-            uplink_interval_s=round(every.total_seconds()),
-            silent_after_intervals=silent_after,
-            dev_eui_prefixes=prefix or (),
             f_port=f_port,
             confirmed_downlinks=confirmed,
         )

@@ -1,79 +1,99 @@
-"""Device types of the operator's own, whose devices speak by a JavaScript codec."""
+"""Device types of the operator's own, whose devices use a JavaScript codec."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from baylight.access.change import Change
 from baylight.codecs.ts013 import PREFIX
 from baylight.codecs.ts013_display import DisplayMapping
+from baylight.domain.downlink import MAX_F_PORT
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_types
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import versions
 from baylight.js_codecs.display_codes import make_codes
 from baylight.ports import CodecEngine
-from baylight.store.query import queries
+from baylight.store.query import Statement
 
-_TYPE = re.compile(r"[a-z0-9_]{1,50}\Z")
+MAX_UPLINK_INTERVAL_S = 30 * 86400
+MAX_SILENT_AFTER_INTERVALS = 1000
+DEFAULT_SILENT_AFTER_INTERVALS = 3
+MAX_NAME_LENGTH = 100
+"""Characters of a manufacturer's or a model's name."""
+_CODE = re.compile(r"[a-z0-9_]{1,50}\Z")
 _PREFIX = re.compile(r"[0-9a-f]{2,16}\Z")
-_Given = tuple[str, str, str, list[str], int, int]
+
+INSERT = Statement("js_codecs.types.insert")
 
 
-async def create_sensor_type(
-    change: Change,
-    name: str,
-    code: str,
-    *,
-    manufacturer: str,
-    model: str,
-    uplink_interval_s: int,
-    silent_after_intervals: int = 3,
-    dev_eui_prefixes: Sequence[str] = (),
-) -> DeviceTypeRow:
-    """A sensor type of the operator's own, whose devices decode by the codec's active version.
+@dataclass(frozen=True, slots=True)
+class NewDeviceType:
+    """Device type to create.
 
-    A sensor of it is believed for `uplink_interval_s` x `silent_after_intervals` after its last reading.
-    Raises NotFoundError `unknown_codec`; InputError `bad_device_type`; ConflictError `type_exists`.
+    The readings of its devices count for `uplink_interval_s` x `silent_after_intervals`. Raises InputError
+    `bad_device_type`.
     """
-    given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
+
+    code: str
+    manufacturer: str
+    model: str
+    uplink_interval_s: int
+    silent_after_intervals: int = DEFAULT_SILENT_AFTER_INTERVALS
+    dev_eui_prefixes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not _CODE.match(self.code) or not all(
+            0 < len(n) <= MAX_NAME_LENGTH for n in (self.manufacturer, self.model)
+        ):
+            raise InputError("bad_device_type", "a type has a code of a-z, 0-9 and _ (50 at most), a maker and a model")
+        if not 0 < self.uplink_interval_s <= MAX_UPLINK_INTERVAL_S:
+            raise InputError("bad_device_type", "the uplink interval is at most 30 days")
+        if not 0 < self.silent_after_intervals <= MAX_SILENT_AFTER_INTERVALS:
+            raise InputError("bad_device_type", f"a device is silent after 1 to {MAX_SILENT_AFTER_INTERVALS} intervals")
+        if not all(_PREFIX.match(prefix.lower()) for prefix in self.dev_eui_prefixes):
+            raise InputError("bad_device_type", "a prefix of DevEUIs is 2 to 16 hex digits")
+
+
+async def create_sensor_type(change: Change, name: str, new: NewDeviceType) -> DeviceTypeRow:
+    """Create a sensor type whose devices decode by the active version of a codec; return it.
+
+    Raises NotFoundError `unknown_codec`; ConflictError `type_exists`.
+    """
     async with change.transaction():
         await versions.get_codec(change.connection, name)
-        return await _insert(change, "sensor", PREFIX + name, given, {})
+        return await _insert(change, "sensor", PREFIX + name, new, {})
 
 
 async def create_display_type(
     change: Change,
     engine: CodecEngine,
     name: str,
-    code: str,
+    new: NewDeviceType,
     *,
     states: Mapping[str, Any],
-    manufacturer: str,
-    model: str,
-    uplink_interval_s: int,
-    silent_after_intervals: int = 3,
-    dev_eui_prefixes: Sequence[str] = (),
     f_port: int | None = None,
     confirmed_downlinks: bool = False,
 ) -> DeviceTypeRow:
-    """A display type of the operator's own. `states`: state -> the `data` of which the codec's active version makes its
-    code (`encodeDownlink`); the codes are kept with the type. `f_port`: unless the codec names one.
+    """Create a display type whose codes the active version of a codec encodes; return it.
 
-    Its displays report what they show if the codec's mapping has `states`; others prove no more than that a gateway
-    sent the command. Raises NotFoundError `unknown_codec`; InputError `bad_device_type`, `bad_states`, `encode_failed`;
-    ConflictError `not_active`, `type_exists`.
+    `states`: the `data` of `encodeDownlink` by state; the codes are stored with the type. `f_port`: only if the codec
+    names none. The displays report what they show if the codec's mapping has `states`; else the only proof is that a
+    gateway sent the command. Raises NotFoundError `unknown_codec`; InputError `bad_states`, `encode_failed`,
+    `bad_f_port`; ConflictError `not_active`, `type_exists`.
     """
-    given = _checked(code, manufacturer, model, uplink_interval_s, silent_after_intervals, dev_eui_prefixes)
     version = await versions.get_codec(change.connection, name)
     if not version.active:
-        raise ConflictError("not_active", f"no version of the codec {name} is active: its examples prove it", name=name)
+        raise ConflictError("not_active", f"no version of the codec {name} is active: activate one first", name=name)
     made = await make_codes(engine, version.script, states)
     port = made.f_port or f_port or 1
-    if not 1 <= port <= 223 or (f_port and made.f_port and f_port != made.f_port):
-        raise InputError("bad_f_port", f"an FPort is 1 to 223, and the codec's own if it names one: {made.f_port}")
+    if not 1 <= port <= MAX_F_PORT or (f_port and made.f_port and f_port != made.f_port):
+        raise InputError(
+            "bad_f_port", f"an FPort is 1 to {MAX_F_PORT}, and the codec's own if it names one: {made.f_port}"
+        )
     config = {
         "f_port": port,
         "confirmed_downlinks": confirmed_downlinks,
@@ -82,40 +102,30 @@ async def create_display_type(
         "reports": isinstance(version.mapped, DisplayMapping),
     }
     async with change.transaction():
-        await change.connection.execute(queries("js_codecs.versions")["lock_name"], name)
+        await versions.LOCK_NAME.run(change.connection, name=name)
         if (await versions.get_codec(change.connection, name)).id != version.id:
             raise ConflictError(
-                "not_active", f"another version of {name} was made active meanwhile: try again", name=name
+                "not_active", f"another version of {name} was activated in the meantime: try again", name=name
             )
-        return await _insert(change, "display", PREFIX + name, given, config)
+        return await _insert(change, "display", PREFIX + name, new, config)
 
 
-def _checked(
-    code: str,
-    manufacturer: str,
-    model: str,
-    uplink_interval_s: int,
-    silent_after_intervals: int,
-    dev_eui_prefixes: Sequence[str],
-) -> _Given:
-    prefixes = [prefix.lower() for prefix in dev_eui_prefixes]
-    if not _TYPE.match(code) or not 0 < len(manufacturer) <= 100 or not 0 < len(model) <= 100:
-        raise InputError("bad_device_type", "a type has a code of a-z, 0-9 and _ (50 at most), a maker and a model")
-    if not 0 < uplink_interval_s <= 30 * 86400 or not 0 < silent_after_intervals <= 1000:
-        raise InputError("bad_device_type", "a type sends at least once in 30 days")
-    if not all(_PREFIX.match(prefix) for prefix in prefixes):
-        raise InputError("bad_device_type", "a prefix of DevEUIs is 2 to 16 hex digits")
-    return code, manufacturer, model, prefixes, uplink_interval_s, silent_after_intervals
-
-
-async def _insert(change: Change, category: str, codec: str, given: _Given, config: Mapping[str, Any]) -> DeviceTypeRow:
-    code = given[0]
-    if (
-        await change.connection.fetchval(
-            queries("js_codecs.versions")["add_type"], *given, category, codec, dict(config)
-        )
-        is None
-    ):
-        raise ConflictError("type_exists", f"the device type {code} exists already", device_type=code)
-    await change.record("device_type.create", "device_type", code, after={"codec": codec, **config})
-    return await device_types.get_device_type(change.connection, code)
+async def _insert(
+    change: Change, category: str, codec: str, new: NewDeviceType, config: Mapping[str, Any]
+) -> DeviceTypeRow:
+    inserted = await INSERT.run(
+        change.connection,
+        code=new.code,
+        manufacturer=new.manufacturer,
+        model=new.model,
+        dev_eui_prefixes=[prefix.lower() for prefix in new.dev_eui_prefixes],
+        uplink_interval_s=new.uplink_interval_s,
+        silent_after_intervals=new.silent_after_intervals,
+        category=category,
+        codec=codec,
+        default_config=dict(config),
+    )
+    if not inserted:
+        raise ConflictError("type_exists", f"the device type {new.code} exists already", device_type=new.code)
+    await change.record("device_type.create", "device_type", new.code, after={"codec": codec, **config})
+    return await device_types.get_device_type(change.connection, new.code)

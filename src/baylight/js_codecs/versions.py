@@ -1,4 +1,4 @@
-"""JavaScript codecs in the database: versions, the examples that prove them, which one is active, what it decodes."""
+"""JavaScript codecs in the database: their versions, the examples that prove them, and which version is active."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,15 +20,15 @@ from baylight.errors import ConflictError, DeviceDataError, InputError, NotFound
 from baylight.js_codecs.display_codes import check_displays
 from baylight.ports import CodecEngine
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
-LONGEST_SOURCE = 256 * 1024
+MAX_SOURCE_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A version in a list. `examples`: how many it has."""
+    """Version of a codec as the list shows it. `examples`: their number."""
 
     name: str
     version: int
@@ -39,13 +39,12 @@ class Summary:
     notes: str | None
     source_length: int
     examples: int
-    tells_occupancy: bool
+    has_mapping: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version with all that it holds. `mapping`: as `parse_mapping` takes it; `examples`: as
-    `parse_examples` does."""
+    """Version of a codec. `mapping` and `examples` have the formats of `parse_mapping` and `parse_examples`."""
 
     id: UUID
     name: str
@@ -68,9 +67,18 @@ class Version:
         return None if self.mapping is None else parse_mapping(self.mapping)
 
 
+class Content(NamedTuple):
+    """Content of a version, by which a repeated one is found."""
+
+    version: int
+    source: str
+    mapping: dict[str, Any] | None
+    examples: list[dict[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class ExampleResult:
-    """`occupancy`: what the mapping makes of an uplink, None: no information. `problem`: why it failed."""
+    """Result of an example. `occupancy`: the meaning of an uplink, None: it has none. `problem`: why it failed."""
 
     description: str
     passed: bool
@@ -80,7 +88,7 @@ class ExampleResult:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a codec makes of one input. `problem`: why no reading or payload came of it."""
+    """What a codec returns for one input. `problem`: why it returned no reading or payload."""
 
     data: object
     errors: list[str]
@@ -89,6 +97,16 @@ class Outcome:
     payload: str | None
     f_port: int | None
     problem: str | None
+
+
+LOCK_NAME = Statement("js_codecs.versions.lock_name")
+INSERT = Query("js_codecs.versions.insert", int)
+LIST = Query("js_codecs.versions.list", Summary)
+FIND = Query("js_codecs.versions.find", Version)
+FIND_NEWEST = Query("js_codecs.versions.find_newest", Content)
+ACTIVATE = Statement("js_codecs.versions.activate")
+DEACTIVATE = Query("js_codecs.versions.deactivate", int)
+LIST_USERS = Query("js_codecs.versions.list_users", str)
 
 
 async def create_codec(
@@ -100,45 +118,56 @@ async def create_codec(
     examples: Sequence[Mapping[str, Any]],
     notes: str | None = None,
 ) -> Version:
-    """The next version, not active yet; the newest one if it is the same. Raises InputError `bad_codec_name`,
-    `bad_source`, `bad_mapping`, `bad_examples`."""
+    """Store the next version of a codec, not active; return it. Return the newest version if its content is the same.
+
+    Raises InputError `bad_codec_name`, `bad_source`, `bad_mapping`, `bad_examples`.
+    """
     if not _NAME.match(name):
         raise InputError("bad_codec_name", "a codec's name is 1 to 60 of a-z, 0-9 and _", name=name)
-    if not source.strip() or len(source.encode(errors="replace")) > LONGEST_SOURCE or "\0" in source:
-        raise InputError("bad_source", f"the source is text of at most {LONGEST_SOURCE // 1024} KB", name=name)
+    if not source.strip() or len(source.encode(errors="replace")) > MAX_SOURCE_BYTES or "\0" in source:
+        raise InputError("bad_source", f"the source is text of at most {MAX_SOURCE_BYTES // 1024} KB", name=name)
     if mapping is not None:
         parse_mapping(mapping)
     parse_examples(examples)
     if b"\\u0000" in msgspec.json.encode((mapping, examples, notes)):
         raise InputError("bad_examples", "mapping, examples and notes are texts without NUL", name=name)
-    content = (source, None if mapping is None else dict(mapping), [dict(example) for example in examples])
-    sql = queries("js_codecs.versions")
+    stored_mapping = None if mapping is None else dict(mapping)
+    stored_examples = [dict(example) for example in examples]
     async with change.transaction():
-        await change.connection.execute(sql["lock_name"], name)
-        newest = await change.connection.fetchrow(sql["newest"], name)
-        if newest is not None and (newest["source"], newest["mapping"], newest["examples"]) == content:
-            return await get_codec(change.connection, name, newest["version"])
-        version: int = await change.connection.fetchval(sql["insert"], name, *content, notes, change.actor)
+        await LOCK_NAME.run(change.connection, name=name)
+        newest = await FIND_NEWEST.first(change.connection, name=name)
+        content = (source, stored_mapping, stored_examples)
+        if newest is not None and (newest.source, newest.mapping, newest.examples) == content:
+            return await get_codec(change.connection, name, newest.version)
+        version = await INSERT.one(
+            change.connection,
+            name=name,
+            source=source,
+            mapping=stored_mapping,
+            examples=stored_examples,
+            notes=notes,
+            created_by=change.actor,
+        )
         await change.record("codec.add", "codec", name, after={"version": version})
         return await get_codec(change.connection, name, version)
 
 
 async def list_codecs(connection: Connection, name: str | None = None) -> list[Summary]:
-    """By name, newest first."""
-    return [Summary(**row) for row in await connection.fetch(queries("js_codecs.versions")["list"], name)]
+    """Return all versions by name, newest first, or those of a codec."""
+    return await LIST.all(connection, name=name)
 
 
 async def get_codec(connection: Connection, name: str, version: int | None = None) -> Version:
-    """Without a version the active one, else the newest. Raises NotFoundError `unknown_codec`."""
-    row = await connection.fetchrow(queries("js_codecs.versions")["find"], name, version)
-    if row is None:
+    """Return a version; by default the active one, else the newest. Raises NotFoundError `unknown_codec`."""
+    found = await FIND.first(connection, name=name, version=version)
+    if found is None:
         which = name if version is None else f"{name} version {version}"
         raise NotFoundError("unknown_codec", f"there is no codec {which}", name=name)
-    return Version(**row)
+    return found
 
 
 async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleResult]:
-    """Runs a version's own examples."""
+    """Run a version's own examples; return their results in order."""
     mapping = version.mapped
     examples = parse_examples(version.examples)
     outcomes = await engine.run([Call(version.script, e.function, e.input) for e in examples])
@@ -146,10 +175,10 @@ async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleRes
 
 
 async def activate_codec(change: Change, engine: CodecEngine, name: str, version: int) -> list[ExampleResult]:
-    """Makes a version the one that decodes, from the next uplink on, if its examples pass; the one before rests.
+    """Decode by a version from the next uplink on, if its examples pass; return their results. Idempotent.
 
-    Idempotent. Raises NotFoundError `unknown_codec`; InputError `no_examples`, `examples_fail`; ConflictError
-    `codes_change` if a display type's codes would not be what it makes any more.
+    The version that was active before becomes inactive. Raises NotFoundError `unknown_codec`; InputError `no_examples`,
+    `examples_fail`; ConflictError `codes_change` if the version encodes other codes than a display type has.
     """
     found = await get_codec(change.connection, name, version)
     results = await run_examples(engine, found)
@@ -164,53 +193,46 @@ async def activate_codec(change: Change, engine: CodecEngine, name: str, version
             failed=[r.description for r in failed[:20]],
         )
     await check_displays(change.connection, engine, name, found.script, found.mapped)
-    sql = queries("js_codecs.versions")
     async with change.transaction():
-        await change.connection.execute(sql["lock_name"], name)
-        before = await change.connection.fetchval(sql["deactivate"], name)
-        await change.connection.execute(sql["activate"], name, version, change.now)
-        if before != version:
-            await change.record(
-                "codec.activate",
-                "codec",
-                name,
-                before={"version": before},
-                after={"version": version},
-            )
+        await LOCK_NAME.run(change.connection, name=name)
+        active = await DEACTIVATE.first(change.connection, name=name)
+        await ACTIVATE.run(change.connection, name=name, version=version, now=change.now)
+        if active != version:
+            before, after = {"version": active}, {"version": version}
+            await change.record("codec.activate", "codec", name, before=before, after=after)
     return results
 
 
 async def deactivate_codec(change: Change, name: str, *, force: bool = False) -> None:
-    """Uplinks that would need it are stored without a reading. Idempotent.
+    """Stop decoding by a codec: uplinks that need it are stored without a reading. Idempotent.
 
     Raises NotFoundError `unknown_codec`; ConflictError `codec_in_use` unless forced.
     """
-    sql = queries("js_codecs.versions")
     async with change.transaction():
-        await change.connection.execute(sql["lock_name"], name)
+        await LOCK_NAME.run(change.connection, name=name)
         await get_codec(change.connection, name)
-        users = [row["what"] for row in await change.connection.fetch(sql["users"], PREFIX + name)]
+        users = await LIST_USERS.all(change.connection, codec=PREFIX + name)
         if users and not force:
             raise ConflictError("codec_in_use", f"{', '.join(users)} decode by {name}", name=name, used_by=users)
-        before = await change.connection.fetchval(sql["deactivate"], name)
-        if before is not None:
-            await change.record("codec.deactivate", "codec", name, before={"version": before})
+        active = await DEACTIVATE.first(change.connection, name=name)
+        if active is not None:
+            await change.record("codec.deactivate", "codec", name, before={"version": active})
 
 
 async def decode_uplink(engine: CodecEngine, version: Version, f_port: int, data: bytes, now: datetime) -> Outcome:
-    """What an uplink would mean; nothing is stored. Raises InputError `bad_frame`."""
+    """Return what an uplink would mean; nothing is stored. Raises InputError `bad_frame`."""
     try:
         call = decode_call(version.script, f_port, data, now)
     except DeviceDataError as error:
         raise InputError("bad_frame", error.message) from None
     mapping = version.mapped
-    return _told((await engine.run([call]))[0], f_port, mapping)
+    return _outcome((await engine.run([call]))[0], f_port, mapping)
 
 
 async def encode_downlink(engine: CodecEngine, version: Version, data: Mapping[str, Any]) -> Outcome:
-    """The downlink payload (hex) for `data`; nothing is sent."""
+    """Return the downlink payload (hex) for `data`; nothing is sent."""
     text = msgspec.json.encode({"data": data}).decode()
-    return _told((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)
+    return _outcome((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)
 
 
 def _judge(example: Example, outcome: Answer | DeviceDataError, mapping: Mapped | None) -> ExampleResult:
@@ -232,7 +254,7 @@ def _occupancy(answer: Answer, f_port: int, mapping: Mapped | None) -> Occupancy
         return None
 
 
-def _told(outcome: Answer | DeviceDataError, f_port: int, mapping: Mapped | None) -> Outcome:
+def _outcome(outcome: Answer | DeviceDataError, f_port: int, mapping: Mapped | None) -> Outcome:
     if isinstance(outcome, DeviceDataError):
         return Outcome(None, [], [], None, None, None, f"{outcome.code}: {outcome.message}")
     return Outcome(
