@@ -1,4 +1,4 @@
-"""API keys: `bl_<8 characters>_<43 characters>`. The first part is public and finds the row, the rest is the secret."""
+"""API keys: `bl_<8 characters>_<43 characters>`. The first part is public and finds the row; the rest is the secret."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 import bcrypt
@@ -19,16 +19,17 @@ import bcrypt
 from baylight.access.change import Change
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection, Pool
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
+MAX_NAME_LENGTH = 100
 _TEXT = re.compile(r"(bl_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
 _V2_TEXT = re.compile(r"[A-Za-z0-9_-]{43}")
-_REMEMBERED = 10_000
+_MAX_UNKNOWN = 10_000
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Scope(StrEnum):
-    """Each implies those before it."""
+    """What a key may do. Each scope implies those before it."""
 
     READ = "read"
     WRITE = "write"
@@ -40,7 +41,7 @@ _ORDER = list(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`prefix` is public: it names the key in logs and lists."""
+    """API key without its secret. `prefix` is public: it names the key in logs and lists."""
 
     id: UUID
     prefix: str
@@ -51,114 +52,144 @@ class Key:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
+    def __post_init__(self) -> None:
+        """Turn the database's text into members of Scope."""
+        object.__setattr__(self, "scopes", [Scope(scope) for scope in self.scopes])
+
     def may(self, scope: Scope) -> bool:
         return any(_ORDER.index(own) >= _ORDER.index(scope) for own in self.scopes)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundKey(Key):
+    """Live key with what verifies it. `used_lately`: its last use is stored and less than a minute ago."""
+
+    key_hash: str = field(repr=False)
+    key_secret: bytes = field(repr=False)
+    used_lately: bool
+
+    def public(self) -> Key:
+        return Key(*(getattr(self, part.name) for part in fields(Key)))
+
+
+class BcryptKey(NamedTuple):
+    """Key of V2's that is still stored by its bcrypt hash."""
+
+    id: UUID
+    key_hash: str
+
+
+CREATE = Query("access.keys.create", Key)
+LIST = Query("access.keys.list", Key)
+REVOKE = Query("access.keys.revoke", Key)
+SECRET = Query("access.keys.secret", bytes)
+FIND_BY_PREFIX = Query("access.keys.find_by_prefix", FoundKey)
+FIND_BY_HASH = Query("access.keys.find_by_hash", FoundKey)
+IS_LIVE = Query("access.keys.is_live", bool)
+RECORD_USE = Statement("access.keys.record_use")
+LIST_BCRYPT = Query("access.keys.list_bcrypt", BcryptKey)
+CONVERT = Statement("access.keys.convert")
+
+
 async def create_key(change: Change, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
-    """The key and its text, which cannot be had again. Raises InputError `bad_scopes`, `bad_name`."""
+    """Create a key; return it and its text, which is not stored. Raises InputError `bad_scopes`, `bad_name`."""
     if not scopes or any(scope not in _ORDER for scope in scopes):
         raise InputError("bad_scopes", f"scopes are one or more of {', '.join(_ORDER)}")
-    if not 1 <= len(name.strip()) <= 100:
-        raise InputError("bad_name", "a key's name has 1 to 100 characters")
+    if not 1 <= len(name.strip()) <= MAX_NAME_LENGTH:
+        raise InputError("bad_name", f"a key's name has 1 to {MAX_NAME_LENGTH} characters")
     prefix = "bl_" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     wanted = [str(scope) for scope in _ORDER if scope in scopes]
     async with change.transaction():
-        secret = await change.connection.fetchval(queries("access.keys")["secret"])
-        row = await change.connection.fetchrow(
-            queries("access.keys")["create"], _hash(secret, text), prefix, name.strip(), wanted, change.actor
+        key = await CREATE.one(
+            change.connection,
+            hash=_hash(await SECRET.one(change.connection), text),
+            prefix=prefix,
+            name=name.strip(),
+            scopes=wanted,
+            created_by=change.actor,
         )
-        key = _key(row)
         await change.record("key.create", "api_key", key.id, after={"prefix": prefix, "scopes": wanted})
     return key, text
 
 
 async def list_keys(connection: Connection) -> list[Key]:
-    """The newest first, revoked ones too."""
-    return [_key(row) for row in await connection.fetch(queries("access.keys")["list"])]
+    """Return all keys, also revoked ones, the newest first."""
+    return await LIST.all(connection)
 
 
 async def revoke_key(change: Change, id_or_prefix: str) -> Key:
-    """From the next request on the key is refused. Idempotent. Raises NotFoundError `unknown_key`."""
+    """Refuse a key from the next request on; return it. Idempotent. Raises NotFoundError `unknown_key`."""
     async with change.transaction():
-        row = await change.connection.fetchrow(queries("access.keys")["revoke"], id_or_prefix)
-        if row is None:
+        key = await REVOKE.first(change.connection, id_or_prefix=id_or_prefix)
+        if key is None:
             raise NotFoundError("unknown_key", "there is no such key")
-        key = _key(row)
         await change.record("key.revoke", "api_key", key.id, after={"prefix": key.prefix})
     return key
 
 
 class Verifier:
-    """Asks the database each time (one indexed row), so that a revoked key is refused at once."""
+    """Looks a key up in the database each time (one indexed row), so that a revoked key is refused at once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._slow = asyncio.Lock()
+        self._bcrypt = asyncio.Lock()
         self._unknown: set[str] = set()
-        """Keyed hashes of what is no key of V2's: a client that repeats a wrong key costs one look-up."""
+        """Keyed hashes of texts that are no key of V2's: a client that repeats a wrong key costs one look-up."""
 
     async def verify(self, text: str) -> Key | None:
-        """None for what is not a live key, whatever is wrong with it."""
+        """Return the key of a text, or None if the text is not a live key, for whatever reason."""
         parts = _TEXT.fullmatch(text)
         if parts is None:
-            row = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
+            found = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
         else:
-            row = await self._pool.fetchrow(queries("access.keys")["find"], parts[1])
-            if row is not None and not hmac.compare_digest(_hash(row["key_secret"], text), row["key_hash"]):
+            async with self._pool.acquire() as connection:
+                found = await FIND_BY_PREFIX.first(connection, prefix=parts[1])
+            if found is not None and not hmac.compare_digest(_hash(found.key_secret, text), found.key_hash):
                 return None
-        if row is None:
+        if found is None:
             return None
-        if not row["used_lately"]:
-            await self._pool.execute(queries("access.keys")["used"], row["id"])
-        return _key(row)
+        if not found.used_lately:
+            async with self._pool.acquire() as connection:
+                await RECORD_USE.run(connection, id=found.id)
+        return found.public()
 
-    async def _find_v2(self, text: str) -> Any:
-        """Find a key of V2's: by its keyed hash; at its first use by bcrypt, and then it gets its keyed hash.
+    async def _find_v2(self, text: str) -> FoundKey | None:
+        """Return a key of V2's, found by its keyed hash; at its first use by bcrypt, and then store the keyed hash.
 
-        A trace of V2 as store/beside.py, which may not import what this needs: it goes with that file.
+        This method and `store/beside.py` are all that is left of V2, and are deleted together.
         """
-        sql = queries("access.keys")
-        digest = _hash(await self._pool.fetchval(sql["secret"]), text)
-        row = await self._pool.fetchrow(sql["find_by_hash"], digest)
-        if row is not None or digest in self._unknown:
-            return row
-        async with self._slow:  # one at a time: it takes a core for a quarter of a second for each key
-            for key in await self._pool.fetch(sql["unconverted"]):
-                if await asyncio.to_thread(_fits, text, key["key_hash"]):
-                    await self._pool.execute(sql["convert"], key["id"], key["key_hash"], digest)
-                    return await self._pool.fetchrow(sql["find_by_hash"], digest)
-        if len(self._unknown) >= _REMEMBERED:
+        async with self._pool.acquire() as connection:
+            digest = _hash(await SECRET.one(connection), text)
+            found = await FIND_BY_HASH.first(connection, hash=digest)
+        if found is not None or digest in self._unknown:
+            return found
+        async with self._bcrypt:  # one at a time: each key takes a core for a quarter of a second
+            async with self._pool.acquire() as connection:
+                unconverted = await LIST_BCRYPT.all(connection)
+            for key in unconverted:
+                if await asyncio.to_thread(_fits, text, key.key_hash):
+                    async with self._pool.acquire() as connection:
+                        await CONVERT.run(connection, id=key.id, old_hash=key.key_hash, new_hash=digest)
+                        return await FIND_BY_HASH.first(connection, hash=digest)
+        if len(self._unknown) >= _MAX_UNKNOWN:
             self._unknown.clear()
         self._unknown.add(digest)
         return None
 
     async def is_live(self, key: Key) -> bool:
-        """Whether a key that was verified before has not been revoked since."""
-        return bool(await self._pool.fetchval(queries("access.keys")["is_live"], key.id))
+        """Return whether a key that was verified before has not been revoked since."""
+        async with self._pool.acquire() as connection:
+            return bool(await IS_LIVE.first(connection, id=key.id))
 
 
 def _fits(text: str, bcrypt_hash: str) -> bool:
     try:
         return bcrypt.checkpw(text.encode(), bcrypt_hash.encode())
     except ValueError:
-        return False  # no hash at all: V2's seed row
+        return False  # V2's seed row has no hash at all
 
 
 def _hash(secret: bytes, text: str) -> str:
-    """BLAKE2b-256, keyed, in hex. The secret part has 256 random bits, so no slow hash is needed."""
+    """Return the keyed BLAKE2b-256 in hex. The secret part has 256 random bits, so no slow hash is needed."""
     return blake2b(text.encode(), key=secret, digest_size=32).hexdigest()
-
-
-def _key(row: Any) -> Key:
-    return Key(
-        id=row["id"],
-        prefix=row["key_prefix"],
-        name=row["key_name"],
-        scopes=[Scope(scope) for scope in row["scopes"]],
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-        last_used_at=row["last_used_at"],
-        revoked_at=row["revoked_at"],
-    )

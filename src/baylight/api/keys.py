@@ -1,4 +1,4 @@
-"""API keys, for administrators."""
+"""Routes of API keys, for administrators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from baylight.access import keys
-from baylight.access.keys import Key, Scope
+from baylight.access.keys import MAX_NAME_LENGTH, Key, Scope
 from baylight.api.bodies import Body
 from baylight.api.deps import AdminChanging, Administering, Database
 
@@ -17,13 +17,13 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 
 
 class NewKey(Body):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """`text` is shown this once."""
+    """`text` is shown only once."""
 
     key: Key
     text: str
@@ -31,16 +31,18 @@ class CreatedKey:
 
 @router.get("")
 async def list_keys(key: Administering, connection: Database) -> list[Key]:
+    """List all keys, also revoked ones, the newest first."""
     return await keys.list_keys(connection)
 
 
 @router.post("", status_code=201)
 async def create_key(change: AdminChanging, new: NewKey) -> CreatedKey:
+    """Create a key. Its text is in this answer and nowhere else."""
     created, text = await keys.create_key(change, new.name, new.scopes)
     return CreatedKey(created, text)
 
 
 @router.delete("/{id_or_prefix}")
 async def revoke_key(change: AdminChanging, id_or_prefix: str) -> Key:
-    """The key is refused from the next request on. Idempotent."""
+    """Revoke a key: it is refused from the next request on. Idempotent."""
     return await keys.revoke_key(change, id_or_prefix)
