@@ -18,7 +18,7 @@ from baylight.store.query import Statement
 from baylight.store.translate import translate
 
 SYSTEM = "system"
-"""Actor of what the program does by itself."""
+"""Actor of the program's own changes."""
 
 SET_ACTOR = Statement("access.change.set_actor")
 RECORD = Statement("access.change.record")
@@ -26,7 +26,7 @@ RECORD = Statement("access.change.record")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What every function that changes something receives as its first argument.
+    """First argument of every function that changes something.
 
     `actor`: the id of an API key, `cli:<account>`, or SYSTEM. `now`: aware UTC, the time of the change.
     """

@@ -29,7 +29,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Scope(StrEnum):
-    """What a key may do. Each scope implies those before it."""
+    """Permission of a key. Each scope implies those before it."""
 
     READ = "read"
     WRITE = "write"
@@ -164,7 +164,7 @@ class Verifier:
             found = await FIND_BY_HASH.first(connection, hash=digest)
         if found is not None or digest in self._unknown:
             return found
-        async with self._bcrypt:  # one at a time: each key takes a core for a quarter of a second
+        async with self._bcrypt:  # one at a time: each key occupies a core for a quarter of a second
             async with self._pool.acquire() as connection:
                 unconverted = await LIST_BCRYPT.all(connection)
             for key in unconverted:

@@ -88,7 +88,7 @@ class ExampleResult:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a codec returns for one input. `problem`: why it returned no reading or payload."""
+    """Answer of a codec to one input. `problem`: why it returned no reading or payload."""
 
     data: object
     errors: list[str]

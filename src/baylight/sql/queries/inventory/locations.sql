@@ -39,7 +39,7 @@ SELECT a.id FROM locations AS l INNER JOIN locations AS a ON a.id = ANY (l.path)
 WHERE l.id = :id ORDER BY a.id FOR SHARE OF a;
 
 -- name: release_deleted_spaces
--- Takes deleted spaces out of a location, so that it can be deleted.
+-- Moves deleted spaces out of a location, so that it can be deleted.
 UPDATE spaces SET location_id = NULL WHERE location_id = :id AND deleted_at IS NOT NULL;
 
 -- name: delete
