@@ -49,7 +49,7 @@ async def test_a_codec_is_added_proven_and_put_to_work(client: httpx.AsyncClient
     assert (await client.get(EYE)).json()["active"] is False
 
 
-async def test_failing_examples_are_a_problem_that_says_which(client: httpx.AsyncClient) -> None:
+async def test_failing_examples_are_a_problem_that_names_them(client: httpx.AsyncClient) -> None:
     await client.post(EYE, json=NEW | {"examples": [EXAMPLE | {"occupancy": "FREE", "description": "a car"}]})
     refused = await client.post(f"{EYE}/1/activate")
     assert refused.status_code == 422
@@ -72,7 +72,7 @@ async def test_bad_input_is_refused(client: httpx.AsyncClient, body: dict[str, A
     assert (await client.get("/api/v1/codecs")).json() == []
 
 
-async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_codec_is_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get(EYE)).status_code == 404
     assert (await client.post(f"{EYE}/1/activate")).status_code == 404
     assert (await client.post(f"{EYE}/1/decode", json={"f_port": 1, "data": "0"})).status_code == 422
@@ -84,7 +84,7 @@ async def test_only_administrators_bring_code(client: httpx.AsyncClient, site: S
         assert (await writer.post(f"{EYE}/1/activate")).status_code == 403
 
 
-async def test_a_process_without_an_engine_says_so(site: Site) -> None:
+async def test_a_process_without_an_engine_answers_503(site: Site) -> None:
     async with site.client(await site.key("admin")) as client:
         assert (await client.post(EYE, json=NEW)).status_code == 201
         assert (await client.post(f"{EYE}/1/activate")).status_code == 503

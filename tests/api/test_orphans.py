@@ -20,8 +20,8 @@ LIGHT = "0102030405060708"
 
 
 @pytest.fixture
-async def heard(pool: Pool) -> None:
-    """A sensor and a light that nobody registered."""
+async def strangers(pool: Pool) -> None:
+    """A sensor and a light that are not registered."""
     await factories.add_device_types(pool)
     now = datetime.now(UTC)
     report = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
@@ -34,7 +34,7 @@ async def heard(pool: Pool) -> None:
     )
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("strangers")
 async def test_the_inbox_is_read_in_pages(client: httpx.AsyncClient) -> None:
     first = (await client.get("/api/v1/orphans?limit=1")).json()
     assert [(o["dev_eui"], o["uplinks"]) for o in first["items"]] == [(LIGHT, 1)]
@@ -48,8 +48,8 @@ async def test_the_inbox_is_read_in_pages(client: httpx.AsyncClient) -> None:
     }
 
 
-@pytest.mark.usefixtures("heard")
-async def test_an_orphan_is_claimed_as_what_it_looks_like_or_as_told(client: httpx.AsyncClient) -> None:
+@pytest.mark.usefixtures("strangers")
+async def test_an_orphan_is_claimed_as_its_likely_or_as_the_named_type(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"/api/v1/orphans/{TBMS100}/claim", json={"notes": "level 2"})
     assert answer.status_code == 201
     assert (answer.json()["device_type"], answer.json()["notes"]) == ("browan_tbms100", "level 2")
@@ -60,7 +60,7 @@ async def test_an_orphan_is_claimed_as_what_it_looks_like_or_as_told(client: htt
     assert (again.status_code, again.json()["type"]) == (404, "urn:baylight:problem:unknown_orphan")
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("strangers")
 async def test_an_orphan_is_ignored_and_noticed_again(client: httpx.AsyncClient) -> None:
     for on, left in ((True, 1), (False, 2)):
         answer = await client.put(f"/api/v1/orphans/{LIGHT}/ignored", json={"on": on})
@@ -69,7 +69,7 @@ async def test_an_orphan_is_ignored_and_noticed_again(client: httpx.AsyncClient)
         assert len((await client.get("/api/v1/orphans?ignored=true")).json()["items"]) == 2 - left
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("strangers")
 async def test_a_key_that_may_only_read_claims_nothing(site: Site) -> None:
     async with site.client(await site.key("read")) as reader:
         assert (await reader.post(f"/api/v1/orphans/{LIGHT}/claim", json={})).status_code == 403

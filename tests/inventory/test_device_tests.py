@@ -16,7 +16,7 @@ from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
-from baylight.domain.radio import smallest_spreading_factor, verdict
+from baylight.domain.radio import slowest_needed, verdict
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import signal
 from baylight.inventory import device_tests, devices, display_codes, display_commands, spaces
@@ -28,7 +28,7 @@ SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 
 
 class Network:
-    """Takes what it is given, and remembers it."""
+    """Network server that accepts every downlink."""
 
     def __init__(self) -> None:
         self.sent: list[Downlink] = []
@@ -45,7 +45,7 @@ class Network:
 
 
 class Stage:
-    """A bay, the program's parts, and a network that one drives by hand."""
+    """A bay, the program's parts, and a network server that the test drives."""
 
     def __init__(self, db: Connection, pool: Pool, clock: Clock) -> None:
         self.db, self.pool, self.clock, self.network = db, pool, clock, Network()
@@ -58,7 +58,7 @@ class Stage:
         return by(self.db, now=self.clock.tick(1))
 
     async def deliver(self, *, report: bool = True) -> Downlink:
-        """The next downlink goes out, and the display answers with what it was told."""
+        """Deliver the next downlink; the display reports the code in it."""
         assert await self.relay.send_due() == 1
         downlink = self.network.sent[-1]
         at = self.clock.tick(1)
@@ -114,7 +114,7 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
     assert listed == done
 
 
-async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stage: Stage) -> None:
+async def test_a_pattern_without_a_report_fails_and_the_light_comes_back(stage: Stage) -> None:
     test = await device_tests.create_pattern_test(stage.change, DISPLAY, light="purple")
     await stage.deliver(report=False)
     assert (await stage.look(test)).result == "running"
@@ -130,7 +130,7 @@ async def test_a_pattern_that_nobody_reports_fails_and_the_light_comes_back(stag
     assert back.data[:5].hex() == (await devices.display(stage.db, DISPLAY)).desired_code
 
 
-async def test_the_running_program_ends_tests_that_nobody_looks_at(stage: Stage) -> None:
+async def test_the_running_program_ends_tests_without_a_request(stage: Stage) -> None:
     shown = await device_tests.create_pattern_test(stage.change, DISPLAY)
     await stage.reconcile.tests()
     assert await results(stage.db) == {shown.id: "running"}
@@ -150,7 +150,7 @@ async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
     assert (await stage.look(test)).detail == "a newer decision superseded it before it was proven"
 
 
-async def test_what_cannot_be_tested_is_refused(stage: Stage) -> None:
+async def test_a_test_without_a_display_or_a_space_is_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match="not a light"):
         await device_tests.create_pattern_test(stage.change, DISPLAY, light="mauve")
     with pytest.raises(NotFoundError, match="no display"):
@@ -176,14 +176,14 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize(
-    ("heard", "delivered_after", "says"),
+    ("car", "delivered_after", "words"),
     [(False, None, "sent no uplink"), (True, None, "no proof of the light"), (True, 30, "only after")],
 )
 async def test_a_pair_fails_without_a_car_or_a_light_in_time(
-    stage: Stage, heard: bool, delivered_after: int | None, says: str
+    stage: Stage, car: bool, delivered_after: int | None, words: str
 ) -> None:
     test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
-    if heard:
+    if car:
         await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
         stage.clock.tick(delivered_after)
@@ -191,7 +191,7 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
     stage.clock.tick(400)
     failed = await stage.look(test)
     assert failed.result == "failed"
-    assert says in (failed.detail or "")
+    assert words in (failed.detail or "")
 
 
 @pytest.mark.parametrize("payload", ["aa", "bb", "10" + "00" * 8, "0000ff64"])
@@ -206,7 +206,7 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
     assert (downlink.id, downlink.data.hex(), downlink.f_port) == (sent, payload, 16)
     entry = await stage.db.fetchval("SELECT after FROM audit_log WHERE action = 'display.send'")
     assert entry == {"payload": payload, "f_port": 16, "permitted_unsafe": True, "reason": "support case 12"}
-    back = await stage.deliver()  # nobody knows what it did to the light: what must be shown is sent again
+    back = await stage.deliver()  # its effect on the light is unknown: the desired code is sent again
     assert back.data[:5].hex() == (await devices.display(stage.db, DISPLAY)).desired_code
     assert (await devices.display(stage.db, DISPLAY)).sync_status == "in_sync"
     status = await stage.db.fetchval("SELECT status FROM actuations WHERE id = $1", sent)
@@ -214,14 +214,14 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
 
 
 @pytest.mark.parametrize(("payload", "f_port"), [("x", None), ("", None), ("00" * 243, None), ("aa", 0), ("aa", 224)])
-async def test_what_is_no_downlink_is_refused(stage: Stage, payload: str, f_port: int | None) -> None:
+async def test_an_invalid_downlink_is_refused(stage: Stage, payload: str, f_port: int | None) -> None:
     with pytest.raises(InputError):
         await display_commands.send_command(
             by(stage.db), DISPLAY, payload, f_port=f_port, permit_unsafe=True, reason="?"
         )
 
 
-async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) -> None:
+async def test_the_signal_is_compared_with_the_needs_of_the_device(stage: Stage) -> None:
     assert (await signal.signal(stage.db, SENSOR)).verdict == "unknown"
     for n, (f_cnt, snr) in enumerate(((1, -6.0), (2, -7.0), (5, -8.0))):
         frame = uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
@@ -245,12 +245,12 @@ async def test_the_signal_is_told_against_what_the_device_needs(stage: Stage) ->
         (-10.1, None, "bad"),
     ],
 )
-def test_a_link_is_judged_by_the_fastest_data_rate_that_it_bears(snr_db: float, sf: int | None, word: str) -> None:
-    assert smallest_spreading_factor(snr_db) == sf
+def test_a_link_is_judged_by_the_fastest_data_rate_that_it_allows(snr_db: float, sf: int | None, word: str) -> None:
+    assert slowest_needed(snr_db) == sf
     assert verdict(snr_db, None) == word
 
 
-async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_says_so(stage: Stage) -> None:
+async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_the_result_shows_it(stage: Stage) -> None:
     light = DevEui("2020000000000002")
     await devices.register_display(stage.change, light, device_type="one_byte_light")
     await spaces.create(stage.change, "A-14", display=light)

@@ -1,4 +1,4 @@
-"""Devices that nobody registered: noted, bounded, claimed or ignored; they never drive a space."""
+"""Unregistered devices: noted, bounded, claimed or ignored; they never drive a space."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def stored(pool: Pool) -> int:
     return int(await pool.fetchval("SELECT count(*) FROM uplinks"))
 
 
-async def test_a_stranger_lands_in_the_inbox_with_what_was_heard(ingest: Ingest, db: Connection, pool: Pool) -> None:
+async def test_a_stranger_appears_in_the_inbox_with_its_radio_facts(ingest: Ingest, db: Connection, pool: Pool) -> None:
     await factories.add_bay(pool, "A-01")
     await ingest.store_batch([uplink(STRANGER), uplink(STRANGER, b"", f_port=0, rssi_dbm=-90)])
     orphan = await orphans.get_orphan(db, "01-02-03-04-05-06-07-08")
@@ -134,17 +134,17 @@ async def test_the_type_is_guessed_by_prefix_profile_and_payload(ingest: Ingest,
     assert reasons(await orphans.get_orphan(db, STRANGER))["kuando_busylight"] == ["payload"]
 
 
-async def test_one_frame_that_a_codec_cannot_read_speaks_against_its_type(ingest: Ingest, db: Connection) -> None:
+async def test_one_frame_that_a_codec_cannot_decode_excludes_its_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, profile_name="Kuando Busylight"), uplink(STRANGER, bytes(3), f_port=99)])
     assert reasons(await orphans.get_orphan(db, STRANGER)) == {"kuando_busylight": ["profile"]}
 
 
-async def test_frames_without_data_tell_no_type(ingest: Ingest, db: Connection) -> None:
+async def test_frames_without_data_are_no_evidence_for_a_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, b"", f_port=0)])
     assert (await orphans.get_orphan(db, STRANGER)).guesses == []
 
 
-async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the_inbox(
+async def test_a_claimed_sensor_is_registered_with_its_radio_facts_and_leaves_the_inbox(
     ingest: Ingest, db: Connection, pool: Pool
 ) -> None:
     await ingest.store_batch([uplink(TBMS100, profile_name="TBMS100")])
@@ -162,7 +162,7 @@ async def test_a_claimed_sensor_is_registered_with_what_was_heard_and_leaves_the
     assert actions == [("sensor.register", "ann"), ("orphan.claim", "ann")]
 
 
-async def test_a_claimed_display_is_told_its_type(ingest: Ingest, db: Connection) -> None:
+async def test_a_claimed_display_needs_a_named_type(ingest: Ingest, db: Connection) -> None:
     await ingest.store_batch([uplink(STRANGER, REPORT, f_port=15)])
     display = await orphans.claim_orphan(by(db), STRANGER, device_type="kuando_busylight")
     assert isinstance(display, devices.Display)
@@ -181,7 +181,7 @@ async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_
     assert await db.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-async def test_who_was_never_heard_or_is_registered_is_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
+async def test_an_unknown_or_registered_device_is_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
     for call in (
         orphans.get_orphan(db, STRANGER),
         orphans.claim_orphan(by(db), STRANGER),
@@ -205,7 +205,7 @@ async def test_pages_go_by_dev_eui(ingest: Ingest, db: Connection) -> None:
     assert [o.dev_eui for o in first + rest] == [f"{n:016x}" for n in range(5)]
 
 
-async def test_silent_strangers_expire_with_what_they_sent(
+async def test_silent_strangers_expire_with_their_uplinks(
     ingest: Ingest, db: Connection, pool: Pool, clock: Clock
 ) -> None:
     await ingest.store_batch([uplink(STRANGER), uplink(TBMS100)])
@@ -217,7 +217,7 @@ async def test_silent_strangers_expire_with_what_they_sent(
     assert await pool.fetch("SELECT DISTINCT dev_eui FROM uplinks") == [(TBMS100,)]
 
 
-async def test_registered_ones_leave_the_table_and_keep_what_they_sent(
+async def test_registered_devices_leave_the_table_and_keep_their_uplinks(
     ingest: Ingest, db: Connection, pool: Pool
 ) -> None:
     await ingest.store_batch([uplink(TBMS100)])

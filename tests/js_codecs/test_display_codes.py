@@ -70,7 +70,7 @@ class Clock:
 
 
 class Network:
-    """Takes every downlink."""
+    """Network server that accepts every downlink."""
 
     def __init__(self) -> None:
         self.sent: list[Downlink] = []
@@ -147,7 +147,7 @@ async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: versions.Ver
     return stage
 
 
-async def test_a_light_gets_the_codes_of_its_codec_and_proves_them_by_what_it_decodes(stage: Stage) -> None:
+async def test_a_light_receives_the_codes_of_its_codec_and_proves_them_by_decoded_reports(stage: Stage) -> None:
     sent = await stage.deliver()
     assert (sent.data.hex(), sent.f_port) == (CODES["FREE"], 7)
     assert await stage.status() == "pending"
@@ -160,7 +160,7 @@ async def test_a_light_gets_the_codes_of_its_codec_and_proves_them_by_what_it_de
     assert findings["displays in sync"]
 
 
-async def test_a_light_that_shows_another_is_told_again(stage: Stage) -> None:
+async def test_a_light_that_shows_another_code_is_sent_the_desired_code_again(stage: Stage) -> None:
     await stage.deliver()
     await stage.report("2001")
     await stage.report("2000")  # off: the light of no state
@@ -181,7 +181,7 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
     assert rows[0]["error"].startswith("codec_timeout")
 
 
-async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
+async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(
     stage: Stage, db: Connection, engine: Sandbox
 ) -> None:
     await versions.create_codec(by(db), "mute", SOURCE, mapping=None, examples=EXAMPLES[:1])
@@ -204,7 +204,7 @@ async def test_without_a_mapping_a_gateway_s_word_is_the_best_proof(
     assert (await devices.display(db, mute)).sync_status == "in_sync"
 
 
-async def test_only_codes_of_the_type_are_taken(stage: Stage) -> None:
+async def test_only_codes_of_the_type_are_accepted(stage: Stage) -> None:
     with pytest.raises(InputError, match="OCCUPIED: 'ff' is not a code of this display's type: FREE 1001"):
         await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "ff"})
     with pytest.raises(InputError, match="orange"):
@@ -227,7 +227,7 @@ async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("colour", "says"),
+    ("colour", "words"),
     [
         ("loop", "FREE: .*longer"),
         ("nothing", "FREE: .*bytes"),
@@ -236,15 +236,15 @@ async def test_a_pattern_is_a_light_of_another_state(stage: Stage) -> None:
     ],
 )
 async def test_b18_a_state_that_the_codec_cannot_encode_makes_no_type(
-    db: Connection, engine: Sandbox, codec: versions.Version, colour: str, says: str
+    db: Connection, engine: Sandbox, codec: versions.Version, colour: str, words: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=words):
         await add_type(db, engine, states={"FREE": {"colour": colour}, "OCCUPIED": {"colour": "red"}})
     assert await db.fetchval("SELECT count(*) FROM device_types WHERE code = 'acme_signal'") == 0
 
 
 @pytest.mark.parametrize("states", [{}, {"GREEN": {"colour": "green"}}])
-async def test_states_that_are_none_are_named(
+async def test_unknown_states_are_refused(
     db: Connection, engine: Sandbox, codec: versions.Version, states: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError, match="FREE, OCCUPIED"):
@@ -252,7 +252,7 @@ async def test_states_that_are_none_are_named(
 
 
 @pytest.mark.parametrize(
-    ("source", "mapping", "says"),
+    ("source", "mapping", "words"),
     [
         (SOURCE.replace("'off', 'green', 'red'", "'green', 'off', 'red'"), MAPPING, "other codes"),
         (SOURCE, None, "other reports"),
@@ -260,10 +260,10 @@ async def test_states_that_are_none_are_named(
     ],
 )
 async def test_a_version_that_makes_other_codes_stays_inactive(
-    stage: Stage, source: str, mapping: dict[str, Any] | None, says: str
+    stage: Stage, source: str, mapping: dict[str, Any] | None, words: str
 ) -> None:
     await versions.create_codec(by(stage.db), "signal", source, mapping=mapping, examples=EXAMPLES[:1])
-    with pytest.raises(ConflictError, match=says):
+    with pytest.raises(ConflictError, match=words):
         await versions.activate_codec(by(stage.db, now=stage.clock.now()), stage.engine, "signal", 2)
     assert (await versions.get_codec(stage.db, "signal")).version == 1
 
@@ -285,6 +285,6 @@ async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox
         {"field": "light", "states": {"FREE": ["green"]}, "f_ports": [0]},
     ],
 )
-async def test_a_mapping_that_is_none_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
+async def test_a_malformed_mapping_is_refused(db: Connection, mapping: dict[str, Any]) -> None:
     with pytest.raises(BaylightError, match="mapping"):
         await versions.create_codec(by(db), "signal", SOURCE, mapping=mapping, examples=[])

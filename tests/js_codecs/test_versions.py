@@ -134,7 +134,7 @@ async def last(db: Connection) -> asyncpg.Record:
 # Versions ------------------------------------------------------------------------------------------------------------
 
 
-async def test_versions_are_numbered_kept_and_told(db: Connection) -> None:
+async def test_versions_are_numbered_stored_and_listed(db: Connection) -> None:
     first = await add(db)
     assert (first.version, first.active, first.created_by) == (1, False, "ann")
     assert (await add(db)).id == first.id
@@ -344,7 +344,7 @@ async def test_another_version_decodes_from_its_activation_on(
         (b"", 3, "not_occupancy", "no_data: the frame carries no data"),
     ],
 )
-async def test_b1_what_says_nothing_leaves_the_state_alone(
+async def test_b1_an_uplink_without_occupancy_leaves_the_state_alone(
     db: Connection,
     ingest: Ingest,
     bay: factories.Bay,
@@ -445,12 +445,12 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
         await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), bytes([centimetres]))])
         seen.append(await state(db, bay))
     assert seen == ["UNKNOWN", "FREE", "FREE", "OCCUPIED", "OCCUPIED", "FREE"]
-    clock.tick(4 * 3600)  # longer than the sensor is believed: what it said last does not count any more
+    clock.tick(4 * 3600)  # past the sensor's silence deadline: its last reading no longer counts
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), bytes([35]))])
     assert (await last(db))["outcome"] == "not_occupancy"
 
 
-async def test_what_a_codec_makes_of_damaged_text_can_be_stored(
+async def test_damaged_text_from_a_codec_can_be_stored(
     db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
 ) -> None:
     body = "return { data: { id: String.fromCharCode(0, 0xd800, 65) } }"
@@ -480,7 +480,7 @@ async def test_a_motion_that_is_not_renewed_ends_by_time_alone(
     assert await passes(599) == "OCCUPIED"
     await ingest.store_batch([uplink(bay.sensor_eui, clock.at)])  # motion again
     assert await passes(599) == "OCCUPIED"
-    await ingest.store_batch([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to say anything
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.at, FREE)])  # too soon to end the motion
     assert await passes(0) == "OCCUPIED"
     assert await passes(1) == "FREE"
     await ingest.store_batch([uplink(bay.sensor_eui, clock.at)])  # the same word as the last one, but news

@@ -44,7 +44,7 @@ async def test_an_override_of_a_location_bears_on_its_spaces_and_one_of_a_space_
     assert (await spaces.show(db, "A-2")).recompute_at == NOW + HOUR
 
 
-async def test_a_new_override_takes_the_place_of_the_old_even_in_the_same_instant(db: Connection) -> None:
+async def test_a_new_override_replaces_the_old_even_in_the_same_instant(db: Connection) -> None:
     await overrides.set_override(by(db), "OCCUPIED", space="A-1")
     last = await overrides.set_override(by(db), "RESERVED", space="A-1")
     assert await states(db) == ["RESERVED", "FREE"]

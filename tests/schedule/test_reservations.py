@@ -22,7 +22,7 @@ async def bay(db: Connection) -> None:
     await spaces.create(by(db), "A-1", sensor=SENSOR)
 
 
-async def says(db: Connection, occupancy: str, when: datetime) -> None:
+async def set_occupancy(db: Connection, occupancy: str, when: datetime) -> None:
     await db.execute("UPDATE sensor_devices SET occupancy = $1, occupancy_at = $2", occupancy, when)
 
 
@@ -31,7 +31,7 @@ async def state(db: Connection) -> str:
 
 
 async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Connection) -> None:
-    await says(db, "FREE", NOW)
+    await set_occupancy(db, "FREE", NOW)
     booked, new = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     assert new
     assert await state(db) == "RESERVED"
@@ -111,9 +111,7 @@ async def test_the_same_request_made_twice_at_once_is_one_reservation(db: Connec
         (NOW.replace(tzinfo=None), NOW + HOUR, "naive_time"),
     ],
 )
-async def test_b23_times_that_make_no_sense_are_refused(
-    db: Connection, start: datetime, end: datetime, code: str
-) -> None:
+async def test_b23_impossible_times_are_refused(db: Connection, start: datetime, end: datetime, code: str) -> None:
     with pytest.raises(InputError) as error:
         await reservations.create_reservation(by(db), NewReservation("A-1", start, end))
     assert error.value.code == code
@@ -127,7 +125,7 @@ async def test_a_reservation_may_begin_a_moment_ago(db: Connection) -> None:
 
 
 async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
-    await says(db, "OCCUPIED", NOW)
+    await set_occupancy(db, "OCCUPIED", NOW)
     booked, _ = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     assert await reservations.expire_due(by(db, now=NOW + HOUR / 2)) == 0
     assert await reservations.expire_due(by(db, now=NOW + HOUR)) == 1
@@ -137,7 +135,7 @@ async def test_b11_the_end_asks_the_sensor(db: Connection) -> None:
 
 
 async def test_b11_an_end_with_a_free_bay_shows_free_and_the_reason(db: Connection) -> None:
-    await says(db, "FREE", NOW)
+    await set_occupancy(db, "FREE", NOW)
     booked, _ = await reservations.create_reservation(by(db), NewReservation("A-1", NOW, NOW + HOUR))
     await reservations.expire_due(by(db, now=NOW + HOUR))
     last = await db.fetchrow("SELECT new_state, source, trigger_source FROM state_changes ORDER BY id DESC LIMIT 1")
