@@ -16,7 +16,7 @@ from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
-from baylight.domain.radio import slowest_needed, verdict
+from baylight.domain.radio import smallest_spreading_factor, verdict
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import signal
 from baylight.inventory import device_tests, devices, display_codes, display_commands, spaces
@@ -246,7 +246,7 @@ async def test_the_signal_is_compared_with_the_needs_of_the_device(stage: Stage)
     ],
 )
 def test_a_link_is_judged_by_the_fastest_data_rate_that_it_allows(snr_db: float, sf: int | None, word: str) -> None:
-    assert slowest_needed(snr_db) == sf
+    assert smallest_spreading_factor(snr_db) == sf
     assert verdict(snr_db, None) == word
 
 

@@ -100,16 +100,16 @@ async def create_pattern_test(
             change.connection,
             id=test_id,
             kind="pattern",
-            space_id=display.shadow.space_id,
+            space_id=display.state.space_id,
             sensor_device_id=None,
-            display_device_id=display.shadow.id,
+            display_device_id=display.state.id,
             actuation_id=actuation.id,
             started_at=change.now,
             deadline_at=change.now + wait,
             within_s=wait.total_seconds(),
             actor=change.actor,
         )
-        await change.record("display.test", "display", display.shadow.id, after={"code": code.hex()})
+        await change.record("display.test", "display", display.state.id, after={"code": code.hex()})
     return await get_test(change.connection, test_id, now=change.now)
 
 
@@ -215,7 +215,7 @@ def _pattern(display: LockedDisplay) -> bytes:
     A display without such a pattern gets the light of one of its states. Raises InputError `no_pattern`.
     """
     driver, codes = display.driver, [bytes.fromhex(code) for code in display.codes.values()]
-    excluded = [code for code in (display.codes.get("FREE"), display.shadow.desired_code) if code is not None]
+    excluded = [code for code in (display.codes.get("FREE"), display.state.desired_code) if code is not None]
     if driver is None:
         suitable = [code for code in codes if code.hex() not in excluded]
     else:

@@ -9,8 +9,8 @@ from uuid import UUID
 from baylight.access.change import Change
 from baylight.codecs.registry import DisplayDriver
 from baylight.control import displays
-from baylight.domain.actuation import Actuation
-from baylight.domain.closed_loop import Shadow
+from baylight.domain.display_loop.actuation import Actuation
+from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES, TriggerType
 from baylight.errors import ConflictError, InputError, shorten
 from baylight.inventory import assignments
@@ -33,7 +33,7 @@ FIND_CODEC = Query("inventory.display_commands.find_codec", DisplayCodec)
 class LockedDisplay:
     """Display that receives a command. `driver` None: it has a JavaScript codec."""
 
-    shadow: Shadow
+    state: Display
     driver: DisplayDriver | None
     codes: dict[str, str]
 
@@ -60,7 +60,7 @@ async def send_command(
     device = await assignments.find_device(change.connection, dev_eui, "display")
     async with change.transaction(reason=reason):
         display = await lock_display(change, device["id"])
-        safe = display.is_light(data) and f_port in (None, display.shadow.f_port)
+        safe = display.is_light(data) and f_port in (None, display.state.f_port)
         if not safe and not permit_unsafe:
             raise InputError(
                 "unsafe_payload",
@@ -71,7 +71,7 @@ async def send_command(
         source = change.actor[:100]
         actuation = await command(change, display, data, TriggerType.DEVICE_COMMAND, source=source, f_port=f_port)
         after = {"payload": data.hex(), "f_port": actuation.f_port, "permitted_unsafe": not safe, "reason": reason}
-        await change.record("display.send", "display", display.shadow.id, after=after)
+        await change.record("display.send", "display", display.state.id, after=after)
     if actuation.error:
         raise ConflictError("not_sent", actuation.error, dev_eui=device["dev_eui"])
     return actuation.id
@@ -83,8 +83,8 @@ async def lock_display(change: Change, display_id: UUID) -> LockedDisplay:
     codec = await FIND_CODEC.one(connection, display_id=display_id)
     driver = find_driver(codec.codec)
     await connection.fetch(queries("inventory.devices")["lock_spaces_of"], display_id)
-    shadow = (await displays.load(connection, [display_id], change.policies.loop))[display_id]
-    return LockedDisplay(shadow, driver, codec.display_codes)
+    state = (await displays.load(connection, [display_id], change.policies.loop))[display_id]
+    return LockedDisplay(state, driver, codec.display_codes)
 
 
 async def command(
@@ -94,13 +94,13 @@ async def command(
 
     Raises ConflictError `serves_nothing`.
     """
-    shadow = display.shadow
-    if shadow.space_id is None:
-        raise ConflictError("serves_nothing", f"the display {shadow.dev_eui} serves no space: assign it first")
-    actuation = shadow.command(
-        shadow.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port
+    state = display.state
+    if state.space_id is None:
+        raise ConflictError("serves_nothing", f"the display {state.dev_eui} serves no space: assign it first")
+    actuation = state.command(
+        state.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port
     )
-    await displays.save(change.connection, [shadow])
+    await displays.save(change.connection, [state])
     return actuation
 
 
