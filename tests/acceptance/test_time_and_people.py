@@ -171,7 +171,7 @@ async def test_a_bay_that_is_paired_anew_gets_the_light_of_its_new_sensor(stage:
         await stage.begin()
         now = datetime.now(UTC)
         async with stage.pool.acquire() as connection:
-            await spaces.delete(by(connection, now=now, policies=program.policies), second.code)
+            await spaces.delete_space(by(connection, now=now, policies=program.policies), second.code)
             await spaces.assign(
                 by(connection, now=now, policies=program.policies),
                 first.code,

@@ -70,7 +70,7 @@ async def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_whic
 async def test_a_space_is_read_as_of_a_moment(client: httpx.AsyncClient, bay: Bay) -> None:
     now = datetime.now(UTC)
     then = await _ok(await client.get(f"{API}/spaces/A-13/then", params={"as_of": now.isoformat()}))
-    assert (then["state"], then["sensor"], then["display"], then["light"]) == (
+    assert (then["state"], then["sensor_dev_eui"], then["display_dev_eui"], then["light"]) == (
         "UNKNOWN",
         bay.sensor_eui,
         bay.display_eui,

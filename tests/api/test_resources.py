@@ -37,11 +37,11 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
     await _ok(await client.post("/api/v1/spaces", json=space), 201)
     assert (await client.post("/api/v1/spaces", json=space)).status_code == 409
     shown = await _ok(await client.put("/api/v1/spaces/A-1/display", json={"dev_eui": display, "reason": "install"}))
-    assert (shown["sensor_deveui"], shown["display_deveui"]) == (sensor, display)
+    assert (shown["sensor_dev_eui"], shown["display_dev_eui"]) == (sensor, display)
 
     tree = await _ok(await client.get("/api/v1/locations"))
     assert {(place["path"], place["spaces"]) for place in tree} == {("Garage", 1), ("Garage/Floor 1", 1)}
-    assert (await _ok(await client.delete("/api/v1/spaces/A-1/display")))["display_deveui"] is None
+    assert (await _ok(await client.delete("/api/v1/spaces/A-1/display")))["display_dev_eui"] is None
     await _ok(await client.delete("/api/v1/spaces/A-1"), 204)
     assert (await client.get("/api/v1/spaces/A-1")).status_code == 404
     maker = str(await site.pool.fetchval("SELECT id FROM api_keys"))
@@ -56,7 +56,7 @@ async def test_what_a_space_is_called_and_where_it_is_changes(site: Site, client
     path = "/api/v1/spaces/A%2F1"
     body = {"name": "Ramp", "location": "Garage/Floor 1", "latitude": 52.5, "longitude": 13.4}
     moved = await _ok(await client.patch(path, json=body))
-    assert (moved["name"], moved["location"], moved["current_state"]) == ("Ramp", "Garage/Floor 1", "MAINTENANCE")
+    assert (moved["name"], moved["location"], moved["state"]) == ("Ramp", "Garage/Floor 1", "MAINTENANCE")
     cleared = await _ok(await client.patch(path, json={"clear": ["position"]}))
     assert (cleared["location"], cleared["gps_latitude"]) == ("Garage/Floor 1", None)
     for wrong in ({}, {"latitude": 52.5}, {"latitude": 91, "longitude": 0}, {"clear": ["name"]}, {"colour": "red"}):
@@ -70,8 +70,8 @@ async def test_a_code_may_have_slashes(site: Site, client: httpx.AsyncClient, re
     for part in ("", "/why", "/assignments", "/uplinks"):
         assert (await client.get(path + part)).status_code == 200, part
     assert (await client.get(path)).json()["code"] == "A/12"
-    assert (await client.put(f"{path}/maintenance", json={"on": True})).json()["current_state"] == "MAINTENANCE"
-    assert (await client.delete(f"{path}/display")).json()["display_deveui"] is None
+    assert (await client.put(f"{path}/maintenance", json={"on": True})).json()["state"] == "MAINTENANCE"
+    assert (await client.delete(f"{path}/display")).json()["display_dev_eui"] is None
     assert (await client.delete(path)).status_code == 204
     assert (await client.get(path)).status_code == 404
 
@@ -81,7 +81,7 @@ async def test_maintenance_of_a_space_and_of_a_location(site: Site, client: http
     for code in ("A-1", "A-2"):
         await _ok(await client.post("/api/v1/spaces", json={"code": code, "location": "Garage/Floor 1"}), 201)
     closed = await _ok(await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True}))
-    assert closed["current_state"] == "MAINTENANCE"
+    assert closed["state"] == "MAINTENANCE"
     body = {"path": "Garage", "on": True}
     assert await _ok(await client.put("/api/v1/locations/maintenance", json=body)) == {"spaces_changed": 1}
     found = await _ok(await client.get("/api/v1/spaces", params={"state": "MAINTENANCE", "location": "Garage"}))
@@ -118,11 +118,11 @@ async def test_a_reservation_is_idempotent_shown_and_cancelled(site: Site, clien
         "/api/v1/reservations", json=booking | {"start_at": start.isoformat(), "user_email": "x@y"}
     )
     assert other.status_code == 409
-    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["current_state"] == "RESERVED"
+    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["state"] == "RESERVED"
     for _ in range(2):
         cancelled = await _ok(await client.post(f"/api/v1/reservations/{first['id']}/cancel"))
         assert cancelled["status"] == "cancelled"
-    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["current_state"] != "RESERVED"
+    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["state"] != "RESERVED"
     naive = booking | {"request_id": "order-8", "start_at": "2030-01-01T10:00:00", "end_at": "2030-01-01T11:00:00"}
     assert (await client.post("/api/v1/reservations", json=naive)).status_code == 422
 
@@ -131,11 +131,11 @@ async def test_an_override_holds_until_it_is_ended(site: Site, client: httpx.Asy
     await add_bay(site.pool, "A-1")
     body = {"state": "OUT_OF_ORDER", "space": "A-1", "reason": "broken kerb"}
     made = await _ok(await client.post("/api/v1/overrides", json=body), 201)
-    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["current_state"] == "OUT_OF_ORDER"
+    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["state"] == "OUT_OF_ORDER"
     assert [one["id"] for one in await _ok(await client.get("/api/v1/overrides"))] == [made["id"]]
     await _ok(await client.delete(f"/api/v1/overrides/{made['id']}"))
     assert await _ok(await client.get("/api/v1/overrides", params={"space": "A-1"})) == []
-    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["current_state"] == "UNKNOWN"
+    assert (await _ok(await client.get("/api/v1/spaces/A-1")))["state"] == "UNKNOWN"
 
 
 async def test_new_codes_reach_the_display_at_once(site: Site, client: httpx.AsyncClient) -> None:
@@ -158,9 +158,9 @@ async def test_what_the_registry_says_of_a_device_is_changed(client: httpx.Async
     await client.post("/api/v1/displays", json={"dev_eui": "20200000000000e1", "device_type": "kuando_busylight"})
     sensor = await client.patch("/api/v1/sensors/58A0CB00000000E1", json={"notes": "wet", "mobile": True})
     assert (sensor.status_code, sensor.json()["notes"], sensor.json()["mobile"]) == (200, "wet", True)
-    display = await client.patch("/api/v1/displays/20200000000000e1", json={"fport": 16, "confirmed_downlinks": True})
-    assert (display.json()["fport"], display.json()["confirmed_downlinks"]) == (16, True)
-    for path, body in (("sensors/58a0cb00000000e1", {"fport": 1}), ("displays/20200000000000e1", {"fport": 224})):
+    display = await client.patch("/api/v1/displays/20200000000000e1", json={"f_port": 16, "confirmed_downlinks": True})
+    assert (display.json()["f_port"], display.json()["confirmed_downlinks"]) == (16, True)
+    for path, body in (("sensors/58a0cb00000000e1", {"f_port": 1}), ("displays/20200000000000e1", {"f_port": 224})):
         assert (await client.patch(f"/api/v1/{path}", json=body)).status_code == 422
     assert (await client.patch("/api/v1/sensors/58a0cb00000000e2", json={"notes": ""})).status_code == 404
 

@@ -62,8 +62,8 @@ async def test_devices_of_chirpstack_are_registered(
     found = await listed_by(fake, **asked)
     report, _ = await load(db, found, network_server="chirpstack", types={"Lamp": "kuando_busylight"})
     assert (report.added, report.first) == (2, [])
-    assert (await devices.sensor(db, SENSOR)).notes == "Bay 1"
-    light = await devices.display(db, LIGHT)
+    assert (await devices.get_sensor(db, SENSOR)).notes == "Bay 1"
+    light = await devices.get_display(db, LIGHT)
     assert (light.device_type, light.notes) == ("kuando_busylight", "=Light 1")
     rows = await db.fetch("SELECT network_server, application_id FROM display_devices")
     assert [tuple(row) for row in rows] == [("chirpstack", APPLICATION)]
@@ -97,7 +97,7 @@ async def test_what_is_registered_keeps_its_notes_and_its_role(db: Connection) -
     await devices.register_display(by(db), LIGHT, device_type="kuando_busylight", notes="mine")
     report, _ = await load(db, [Listed(LIGHT.upper(), "theirs", "unknown", "app-1")], types={})
     assert (report.changed, report.first) == (1, [])
-    assert (await devices.display(db, LIGHT)).notes == "mine"
+    assert (await devices.get_display(db, LIGHT)).notes == "mine"
 
 
 async def test_devices_of_no_known_type_are_refused_or_left_out(db: Connection) -> None:

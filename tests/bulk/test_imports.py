@@ -75,17 +75,17 @@ async def test_an_installation_is_made_by_four_files(garage: Connection) -> None
         ("Garage/Floor -1", "floor", None, False, 2),
         ("Ost", "site", None, True, 1),
     ]
-    bay = await spaces.show(garage, "A-1")
-    assert (bay.name, bay.sensor_deveui, bay.display_deveui) == ("Bay one", SENSOR_A, LIGHT_A)
+    bay = await spaces.get_space(garage, "A-1")
+    assert (bay.name, bay.sensor_dev_eui, bay.display_dev_eui) == ("Bay one", SENSOR_A, LIGHT_A)
     assert str(bay.gps_longitude) == "-13.40500000"
-    assert bay.current_state == "UNKNOWN"
+    assert bay.state == "UNKNOWN"
     assert bay.state_reason == "sensor_never_heard"
     assert bay.desired_state == "UNKNOWN"
     assert bay.desired_code == BUSYLIGHT_CODES["UNKNOWN"]
-    assert (await spaces.show(garage, "=B")).current_state == "MAINTENANCE"
-    sensor = await devices.sensor(garage, SENSOR_A)
+    assert (await spaces.get_space(garage, "=B")).state == "MAINTENANCE"
+    sensor = await devices.get_sensor(garage, SENSOR_A)
     assert (sensor.device_type, sensor.lifecycle_state, sensor.notes) == ("browan_tbms100", "installed", "-said he")
-    light = await devices.display(garage, LIGHT_B)
+    light = await devices.get_display(garage, LIGHT_B)
     assert light.display_codes == {"FREE": "0000ff6400", "OCCUPIED": "ff00006400"}
     assert light.confirmed_downlinks
 
@@ -157,17 +157,17 @@ async def test_a_dry_run_tells_all_and_changes_nothing(garage: Connection) -> No
 
 async def test_an_empty_cell_keeps_and_a_dash_empties(garage: Connection) -> None:
     await well(garage, "spaces", "A-1,,-,-,-,,yes,")
-    bay = await spaces.show(garage, "A-1")
-    assert (bay.name, bay.location, bay.gps_latitude, bay.current_state) == ("Bay one", None, None, "MAINTENANCE")
+    bay = await spaces.get_space(garage, "A-1")
+    assert (bay.name, bay.location, bay.gps_latitude, bay.state) == ("Bay one", None, None, "MAINTENANCE")
 
 
 async def test_two_spaces_exchange_their_devices_in_one_file(garage: Connection) -> None:
     report = await well(garage, "assignments", f"A-1,{SENSOR_B},{LIGHT_B}", f"A-2,{SENSOR_A},-")
     assert report.changed == 2
-    one, two = await spaces.show(garage, "A-1"), await spaces.show(garage, "A-2")
-    assert (one.sensor_deveui, one.display_deveui) == (SENSOR_B, LIGHT_B)
-    assert (two.sensor_deveui, two.display_deveui) == (SENSOR_A, None)
-    left = await devices.display(garage, LIGHT_A)
+    one, two = await spaces.get_space(garage, "A-1"), await spaces.get_space(garage, "A-2")
+    assert (one.sensor_dev_eui, one.display_dev_eui) == (SENSOR_B, LIGHT_B)
+    assert (two.sensor_dev_eui, two.display_dev_eui) == (SENSOR_A, None)
+    left = await devices.get_display(garage, LIGHT_A)
     assert (left.spaces, left.desired_state) == ([], None)
     rows = await garage.fetch(
         "SELECT role, upper_inf(valid) AS open, reason, actor FROM device_assignments ORDER BY role, recorded_at"
@@ -215,16 +215,16 @@ async def test_a_device_in_use_is_not_decommissioned_and_steps_are_kept(garage: 
 
 async def test_lights_follow_changed_codes_at_once(garage: Connection) -> None:
     await well(garage, "devices", f"display,{LIGHT_A},,,,,,,UNKNOWN=#0000ff,,,")
-    assert (await devices.display(garage, LIGHT_A)).desired_code == "00ff006400"
+    assert (await devices.get_display(garage, LIGHT_A)).desired_code == "00ff006400"
 
 
 async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
     await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await well(garage, "spaces", "A-1,new name,,,,,,")
-    assert (await spaces.show(garage, "A-1")).current_state == "FREE"
+    assert (await spaces.get_space(garage, "A-1")).state == "FREE"
     await well(garage, "devices", f"sensor,{SENSOR_A},,no,,,,,,,,")
-    assert (await spaces.show(garage, "A-1")).current_state == "UNKNOWN"
-    assert (await devices.sensor(garage, SENSOR_A)).occupancy is None
+    assert (await spaces.get_space(garage, "A-1")).state == "UNKNOWN"
+    assert (await devices.get_sensor(garage, SENSOR_A)).occupancy is None
 
 
 async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_brings_them(garage: Connection) -> None:
@@ -234,8 +234,8 @@ async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_bring
     await well(garage, "spaces", "A-3,,,,,,,")
     await well(garage, "assignments", "A-3,58a0cb00000000a3,")  # from the van
     for code in ("A-1", "A-2", "A-3"):
-        space = await spaces.show(garage, code)
-        assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard"), code
+        space = await spaces.get_space(garage, code)
+        assert (space.state, space.state_reason) == ("UNKNOWN", "sensor_never_heard"), code
 
 
 async def test_json_that_lies_too_deep_is_refused_as_a_cell(garage: Connection) -> None:
@@ -247,7 +247,7 @@ async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> No
     own = "own_sensor,sensor,Own,One,browan_tbms100,AB12 cd,600,,,,"
     await well(garage, "device-types", own)
     await well(garage, "devices", "sensor,ab12000000000001,,,,,,,,,,")
-    assert (await devices.sensor(garage, "ab12000000000001")).device_type == "own_sensor"
+    assert (await devices.get_sensor(garage, "ab12000000000001")).device_type == "own_sensor"
     report = await load(
         garage,
         "device-types",
@@ -338,7 +338,7 @@ async def test_locations_need_what_lies_above_and_keep_their_kind(garage: Connec
         (6, "path", "bad_path"),
     ]
     await well(garage, "locations", "Garage,,,yes,")
-    assert (await spaces.show(garage, "A-1")).current_state == "MAINTENANCE"
+    assert (await spaces.get_space(garage, "A-1")).state == "MAINTENANCE"
 
 
 async def test_every_object_and_the_import_are_in_the_audit_log(garage: Connection) -> None:
@@ -395,7 +395,7 @@ async def test_a_byte_order_mark_any_order_of_columns_and_empty_lines_are_taken(
     text = b"\xef\xbb\xbf" + sheet("spaces", ",,,,,,,", "", 'TRUE,"Bay, ""one""",A-1,,,,,', columns=names)
     report = await imports.import_csv(by(db), "spaces", io.BytesIO(text))
     assert (report.rows, report.added) == (1, 1)
-    assert (await spaces.show(db, "A-1")).name == 'Bay, "one"'
+    assert (await spaces.get_space(db, "A-1")).name == 'Bay, "one"'
 
 
 async def test_two_imports_at_once_wait_for_each_other(pool: Pool) -> None:

@@ -70,16 +70,16 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     assert (data(changed)["name"], data(changed)["location"]) == ("Ramp", "Garage/Level 1")
     cleared = data(garage("space", "change", "A-13", "--clear", "location", "--clear", "position", "--json"))
     assert (cleared["location"], cleared["gps_latitude"]) == (None, None)
-    assert "say what to change" in garage("space", "change", "A-13", code=2).stderr
+    assert "name what to change" in garage("space", "change", "A-13", code=2).stderr
     garage("space", "change", "A-13", "--location", "Garage/Level 1")
     garage("location", "add", "Hut")
     assert "is deleted" in garage("location", "delete", "Hut").stdout
     garage("override", "set", "OCCUPIED", "A-13", "--for", "2h", "--reason", "crane")
     assert "crane" in garage("override", "list").stdout
-    assert data(garage("space", "show", "A-13", "--json"))["current_state"] == "OCCUPIED"
+    assert data(garage("space", "show", "A-13", "--json"))["state"] == "OCCUPIED"
     assert "is ended" in garage("override", "end", "A-13").stdout
     assert "there was no override" in garage("override", "end", "A-13").stdout
-    assert data(garage("space", "show", "A-13", "--json"))["current_state"] == "MAINTENANCE"
+    assert data(garage("space", "show", "A-13", "--json"))["state"] == "MAINTENANCE"
 
 
 def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:

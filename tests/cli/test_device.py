@@ -17,7 +17,7 @@ def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: 
     assert NEW in garage("device", "list").stdout
     swapped = garage("device", "swap", SENSOR, NEW, "--note", "battery").stdout
     assert f"sensor {SENSOR} -> {NEW} on A-13" in swapped
-    assert data(garage("space", "show", "A-13", "--json"))["sensor_deveui"] == NEW
+    assert data(garage("space", "show", "A-13", "--json"))["sensor_dev_eui"] == NEW
     assert data(garage("device", "swaps", NEW, "--json"))[0]["note"] == "battery"
     assert "undone" in garage("device", "undo", NEW).stdout
     assert data(garage("device", "show", SENSOR, "--json"))["spaces"] == ["A-13"]
@@ -28,8 +28,8 @@ def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: 
 def test_attributes_of_a_device_are_changed(garage: Cli) -> None:
     assert data(garage("device", "change", SENSOR, "--notes", "wet", "--json"))["notes"] == "wet"
     changed = data(garage("device", "change", DISPLAY, "--f-port", "16", "--confirmed", "--json"))
-    assert (changed["fport"], changed["confirmed_downlinks"]) == (16, True)
-    assert "serves a space" in garage("device", "change", SENSOR, "--mobile", code=2).stderr
+    assert (changed["f_port"], changed["confirmed_downlinks"]) == (16, True)
+    assert "serves A-13" in garage("device", "change", SENSOR, "--mobile", code=2).stderr
     assert "of displays" in garage("device", "change", SENSOR, "--f-port", "16", code=2).stderr
     assert "of sensors" in garage("device", "change", DISPLAY, "--mobile", code=2).stderr
     garage("device", "change", DISPLAY, "--f-port", "224", code=2)
@@ -70,8 +70,8 @@ def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_decides(garage: 
     garage("device", "add", "2020000000000009", "--type", "kuando_busylight")
     garage("space", "add", "A-14")
     install = ("device", "install", NEW, "A-14", "--at", "2026-03-02T08:00Z")
-    assert "say by its role which" in garage(*install, code=2).stderr
-    assert "say by its role which" in garage("device", "disable", NEW, code=2).stderr
+    assert "give the role" in garage(*install, code=2).stderr
+    assert "give the role" in garage("device", "disable", NEW, code=2).stderr
     garage("device", "disable", NEW, "--role", "sensor")
     assert data(garage("device", "show", NEW, "--role", "sensor", "--json"))["enabled"] is False
     assert data(garage("device", "show", NEW, "--role", "display", "--json"))["enabled"] is True

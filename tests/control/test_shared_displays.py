@@ -27,7 +27,7 @@ async def share(db: Connection, rule: str, *, device_type: str = "kuando_busylig
     await devices.register_display(by(db), SIGN, device_type=device_type, shared=True, shared_rule=rule)
     for n, sensor in enumerate(SENSORS):
         await devices.register_sensor(by(db), sensor)
-        await spaces.create(by(db), f"A-{n}", sensor=sensor, display=SIGN)
+        await spaces.create_space(by(db), f"A-{n}", sensor=sensor, display=SIGN)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def ingest(pool: Pool, clock: Clock) -> Ingest:
 
 
 async def wants(db: Connection) -> str | None:
-    return (await devices.display(db, SIGN)).desired_state
+    return (await devices.get_display(db, SIGN)).desired_state
 
 
 async def hear(ingest: Ingest, clock: Clock, n: int, data: bytes) -> None:
@@ -81,7 +81,7 @@ async def test_a_counter_shows_how_many_are_free_and_is_sent_only_what_changes(
     digits = []
     for n, data in ((0, FREE), (1, FREE), (2, OCCUPIED), (3, FREE), (3, FREE), (0, OCCUPIED)):
         await hear(ingest, clock, n, data)
-        code = (await devices.display(db, SIGN)).desired_code
+        code = (await devices.get_display(db, SIGN)).desired_code
         assert code is not None
         digits.append(bytes.fromhex(code).decode())
     assert digits == ["1", "2", "2", "3", "3", "2"]
@@ -113,9 +113,9 @@ async def test_spaces_that_come_and_go_change_the_light(db: Connection, ingest: 
     assert await wants(db) == "OUT_OF_ORDER"
     await spaces.unassign(later, "A-1", "display")
     assert await wants(db) == "FREE"
-    await spaces.create(later, "B-1", display=SIGN)
+    await spaces.create_space(later, "B-1", display=SIGN)
     assert await wants(db) == "UNKNOWN"
-    await spaces.delete(later, "B-1")
+    await spaces.delete_space(later, "B-1")
     assert await wants(db) == "FREE"
 
 

@@ -14,7 +14,7 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
 from baylight.insight import doctor
-from baylight.inventory import device_changes, devices, locations, space_changes, spaces
+from baylight.inventory import device_changes, devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.insight.test_why import EMPTY, GREEN_REPORT, TAKEN, uplink
@@ -41,7 +41,9 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
     for code, sensor, display in zip(CODES, SENSORS, DISPLAYS, strict=True):
         await devices.register_sensor(by(db), sensor)
         await devices.register_display(by(db), display, device_type="kuando_busylight")
-        await spaces.create(by(db, now=clock.now()), code, location="Garage/Floor 1", sensor=sensor, display=display)
+        await spaces.create_space(
+            by(db, now=clock.now()), code, location="Garage/Floor 1", sensor=sensor, display=display
+        )
 
     dice = random.Random(1)
     ingests = [Ingest(pool, clock, Policies()) for _ in range(2)]
@@ -81,7 +83,7 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     async def move(connection: Connection) -> None:
         place = dice.choice(({"location": "Garage/Floor 1"}, {"location": "Yard"}, {"clear": ["location"]}))
-        await space_changes.change(by(connection, now=clock.now()), dice.choice(CODES), **place)
+        await spaces.change_space(by(connection, now=clock.now()), dice.choice(CODES), **place)
 
     async def recolour(connection: Connection) -> None:
         codes = {"FREE": f"#00{dice.randint(100, 255):02x}00"}

@@ -24,7 +24,7 @@ async def bay(db: Connection) -> None:
     await retention.run(db, NOW, uplink_months=25, actuation_months=37)
     await devices.register_sensor(by(db), SENSOR)
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
-    await spaces.create(by(db, now=NOW - timedelta(seconds=1)), "A-1", sensor=SENSOR, display=DISPLAY)
+    await spaces.create_space(by(db, now=NOW - timedelta(seconds=1)), "A-1", sensor=SENSOR, display=DISPLAY)
 
 
 async def failed(db: Connection) -> dict[str, str]:
@@ -114,7 +114,7 @@ async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db
 
 
 async def test_invariant_7_a_change_without_cause_is_found(db: Connection) -> None:
-    space = await spaces.show(db, "A-1")
+    space = await spaces.get_space(db, "A-1")
     for source, cause in (("sensor_uplink", uuid4()), ("api_reservation", uuid4()), ("manual_override", uuid4())):
         await db.execute(
             """

@@ -62,14 +62,14 @@ async def bay(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR)
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     before = by(db, now=NOW - MINUTE)
-    await spaces.create(before, "A-13", location="Garage/Floor 1", sensor=SENSOR, display=DISPLAY)
+    await spaces.create_space(before, "A-13", location="Garage/Floor 1", sensor=SENSOR, display=DISPLAY)
 
 
 async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, pool: Pool) -> None:
     sent = uplink(TAKEN, NOW, f_cnt=7)
     await take(pool, [sent], NOW)
     e = await why.explain(db, "A-13", NOW + MINUTE, Policy())
-    assert (e.space.current_state, e.decided, e.rules[0].reason) == ("OCCUPIED", "OCCUPIED", "sensor")
+    assert (e.space.state, e.decided, e.rules[0].reason) == ("OCCUPIED", "OCCUPIED", "sensor")
     assert e.uplink is not None
     assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (SENSOR, 7, TAKEN.hex(), "OCCUPIED")
     assert e.change is not None
@@ -126,12 +126,12 @@ async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
 async def test_b9_silence_is_told_before_the_state_was_recomputed(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
     e = await why.explain(db, "A-13", NOW + timedelta(hours=4), Policy())
-    assert (e.space.current_state, e.decided, e.rules[0].reason) == ("FREE", "UNKNOWN", "sensor_silent")
+    assert (e.space.state, e.decided, e.rules[0].reason) == ("FREE", "UNKNOWN", "sensor_silent")
     assert "the change is due" in why.render(e)
 
 
 async def test_a_bare_space_has_an_explanation_too(db: Connection) -> None:
-    await spaces.create(by(db), "B-1")
+    await spaces.create_space(by(db), "B-1")
     text = why.render(await why.explain(db, "B-1", NOW, Policy()))
     assert "Sensor: none" in text
     assert "Display: none" in text

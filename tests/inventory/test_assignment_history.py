@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from baylight.control.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.errors import InputError
-from baylight.insight.as_of import uplinks_of_space
+from baylight.insight.as_of import list_uplinks_of_space
 from baylight.inventory import assignments, swaps
 from baylight.store.pool import Pool, open_pool
 from tests.conftest import Server
@@ -174,7 +174,7 @@ class History(RuleBasedStateMachine):
             and self.spaces[space][-1:] == [(minute, new)]
             and not self.busy_since(old, minute, but=space)
         )
-        self.attempt(lambda now: self.call(swaps.undo, swap_id, now=now), allowed=allowed)
+        self.attempt(lambda now: self.call(swaps.undo_swap, swap_id, now=now), allowed=allowed)
         if allowed:
             self.spaces[space] = before
 
@@ -194,7 +194,7 @@ class History(RuleBasedStateMachine):
     async def _compare_moments(self, minutes: set[int]) -> None:
         async with self.pool.acquire() as connection:
             for minute in minutes:
-                rows = await assignments.as_of(connection, self.at(minute))
+                rows = await assignments.list_assignments_as_of(connection, self.at(minute))
                 mine = {row.space: row.dev_eui for row in rows if row.space in self.codes}
                 model = {c: self.served_by(n, minute) for n, c in enumerate(self.codes)}
                 assert mine == {code: self.eui(sensor) for code, sensor in model.items() if sensor is not None}
@@ -206,7 +206,7 @@ class History(RuleBasedStateMachine):
     async def _compare_uplinks(self) -> None:
         async with self.pool.acquire() as connection:
             for space, code in enumerate(self.codes):
-                rows = await uplinks_of_space(connection, code, limit=1000)
+                rows = await list_uplinks_of_space(connection, code, limit=1000)
                 got = [(row.received_at, row.dev_eui, row.occupancy) for row in reversed(rows)]
                 said = [(self.at(m), self.eui(s), w) for m, s, w in self.heard if self.served_by(space, m) == s]
                 assert got == said

@@ -83,15 +83,15 @@ async def stage(db: Connection, pool: Pool) -> Stage:
     clock.at = await db.fetchval("SELECT clock_timestamp()")
     await devices.register_sensor(by(db), SENSOR)
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
-    await spaces.create(by(db, now=clock.now()), "A-13", sensor=SENSOR, display=DISPLAY)
+    await spaces.create_space(by(db, now=clock.now()), "A-13", sensor=SENSOR, display=DISPLAY)
     stage = Stage(db, pool, clock)
     await stage.deliver()
-    assert (await devices.display(db, DISPLAY)).sync_status == "in_sync"
+    assert (await devices.get_display(db, DISPLAY)).sync_status == "in_sync"
     return stage
 
 
 async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: Stage) -> None:
-    before = await devices.display(stage.db, DISPLAY)
+    before = await devices.get_display(stage.db, DISPLAY)
     test = await device_tests.create_pattern_test(stage.change, DISPLAY)
     assert (test.result, test.kind, test.space) == ("running", "pattern", "A-13")
     light = display_codes.describe_code("kuando_busylight", test.code or "")
@@ -102,14 +102,14 @@ async def test_a_pattern_is_shown_reported_and_gone_after_some_seconds(stage: St
     assert (done.result, done.detail) == ("passed", "it reports the light")
     assert done.seconds is not None
     assert done.seconds > 0
-    display = await devices.display(stage.db, DISPLAY)
+    display = await devices.get_display(stage.db, DISPLAY)
     assert (display.desired_code, display.lifecycle_state) == (before.desired_code, "active")
     assert await stage.relay.send_due() == 0  # a person has time to see it
     stage.clock.tick(11)
     await stage.reconcile.displays()
     back = await stage.deliver()
     assert back.data[:5].hex() == before.desired_code
-    assert (await devices.display(stage.db, DISPLAY)).sync_status == "in_sync"
+    assert (await devices.get_display(stage.db, DISPLAY)).sync_status == "in_sync"
     [listed] = await device_tests.list_tests(stage.db, device=DISPLAY)
     assert listed == done
 
@@ -127,7 +127,7 @@ async def test_a_pattern_without_a_report_fails_and_the_light_comes_back(stage: 
     stage.clock.tick(100)
     await stage.reconcile.displays()
     back = await stage.deliver()
-    assert back.data[:5].hex() == (await devices.display(stage.db, DISPLAY)).desired_code
+    assert back.data[:5].hex() == (await devices.get_display(stage.db, DISPLAY)).desired_code
 
 
 async def test_the_running_program_ends_tests_without_a_request(stage: Stage) -> None:
@@ -171,7 +171,7 @@ async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> Non
     await stage.deliver()
     done = await stage.look(test)
     assert (done.result, done.detail, done.seconds) == ("passed", "OCCUPIED: it reports the light", 2.0)
-    assert (await devices.sensor(stage.db, SENSOR)).lifecycle_state == "active"
+    assert (await devices.get_sensor(stage.db, SENSOR)).lifecycle_state == "active"
     assert [t.id for t in await device_tests.list_tests(stage.db, device=SENSOR)] == [test.id]
 
 
@@ -207,8 +207,8 @@ async def test_b18_a_payload_outside_the_programme_needs_an_audited_permission(s
     entry = await stage.db.fetchval("SELECT after FROM audit_log WHERE action = 'display.send'")
     assert entry == {"payload": payload, "f_port": 16, "permitted_unsafe": True, "reason": "support case 12"}
     back = await stage.deliver()  # its effect on the light is unknown: the desired code is sent again
-    assert back.data[:5].hex() == (await devices.display(stage.db, DISPLAY)).desired_code
-    assert (await devices.display(stage.db, DISPLAY)).sync_status == "in_sync"
+    assert back.data[:5].hex() == (await devices.get_display(stage.db, DISPLAY)).desired_code
+    assert (await devices.get_display(stage.db, DISPLAY)).sync_status == "in_sync"
     status = await stage.db.fetchval("SELECT status FROM actuations WHERE id = $1", sent)
     assert status == "superseded"
 
@@ -253,7 +253,7 @@ def test_a_link_is_judged_by_the_fastest_data_rate_that_it_allows(snr_db: float,
 async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_the_result_shows_it(stage: Stage) -> None:
     light = DevEui("2020000000000002")
     await devices.register_display(stage.change, light, device_type="one_byte_light")
-    await spaces.create(stage.change, "A-14", display=light)
+    await spaces.create_space(stage.change, "A-14", display=light)
     await stage.deliver(report=False)
     test = await device_tests.create_pattern_test(stage.change, light)
     assert test.code == "07"  # white: no other light of its own is neither FREE nor what it shows
@@ -264,7 +264,7 @@ async def test_b3_a_display_that_cannot_report_passes_by_transmission_and_the_re
     stage.clock.tick(11)
     await stage.reconcile.displays()
     assert (await stage.deliver(report=False)).data == b"\x06"
-    assert (await devices.display(stage.db, light)).sync_status == "in_sync"
+    assert (await devices.get_display(stage.db, light)).sync_status == "in_sync"
 
 
 async def results(db: Connection) -> dict[UUID, str]:

@@ -50,23 +50,23 @@ async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection)
         sensor = await device_changes.change_sensor(by(db, actor="bob"), SENSOR.upper(), mobile=True)
         assert (sensor.notes, sensor.mobile) == ("old", True)
         display = await device_changes.change_display(
-            by(db, actor="bob"), DISPLAY, notes="left", fport=99, confirmed_downlinks=True
+            by(db, actor="bob"), DISPLAY, notes="left", f_port=99, confirmed_downlinks=True
         )
-        assert (display.notes, display.fport, display.confirmed_downlinks) == ("left", 99, True)
+        assert (display.notes, display.f_port, display.confirmed_downlinks) == ("left", 99, True)
     rows = await db.fetch("SELECT action, actor, before, after FROM audit_log WHERE action LIKE '%.change' ORDER BY id")
     assert [(row["action"], row["actor"]) for row in rows] == [("sensor.change", "bob"), ("display.change", "bob")]
-    assert (rows[1]["before"]["fport"], rows[1]["after"]["fport"]) == (15, 99)
+    assert (rows[1]["before"]["f_port"], rows[1]["after"]["f_port"]) == (15, 99)
     assert (await device_changes.change_sensor(by(db, actor="bob"), SENSOR, notes="")).notes is None
-    await spaces.create(by(db), "A-1", sensor=SENSOR)
-    with pytest.raises(ConflictError, match="serves a space"):
+    await spaces.create_space(by(db), "A-1", sensor=SENSOR)
+    with pytest.raises(ConflictError, match="serves A-1: unassign it first"):
         await device_changes.change_sensor(by(db, actor="bob"), SENSOR, mobile=False)
     with pytest.raises(InputError, match="1 to 223"):
-        await device_changes.change_display(by(db, actor="bob"), DISPLAY, fport=0)
+        await device_changes.change_display(by(db, actor="bob"), DISPLAY, f_port=0)
     for nothing in (
         device_changes.change_sensor(by(db, actor="bob"), SENSOR),
         device_changes.change_display(by(db, actor="bob"), DISPLAY),
     ):
-        with pytest.raises(InputError, match="say what to change"):
+        with pytest.raises(InputError, match="name what to change"):
             await nothing
 
 
@@ -78,7 +78,7 @@ async def test_a_bad_dev_eui_is_refused(db: Connection, text: str) -> None:
 
 async def test_a13_a_display_takes_port_and_codes_from_its_type(db: Connection) -> None:
     display, _ = await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
-    assert display.fport == 15
+    assert display.f_port == 15
     assert display.lights["FREE"].colour == "green"
     assert display.lights["OCCUPIED"].colour == "red"
     assert display.lights["MAINTENANCE"].colour == "orange"
@@ -108,12 +108,12 @@ async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
 ) -> None:
     with pytest.raises(InputError, match=says):
         await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", display_codes=codes)
-    assert await devices.displays(db) == []
+    assert await devices.list_displays(db) == []
 
 
 async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
-    await spaces.create(by(db), "A-1", display=DISPLAY, default_state="FREE")
+    await spaces.create_space(by(db), "A-1", display=DISPLAY, default_state="FREE")
     display = await device_changes.set_display_codes(by(db, now=LATER), DISPLAY, {"FREE": "#00c800"})
     assert display.display_codes["FREE"] == "0000c86400"
     assert display.display_codes["OCCUPIED"] == "ff00006400"
@@ -125,7 +125,7 @@ async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
 
 async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
-    await spaces.create(by(db), "A-1", display=DISPLAY, default_state="FREE")
+    await spaces.create_space(by(db), "A-1", display=DISPLAY, default_state="FREE")
     display = await device_changes.set_display_codes(by(db), DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True)
     assert display.display_codes == {"OCCUPIED": "ff00006400"}
     assert display.sync_status == "misconfigured"
@@ -133,18 +133,18 @@ async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Co
 
 async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_reading(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR)
-    await spaces.create(by(db), "A-1", sensor=SENSOR)
+    await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await device_changes.set_enabled(by(db), "sensor", SENSOR, False)
     await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
-    space = await spaces.show(db, "A-1")
-    assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
-    assert (await devices.sensor(db, SENSOR)).occupancy is None
+    space = await spaces.get_space(db, "A-1")
+    assert (space.state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
+    assert (await devices.get_sensor(db, SENSOR)).occupancy is None
 
 
 async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_again(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR)
-    await spaces.create(by(db), "A-1", sensor=SENSOR)
+    await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError, match="unassign it first"):
         await device_changes.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned")
     await spaces.unassign(by(db), "A-1", "sensor")
@@ -153,7 +153,7 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
         await spaces.assign(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError):
         await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
-    assert await devices.sensors(db) == []
+    assert await devices.list_sensors(db) == []
     sensor, new = await devices.register_sensor(by(db), SENSOR)
     assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
     steps = await db.fetch("SELECT new_state, reason FROM device_lifecycle_events ORDER BY id")
@@ -170,7 +170,7 @@ async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str
             await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
             await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
-            assert (await devices.display(db, DISPLAY)).lifecycle_state == after
+            assert (await devices.get_display(db, DISPLAY)).lifecycle_state == after
         else:
             with pytest.raises(ConflictError, match=f"from {before} to {after}"):
                 await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
@@ -181,16 +181,16 @@ async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
     for eui in reversed(euis):
         await devices.register_sensor(by(db), eui)
     seen: list[str] = []
-    while rows := await devices.sensors(db, after=seen[-1] if seen else None, limit=3):
+    while rows := await devices.list_sensors(db, after=seen[-1] if seen else None, limit=3):
         seen += [row.dev_eui for row in rows]
     assert seen == euis
     with pytest.raises(InputError):
-        await devices.sensors(db, limit=0)
+        await devices.list_sensors(db, limit=0)
 
 
 async def test_unknown_devices_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match=SENSOR):
-        await devices.sensor(db, SENSOR)
+        await devices.get_sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
         await device_changes.set_enabled(by(db), "display", DISPLAY, False)
 
@@ -198,9 +198,9 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
 async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR, network_server="tts", application_id="garage/bay-017")
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", network_server="tts")
-    told = await devices.sensor(db, SENSOR)
+    told = await devices.get_sensor(db, SENSOR)
     assert (told.network_server, told.application_id) == ("tts", "garage/bay-017")
-    assert (await devices.display(db, DISPLAY)).network_server == "tts"
+    assert (await devices.get_display(db, DISPLAY)).network_server == "tts"
     for table in ("sensor_devices", "display_devices"):
         assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"
     assert await db.fetchval("SELECT application_id FROM sensor_devices") == "garage/bay-017"
@@ -209,4 +209,4 @@ async def test_a_device_is_told_through_which_network_server_it_is_reached(db: C
 async def test_an_unknown_network_server_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match=r"'ttn' is no network server: one of chirpstack, tts"):
         await devices.register_sensor(by(db), SENSOR, network_server="ttn")
-    assert await devices.sensors(db) == []
+    assert await devices.list_sensors(db) == []

@@ -166,7 +166,7 @@ async def test_a_claimed_display_needs_a_named_type(ingest: Ingest, db: Connecti
     await ingest.store_batch([uplink(STRANGER, REPORT, f_port=15)])
     display = await orphans.claim_orphan(by(db), STRANGER, device_type="kuando_busylight")
     assert isinstance(display, devices.Display)
-    assert (display.fport, display.sync_status) == (15, "unknown")
+    assert (display.f_port, display.sync_status) == (15, "unknown")
 
 
 async def test_a_claim_without_a_type_that_stands_out_is_refused_and_nothing_is_done(

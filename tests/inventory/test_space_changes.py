@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from baylight.errors import InputError, NotFoundError
-from baylight.inventory import devices, locations, space_changes, spaces
+from baylight.inventory import devices, locations, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 from tests.support.change import by
@@ -21,16 +21,16 @@ DISPLAY = "2020000000000001"
 async def garage(db: Connection) -> None:
     for path in ("Garage/Floor 1", "Garage/Floor 2"):
         await locations.create_location(by(db), path)
-    await spaces.create(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
+    await spaces.create_space(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
 
 
 async def test_what_is_given_changes_and_the_rest_stays(db: Connection) -> None:
-    named = await space_changes.change(by(db), "A-1", name="By the ramp")
+    named = await spaces.change_space(by(db), "A-1", name="By the ramp")
     assert (named.name, named.location, named.gps_latitude) == ("By the ramp", "Garage/Floor 1", None)
-    placed = await space_changes.change(by(db), "A-1", latitude=52.123456789, longitude=0)
+    placed = await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
     assert (placed.name, placed.gps_latitude, placed.gps_longitude) == ("By the ramp", Decimal("52.12345679"), 0)
-    await space_changes.change(by(db), "A-1", latitude=52.123456789, longitude=0)
-    cleared = await space_changes.change(by(db), "A-1", clear=["location", "position"])
+    await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
+    cleared = await spaces.change_space(by(db), "A-1", clear=["location", "position"])
     assert (cleared.location, cleared.gps_latitude, cleared.gps_longitude) == (None, None, None)
     rows = await db.fetch("SELECT before, after FROM audit_log WHERE action = 'space.change' ORDER BY id")
     assert [{k: v for k, v in row["after"].items() if v != row["before"][k]} for row in rows] == [
@@ -57,36 +57,36 @@ async def test_what_is_given_changes_and_the_rest_stays(db: Connection) -> None:
     ],
 )
 async def test_what_makes_no_sense_changes_nothing(db: Connection, wanted: dict[str, Any], code: str) -> None:
-    before = await spaces.show(db, "A-1")
+    before = await spaces.get_space(db, "A-1")
     with pytest.raises(InputError) as refused:
-        await space_changes.change(by(db), "A-1", **wanted)
+        await spaces.change_space(by(db), "A-1", **wanted)
     assert refused.value.code == code
-    assert await spaces.show(db, "A-1") == before
+    assert await spaces.get_space(db, "A-1") == before
 
 
 async def test_a_space_that_is_not_there_is_refused(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="no space 'X-9'"):
-        await space_changes.change(by(db), "X-9", name="x")
+        await spaces.change_space(by(db), "X-9", name="x")
 
 
 async def test_a_new_space_far_outside_the_world_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match="latitude and longitude"):
-        await spaces.create(by(db), "A-2", latitude=1e9, longitude=0)
+        await spaces.create_space(by(db), "A-2", latitude=1e9, longitude=0)
 
 
 async def test_a_space_is_what_its_new_location_makes_of_it_and_its_light_follows(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     await spaces.assign(by(db), "A-1", display=DISPLAY)
     await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Floor 2")
-    moved = await space_changes.change(by(db), "A-1", location="Garage/Floor 2")
-    assert (moved.current_state, moved.state_reason, moved.desired_state) == (
+    moved = await spaces.change_space(by(db), "A-1", location="Garage/Floor 2")
+    assert (moved.state, moved.state_reason, moved.desired_state) == (
         "OUT_OF_ORDER",
         "override",
         "OUT_OF_ORDER",
     )
-    assert (await space_changes.change(by(db), "A-1", clear=["location"])).current_state == "FREE"
+    assert (await spaces.change_space(by(db), "A-1", clear=["location"])).state == "FREE"
     await locations.set_maintenance(by(db), "Garage", True)
-    assert (await space_changes.change(by(db), "A-1", location="Garage/Floor 1")).current_state == "MAINTENANCE"
+    assert (await spaces.change_space(by(db), "A-1", location="Garage/Floor 1")).state == "MAINTENANCE"
 
 
 @pytest.mark.parametrize("mover_first", [True, False])
@@ -96,12 +96,12 @@ async def test_a_location_that_is_closed_meanwhile_closes_the_space_that_comes(
     await locations.create_location(by(db), "Yard")
 
     async def move(connection: Connection) -> None:
-        await space_changes.change(by(connection), "A-1", location="Garage/Floor 2")
+        await spaces.change_space(by(connection), "A-1", location="Garage/Floor 2")
 
     async def close(connection: Connection) -> None:
         await locations.set_maintenance(by(connection), "Garage", True)
 
-    await space_changes.change(by(db), "A-1", location="Yard")
+    await spaces.change_space(by(db), "A-1", location="Yard")
     first, second = (move, close) if mover_first else (close, move)
     async with pool.acquire() as other:
         async with other.transaction():
@@ -110,4 +110,4 @@ async def test_a_location_that_is_closed_meanwhile_closes_the_space_that_comes(
             await asyncio.sleep(0.2)
             assert not waiting.done()
         await waiting
-    assert (await spaces.show(db, "A-1")).current_state == "MAINTENANCE"
+    assert (await spaces.get_space(db, "A-1")).state == "MAINTENANCE"

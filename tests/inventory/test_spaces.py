@@ -42,11 +42,11 @@ async def invariant_2(db: Connection) -> bool:
 
 async def test_a_new_space_serves_at_once(db: Connection) -> None:
     await locations.create_location(by(db), "Garage/Floor 1")
-    space = await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1, display=D1)
-    assert (space.location, space.sensor_deveui, space.display_deveui) == ("Garage/Floor 1", S1, D1)
-    assert (space.current_state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
+    space = await spaces.create_space(by(db), "A-1", location="Garage/Floor 1", sensor=S1, display=D1)
+    assert (space.location, space.sensor_dev_eui, space.display_dev_eui) == ("Garage/Floor 1", S1, D1)
+    assert (space.state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
     assert space.desired_state == "UNKNOWN"
-    assert (await devices.display(db, D1)).lifecycle_state == "installed"
+    assert (await devices.get_display(db, D1)).lifecycle_state == "installed"
     actuation = await db.fetchrow("SELECT trigger_type, status, display_code FROM actuations")
     assert actuation is not None
     assert tuple(actuation) == ("assignment", "pending", "00ff006464")
@@ -54,35 +54,35 @@ async def test_a_new_space_serves_at_once(db: Connection) -> None:
 
 
 async def test_codes_are_unique_among_live_spaces_only(db: Connection) -> None:
-    await spaces.create(by(db), "A-1")
+    await spaces.create_space(by(db), "A-1")
     with pytest.raises(ConflictError) as error:
-        await spaces.create(by(db), "A-1")
+        await spaces.create_space(by(db), "A-1")
     assert error.value.code == "code_used"
-    await spaces.delete(by(db), "A-1")
-    await spaces.create(by(db), "A-1")
-    assert [space.code for space in await spaces.page(db)] == ["A-1"]
+    await spaces.delete_space(by(db), "A-1")
+    await spaces.create_space(by(db), "A-1")
+    assert [space.code for space in await spaces.list_spaces(db)] == ["A-1"]
 
 
 @pytest.mark.parametrize("code", ["", " A", "x" * 21, "A\nB", "A\rB", "A\0B"])
 async def test_a_bad_code_is_refused(db: Connection, code: str) -> None:
     with pytest.raises(InputError, match="1 to 20 characters"):
-        await spaces.create(by(db), code)
+        await spaces.create_space(by(db), code)
 
 
 async def test_a16_a_latitude_without_longitude_is_refused(db: Connection) -> None:
     with pytest.raises(InputError, match="latitude and longitude"):
-        await spaces.create(by(db), "A-1", latitude=52.5)
+        await spaces.create_space(by(db), "A-1", latitude=52.5)
 
 
 async def test_a_space_that_cannot_have_its_devices_is_not_created(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="no sensor"):
-        await spaces.create(by(db), "A-1", sensor="58a0cb00000000ff")
-    assert await spaces.page(db) == []
+        await spaces.create_space(by(db), "A-1", sensor="58a0cb00000000ff")
+    assert await spaces.list_spaces(db) == []
 
 
 async def test_a_device_of_another_space_is_refused_by_name(db: Connection) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
-    await spaces.create(by(db), "A-2")
+    await spaces.create_space(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create_space(by(db), "A-2")
     with pytest.raises(ConflictError, match=r"serves A-1"):
         await spaces.assign(by(db), "A-2", sensor=S1)
     with pytest.raises(ConflictError, match=r"serves A-1"):
@@ -90,16 +90,16 @@ async def test_a_device_of_another_space_is_refused_by_name(db: Connection) -> N
 
 
 async def test_a_disabled_device_is_refused(db: Connection) -> None:
-    await spaces.create(by(db), "A-1")
+    await spaces.create_space(by(db), "A-1")
     await device_changes.set_enabled(by(db), "display", D1, False)
     with pytest.raises(InputError, match="disabled"):
         await spaces.assign(by(db), "A-1", display=D1)
 
 
 async def test_a_swap_is_one_step_and_both_devices_keep_their_history(db: Connection) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create_space(by(db), "A-1", sensor=S1, display=D1)
     space = await spaces.assign(by(db), "A-1", sensor=S2, display=D2, reason="swap")
-    assert (space.sensor_deveui, space.display_deveui) == (S2, D2)
+    assert (space.sensor_dev_eui, space.display_dev_eui) == (S2, D2)
     rows = await db.fetch(
         "SELECT role, reason, actor, upper_inf(valid) AS current FROM device_assignments ORDER BY 4, role"
     )
@@ -109,32 +109,32 @@ async def test_a_swap_is_one_step_and_both_devices_keep_their_history(db: Connec
         ("display", "swap", "ann", True),
         ("sensor", "swap", "ann", True),
     ]
-    assert (await devices.display(db, D1)).desired_state is None
-    assert (await devices.display(db, D2)).desired_state == "UNKNOWN"
+    assert (await devices.get_display(db, D1)).desired_state is None
+    assert (await devices.get_display(db, D2)).desired_state == "UNKNOWN"
     old = await db.fetchval("SELECT status FROM actuations WHERE display_deveui = $1", D1)
     assert old == "failed"
     assert await invariant_2(db)
 
 
 async def test_the_reading_of_a_sensor_stays_with_the_place_that_it_left(db: Connection) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1)
-    await spaces.create(by(db), "A-2")
+    await spaces.create_space(by(db), "A-1", sensor=S1)
+    await spaces.create_space(by(db), "A-2")
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1 WHERE dev_eui = $2", NOW, S1)
     await spaces.unassign(by(db), "A-1", "sensor")
     moved = await spaces.assign(by(db), "A-2", sensor=S1)
-    assert (moved.current_state, moved.sensor_state) == ("UNKNOWN", None)
+    assert (moved.state, moved.sensor_state) == ("UNKNOWN", None)
 
 
 async def test_a_second_device_on_an_occupied_role_needs_a_reason(db: Connection) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1)
+    await spaces.create_space(by(db), "A-1", sensor=S1)
     with pytest.raises(ConflictError, match=f"A-1 has the sensor {S1} already") as refused:
         await spaces.assign(by(db), "A-1", sensor=S2, display=D2)
     assert refused.value.code == "role_taken"
-    assert (await spaces.show(db, "A-1")).display_deveui is None
+    assert (await spaces.get_space(db, "A-1")).display_dev_eui is None
 
 
 async def test_assigning_twice_changes_nothing(db: Connection) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1)
+    await spaces.create_space(by(db), "A-1", sensor=S1)
     before = await db.fetchval("SELECT count(*) FROM audit_log")
     await spaces.assign(by(db), "A-1", sensor=S1.upper())
     assert await db.fetchval("SELECT count(*) FROM audit_log") == before
@@ -143,7 +143,7 @@ async def test_assigning_twice_changes_nothing(db: Connection) -> None:
 
 async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection, pool: Pool) -> None:
     for code in ("A-1", "A-2"):
-        await spaces.create(by(db), code)
+        await spaces.create_space(by(db), code)
 
     async def take(code: str) -> str:
         async with pool.acquire() as connection:
@@ -158,8 +158,8 @@ async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection,
 
 
 async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool: Pool) -> None:
-    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
-    await spaces.create(by(db), "A-2", sensor=S2, display=D2)
+    await spaces.create_space(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create_space(by(db), "A-2", sensor=S2, display=D2)
 
     outcomes: set[str] = set()
 
@@ -183,63 +183,63 @@ async def test_crosswise_swaps_at_once_end_without_deadlock(db: Connection, pool
 async def test_a_shared_display_may_serve_several_spaces(db: Connection) -> None:
     await devices.register_display(by(db), "2020000000000003", device_type="kuando_busylight", shared=True)
     for code in ("A-1", "A-2"):
-        await spaces.create(by(db), code, display="2020000000000003")
-    assert (await devices.display(db, "2020000000000003")).spaces == ["A-1", "A-2"]
+        await spaces.create_space(by(db), code, display="2020000000000003")
+    assert (await devices.get_display(db, "2020000000000003")).spaces == ["A-1", "A-2"]
     await spaces.unassign(by(db), "A-1", "display")
-    assert (await devices.display(db, "2020000000000003")).desired_state == "UNKNOWN"
+    assert (await devices.get_display(db, "2020000000000003")).desired_state == "UNKNOWN"
 
 
 async def test_maintenance_of_space_and_location_close_and_open(db: Connection) -> None:
     await locations.create_location(by(db), "Garage/Floor 1")
     await locations.create_location(by(db), "Garage/Floor 2")
-    await spaces.create(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
-    await spaces.create(by(db), "B-1", location="Garage/Floor 2", default_state="FREE")
-    assert (await spaces.set_maintenance(by(db), "A-1", True)).current_state == "MAINTENANCE"
+    await spaces.create_space(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
+    await spaces.create_space(by(db), "B-1", location="Garage/Floor 2", default_state="FREE")
+    assert (await spaces.set_maintenance(by(db), "A-1", True)).state == "MAINTENANCE"
     assert await locations.set_maintenance(by(db), "Garage", True) == 1
     assert await locations.set_maintenance(by(db), "Garage", True) == 0
     assert await locations.set_maintenance(by(db), "Garage", False) == 1
-    states = {space.code: space.current_state for space in await spaces.page(db, location="Garage")}
+    states = {space.code: space.state for space in await spaces.list_spaces(db, location="Garage")}
     assert states == {"A-1": "MAINTENANCE", "B-1": "FREE"}
     causes = await db.fetch("SELECT DISTINCT source FROM state_changes WHERE new_state = 'MAINTENANCE'")
     assert [row["source"] for row in causes] == ["maintenance"]
 
 
 async def test_the_default_state_shows_without_a_sensor(db: Connection) -> None:
-    await spaces.create(by(db), "A-1")
-    assert (await spaces.set_default_state(by(db), "A-1", "free")).current_state == "FREE"
+    await spaces.create_space(by(db), "A-1")
+    assert (await spaces.set_default_state(by(db), "A-1", "free")).state == "FREE"
     with pytest.raises(InputError, match="GREEN"):
         await spaces.set_default_state(by(db), "A-1", "GREEN")
 
 
 async def test_a17_a_deleted_space_frees_its_devices_and_ends_what_was_planned(db: Connection) -> None:
-    space = await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    space = await spaces.create_space(by(db), "A-1", sensor=S1, display=D1)
     start = NOW + timedelta(hours=1)
     booked, _ = await reservations.create_reservation(
         by(db), reservations.NewReservation("A-1", start, start + timedelta(hours=1))
     )
     await overrides.set_override(by(db), "OUT_OF_ORDER", space="A-1")
-    await spaces.delete(by(db, now=NOW + timedelta(minutes=1)), "A-1")
+    await spaces.delete_space(by(db, now=NOW + timedelta(minutes=1)), "A-1")
     with pytest.raises(NotFoundError):
-        await spaces.show(db, "A-1")
+        await spaces.get_space(db, "A-1")
     assert (await reservations.get_reservation(db, booked.id)).status == "cancelled"
     assert await overrides.list_overrides(db, NOW + timedelta(minutes=2)) == []
-    await spaces.create(by(db), "A-1", sensor=S1, display=D1)
+    await spaces.create_space(by(db), "A-1", sensor=S1, display=D1)
     assert await invariant_2(db)
     assert await db.fetchval("SELECT count(*) FROM device_assignments WHERE space_id = $1", space.id) == 2
 
 
 async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
     await locations.create_location(by(db), "Garage/Floor 1")
-    await spaces.create(by(db), "A-1", location="Garage/Floor 1", sensor=S1)
-    await spaces.create(by(db), "A-2", location="Garage", default_state="FREE")
-    await spaces.create(by(db), "A-3", default_state="FREE")
-    assert [s.code for s in await spaces.page(db, location="Garage")] == ["A-1", "A-2"]
-    assert [s.code for s in await spaces.page(db, location="Garage/Floor 1")] == ["A-1"]
-    assert [s.code for s in await spaces.page(db, state="free", after="A-2")] == ["A-3"]
-    assert [s.code for s in await spaces.page(db, device=S1.upper())] == ["A-1"]
-    assert [s.code for s in await spaces.page(db, limit=2)] == ["A-1", "A-2"]
+    await spaces.create_space(by(db), "A-1", location="Garage/Floor 1", sensor=S1)
+    await spaces.create_space(by(db), "A-2", location="Garage", default_state="FREE")
+    await spaces.create_space(by(db), "A-3", default_state="FREE")
+    assert [s.code for s in await spaces.list_spaces(db, location="Garage")] == ["A-1", "A-2"]
+    assert [s.code for s in await spaces.list_spaces(db, location="Garage/Floor 1")] == ["A-1"]
+    assert [s.code for s in await spaces.list_spaces(db, state="free", after="A-2")] == ["A-3"]
+    assert [s.code for s in await spaces.list_spaces(db, device=S1.upper())] == ["A-1"]
+    assert [s.code for s in await spaces.list_spaces(db, limit=2)] == ["A-1", "A-2"]
     with pytest.raises(NotFoundError, match="Cellar"):
-        await spaces.page(db, location="Cellar")
+        await spaces.list_spaces(db, location="Cellar")
 
 
 async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> None:
@@ -274,7 +274,7 @@ async def test_a_time_zone_that_would_not_count_is_refused(db: Connection, path:
 async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Connection) -> None:
     await locations.create_location(by(db), "Garage/Flor")
     await locations.create_location(by(db), "Garage/Ramp")
-    await spaces.create(by(db), "A-1", location="Garage/Flor")
+    await spaces.create_space(by(db), "A-1", location="Garage/Flor")
     for _ in range(2):
         made = await locations.rename_location(by(db, actor="bob"), "Garage/Flor", " Floor ")
         assert (made.path, made.spaces) == ("Garage/Floor", 1)
@@ -291,7 +291,7 @@ async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Conne
     await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Ramp")
     with pytest.raises(ConflictError, match="overrides were set"):
         await locations.delete_location(by(db, actor="bob"), "Garage/Ramp")
-    await spaces.delete(by(db), "A-1")
+    await spaces.delete_space(by(db), "A-1")
     await locations.delete_location(by(db, actor="bob"), "Garage/Flor")
     assert [place.path for place in await locations.list_locations(db)] == ["Garage", "Garage/Ramp"]
     actions = await db.fetch("SELECT action, actor FROM audit_log WHERE actor = 'bob' ORDER BY id")

@@ -13,9 +13,8 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import doctor
-from baylight.insight.as_of import space_as_of, uplinks_of_space
-from baylight.inventory import assignments, device_changes, devices, spaces
-from baylight.inventory import swaps as swap
+from baylight.insight.as_of import get_space_as_of, list_uplinks_of_space
+from baylight.inventory import assignments, device_changes, devices, spaces, swaps
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.support.change import by
@@ -43,7 +42,7 @@ async def bay(db: Connection, clock: Clock) -> None:
         await devices.register_sensor(by(db), eui)
     for eui in (D1, D2):
         await devices.register_display(by(db), eui, device_type="kuando_busylight")
-    await spaces.create(by(db, now=clock.now()), "A-13")
+    await spaces.create_space(by(db, now=clock.now()), "A-13")
     await db.execute("UPDATE spaces SET created_at = $1", clock.now())
     for eui in (S1, D1):
         await assignments.install(by(db, now=clock.tick(1)), "A-13", eui, at=clock.now())
@@ -60,7 +59,7 @@ async def db_now(db: Connection) -> datetime:
 
 
 async def state(db: Connection) -> str:
-    return (await spaces.show(db, "A-13")).current_state
+    return (await spaces.get_space(db, "A-13")).state
 
 
 async def is_sound(db: Connection, now: datetime, *, but: Sequence[str] = ()) -> None:
@@ -74,16 +73,16 @@ async def test_a_new_sensor_is_believed_from_its_first_word_on_the_place(
 ) -> None:
     await hear(ingest, clock, (S1, OCCUPIED), (S2, FREE))  # the new one, in the van
     assert await state(db) == "OCCUPIED"
-    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2, note="battery", retire=True)
+    done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2, note="battery", retire=True)
     assert (done.old, done.new, done.spaces, done.note) == (S1, S2, ["A-13"], "battery")
     assert await state(db) == "UNKNOWN"
     await hear(ingest, clock, (S1, FREE))
     assert await state(db) == "UNKNOWN"
     await hear(ingest, clock, (S2, FREE))
     assert await state(db) == "FREE"
-    old = await devices.sensor(db, S1)
+    old = await devices.get_sensor(db, S1)
     assert (old.lifecycle_state, old.enabled, old.spaces) == ("decommissioned", False, [])
-    assert (await devices.sensor(db, S2)).lifecycle_state == "installed"
+    assert (await devices.get_sensor(db, S2)).lifecycle_state == "installed"
     entry = await db.fetchrow("SELECT actor, after FROM audit_log WHERE action = 'device.swap'")
     assert entry is not None
     assert (entry["actor"], entry["after"]["note"]) == ("ann", "battery")
@@ -98,32 +97,34 @@ async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
     await hear(ingest, clock, (S2, OCCUPIED), (S1, OCCUPIED), (S2, FREE), (S1, OCCUPIED))
     before = [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")]
     assert await state(db) == "OCCUPIED"
-    await swap.swap(by(db, now=clock.tick(600)), S1, S2, at=swapped_at)
+    await swaps.swap(by(db, now=clock.tick(600)), S1, S2, at=swapped_at)
     assert await state(db) == "FREE"
-    rows = await uplinks_of_space(db, "A-13", limit=10)
+    rows = await list_uplinks_of_space(db, "A-13", limit=10)
     said = [(row.dev_eui, row.occupancy) for row in reversed(rows)]
     assert said == [(S1, "OCCUPIED"), (S2, "OCCUPIED"), (S2, "FREE")]
     assert [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")] == before
-    then = await space_as_of(db, "A-13", swapped_at + timedelta(seconds=1))
-    assert (then.sensor, then.state) == (S2, "OCCUPIED")  # what was decided then stays as it was decided
-    replaced = [row for row in await assignments.history(db, space="A-13", superseded=True) if row.superseded_at]
+    then = await get_space_as_of(db, "A-13", swapped_at + timedelta(seconds=1))
+    assert (then.sensor_dev_eui, then.state) == (S2, "OCCUPIED")  # what was decided then stays as it was decided
+    replaced = [
+        row for row in await assignments.list_assignments(db, space="A-13", superseded=True) if row.superseded_at
+    ]
     assert [(row.dev_eui, row.until_at) for row in replaced] == [(S1, None)]
     await is_sound(db, clock.now())
 
 
 async def test_an_undone_swap_is_as_if_it_had_not_been(db: Connection, bay: None, ingest: Ingest, clock: Clock) -> None:
     await hear(ingest, clock, (S1, FREE))
-    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2, retire=True)
+    done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2, retire=True)
     await hear(ingest, clock, (S2, FREE))
-    assert await swap.latest(db, S1) == done.id
-    undone = await swap.undo(by(db, now=clock.tick(3600)), done.id)
+    assert await swaps.get_latest_swap_id(db, S1) == done.id
+    undone = await swaps.undo_swap(by(db, now=clock.tick(3600)), done.id)
     assert (undone.undone_by, undone.undone_at) == ("ann", clock.now())
-    assert (await spaces.show(db, "A-13")).sensor_deveui == S1
+    assert (await spaces.get_space(db, "A-13")).sensor_dev_eui == S1
     assert await state(db) == "FREE"
-    assert (await devices.sensor(db, S1)).lifecycle_state == "installed"
-    [row] = [row for row in await assignments.history(db, space="A-13") if row.role == "sensor"]
+    assert (await devices.get_sensor(db, S1)).lifecycle_state == "installed"
+    [row] = [row for row in await assignments.list_assignments(db, space="A-13") if row.role == "sensor"]
     assert (row.dev_eui, row.reason, row.until_at) == (S1, "correction", None)
-    assert await swap.undo(by(db, now=clock.tick(1)), done.id) == undone
+    assert await swaps.undo_swap(by(db, now=clock.tick(1)), done.id) == undone
     assert await db.fetchval("SELECT count(*) FROM audit_log WHERE action = 'device.swap_undone'") == 1
     await is_sound(db, clock.now())
 
@@ -134,38 +135,38 @@ async def test_an_undone_swap_gives_a_retired_device_its_state_back(
 ) -> None:
     if state != "installed":
         await device_changes.set_lifecycle(by(db, now=clock.tick(1)), "sensor", S1, state)
-    done = await swap.swap(by(db), S1, S2, retire=True)
-    await swap.undo(by(db, now=clock.tick(1)), done.id)
-    old = await devices.sensor(db, S1)
+    done = await swaps.swap(by(db), S1, S2, retire=True)
+    await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
+    old = await devices.get_sensor(db, S1)
     assert (old.lifecycle_state, old.enabled) == (state, True)
 
 
 async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: None, clock: Clock) -> None:
-    first = await swap.swap(by(db, now=clock.tick(1)), S1, S2)
-    second = await swap.swap(by(db, now=clock.tick(1)), S2, S3)
+    first = await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
+    second = await swaps.swap(by(db, now=clock.tick(1)), S2, S3)
     with pytest.raises(ConflictError, match="another device by now"):
-        await swap.undo(by(db, now=clock.tick(1)), first.id)
+        await swaps.undo_swap(by(db, now=clock.tick(1)), first.id)
     with pytest.raises(ConflictError, match="within"):
-        await swap.undo(by(db, now=clock.tick(25 * 3600)), second.id)
+        await swaps.undo_swap(by(db, now=clock.tick(25 * 3600)), second.id)
     with pytest.raises(NotFoundError):
-        await swap.latest(db, D1)
+        await swaps.get_latest_swap_id(db, D1)
 
 
 async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    done = await swap.swap(by(db, now=clock.tick(1)), S1, S2)
+    done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
     since = clock.tick(60)
-    await spaces.create(by(db, now=clock.tick(1)), "A-14")
+    await spaces.create_space(by(db, now=clock.tick(1)), "A-14")
     await assignments.install(by(db, now=clock.tick(1)), "A-14", S1, at=since)
     removed = clock.tick(60)
     await assignments.remove(by(db, now=clock.tick(1)), "A-14", "sensor", at=removed)
     with pytest.raises(ConflictError, match="was on another space"):
-        await swap.undo(by(db, now=clock.tick(1)), done.id)
+        await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
     with pytest.raises(ConflictError, match="was on another space"):
-        await swap.swap(by(db, now=clock.tick(1)), S2, S1, at=since)
-    assert (await spaces.show(db, "A-13")).sensor_deveui == S2
-    assert (await swap.swap(by(db, now=clock.tick(1)), S2, S1, at=removed)).spaces == ["A-13"]
+        await swaps.swap(by(db, now=clock.tick(1)), S2, S1, at=since)
+    assert (await spaces.get_space(db, "A-13")).sensor_dev_eui == S2
+    assert (await swaps.swap(by(db, now=clock.tick(1)), S2, S1, at=removed)).spaces == ["A-13"]
 
 
 @pytest.mark.parametrize(
@@ -182,22 +183,22 @@ async def test_a_swap_that_cannot_be_is_refused_by_name(
     db: Connection, bay: None, clock: Clock, old: str, new: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        await swap.swap(by(db, now=clock.tick(1)), old, new)
-    assert (await spaces.show(db, "A-13")).sensor_deveui == S1
-    assert await swap.swaps(db) == []
+        await swaps.swap(by(db, now=clock.tick(1)), old, new)
+    assert (await spaces.get_space(db, "A-13")).sensor_dev_eui == S1
+    assert await swaps.list_swaps(db) == []
 
 
 async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await spaces.create(by(db, now=clock.tick(1)), "A-14", sensor=S2)
+    await spaces.create_space(by(db, now=clock.tick(1)), "A-14", sensor=S2)
     with pytest.raises(ConflictError, match="serves A-14"):
-        await swap.swap(by(db, now=clock.tick(1)), S1, S2)
+        await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
     await device_changes.set_lifecycle(by(db), "sensor", S3, "decommissioned")
     with pytest.raises(InputError, match="decommissioned"):
-        await swap.swap(by(db, now=clock.tick(1)), S1, S3)
+        await swaps.swap(by(db, now=clock.tick(1)), S1, S3)
     with pytest.raises(InputError, match="not over yet"):
-        await swap.swap(by(db, now=clock.tick(1)), S1, S3, at=clock.now() + timedelta(hours=1))
+        await swaps.swap(by(db, now=clock.tick(1)), S1, S3, at=clock.now() + timedelta(hours=1))
     with pytest.raises(ConflictError, match="changed at"):
         await assignments.remove(by(db, now=clock.tick(1)), "A-13", "sensor", at=clock.now() - timedelta(days=1))
 
@@ -207,17 +208,17 @@ async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
 ) -> None:
     await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"UNKNOWN": "white", "FREE": "#00c800"})
     await device_changes.set_display_codes(by(db, now=clock.tick(1)), D2, {"RESERVED": "purple"})
-    done = await swap.swap(by(db, now=clock.tick(1)), D1, D2)
-    new = await devices.display(db, D2)
-    assert new.display_codes == (await devices.display(db, D1)).display_codes
+    done = await swaps.swap(by(db, now=clock.tick(1)), D1, D2)
+    new = await devices.get_display(db, D2)
+    assert new.display_codes == (await devices.get_display(db, D1)).display_codes
     assert (new.desired_state, new.desired_code) == ("UNKNOWN", new.display_codes["UNKNOWN"])
     newest = await db.fetchrow("SELECT display_deveui, status, trigger_type FROM actuations ORDER BY id DESC LIMIT 1")
     assert newest is not None
     assert tuple(newest) == (D2, "pending", "assignment")
-    assert (await devices.display(db, D1)).desired_state is None
-    await swap.undo(by(db, now=clock.tick(1)), done.id)
-    assert (await devices.display(db, D2)).lights["RESERVED"].colour == "purple"
-    assert (await devices.display(db, D1)).desired_state == "UNKNOWN"
+    assert (await devices.get_display(db, D1)).desired_state is None
+    await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
+    assert (await devices.get_display(db, D2)).lights["RESERVED"].colour == "purple"
+    assert (await devices.get_display(db, D1)).desired_state == "UNKNOWN"
     await is_sound(db, clock.now())
 
 
@@ -226,8 +227,8 @@ async def test_a_display_of_another_type_takes_over_the_lights_that_it_can_show(
 ) -> None:
     await devices.register_display(by(db), D3, device_type="one_byte_light")
     await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"})
-    done = await swap.swap(by(db, now=clock.tick(1)), D1, D3)
-    new = await devices.display(db, D3)
+    done = await swaps.swap(by(db, now=clock.tick(1)), D1, D3)
+    new = await devices.get_display(db, D3)
     assert new.lights["RESERVED"].colour == "orange"
     assert [warning.split(":")[0] for warning in done.warnings] == ["MAINTENANCE"]
     assert new.lights["MAINTENANCE"].colour in done.warnings[0]
@@ -246,18 +247,18 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
             await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])  # type: ignore[arg-type]
             sent.append((eui, data))
 
-    async def swaps() -> None:
+    async def swap_often() -> None:
         old, new = S1, S2
         async with pool.acquire() as connection:
             for n in range(12):
-                done = await swap.swap(by(connection, now=clock.tick(0.001)), old, new)
+                done = await swaps.swap(by(connection, now=clock.tick(0.001)), old, new)
                 if n % 3 == 2:
-                    await swap.undo(by(connection, now=clock.tick(0.001)), done.id)
+                    await swaps.undo_swap(by(connection, now=clock.tick(0.001)), done.id)
                 else:
                     old, new = new, old
         stop.set()
 
-    await asyncio.wait_for(asyncio.gather(traffic(S1), traffic(S2), swaps()), 60)
+    await asyncio.wait_for(asyncio.gather(traffic(S1), traffic(S2), swap_often()), 60)
     stored = await db.fetch("SELECT dev_eui, data FROM uplinks")
     assert sorted((row["dev_eui"], row["data"]) for row in stored) == sorted(sent)
     assert {S1, S2} == {eui for eui, _ in sent}
@@ -269,17 +270,19 @@ async def test_a_mobile_sensor_is_nowhere_believed_for_what_it_said_elsewhere(
 ) -> None:
     mobile = "58a0cb00000000b1"
     await devices.register_sensor(by(db), mobile, mobile=True)
-    await spaces.create(by(db, now=clock.tick(1)), "M-1", sensor=mobile)
+    await spaces.create_space(by(db, now=clock.tick(1)), "M-1", sensor=mobile)
     await hear(ingest, clock, (mobile, FREE))
-    assert (await spaces.show(db, "M-1")).current_state == "FREE"
-    await spaces.create(by(db, now=clock.tick(1)), "M-2", sensor=mobile)
-    assert {s.current_state for s in await spaces.page(db, device=mobile)} == {"UNKNOWN"}
+    assert (await spaces.get_space(db, "M-1")).state == "FREE"
+    await spaces.create_space(by(db, now=clock.tick(1)), "M-2", sensor=mobile)
+    assert {s.state for s in await spaces.list_spaces(db, device=mobile)} == {"UNKNOWN"}
     await hear(ingest, clock, (mobile, FREE))
-    assert {s.current_state for s in await spaces.page(db, device=mobile)} == {"FREE"}
+    assert {s.state for s in await spaces.list_spaces(db, device=mobile)} == {"FREE"}
     await spaces.unassign(by(db, now=clock.tick(1)), "M-1", "sensor")
-    assert (await spaces.show(db, "M-2")).current_state == "FREE"
-    assert [row.space for row in await assignments.as_of(db, await db_now(db), device=mobile)] == ["M-2"]
-    assert {row.space for row in await assignments.history(db, device=mobile)} == {"M-1", "M-2"}
+    assert (await spaces.get_space(db, "M-2")).state == "FREE"
+    assert [row.space for row in await assignments.list_assignments_as_of(db, await db_now(db), device=mobile)] == [
+        "M-2"
+    ]
+    assert {row.space for row in await assignments.list_assignments(db, device=mobile)} == {"M-1", "M-2"}
     await is_sound(db, clock.now())
 
 
@@ -294,10 +297,10 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
     await db.execute(
         "UPDATE actuations SET status = 'shown', transmitted_at = $2, shown_at = $2 WHERE id = $1", red, shown_at
     )
-    await swap.swap(by(db, now=clock.tick(1)), S1, S2)
-    await swap.swap(by(db, now=clock.tick(1)), D1, D2)
-    then = await space_as_of(db, "A-13", shown_at)
-    assert (then.state, then.sensor, then.display) == ("OCCUPIED", S1, D1)
+    await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
+    await swaps.swap(by(db, now=clock.tick(1)), D1, D2)
+    then = await get_space_as_of(db, "A-13", shown_at)
+    assert (then.state, then.sensor_dev_eui, then.display_dev_eui) == ("OCCUPIED", S1, D1)
     assert then.reading is not None
     assert then.reading.occupancy == "OCCUPIED"
     assert then.light is not None
@@ -307,11 +310,17 @@ async def test_as_of_tells_who_served_and_what_the_light_showed(
         "reported",
         shown_at,
     )
-    now = await space_as_of(db, "A-13", clock.now())
-    assert (now.state, now.sensor, now.display, now.reading, now.light) == ("UNKNOWN", S2, D2, None, None)
-    first = await space_as_of(db, "A-13", start)
-    assert (first.state, first.sensor, first.light) == ("UNKNOWN", S1, None)
-    before = await space_as_of(db, "A-13", start - timedelta(days=1))
-    assert (before.state, before.sensor, before.display) == (None, None, None)
+    now = await get_space_as_of(db, "A-13", clock.now())
+    assert (now.state, now.sensor_dev_eui, now.display_dev_eui, now.reading, now.light) == (
+        "UNKNOWN",
+        S2,
+        D2,
+        None,
+        None,
+    )
+    first = await get_space_as_of(db, "A-13", start)
+    assert (first.state, first.sensor_dev_eui, first.light) == ("UNKNOWN", S1, None)
+    before = await get_space_as_of(db, "A-13", start - timedelta(days=1))
+    assert (before.state, before.sensor_dev_eui, before.display_dev_eui) == (None, None, None)
     with pytest.raises(NotFoundError):
-        await space_as_of(db, "Z-1", start)
+        await get_space_as_of(db, "Z-1", start)

@@ -48,7 +48,7 @@ async def start(db: Connection, engine: Sandbox, clock: Clock) -> datetime:
     await test_codecs.add_type(db)
     for eui in (S1, S2):
         await devices.register_sensor(by(db), eui, device_type="acme_bay_eye")
-    await spaces.create(by(db, now=clock.now()), "A-13")
+    await spaces.create_space(by(db, now=clock.now()), "A-13")
     await assignments.install(by(db, now=clock.now()), "A-13", S1, at=clock.now())
     return clock.now()
 
@@ -84,7 +84,7 @@ async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
     assert await look(10) == "OCCUPIED"
     done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     assert await look(20) == "UNKNOWN"
-    await swaps.undo(by(db, now=clock.now()), done.id)
+    await swaps.undo_swap(by(db, now=clock.now()), done.id)
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
@@ -97,7 +97,7 @@ async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_
     done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     await says(15, S1, FREE)
     await look(20)
-    await swaps.undo(by(db, now=clock.now()), done.id)
+    await swaps.undo_swap(by(db, now=clock.now()), done.id)
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
     assert await look(TIMEOUT_S) == "FREE"
 
@@ -111,7 +111,7 @@ async def test_motion_seen_while_out_counts_after_an_undo(
     await says(50, S1, MOTION)
     await says(60, S2, MOTION)
     await look(700)
-    await swaps.undo(by(db, now=clock.now()), done.id)
+    await swaps.undo_swap(by(db, now=clock.now()), done.id)
     assert await look(700) == "FREE"
     assert await look(3 * 3600 + 49) == "FREE"
     assert await look(3 * 3600 + 50) == "UNKNOWN"
@@ -155,6 +155,6 @@ async def test_motion_that_ended_elsewhere_frees_nothing_at_the_next_place(
     await says(0, S1, MOTION)
     await look(10)
     await swaps.swap(by(db, now=clock.now()), S1, S2)
-    await spaces.create(by(db, now=clock.now()), "B-1", sensor=S1)
+    await spaces.create_space(by(db, now=clock.now()), "B-1", sensor=S1)
     await look(TIMEOUT_S + 1)
-    assert (await spaces.show(db, "B-1")).current_state == "UNKNOWN"
+    assert (await spaces.get_space(db, "B-1")).state == "UNKNOWN"

@@ -112,7 +112,7 @@ class Stage:
         await self.ingest.store_batch([Uplink(DISPLAY, str(uuid4()), at, at, "01020304", None, 7, bytes.fromhex(data))])
 
     async def status(self) -> str:
-        return (await devices.display(self.db, DISPLAY)).sync_status
+        return (await devices.get_display(self.db, DISPLAY)).sync_status
 
 
 async def add_type(db: Connection, engine: Sandbox, states: Mapping[str, Any] = STATES) -> Any:
@@ -143,7 +143,7 @@ async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: versions.Ver
     stage = Stage(
         db, clock, network, Relay(pool, network, clock, loop), Ingest(pool, clock, Policies(loop=loop), engine), engine
     )
-    await spaces.create(stage.change, "A-1", display=DISPLAY, default_state="FREE")
+    await spaces.create_space(stage.change, "A-1", display=DISPLAY, default_state="FREE")
     return stage
 
 
@@ -201,7 +201,7 @@ async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(
     sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
     await stage.ingest.store_batch([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
-    assert (await devices.display(db, mute)).sync_status == "in_sync"
+    assert (await devices.get_display(db, mute)).sync_status == "in_sync"
 
 
 async def test_only_codes_of_the_type_are_accepted(stage: Stage) -> None:

@@ -18,11 +18,11 @@ HOUR = timedelta(hours=1)
 async def bays(db: Connection) -> None:
     await locations.create_location(by(db), "Garage/Floor 1")
     for code in ("A-1", "A-2"):
-        await spaces.create(by(db), code, location="Garage/Floor 1", default_state="FREE")
+        await spaces.create_space(by(db), code, location="Garage/Floor 1", default_state="FREE")
 
 
 async def states(db: Connection) -> list[str]:
-    return [space.current_state for space in await spaces.page(db)]
+    return [space.state for space in await spaces.list_spaces(db)]
 
 
 async def test_an_override_holds_until_it_is_ended(db: Connection) -> None:
@@ -41,7 +41,7 @@ async def test_an_override_of_a_location_bears_on_its_spaces_and_one_of_a_space_
     await overrides.set_override(by(db), "MAINTENANCE", location="Garage")
     await overrides.set_override(by(db), "RESERVED", space="A-2", until=NOW + HOUR)
     assert await states(db) == ["MAINTENANCE", "RESERVED"]
-    assert (await spaces.show(db, "A-2")).recompute_at == NOW + HOUR
+    assert (await spaces.get_space(db, "A-2")).recompute_at == NOW + HOUR
 
 
 async def test_a_new_override_replaces_the_old_even_in_the_same_instant(db: Connection) -> None:
@@ -76,4 +76,4 @@ async def test_bad_input_is_refused(db: Connection) -> None:
     with pytest.raises(NotFoundError, match="X-9"):
         await overrides.set_override(by(db), "FREE", space="X-9")
     with pytest.raises(NotFoundError):
-        await overrides.end_override(by(db), (await spaces.show(db, "A-1")).id)
+        await overrides.end_override(by(db), (await spaces.get_space(db, "A-1")).id)

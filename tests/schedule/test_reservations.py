@@ -19,7 +19,7 @@ SENSOR = "58a0cb00000000a1"
 @pytest.fixture(autouse=True)
 async def bay(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR)
-    await spaces.create(by(db), "A-1", sensor=SENSOR)
+    await spaces.create_space(by(db), "A-1", sensor=SENSOR)
 
 
 async def set_occupancy(db: Connection, occupancy: str, when: datetime) -> None:
@@ -27,7 +27,7 @@ async def set_occupancy(db: Connection, occupancy: str, when: datetime) -> None:
 
 
 async def state(db: Connection) -> str:
-    return (await spaces.show(db, "A-1")).current_state
+    return (await spaces.get_space(db, "A-1")).state
 
 
 async def test_a_reservation_that_runs_is_shown_and_its_cancellation_too(db: Connection) -> None:
@@ -174,4 +174,4 @@ async def test_unknown_spaces_and_reservations_are_named(db: Connection) -> None
     with pytest.raises(NotFoundError, match="X-9"):
         await reservations.create_reservation(by(db), NewReservation("X-9", NOW, NOW + HOUR))
     with pytest.raises(NotFoundError):
-        await reservations.cancel_reservation(by(db), (await spaces.show(db, "A-1")).id)
+        await reservations.cancel_reservation(by(db), (await spaces.get_space(db, "A-1")).id)

@@ -1,8 +1,7 @@
-"""Who served whom when, as of any moment; swaps and their undoing."""
+"""Routes for assignments, now and as of any instant, and for swaps and their undo."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -11,21 +10,23 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
-from baylight.insight.as_of import SpaceThen, space_as_of, uplinks_of_space
+from baylight.domain.assignment import Role
+from baylight.insight import as_of as insight
+from baylight.insight.as_of import SpaceThen
 from baylight.insight.history import UplinkRow
 from baylight.inventory import assignments, device_changes, swaps
 from baylight.inventory.assignments import Served
-from baylight.inventory.devices import Display, Role
+from baylight.inventory.devices import Display
 from baylight.inventory.swaps import Swap
 
 router = APIRouter(tags=["assignments"])
-AsOf = Annotated[Instant, Query(description="a moment, with its time zone")]
-Superseded = Annotated[bool, Query(description="also what corrections have replaced")]
+AsOf = Annotated[Instant, Query(description="an instant, with its time zone")]
+Superseded = Annotated[bool, Query(description="with the assignments that corrections replaced")]
 
 
 class NewSwap(Body):
-    """`at`: when it was done, if not now. `retire`: the old device is decommissioned. `role`: needed only if both a
-    sensor and a display have the DevEUI `old`."""
+    """A swap. `at`: when it was done, if not now. `retire`: decommission the old device. `role`: needed only if a sensor
+    and a display have the DevEUI `old`."""
 
     old: DevEuiText
     new: DevEuiText
@@ -35,44 +36,43 @@ class NewSwap(Body):
     role: Role | None = None
 
 
-class Told(Body):
-    """A device that has served the space since `at`, told only now. `role`: needed only if both have this DevEUI."""
+class Installation(Body):
+    """A device that has served the space since `at`. `role`: needed only if a sensor and a display have its DevEUI."""
 
     dev_eui: DevEuiText
     at: Instant
     role: Role | None = None
 
 
-class Gone(Body):
-    """The space has had no such device since `at`, told only now."""
+class Removal(Body):
+    """The role in which the space has had no device since `at`."""
 
     role: Role
     at: Instant
 
 
 class Share(Body):
-    """`rule`: how one state is made of those of several spaces; null: the display serves one space."""
+    """`rule`: how the states of several spaces become one state; null: the display serves one space."""
 
     rule: Literal["any_free", "all_free", "count", "worst_state"] | None
 
 
-@router.get("/assignments")
-async def list_assignments_as_of(key: Reading, connection: Database, as_of: AsOf) -> list[Served]:
-    """Every assignment at a moment."""
-    return await assignments.as_of(connection, as_of)
+@router.get("/assignments", summary="List all assignments at an instant")
+async def list_assignments(key: Reading, connection: Database, as_of: AsOf) -> list[Served]:
+    return await assignments.list_assignments_as_of(connection, as_of)
 
 
-@router.get("/spaces/{code:path}/assignments")
+@router.get("/spaces/{code:path}/assignments", summary="List the assignments of a space, the newest first")
 async def list_space_assignments(
     key: Reading, connection: Database, code: str, as_of: AsOf | None = None, superseded: Superseded = False
 ) -> list[Served]:
-    """The devices of a space, the newest first; or those of one moment."""
+    """With `as_of`: only the assignments at that instant."""
     if as_of is not None:
-        return await assignments.as_of(connection, as_of, space=code)
-    return await assignments.history(connection, space=code, superseded=superseded)
+        return await assignments.list_assignments_as_of(connection, as_of, space=code)
+    return await assignments.list_assignments(connection, space=code, superseded=superseded)
 
 
-@router.get("/devices/{dev_eui}/assignments")
+@router.get("/devices/{dev_eui}/assignments", summary="List the assignments of a device, the newest first")
 async def list_device_assignments(
     key: Reading,
     connection: Database,
@@ -81,45 +81,44 @@ async def list_device_assignments(
     as_of: AsOf | None = None,
     superseded: Superseded = False,
 ) -> list[Served]:
-    """Where a device was, the newest first; or at one moment."""
+    """With `as_of`: only the assignments at that instant."""
     if as_of is not None:
-        return await assignments.as_of(connection, as_of, device=dev_eui, role=role)
-    return await assignments.history(connection, device=dev_eui, role=role, superseded=superseded)
+        return await assignments.list_assignments_as_of(connection, as_of, device=dev_eui, role=role)
+    return await assignments.list_assignments(connection, device=dev_eui, role=role, superseded=superseded)
 
 
-@router.get("/spaces/{code:path}/then")
-async def show_space_as_of(key: Reading, connection: Database, code: str, as_of: AsOf) -> SpaceThen:
-    """What a space was at a moment, which devices served it, what the sensor had said and what the light showed."""
-    return await space_as_of(connection, code, as_of)
+@router.get("/spaces/{code:path}/then", summary="Get a space as it was at an instant")
+async def get_space_as_of(key: Reading, connection: Database, code: str, as_of: AsOf) -> SpaceThen:
+    """Return its state, its devices, the newest reading of its sensor and the light of its display at that instant."""
+    return await insight.get_space_as_of(connection, code, as_of)
 
 
-@router.get("/spaces/{code:path}/uplinks")
+@router.get("/spaces/{code:path}/uplinks", summary="List the uplinks of the sensors of a space, the newest first")
 async def list_space_uplinks(
     key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = 100
 ) -> list[UplinkRow]:
-    """What the sensors of a space sent while they served it, the newest first; `before`: received before."""
-    return await uplinks_of_space(connection, code, before=before, limit=limit)
+    """Only uplinks that a sensor sent while it served the space. `before`: only uplinks received earlier."""
+    return await insight.list_uplinks_of_space(connection, code, before=before, limit=limit)
 
 
-@router.post("/spaces/{code:path}/installed")
-async def tell_installed(change: Changing, code: str, body: Told) -> list[Served]:
-    """What the device sent since then counts."""
+@router.post("/spaces/{code:path}/installed", summary="Record that a device has served a space since an instant")
+async def install_device(change: Changing, code: str, body: Installation) -> list[Served]:
+    """The uplinks of the device since then belong to the space."""
     return await assignments.install(change, code, body.dev_eui, at=body.at, role=body.role)
 
 
-@router.post("/spaces/{code:path}/removed")
-async def tell_removed(change: Changing, code: str, body: Gone) -> list[Served]:
-    """The space has had no such device since then."""
+@router.post("/spaces/{code:path}/removed", summary="Record that a space has had no device since an instant")
+async def remove_device(change: Changing, code: str, body: Removal) -> list[Served]:
     return await assignments.remove(change, code, body.role, at=body.at)
 
 
-@router.put("/displays/{dev_eui}/shared")
+@router.put("/displays/{dev_eui}/shared", summary="Set how a display combines several spaces")
 async def share_display(change: Changing, dev_eui: DevEuiText, body: Share) -> Display:
     """The light follows at once."""
     return await device_changes.set_shared(change, dev_eui, body.rule)
 
 
-@router.get("/swaps")
+@router.get("/swaps", summary="List swaps, the newest first")
 async def list_swaps(
     key: Reading,
     connection: Database,
@@ -128,18 +127,16 @@ async def list_swaps(
     role: Role | None = None,
     limit: Limit = 100,
 ) -> list[Swap]:
-    """The newest first."""
-    return await swaps.swaps(connection, space=space, device=device, role=role, limit=limit)
+    return await swaps.list_swaps(connection, space=space, device=device, role=role, limit=limit)
 
 
-@router.post("/swaps", status_code=201)
+@router.post("/swaps", status_code=201, summary="Swap a device for another")
 async def swap_devices(change: Changing, body: NewSwap) -> Swap:
-    """The new device takes the place of the old one, wherever that serves; a display takes over its codes."""
-    at: datetime | None = body.at
-    return await swaps.swap(change, body.old, body.new, at=at, note=body.note, retire=body.retire, role=body.role)
+    """The new device serves every space that the old one serves. A display takes over the codes of the old one."""
+    return await swaps.swap(change, body.old, body.new, at=body.at, note=body.note, retire=body.retire, role=body.role)
 
 
-@router.post("/swaps/{swap_id}/undo")
+@router.post("/swaps/{swap_id}/undo", summary="Undo a swap within 24 hours")
 async def undo_swap(change: Changing, swap_id: UUID) -> Swap:
-    """Within 24 hours: as if it had not been. Idempotent."""
-    return await swaps.undo(change, swap_id)
+    """Afterwards the old device has served all the time. Idempotent."""
+    return await swaps.undo_swap(change, swap_id)

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import AdminChanging, Changing, Database, Given, Limit, Reading
+from baylight.domain.assignment import Role
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES
 from baylight.insight import signal
 from baylight.insight.signal import Signal
 from baylight.inventory import device_tests, display_commands
 from baylight.inventory.device_tests import PAIR_LIMIT, PAIR_WAIT, PATTERN_WAIT, DeviceTest
-from baylight.inventory.devices import Role
 
 router = APIRouter(tags=["device tests"])
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]

@@ -1,4 +1,4 @@
-"""The registries of sensors and displays, and the catalogue of their types."""
+"""Routes for the registries of sensors and displays, and for the catalogue of their types."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
+from baylight.domain.assignment import Role
 from baylight.inventory import device_changes, device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.inventory.devices import Display, Sensor
 
 router = APIRouter(tags=["devices"])
 _NEW: dict[int | str, dict[str, Any]] = {
-    200: {"description": "it was registered so already"},
+    200: {"description": "it was already registered so"},
     201: {"description": "registered"},
 }
 
 
 class NewSensor(Body):
-    """Without `device_type` the DevEUI's prefix tells it. `mobile`: it may wander between spaces. `network_server` and
-    `application_id` (at The Things Stack `<application>/<device id>`) count until it is heard."""
+    """A sensor to register. Without `device_type` the type follows from the prefix of the DevEUI. `mobile`: the sensor
+    may serve several spaces. `network_server` and `application_id` (at The Things Stack `<application>/<device id>`)
+    apply until the first uplink."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
@@ -34,9 +36,9 @@ class NewSensor(Body):
 
 
 class NewDisplay(Body):
-    """`display_codes`: state -> hex or a light (`orange`, `#ff9900`, `red, flashing 500/500`), over those of the type.
-    `shared`: it may serve several spaces, of whose states `shared_rule` makes one. `network_server`, `application_id`:
-    as of a sensor."""
+    """A display to register. `display_codes`: state -> hex or a light (`orange`, `#ff9900`, `red, flashing 500/500`);
+    they replace codes of the type. `shared`: the display may serve several spaces, whose states `shared_rule` combines.
+    Other fields: see NewSensor."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
@@ -49,24 +51,24 @@ class NewDisplay(Body):
 
 
 class Codes(Body):
-    """`replace`: states that are not named lose their code."""
+    """Codes by state. `replace`: states that are not named lose their code."""
 
     display_codes: Annotated[dict[str, str], Field(min_length=1)]
     replace: bool = False
 
 
 class SensorChange(Body):
-    """What is not given stays; empty `notes` are none. `mobile` cannot change while it serves a space."""
+    """The values to change; empty `notes` remove the notes. `mobile` cannot change while the sensor serves a space."""
 
     notes: str | None = None
     mobile: bool | None = None
 
 
 class DisplayChange(Body):
-    """What is not given stays; empty `notes` are none."""
+    """The values to change; empty `notes` remove the notes."""
 
     notes: str | None = None
-    fport: Annotated[int | None, Field(ge=1, le=223)] = None
+    f_port: Annotated[int | None, Field(ge=1, le=223)] = None
     confirmed_downlinks: bool | None = None
 
 
@@ -79,88 +81,84 @@ class Step(Body):
     reason: str | None = None
 
 
-@router.get("/sensors")
+Registry = Literal["sensors", "displays"]
+ROLES: dict[Registry, Role] = {"sensors": "sensor", "displays": "display"}
+
+
+@router.get("/sensors", summary="List sensors by DevEUI")
 async def list_sensors(
     key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Sensor]:
     after = decode(cursor, str)
-    rows = await devices.sensors(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
+    rows = await devices.list_sensors(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
     return page(rows, limit, lambda row: row.dev_eui)
 
 
-@router.post("/sensors", status_code=201, responses=_NEW)
+@router.post("/sensors", status_code=201, responses=_NEW, summary="Register a sensor")
 async def register_sensor(change: Changing, new: NewSensor, response: Response) -> Sensor:
-    """Idempotent: 201 for a new one, 200 for one that was there."""
+    """Idempotent: 201 for a new sensor, 200 for a known one."""
     sensor, is_new = await devices.register_sensor(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return sensor
 
 
-@router.get("/sensors/{dev_eui}")
-async def show_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) -> Sensor:
-    return await devices.sensor(connection, dev_eui)
+@router.get("/sensors/{dev_eui}", summary="Get a sensor")
+async def get_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) -> Sensor:
+    return await devices.get_sensor(connection, dev_eui)
 
 
-@router.patch("/sensors/{dev_eui}")
+@router.patch("/sensors/{dev_eui}", summary="Change notes or mobility of a sensor")
 async def change_sensor(change: Changing, dev_eui: DevEuiText, body: SensorChange) -> Sensor:
     return await device_changes.change_sensor(change, dev_eui, **body.model_dump())
 
 
-@router.get("/displays")
+@router.get("/displays", summary="List displays by DevEUI")
 async def list_displays(
     key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Display]:
     after = decode(cursor, str)
-    rows = await devices.displays(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
+    rows = await devices.list_displays(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
     return page(rows, limit, lambda row: row.dev_eui)
 
 
-@router.post("/displays", status_code=201, responses=_NEW)
+@router.post("/displays", status_code=201, responses=_NEW, summary="Register a display")
 async def register_display(change: Changing, new: NewDisplay, response: Response) -> Display:
-    """Idempotent: 201 for a new one, 200 for one that was there."""
+    """Idempotent: 201 for a new display, 200 for a known one."""
     display, is_new = await devices.register_display(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return display
 
 
-@router.get("/displays/{dev_eui}")
-async def show_display(key: Reading, connection: Database, dev_eui: DevEuiText) -> Display:
-    return await devices.display(connection, dev_eui)
+@router.get("/displays/{dev_eui}", summary="Get a display")
+async def get_display(key: Reading, connection: Database, dev_eui: DevEuiText) -> Display:
+    return await devices.get_display(connection, dev_eui)
 
 
-@router.patch("/displays/{dev_eui}")
+@router.patch("/displays/{dev_eui}", summary="Change notes, FPort or confirmation of a display")
 async def change_display(change: Changing, dev_eui: DevEuiText, body: DisplayChange) -> Display:
-    """FPort and confirmation count from the next downlink on."""
+    """FPort and confirmation apply from the next downlink on."""
     return await device_changes.change_display(change, dev_eui, **body.model_dump())
 
 
-@router.put("/displays/{dev_eui}/codes")
-async def set_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
-    """The light follows at once. The answer says what a person sees for each code."""
+@router.put("/displays/{dev_eui}/codes", summary="Set the codes of a display")
+async def set_display_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
+    """The light follows at once. The answer describes the light of each code."""
     return await device_changes.set_display_codes(change, dev_eui, body.display_codes, replace=body.replace)
 
 
-@router.put("/{registry}/{dev_eui}/enabled", status_code=204)
-async def set_enabled(
-    change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Switch
-) -> Response:
-    """A disabled sensor is not believed, a disabled display is sent nothing."""
-    role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await device_changes.set_enabled(change, role, dev_eui, body.on)
+@router.put("/{registry}/{dev_eui}/enabled", status_code=204, summary="Enable or disable a device")
+async def set_enabled(change: Changing, registry: Registry, dev_eui: DevEuiText, body: Switch) -> Response:
+    """Readings of a disabled sensor do not count. A disabled display receives no commands."""
+    await device_changes.set_enabled(change, ROLES[registry], dev_eui, body.on)
     return Response(status_code=204)
 
 
-@router.put("/{registry}/{dev_eui}/lifecycle", status_code=204)
-async def set_lifecycle(
-    change: Changing, registry: Literal["sensors", "displays"], dev_eui: DevEuiText, body: Step
-) -> Response:
-    role: devices.Role = "sensor" if registry == "sensors" else "display"
-    await device_changes.set_lifecycle(change, role, dev_eui, body.state, reason=body.reason)
+@router.put("/{registry}/{dev_eui}/lifecycle", status_code=204, summary="Move a device one step in its life")
+async def set_lifecycle(change: Changing, registry: Registry, dev_eui: DevEuiText, body: Step) -> Response:
+    await device_changes.set_lifecycle(change, ROLES[registry], dev_eui, body.state, reason=body.reason)
     return Response(status_code=204)
 
 
-@router.get("/device-types")
-async def list_device_types(
-    key: Reading, connection: Database, category: Literal["sensor", "display"] | None = None
-) -> list[DeviceTypeRow]:
+@router.get("/device-types", summary="List device types")
+async def list_device_types(key: Reading, connection: Database, category: Role | None = None) -> list[DeviceTypeRow]:
     return await device_types.list_device_types(connection, category)

@@ -1,4 +1,4 @@
-"""Spaces and the devices that serve them."""
+"""Routes for spaces and the devices that serve them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText, StateWord
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
+from baylight.domain.assignment import Role
 from baylight.insight import why
-from baylight.inventory import space_changes, spaces
+from baylight.inventory import spaces
 from baylight.inventory.spaces import Space
 
 router = APIRouter(prefix="/spaces", tags=["spaces"])
@@ -19,7 +20,7 @@ Reason = Literal["install", "swap", "maintenance", "correction", "removal"]
 
 
 class NewSpace(Body):
-    """`location`: a path such as `Garage/Floor 1`; `sensor`, `display`: DevEUIs."""
+    """A new space. `location`: a path such as `Garage/Floor 1`. `sensor`, `display`: DevEUIs."""
 
     code: Annotated[str, Field(min_length=1, max_length=20)]
     name: Annotated[str | None, Field(max_length=100)] = None
@@ -33,7 +34,7 @@ class NewSpace(Body):
 
 
 class SpaceChange(Body):
-    """What is not given stays; `clear` takes away. `latitude` and `longitude` go together."""
+    """The values to change; `clear` removes a value. `latitude` and `longitude` go together."""
 
     name: Annotated[str | None, Field(min_length=1, max_length=100)] = None
     location: str | None = None
@@ -55,7 +56,7 @@ class Device(Body):
     reason: Reason | None = None
 
 
-@router.get("")
+@router.get("", summary="List spaces by code")
 async def list_spaces(
     key: Reading,
     connection: Database,
@@ -65,72 +66,66 @@ async def list_spaces(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Space]:
-    """By code; of a location's subtree (its path), in a state, served by a device (its DevEUI)."""
-    after = decode(cursor, str)
-    rows = await spaces.page(connection, after=after, limit=limit + 1, location=location, state=state, device=device)
+    """Filters: `location`, the path of a subtree; `state`; `device`, the DevEUI of a device that serves the space."""
+    rows = await spaces.list_spaces(
+        connection, after=decode(cursor, str), limit=limit + 1, location=location, state=state, device=device
+    )
     return page(rows, limit, lambda row: row.code)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, summary="Create a space, with its devices if given")
 async def create_space(change: Changing, new: NewSpace) -> Space:
-    return await spaces.create(change, **new.model_dump())
+    return await spaces.create_space(change, **new.model_dump())
 
 
-@router.get("/{code:path}/why")
+@router.get("/{code:path}/why", summary="Explain the state of a space")
 async def explain_space(key: Reading, connection: Database, given: Given, code: str) -> why.Explanation:
-    """The inputs, the rule that won, the rules that lost, and what is behind it."""
+    """Return the rules that apply, the winner first, with the uplink, the change and the commands behind the state."""
     return await why.explain(connection, code, given.clock.now(), given.policies.decision)
 
 
-@router.put("/{code:path}/maintenance")
+@router.put("/{code:path}/maintenance", summary="Close or open a space")
 async def set_space_maintenance(change: Changing, code: str, body: Switch) -> Space:
     return await spaces.set_maintenance(change, code, body.on)
 
 
-@router.put("/{code:path}/default-state")
+@router.put("/{code:path}/default-state", summary="Set the state that a space has without a sensor")
 async def set_default_state(change: Changing, code: str, body: StateBody) -> Space:
-    """What it shows while no sensor is assigned."""
     return await spaces.set_default_state(change, code, body.state)
 
 
-@router.put("/{code:path}/{role}")
-async def assign(change: Changing, code: str, role: Literal["sensor", "display"], body: Device) -> Space:
-    """From now on this device serves the space; with a `reason` (swap, …) also in place of another. Idempotent."""
-    return await spaces.assign(
-        change,
-        code,
-        sensor=body.dev_eui if role == "sensor" else None,
-        display=body.dev_eui if role == "display" else None,
-        reason=body.reason,
-    )
+@router.put("/{code:path}/{role}", summary="Assign a sensor or a display to a space from now on")
+async def assign_device(change: Changing, code: str, role: Role, body: Device) -> Space:
+    """A `reason` (swap, …) lets the device replace another one. Idempotent."""
+    return await spaces.assign(change, code, reason=body.reason, **{role: body.dev_eui})
 
 
-@router.delete("/{code:path}/sensor")
+@router.delete("/{code:path}/sensor", summary="Remove the sensor from a space from now on")
 async def unassign_sensor(change: Changing, code: str, reason: Reason | None = None) -> Space:
     return await spaces.unassign(change, code, "sensor", reason=reason)
 
 
-@router.delete("/{code:path}/display")
+@router.delete("/{code:path}/display", summary="Remove the display from a space from now on")
 async def unassign_display(change: Changing, code: str, reason: Reason | None = None) -> Space:
     return await spaces.unassign(change, code, "display", reason=reason)
 
 
-# What ends with the code itself comes last: a code may have slashes.
+# Routes that end with the code itself come last: a code may have slashes.
 
 
-@router.get("/{code:path}")
-async def show_space(key: Reading, connection: Database, code: str) -> Space:
-    return await spaces.show(connection, code)
+@router.get("/{code:path}", summary="Get a space")
+async def get_space(key: Reading, connection: Database, code: str) -> Space:
+    return await spaces.get_space(connection, code)
 
 
-@router.patch("/{code:path}")
+@router.patch("/{code:path}", summary="Change name, location or position of a space")
 async def change_space(change: Changing, code: str, body: SpaceChange) -> Space:
-    """At another location it is decided anew at once."""
-    return await space_changes.change(change, code, **body.model_dump())
+    """The space is decided again at once if its location changes."""
+    return await spaces.change_space(change, code, **body.model_dump())
 
 
-@router.delete("/{code:path}", status_code=204)
+@router.delete("/{code:path}", status_code=204, summary="Delete a space")
 async def delete_space(change: Changing, code: str) -> Response:
-    """Its history stays; its code and its devices are free again."""
-    await spaces.delete(change, code)
+    """Its history stays. Its code and its devices are free again."""
+    await spaces.delete_space(change, code)
     return Response(status_code=204)

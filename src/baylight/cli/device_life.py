@@ -52,8 +52,8 @@ def undo_swap(
         try:
             swap_id = UUID(what)
         except ValueError:
-            swap_id = await swaps.latest(c.connection, what, role)
-        return await swaps.undo(c.change, swap_id)
+            swap_id = await swaps.get_latest_swap_id(c.connection, what, role)
+        return await swaps.undo_swap(c.change, swap_id)
 
     _print_swap(on_database(work), as_json=as_json)
 
@@ -68,7 +68,7 @@ def list_swaps(
     """List swaps, newest first."""
     from baylight.inventory import swaps
 
-    rows = on_database(lambda c: swaps.swaps(c.connection, device=dev_eui, role=role, limit=limit))
+    rows = on_database(lambda c: swaps.list_swaps(c.connection, device=dev_eui, role=role, limit=limit))
     print_rows(rows, "id role spaces old new at recorded_at actor undone_at", as_json=as_json)
 
 
@@ -81,9 +81,9 @@ def locate_device(
 
     rows = on_database(
         lambda c: (
-            assignments.as_of(c.connection, as_of, device=dev_eui, role=role)
+            assignments.list_assignments_as_of(c.connection, as_of, device=dev_eui, role=role)
             if as_of
-            else assignments.history(c.connection, device=dev_eui, role=role, superseded=superseded)
+            else assignments.list_assignments(c.connection, device=dev_eui, role=role, superseded=superseded)
         )
     )
     print_rows(rows, COLUMNS + (" superseded_at" if superseded else ""), as_json=as_json)

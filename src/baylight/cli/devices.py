@@ -97,9 +97,9 @@ def list_devices(
     async def work(c: Context) -> list[Sensor | Display]:
         found: list[Sensor | Display] = []
         if role != "display":
-            found += await devices.sensors(c.connection, after=after, limit=limit, decommissioned=everything)
+            found += await devices.list_sensors(c.connection, after=after, limit=limit, decommissioned=everything)
         if role != "sensor":
-            found += await devices.displays(c.connection, after=after, limit=limit, decommissioned=everything)
+            found += await devices.list_displays(c.connection, after=after, limit=limit, decommissioned=everything)
         found.sort(key=lambda one: one.dev_eui)
         # A page ends with both devices of a DevEUI: `--after` would skip the second.
         return [one for one in found if len(found) <= limit or one.dev_eui <= found[limit - 1].dev_eui]
@@ -113,8 +113,7 @@ def show_device(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
     from baylight.inventory import devices
 
     async def work(c: Context) -> Sensor | Display:
-        get = devices.sensor if await _role(c, dev_eui, role) == "sensor" else devices.display
-        return await get(c.connection, dev_eui)
+        return await devices.get_device(c.connection, await _role(c, dev_eui, role), dev_eui)
 
     _print_device(on_database(work), as_json=as_json)
 
@@ -143,7 +142,7 @@ def change_device(
             return await device_changes.change_sensor(c.change, dev_eui, notes=notes, mobile=mobile)
         _refuse(mobile is not None, "--mobile is an option of sensors; this is a display")
         return await device_changes.change_display(
-            c.change, dev_eui, notes=notes, fport=f_port, confirmed_downlinks=confirmed
+            c.change, dev_eui, notes=notes, f_port=f_port, confirmed_downlinks=confirmed
         )
 
     _print_device(on_database(work), as_json=as_json)
@@ -165,7 +164,7 @@ def set_codes(
 
     async def work(c: Context) -> Display:
         if not given:
-            return await devices.display(c.connection, dev_eui)
+            return await devices.get_display(c.connection, dev_eui)
         return await device_changes.set_display_codes(c.change, dev_eui, given)
 
     found = on_database(work)
@@ -235,10 +234,9 @@ def _set_enabled(dev_eui: str, given: Role, on: bool) -> None:
 
 
 async def _role(c: Context, dev_eui: str, given: Role) -> Literal["sensor", "display"]:
-    from baylight.inventory import assignments
+    from baylight.inventory import devices
 
-    role: Literal["sensor", "display"] = (await assignments.find_device(c.connection, dev_eui, given))["role"]
-    return role
+    return (await devices.find_device(c.connection, dev_eui, given)).role
 
 
 def _refuse(given: object, message: str) -> None:

@@ -45,7 +45,7 @@ def add_space(
     from baylight.inventory import spaces
 
     made = on_database(
-        lambda c: spaces.create(
+        lambda c: spaces.create_space(
             c.change,
             code,
             name=name,
@@ -71,10 +71,10 @@ def change_space(
     as_json: Json = False,
 ) -> None:
     """Change name, location or position. The rest stays."""
-    from baylight.inventory import space_changes
+    from baylight.inventory import spaces
 
     changed = on_database(
-        lambda c: space_changes.change(
+        lambda c: spaces.change_space(
             c.change, code, name=name, location=location, latitude=latitude, longitude=longitude, clear=clear or ()
         )
     )
@@ -94,9 +94,11 @@ def list_spaces(
     from baylight.inventory import spaces
 
     rows = on_database(
-        lambda c: spaces.page(c.connection, location=location, state=state, device=device, after=after, limit=limit)
+        lambda c: spaces.list_spaces(
+            c.connection, location=location, state=state, device=device, after=after, limit=limit
+        )
     )
-    columns = "code current_state state_reason current_state_at display_state sync_status sensor_deveui display_deveui"
+    columns = "code state state_reason state_at display_state sync_status sensor_dev_eui display_dev_eui"
     print_rows(rows, columns, as_json=as_json, limit=limit)
 
 
@@ -108,7 +110,7 @@ def show_space(code: Space, as_of: AsOf = None, as_json: Json = False) -> None:
     if as_of is not None:
         _show_then(code, as_of, as_json=as_json)
         return
-    print_fields(on_database(lambda c: spaces.show(c.connection, code)), as_json=as_json)
+    print_fields(on_database(lambda c: spaces.get_space(c.connection, code)), as_json=as_json)
 
 
 @app.command("history")
@@ -116,7 +118,7 @@ def list_history(code: Space, superseded: Superseded = False, as_json: Json = Fa
     """List the devices that served a space, and when."""
     from baylight.inventory import assignments
 
-    rows = on_database(lambda c: assignments.history(c.connection, space=code, superseded=superseded))
+    rows = on_database(lambda c: assignments.list_assignments(c.connection, space=code, superseded=superseded))
     print_rows(rows, COLUMNS + (" superseded_at" if superseded else ""), as_json=as_json)
 
 
@@ -131,7 +133,7 @@ def assign_devices(
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.assign(c.change, code, sensor=sensor, display=display, reason=reason))
-    typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
+    typer.echo(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
 
 
 @app.command("unassign")
@@ -140,7 +142,7 @@ def unassign_device(code: Space, role: RoleArgument) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.unassign(c.change, code, role))
-    typer.echo(f"{code}: sensor {done.sensor_deveui or 'none'}, display {done.display_deveui or 'none'}")
+    typer.echo(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
 
 
 @app.command("maintenance")
@@ -149,7 +151,7 @@ def set_maintenance(code: Space, switch: OnOff) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_maintenance(c.change, code, switch is Switch.ON))
-    typer.echo(f"{code} is {done.current_state}")
+    typer.echo(f"{code} is {done.state}")
 
 
 @app.command("default-state")
@@ -158,7 +160,7 @@ def set_default_state(code: Space, state: State) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_default_state(c.change, code, state))
-    typer.echo(f"{code} is {done.current_state}")
+    typer.echo(f"{code} is {done.state}")
 
 
 @app.command("delete")
@@ -166,24 +168,24 @@ def delete_space(code: Space) -> None:
     """Delete a space. Its history stays; its code and its devices are free again."""
     from baylight.inventory import spaces
 
-    on_database(lambda c: spaces.delete(c.change, code))
+    on_database(lambda c: spaces.delete_space(c.change, code))
     typer.echo(f"{code} is deleted")
 
 
 def _show_then(code: str, at: datetime, *, as_json: bool) -> None:
-    from baylight.insight.as_of import space_as_of
+    from baylight.insight.as_of import get_space_as_of
 
-    found = on_database(lambda c: space_as_of(c.connection, code, at))
+    found = on_database(lambda c: get_space_as_of(c.connection, code, at))
     if as_json:
         print_json(found)
         return
     typer.echo(f"{found.code} at {text(at)}: {found.state or 'not yet there'}")
-    if found.state_since:
-        typer.echo(f"  since    {text(found.state_since)}, {found.reason}")
-    typer.echo(f"  sensor   {found.sensor or 'none'}")
+    if found.state_at:
+        typer.echo(f"  since    {text(found.state_at)}, {found.reason}")
+    typer.echo(f"  sensor   {found.sensor_dev_eui or 'none'}")
     if found.reading:
         typer.echo(f"           reported {found.reading.occupancy} at {text(found.reading.received_at)}")
-    typer.echo(f"  display  {found.display or 'none'}")
+    typer.echo(f"  display  {found.display_dev_eui or 'none'}")
     if found.light:
         light = found.light
         typer.echo(f"           {light.colour or light.code} ({light.state or '?'}), {light.proof} at {text(light.at)}")

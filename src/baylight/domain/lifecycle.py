@@ -1,4 +1,4 @@
-"""The life of a device as one table: code, trigger, tests and the drawing in the docs follow it."""
+"""The life of a device as one table, which the code, the trigger, the tests and the drawing in the docs follow."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LIFECYCLE: Mapping[str, frozenset[str]] = MappingProxyType(
         "decommissioned": frozenset({"registered"}),
     }
 )
-"""Which step may follow which; a decommissioned device comes back only by being registered again."""
+"""State -> states that may follow. A decommissioned device comes back only by a new registration."""
 
 
 def drawing() -> str:
-    """The table as a Mermaid state diagram."""
+    """Return the table as a Mermaid state diagram."""
     steps = [f"    {before} --> {after}" for before, then in LIFECYCLE.items() for after in sorted(then)]
     return "\n".join(["stateDiagram-v2", "    [*] --> orphan", "    [*] --> registered", *steps])

@@ -7,8 +7,8 @@ from itertools import pairwise
 from statistics import median
 
 from baylight.domain import radio
-from baylight.inventory import assignments
-from baylight.inventory.devices import Role
+from baylight.domain.assignment import Role
+from baylight.inventory.devices import find_device
 from baylight.store.pool import Connection
 from baylight.store.query import queries
 
@@ -37,9 +37,9 @@ class Signal:
 
 async def signal(connection: Connection, dev_eui: str, role: Role | None = None) -> Signal:
     """Raises NotFoundError `unknown_device`."""
-    device = await assignments.find_device(connection, dev_eui, role)
-    rows = await connection.fetch(queries("inventory.device_tests")["radio"], device["dev_eui"], FRAMES)
-    needs = await connection.fetchrow(queries("inventory.device_tests")["needs"], device["id"])
+    device = await find_device(connection, dev_eui, role)
+    rows = await connection.fetch(queries("inventory.device_tests")["radio"], device.dev_eui, FRAMES)
+    needs = await connection.fetchrow(queries("inventory.device_tests")["needs"], device.id)
     needed_snr, needed_rssi = (needs["snr_db"], needs["rssi_dbm"]) if needs else (None, None)
     snr = median(row["snr_db"] for row in rows) if rows else None
     rssi = median(row["rssi_dbm"] for row in rows if row["rssi_dbm"] is not None) if rows else None
@@ -48,7 +48,7 @@ async def signal(connection: Connection, dev_eui: str, role: Role | None = None)
         word = "bad"
     floor = needed_snr if needed_snr is not None else radio.FLOOR_SNR_DB[12]
     return Signal(
-        dev_eui=device["dev_eui"],
+        dev_eui=device.dev_eui,
         frames=len(rows),
         lost=_lost([row["f_cnt"] for row in reversed(rows) if row["f_cnt"] is not None]),
         rssi_dbm=rssi,

@@ -76,7 +76,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`decided`: what the rules say at `at`; it differs from `space.current_state` only while a change is due.
+    """`decided`: what the rules say at `at`; it differs from `space.state` only while a change is due.
 
     `uplink`: the newest in which the sensor spoke of the bay; if there is none, its last one at all. `changed_by`: the
     one that caused `change`.
@@ -98,7 +98,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
     """Reads one consistent moment. Raises NotFoundError `unknown_space`."""
     sql = queries("insight.why")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        space = await spaces.show(connection, code)
+        space = await spaces.get_space(connection, code)
         [evaluated] = await evaluated_spaces(connection, now, code=code)
         decision = decide(evaluated.inputs, policy, now)
         cause = await connection.fetchrow(sql["cause"], decision.cause) if decision.cause else None
@@ -127,10 +127,10 @@ async def evaluated_spaces(
 
 
 async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
-    if space.sensor_deveui is None:
+    if space.sensor_dev_eui is None:
         return None
     for with_occupancy in (space.sensor_state is not None, False):
-        row = await connection.fetchrow(queries("insight.why")["uplink"], space.sensor_deveui, with_occupancy)
+        row = await connection.fetchrow(queries("insight.why")["uplink"], space.sensor_dev_eui, with_occupancy)
         if row is not None:
             return UplinkRow(**row)
     return None
@@ -156,9 +156,9 @@ async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
 
 
 async def _loop(connection: Connection, space: Space) -> Loop | None:
-    if space.display_deveui is None:
+    if space.display_dev_eui is None:
         return None
-    display = await devices.display(connection, space.display_deveui)
+    display = await devices.get_display(connection, space.display_dev_eui)
     actuation_id = await connection.fetchval(queries("insight.why")["display_command"], display.dev_eui)
     sent = await connection.fetchrow(queries("insight.why")["commanded"], actuation_id) if actuation_id else None
 
@@ -184,11 +184,11 @@ def render(explanation: Explanation) -> str:
     e = explanation
     space = e.space
     where = f" ({space.location})" if space.location else ""
-    since = _at(space.current_state_at, e.at)
-    lines = [f"{space.code}{where} is {space.current_state} since {since}", "", "Rules that apply, the first wins:"]
+    since = _at(space.state_at, e.at)
+    lines = [f"{space.code}{where} is {space.state} since {since}", "", "Rules that apply, the first wins:"]
     for place, rule in enumerate(e.rules):
         lines.append(f"  {'=>' if place == 0 else '  '} {rule.state or '-':<12} {rule.reason}: {rule.detail}")
-    if e.decided != space.current_state:
+    if e.decided != space.state:
         lines.append(f"  The rules now say {e.decided}: the change is due and will be made within seconds.")
     if e.cause:
         until = _at(e.cause.until_at, e.at) if e.cause.until_at else "it is ended"
@@ -212,10 +212,10 @@ def render(explanation: Explanation) -> str:
 
 
 def _render_sensor(e: Explanation) -> list[str]:
-    if e.space.sensor_deveui is None:
+    if e.space.sensor_dev_eui is None:
         return ["Sensor: none"]
     if e.uplink is None:
-        return [f"Sensor {e.space.sensor_deveui}: never heard"]
+        return [f"Sensor {e.space.sensor_dev_eui}: never heard"]
     u = e.uplink
     says = f"says {u.occupancy}" if u.occupancy else f"says nothing about the bay ({u.outcome})"
     lines = [

@@ -1,29 +1,38 @@
-"""Which device served which space when: reading it as of any moment, and telling it late."""
+"""Assignments: which device serves which space since when. Every change of one locks, writes and settles here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from baylight.access.change import Change
-from baylight.domain import assignment as domain
+from baylight.domain.assignment import Assignment, Correction, Role, may_serve, replace_from
 from baylight.domain.downlink import TriggerType
-from baylight.domain.ids import parse_dev_eui
+from baylight.domain.state import State
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
-from baylight.inventory.devices import Role
+from baylight.inventory.devices import (
+    LOCK_DISPLAYS,
+    LOCK_SENSORS,
+    SET_LIFECYCLE,
+    LockedDevice,
+    LockedDisplay,
+    find_device,
+    get_device,
+)
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
+
+ASSIGNMENT_REASONS = ("install", "swap", "maintenance", "correction", "removal")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A device served a space in [`from_at`, `until_at`); `until_at` None: it still does. `recorded_at`: when it was
-    told, `superseded_at`: when a correction replaced it."""
+    """A device served a space in [`from_at`, `until_at`); `until_at` None: it still does.
+
+    `recorded_at`: when this became known. `superseded_at`: when a correction replaced it.
+    """
 
     space: str
     role: str
@@ -36,24 +45,98 @@ class Served:
     superseded_at: datetime | None
 
 
-async def as_of(
-    connection: Connection,
-    at: datetime,
-    *,
-    space: str | None = None,
-    device: str | None = None,
-    role: Role | None = None,
-) -> list[Served]:
-    """Who served whom at a moment, by what is known today. Raises NotFoundError `unknown_space`, `unknown_device`."""
-    space_id = (await find_space_then(connection, space, at))["id"] if space is not None else None
-    device_id = (await find_device(connection, device, role))["id"] if device is not None else None
-    return [
-        Served(**row)
-        for row in await connection.fetch(queries("inventory.assignments")["as_of"], at, space_id, device_id)
-    ]
+@dataclass(frozen=True, slots=True)
+class SpaceAt:
+    """The space that had a code at an instant. `created`: it existed then. `state`: its present state."""
+
+    id: UUID
+    code: str
+    created: bool
+    state: str
 
 
-async def history(
+@dataclass(frozen=True, slots=True)
+class LockedSpace:
+    """A live space whose row is locked, with its devices."""
+
+    id: UUID
+    code: str
+    sensor_device_id: UUID | None
+    display_device_id: UUID | None
+    sensor_dev_eui: str | None
+    display_dev_eui: str | None
+    maintenance: bool
+    default_state: State
+
+    def device_id(self, role: Role) -> UUID | None:
+        return self.sensor_device_id if role == "sensor" else self.display_device_id
+
+    def dev_eui(self, role: Role) -> str | None:
+        return self.sensor_dev_eui if role == "sensor" else self.display_dev_eui
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Devices and live spaces, locked until the transaction ends.
+
+    `late`: spaces that came to a display while this transaction waited for the display. They are not locked.
+    """
+
+    sensors: Mapping[UUID, LockedDevice]
+    displays: Mapping[UUID, LockedDisplay]
+    spaces: Sequence[LockedSpace]
+    late: Sequence[LockedSpace]
+
+    def device(self, role: Role, device_id: UUID) -> LockedDevice:
+        return self.sensors[device_id] if role == "sensor" else self.displays[device_id]
+
+    def space(self, code: str) -> LockedSpace:
+        """Return the space of a code. Raises NotFoundError `unknown_space`."""
+        for space in self.spaces:
+            if space.code == code:
+                return space
+        raise unknown_space(code)
+
+    def served_by(self, role: Role, device_id: UUID) -> list[LockedSpace]:
+        """Return the spaces that a device serves. Raises TransientError `assignment_race` if one of them is late."""
+        if any(space.device_id(role) == device_id for space in self.late):
+            raise TransientError("assignment_race", f"a {role} has just come to another space: try again")
+        return [space for space in self.spaces if space.device_id(role) == device_id]
+
+    def others(self, role: Role, device_id: UUID, space: LockedSpace) -> list[str]:
+        """Return the codes of the other spaces that a device serves, late ones included."""
+        every = (*self.spaces, *self.late)
+        return sorted(other.code for other in every if other.device_id(role) == device_id and other.id != space.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A locked space receives a device in place of its present one, or none."""
+
+    role: Role
+    space: LockedSpace
+    device: LockedDevice | None
+
+
+LIST_AS_OF = Query("inventory.assignments.list_as_of", Served)
+LIST = Query("inventory.assignments.list", Served)
+FIND_SPACE_AT = Query("inventory.assignments.find_space_at", SpaceAt)
+FIND_SPACE_ID = Query("inventory.spaces.find_id", UUID)
+SENSORS_OF = Query("inventory.assignments.sensors_of", UUID)
+LOCK_SPACES = Query("inventory.assignments.lock_spaces", LockedSpace)
+SERVED_BY_DISPLAYS = Query("inventory.assignments.served_by_displays", LockedSpace)
+SET_DEVICE: dict[Role, Statement] = {
+    "sensor": Statement("inventory.assignments.set_sensor"),
+    "display": Statement("inventory.assignments.set_display"),
+}
+ROWS = Query("inventory.assignments.rows", Assignment)
+SUPERSEDE = Statement("inventory.assignments.supersede")
+INSERT = Statement("inventory.assignments.insert")
+KEEP_ROWS_OURSELVES = Statement("inventory.assignments.keep_rows_ourselves")
+COUNT_READINGS_SINCE = Statement("inventory.assignments.count_readings_since")
+
+
+async def list_assignments(
     connection: Connection,
     *,
     space: str | None = None,
@@ -61,193 +144,219 @@ async def history(
     role: Role | None = None,
     superseded: bool = False,
 ) -> list[Served]:
-    """All intervals of a space or of a device, the newest first; with `superseded` also what corrections replaced."""
-    space_id = await connection.fetchval(queries("insight.history")["space_id"], space) if space is not None else None
-    if space is not None and space_id is None:
-        raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await find_device(connection, device, role))["id"] if device is not None else None
-    rows = await connection.fetch(queries("inventory.assignments")["history"], space_id, device_id, superseded)
-    return [Served(**row) for row in rows]
+    """Return the assignments of a space (code) or a device (DevEUI), the newest first.
+
+    `superseded`: with those that corrections replaced. Raises NotFoundError `unknown_space`, `unknown_device`.
+    """
+    space_id = await find_space_id(connection, space) if space is not None else None
+    device_id = (await find_device(connection, device, role)).id if device is not None else None
+    return await LIST.all(connection, space_id=space_id, device_id=device_id, superseded=superseded)
 
 
-async def find_device(connection: Connection, dev_eui: str, role: Role | None = None) -> Any:
-    """`role`, `id`, `dev_eui` of a device of either registry. Raises NotFoundError `unknown_device`, InputError
-    `two_devices` if a sensor and a display have this DevEUI and `role` does not tell which."""
-    rows = await connection.fetch(queries("inventory.assignments")["find_device"], parse_dev_eui(dev_eui))
-    rows = [row for row in rows if role is None or row["role"] == role]
-    if not rows:
-        raise NotFoundError("unknown_device", f"no {role or 'device'} {dev_eui} is registered", dev_eui=dev_eui)
-    if len(rows) > 1:
-        raise InputError("two_devices", f"{dev_eui} is a sensor and a display: say by its role which", dev_eui=dev_eui)
-    return rows[0]
+async def list_assignments_as_of(
+    connection: Connection,
+    at: datetime,
+    *,
+    space: str | None = None,
+    device: str | None = None,
+    role: Role | None = None,
+) -> list[Served]:
+    """Return the assignments at an instant, by what is known today: of a space, of a device, or all.
+
+    Raises NotFoundError `unknown_space`, `unknown_device`.
+    """
+    space_id = (await find_space_at(connection, space, at)).id if space is not None else None
+    device_id = (await find_device(connection, device, role)).id if device is not None else None
+    return await LIST_AS_OF.all(connection, at=at, space_id=space_id, device_id=device_id)
+
+
+async def find_space_id(connection: Connection, code: str) -> UUID:
+    """Return the id of a live space, else of the space of this code that was deleted last. Raises NotFoundError."""
+    found = await FIND_SPACE_ID.first(connection, code=code)
+    if found is None:
+        raise unknown_space(code)
+    return found
+
+
+async def find_space_at(connection: Connection, code: str, at: datetime) -> SpaceAt:
+    """Return the space that had a code at an instant. Raises NotFoundError `unknown_space`."""
+    found = await FIND_SPACE_AT.first(connection, code=code, at=at)
+    if found is None:
+        raise NotFoundError("unknown_space", f"there was no space {code!r} at {at.isoformat()}", space=code)
+    return found
+
+
+def unknown_space(code: str) -> NotFoundError:
+    return NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
+
+
+async def assign(change: Change, code: str, wanted: Mapping[Role, str | None], *, reason: str | None) -> None:
+    """Let devices (DevEUIs) serve a space from now on; None: no device. The trigger of `spaces` keeps the history.
+
+    Another device is replaced only with a `reason`. Idempotent.
+    Raises NotFoundError `unknown_space`, `unknown_sensor`, `unknown_display`; InputError `bad_reason`; TransientError
+    `assignment_race`; and what `may_serve` raises.
+    """
+    if reason is not None and reason not in ASSIGNMENT_REASONS:
+        raise InputError("bad_reason", f"{reason!r} is none of {', '.join(ASSIGNMENT_REASONS)}", reason=reason)
+    ids: dict[Role, UUID | None] = {
+        role: (await get_device(change.connection, role, dev_eui)).id if dev_eui else None
+        for role, dev_eui in wanted.items()
+    }
+    async with change.transaction(assignment_reason=reason):
+        locked = await lock(change.connection, {role: [id] if id else [] for role, id in ids.items()}, codes=[code])
+        space = locked.space(code)
+        moves = []
+        for role, id in ids.items():
+            if id == space.device_id(role):
+                continue
+            device = locked.device(role, id) if id else None
+            if device:
+                present = space.dev_eui(role) if reason is None else None
+                may_serve(role, device, code, others=locked.others(role, device.id, space), present=present)
+            moves.append(Move(role, space, device))
+            await SET_DEVICE[role].run(change.connection, space_id=space.id, device_id=id)
+        if moves:
+            before: dict[str, object] = {move.role: space.dev_eui(move.role) for move in moves}
+            after: dict[str, object] = {move.role: move.device and move.device.dev_eui for move in moves}
+            await change.record("space.assign", "space", space.id, before=before, after={**after, "reason": reason})
+            await settle(change, locked, moves)
 
 
 async def install(change: Change, code: str, dev_eui: str, *, at: datetime, role: Role | None = None) -> list[Served]:
-    """The device has served the space since `at`, told only now: what it sent since then belongs to the space.
+    """Record late that a device has served a space since `at`. Its uplinks since then belong to the space.
 
-    Raises ConflictError `role_taken` (then it is a swap), `changed_since`, `device_in_use`; InputError `in_future`.
+    Raises as `assign`; ConflictError `changed_since`; InputError `in_future`, `two_devices`.
     """
-    device = await find_device(change.connection, dev_eui, role)
-    role = device["role"]
-    assert role is not None
+    found = await find_device(change.connection, dev_eui, role)
     check_not_ahead(at, change.now)
     async with change.transaction():
-        devices, spaces = await lock(change.connection, role, [device["id"]], codes=[code])
-        space = next((row for row in spaces if row["code"] == code), None)
-        if space is None:
-            raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
-        if space[f"{role}_device_id"] is not None:
-            raise ConflictError("role_taken", f"{code} has the {role} {space[f'{role}_deveui']}: swap it", space=code)
-        check_may_come(role, devices[device["id"]], [s["code"] for s in spaces if s is not space])
-        await put(change, role, space, devices[device["id"]], at, reason="install")
-        after = {"space": code, role: device["dev_eui"], "since": at.isoformat()}
-        await change.record("space.install", "space", space["id"], after=after)
-        await settle(change, role, [s["id"] for s in spaces], {device["id"]: at}, [])
-    return await as_of(change.connection, change.now, space=code)
+        locked = await lock(change.connection, {found.role: [found.id]}, codes=[code])
+        space, device = locked.space(code), locked.device(found.role, found.id)
+        others = locked.others(found.role, found.id, space)
+        may_serve(found.role, device, code, others=others, present=space.dev_eui(found.role))
+        move = Move(found.role, space, device)
+        await put(change, move, at, reason="install")
+        after = {"space": code, found.role: found.dev_eui, "since": at.isoformat()}
+        await change.record("space.install", "space", space.id, after=after)
+        await settle(change, locked, [move], since=at)
+    return await list_assignments_as_of(change.connection, change.now, space=code)
 
 
 async def remove(change: Change, code: str, role: Role, *, at: datetime) -> list[Served]:
-    """The space has had no such device since `at`, told only now. Raises as `install`, NotFoundError `no_device`."""
+    """Record late that a space has had no such device since `at`.
+
+    Raises NotFoundError `unknown_space`, `no_device`; ConflictError `changed_since`; InputError `in_future`.
+    """
     check_not_ahead(at, change.now)
     async with change.transaction():
-        devices, spaces = await lock(change.connection, role, [], codes=[code])
-        space = next((row for row in spaces if row["code"] == code), None)
-        if space is None:
-            raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
-        old = space[f"{role}_device_id"]
-        if old is None:
+        locked = await lock(change.connection, {role: []}, codes=[code])
+        space = locked.space(code)
+        if space.device_id(role) is None:
             raise NotFoundError("no_device", f"{code} has no {role}", space=code)
-        await put(change, role, space, None, at, reason="removal")
-        before = {"space": code, role: devices[old]["dev_eui"], "until": at.isoformat()}
-        await change.record("space.remove", "space", space["id"], before=before)
-        await settle(change, role, [space["id"]], {}, [old])
-    return await as_of(change.connection, change.now, space=code)
+        move = Move(role, space, None)
+        await put(change, move, at, reason="removal")
+        before = {"space": code, role: space.dev_eui(role), "until": at.isoformat()}
+        await change.record("space.remove", "space", space.id, before=before)
+        await settle(change, locked, [move])
+    return await list_assignments_as_of(change.connection, change.now, space=code)
 
 
 def check_not_ahead(at: datetime, now: datetime) -> None:
-    """Raises InputError `in_future`."""
+    """Raise InputError `in_future` if an instant lies ahead."""
     if at > now:
         raise InputError("in_future", f"{at.isoformat()} is not over yet", at=at.isoformat())
 
 
-def check_may_come(role: Role, device: Any, serves: Sequence[str]) -> None:
-    """Raises InputError `device_disabled`, ConflictError `device_in_use`."""
-    eui = device["dev_eui"]
-    if not device["enabled"] or device["lifecycle_state"] == "decommissioned":
-        gone = device["lifecycle_state"] == "decommissioned"
-        word = "decommissioned: register it again" if gone else "disabled: enable it"
-        raise InputError("device_disabled", f"{role} {eui} is {word}, or take another", dev_eui=eui)
-    if serves and not device["shared"]:
-        raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(serves)}", dev_eui=eui, spaces=serves)
-
-
 async def lock(
     connection: Connection,
-    role: Role,
-    device_ids: Collection[UUID],
+    devices: Mapping[Role, Collection[UUID]],
     *,
     codes: Collection[str] = (),
     space_ids: Collection[UUID] = (),
-) -> tuple[dict[UUID, Any], list[Any]]:
-    """Devices by id, and live spaces: those named, the devices that serve these spaces, the spaces that these devices
-    serve; in the order that the whole program keeps. Raises TransientError `assignment_race`."""
-    sql = queries("inventory.assignments")
-    wanted = set(device_ids)
-    devices = {}
-    if role == "sensor":
-        wanted |= {row["id"] for row in await connection.fetch(sql["sensors_of"], list(codes), list(space_ids))}
-        devices = {row["id"]: row for row in await connection.fetch(sql["lock_sensors"], list(wanted))}
-    spaces = await connection.fetch(sql["lock_spaces"], list(codes), list(space_ids), list(wanted))
-    present = {row[f"{role}_device_id"] for row in spaces} - {None}
-    if role == "display":
-        wanted |= present
-        devices = {row["id"]: row for row in await connection.fetch(sql["lock_displays"], list(wanted))}
-        unseen = {row["id"] for row in await connection.fetch(sql["served"], list(device_ids))}
-        if unseen - {row["id"] for row in spaces}:
-            raise TransientError("assignment_race", "a display was given another space this moment: try again")
-    elif present - devices.keys():
-        raise TransientError("assignment_race", "the sensor of a space changed this moment: try again")
-    return devices, spaces
+) -> Locked:
+    """Lock devices, live spaces by code or id, the devices of these spaces, and the spaces of the given devices.
+
+    `devices`: ids for each role that the change concerns; another role is not locked. The order is that of the whole
+    program: sensors, spaces, displays, each by id. Raises TransientError `assignment_race`.
+    """
+    named = {"codes": list(codes), "space_ids": list(space_ids)}
+    wanted = {role: set(ids) for role, ids in devices.items()}
+    sensors: dict[UUID, LockedDevice] = {}
+    if "sensor" in wanted:
+        wanted["sensor"] |= set(await SENSORS_OF.all(connection, **named))
+        sensors = {row.id: row for row in await LOCK_SENSORS.all(connection, ids=list(wanted["sensor"]))}
+    spaces = await LOCK_SPACES.all(connection, **named, device_ids=list(set().union(*wanted.values())))
+    present = {role: {id for space in spaces if (id := space.device_id(role))} for role in wanted}
+    if "sensor" in wanted and present["sensor"] - sensors.keys():
+        raise TransientError("assignment_race", "the sensor of a space has just changed: try again")
+    displays: dict[UUID, LockedDisplay] = {}
+    late: list[LockedSpace] = []
+    if "display" in wanted:
+        ids = list(wanted["display"] | present["display"])
+        displays = {row.id: row for row in await LOCK_DISPLAYS.all(connection, ids=ids)}
+        locked = {space.id for space in spaces}
+        served = await SERVED_BY_DISPLAYS.all(connection, display_ids=list(devices["display"]))
+        late = [space for space in served if space.id not in locked]
+    return Locked(sensors, displays, spaces, late)
 
 
-async def put(change: Change, role: Role, space: Any, device: Any | None, at: datetime, *, reason: str) -> None:
-    """From `at` on the device serves the locked space, None: nobody does. Nothing is rewritten: rows that are not true
-    any more are superseded. Raises ConflictError `changed_since` if another change came after `at`."""
-    sql = queries("inventory.assignments")
-    rows = [row(record) for record in await change.connection.fetch(sql["rows"], space["id"], role, at)]
-    later = next((row for row in rows if row.from_at > at), None)
-    earlier_end = next((row.until_at for row in rows if row.until_at is not None), None)
-    if later or earlier_end:
-        changed_at = later.from_at if later else earlier_end
-        assert changed_at is not None
+async def put(change: Change, move: Move, at: datetime, *, reason: str) -> None:
+    """Make a move that happened at `at`. Rows that are no longer true are superseded, none is rewritten.
+
+    Raises ConflictError `changed_since` if the device of the space changed after `at`.
+    """
+    space, device = move.space, move.device
+    rows = await ROWS.all(change.connection, space_id=space.id, role=move.role, at=at)
+    changed_at = next((row.from_at for row in rows if row.from_at > at), None)
+    changed_at = changed_at or next((row.until_at for row in rows if row.until_at is not None), None)
+    if changed_at is not None:
         raise ConflictError(
             "changed_since",
-            f"the {role} of {space['code']} changed at {changed_at.isoformat()}: name a later time",
+            f"the {move.role} of {space.code} changed at {changed_at.isoformat()}: name a later time",
             changed_at=changed_at.isoformat(),
         )
-    new = domain.Assignment(space["id"], device["id"], at, None, device["shared"]) if device else None
-    await write(change, role, domain.replace_from(rows, new, at), reason=reason)
-    await change.connection.execute(
-        queries("inventory.spaces")[f"set_{role}"], space["id"], device["id"] if device else None
-    )
+    new = Assignment(space.id, device.id, at, None, device.shared) if device else None
+    await write(change, move, replace_from(rows, new, at), reason=reason)
 
 
-async def write(change: Change, role: Role, correction: domain.Correction, *, reason: str) -> None:
-    """Supersedes and inserts rows; the trigger of `spaces` leaves them alone until the transaction ends."""
-    sql = queries("inventory.assignments")
-    await change.connection.execute(sql["written"])
+async def write(change: Change, move: Move, correction: Correction, *, reason: str) -> None:
+    """Make a move whose rows this program keeps itself: supersede some, insert others."""
+    connection, now = change.connection, change.now
+    await KEEP_ROWS_OURSELVES.run(connection)
     pieces = {(row.space_id, row.device_id, row.from_at): row.id for row in correction.superseded}
-    await change.connection.execute(sql["supersede"], [row.id for row in correction.superseded], change.now)
+    await SUPERSEDE.run(connection, ids=[row.id for row in correction.superseded], now=now)
     for row in correction.inserted:
         piece_of = pieces.get((row.space_id, row.device_id, row.from_at)) if row.until_at is not None else None
-        await change.connection.execute(
-            sql["insert"],
-            row.space_id,
-            role,
-            row.device_id,
-            row.from_at,
-            row.until_at,
-            row.shared,
-            reason,
-            change.actor,
-            piece_of,
-            change.now,
+        await INSERT.run(
+            connection,
+            space_id=row.space_id,
+            role=move.role,
+            device_id=row.device_id,
+            from_at=row.from_at,
+            until_at=row.until_at,
+            shared=row.shared,
+            reason=reason,
+            actor=change.actor,
+            piece_of=piece_of,
+            now=now,
         )
+    device_id = move.device.id if move.device else None
+    await SET_DEVICE[move.role].run(connection, space_id=move.space.id, device_id=device_id)
 
 
-async def settle(
-    change: Change, role: Role, space_ids: Sequence[UUID], came: Mapping[UUID, datetime], gone: Sequence[UUID]
-) -> None:
-    """After a change of devices: what sensors that `came` said since then counts; new ones are installed; spaces are
-    decided anew, and their displays and those that are `gone` told."""
-    for device_id, since in came.items():
+async def settle(change: Change, locked: Locked, moves: Sequence[Move], *, since: datetime | None = None) -> None:
+    """Follow up moves: a sensor counts from its readings since `since`, and spaces and displays are decided again.
+
+    `since` None: no reading counts, because all were made at another place. A registered device becomes installed. The
+    other spaces of a mobile sensor are decided, too. Displays that left a space are released.
+    """
+    space_ids = {move.space.id for move in moves}
+    for role, device in {move.device.id: (move.role, move.device) for move in moves if move.device}.values():
         if role == "sensor":
-            await count_since(change.connection, device_id, since)
-        state = await change.connection.fetchval(queries("inventory.devices")[f"{role}_lifecycle"], device_id)
-        if state == "registered":
-            await change.connection.execute(
-                queries("inventory.devices")[f"set_{role}_lifecycle"], device_id, "installed"
-            )
-    await change.redecide(space_ids, TriggerType.ASSIGNMENT, released=gone if role == "display" else ())
-
-
-async def count_since(connection: Connection, sensor_id: UUID, since: datetime) -> None:
-    """The sensor's last word is the newest that it said since then; none if it said nothing."""
-    sql = queries("inventory.assignments")
-    dev_eui = await connection.fetchval(queries("inventory.devices")["sensor_eui"], sensor_id)
-    row = await connection.fetchrow(sql["latest_reading"], dev_eui, since)
-    await connection.execute(
-        sql["set_reading"], sensor_id, row["occupancy"] if row else None, row["at"] if row else None
-    )
-
-
-def row(record: asyncpg.Record) -> domain.Assignment:
-    """From a row of `rows`."""
-    return domain.Assignment(**record)
-
-
-async def find_space_then(connection: Connection, code: str, at: datetime) -> Any:
-    row = await connection.fetchrow(queries("inventory.assignments")["space_then"], code, at)
-    if row is None:
-        raise NotFoundError("unknown_space", f"there was no space {code!r} at {at.isoformat()}", space=code)
-    return row
+            await COUNT_READINGS_SINCE.run(change.connection, sensor_id=device.id, since=since)
+            space_ids |= {space.id for space in locked.served_by("sensor", device.id)}
+        if device.lifecycle_state == "registered":
+            await SET_LIFECYCLE[role].run(change.connection, id=device.id, state="installed")
+    released = [id for move in moves if move.role == "display" and (id := move.space.display_device_id)]
+    await change.redecide(space_ids, TriggerType.ASSIGNMENT, released=released)

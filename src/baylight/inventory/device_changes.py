@@ -1,91 +1,114 @@
-"""Changes of registered devices; the spaces that they serve are decided anew at once."""
+"""Changes of registered devices. The spaces that they serve are decided again at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-from uuid import UUID
 
 from baylight.access.change import Change
+from baylight.domain.assignment import Role, must_serve_at_most
 from baylight.domain.downlink import TriggerType
-from baylight.domain.ids import parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
-from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.inventory.devices import Display, Role, Sensor, check_notes, display, parse_rule, sensor
+from baylight.errors import ConflictError, InputError
+from baylight.inventory.assignments import LockedSpace, lock
+from baylight.inventory.devices import (
+    SET_ENABLED,
+    SET_LIFECYCLE,
+    Display,
+    LockedDevice,
+    LockedDisplay,
+    Sensor,
+    check_notes,
+    get_device,
+    get_display,
+    get_sensor,
+    parse_rule,
+)
 from baylight.inventory.display_codes import check_codes
-from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Statement
+
+SET_DISPLAY_CODES = Statement("inventory.devices.set_display_codes")
+SET_SHARED = Statement("inventory.devices.set_shared")
+CHANGE_SENSOR = Statement("inventory.devices.change_sensor")
+CHANGE_DISPLAY = Statement("inventory.devices.change_display")
 
 
 async def set_display_codes(
     change: Change, dev_eui: str, codes: Mapping[str, str], *, replace: bool = False
 ) -> Display:
-    """Changes the codes of the given states, or with `replace` all; the light follows at once."""
+    """Change the codes of the given states, or with `replace` all codes. The light follows at once.
+
+    Raises NotFoundError `unknown_display`, and what `check_codes` raises.
+    """
     async with change.transaction():
-        row, spaces = await _lock_display(change.connection, dev_eui)
-        before = row["display_codes"]
-        after = check_codes(row["codec"], codes if replace else {**before, **codes}, row["of_type"])
+        display, spaces = await _lock_display(change, dev_eui)
+        before = display.display_codes
+        after = check_codes(display.codec, codes if replace else {**before, **codes}, display.type_codes)
         if after != before:
-            await change.connection.execute(queries("inventory.devices")["set_display_codes"], row["id"], after)
-            await change.record("display.codes", "display", row["id"], before=before, after=after)
+            await SET_DISPLAY_CODES.run(change.connection, id=display.id, codes=after)
+            await change.record("display.codes", "display", display.id, before=before, after=after)
             await _redecide(change, spaces)
-    return await display(change.connection, dev_eui)
+    return await get_display(change.connection, dev_eui)
 
 
 async def set_shared(change: Change, dev_eui: str, rule: str | None) -> Display:
-    """The display may serve several spaces, of whose states `rule` makes one; None: it serves one. Idempotent.
+    """Let a display serve several spaces, whose states `rule` combines; None: only one. Idempotent.
 
-    Raises InputError `bad_rule`, ConflictError `device_in_use` if it serves several and may not any more.
+    Raises InputError `bad_rule`; ConflictError `device_in_use` if the display serves several spaces and `rule` is None.
     """
     wanted = parse_rule(rule) if rule is not None else None
     async with change.transaction():
-        row, spaces = await _lock_display(change.connection, dev_eui)
-        before = {"shared": row["shared"], "shared_rule": row["shared_rule"]}
-        after = {"shared": wanted is not None, "shared_rule": str(wanted or row["shared_rule"])}
-        if after != before:
-            if wanted is None and len(spaces) > 1:
-                raise ConflictError("device_in_use", f"display {row['dev_eui']} serves {len(spaces)} spaces")
-            await change.connection.execute(queries("inventory.devices")["set_shared"], row["id"], *after.values())
-            await change.record("display.shared", "display", row["id"], before=before, after=after)
+        display, spaces = await _lock_display(change, dev_eui)
+        shared, shared_rule = wanted is not None, str(wanted or display.shared_rule)
+        if (shared, shared_rule) != (display.shared, display.shared_rule):
+            if not shared:
+                must_serve_at_most(1, "display", display.dev_eui, _codes(spaces))
+            await SET_SHARED.run(change.connection, id=display.id, shared=shared, shared_rule=shared_rule)
+            before = {"shared": display.shared, "shared_rule": display.shared_rule}
+            after = {"shared": shared, "shared_rule": shared_rule}
+            await change.record("display.shared", "display", display.id, before=before, after=after)
             await _redecide(change, spaces)
-    return await display(change.connection, dev_eui)
+    return await get_display(change.connection, dev_eui)
 
 
 async def set_enabled(change: Change, role: Role, dev_eui: str, on: bool) -> None:
-    """A disabled sensor is not believed, a disabled display is sent nothing. Idempotent.
+    """Enable or disable a device. Readings of a disabled sensor do not count, a disabled display receives nothing.
 
-    Raises ConflictError `decommissioned`.
+    Idempotent. Raises ConflictError `decommissioned`.
     """
     async with change.transaction():
-        row, spaces = await _lock(change.connection, role, dev_eui)
-        if row["enabled"] == on:
+        device, spaces = await _lock_device(change, role, dev_eui)
+        if device.enabled == on:
             return
-        if row["lifecycle_state"] == "decommissioned":
-            raise ConflictError("decommissioned", f"{role} {row['dev_eui']} is decommissioned: register it again")
-        await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], on)
+        if device.lifecycle_state == "decommissioned":
+            raise ConflictError("decommissioned", f"{role} {device.dev_eui} is decommissioned: register it again")
+        await SET_ENABLED[role].run(change.connection, id=device.id, on=on)
         action = f"{role}.{'enable' if on else 'disable'}"
-        await change.record(action, role, row["id"], before={"enabled": not on}, after={"enabled": on})
+        await change.record(action, role, device.id, before={"enabled": not on}, after={"enabled": on})
         await _redecide(change, spaces)
 
 
 async def change_sensor(
     change: Change, dev_eui: str, *, notes: str | None = None, mobile: bool | None = None
 ) -> Sensor:
-    """None leaves it as it is; empty `notes` are none. Idempotent.
+    """Change a sensor; None leaves a value as it is, empty `notes` remove the notes. Idempotent.
 
-    Raises InputError `nothing_given`; ConflictError `device_in_use` if it shall be mobile, or no more, while it
+    Raises InputError `nothing_given`, `bad_text`; ConflictError `device_in_use` if `mobile` changes while the sensor
     serves a space.
     """
     _check_given(notes, mobile)
     async with change.transaction():
-        row, spaces = await _lock(change.connection, "sensor", dev_eui)
-        found = await sensor(change.connection, row["dev_eui"])
+        device, spaces = await _lock_device(change, "sensor", dev_eui)
+        found = await get_sensor(change.connection, dev_eui)
         before = {"notes": found.notes, "mobile": found.mobile}
-        after = _with(before, notes=check_notes(notes), mobile=mobile)
-        if spaces and after["mobile"] != before["mobile"]:
-            raise ConflictError("device_in_use", f"sensor {found.dev_eui} serves a space: unassign it first")
-        await _change(change, "sensor", row["id"], before, after)
-    return await sensor(change.connection, dev_eui)
+        new_notes = _new_notes(found.notes, notes)
+        new_mobile = found.mobile if mobile is None else mobile
+        if new_mobile != found.mobile:
+            must_serve_at_most(0, "sensor", device.dev_eui, _codes(spaces))
+        after = {"notes": new_notes, "mobile": new_mobile}
+        if after != before:
+            await CHANGE_SENSOR.run(change.connection, id=device.id, notes=new_notes, mobile=new_mobile)
+            await change.record("sensor.change", "sensor", device.id, before=before, after=after)
+    return await get_sensor(change.connection, dev_eui)
 
 
 async def change_display(
@@ -93,83 +116,77 @@ async def change_display(
     dev_eui: str,
     *,
     notes: str | None = None,
-    fport: int | None = None,
+    f_port: int | None = None,
     confirmed_downlinks: bool | None = None,
 ) -> Display:
-    """None leaves it as it is; empty `notes` are none. Idempotent. Raises InputError `nothing_given`, `bad_f_port`."""
-    _check_given(notes, fport, confirmed_downlinks)
+    """Change a display; None leaves a value as it is, empty `notes` remove the notes. Idempotent.
+
+    Raises InputError `nothing_given`, `bad_text`, `bad_f_port`.
+    """
+    _check_given(notes, f_port, confirmed_downlinks)
     async with change.transaction():
-        row, _ = await _lock_display(change.connection, dev_eui)
-        found = await display(change.connection, row["dev_eui"])
-        before = {"notes": found.notes, "fport": found.fport, "confirmed_downlinks": found.confirmed_downlinks}
-        after = _with(before, notes=check_notes(notes), fport=fport, confirmed_downlinks=confirmed_downlinks)
-        await _change(change, "display", row["id"], before, after)
-    return await display(change.connection, dev_eui)
-
-
-def _check_given(*given: object) -> None:
-    if all(value is None for value in given):
-        raise InputError("nothing_given", "say what to change")
-
-
-def _with(before: Mapping[str, Any], **given: object) -> dict[str, Any]:
-    said = {name: value if value != "" else None for name, value in given.items() if value is not None}
-    return {**before, **said}
-
-
-async def _change(change: Change, role: Role, device_id: UUID, before: dict[str, Any], after: dict[str, Any]) -> None:
-    if after != before:
-        await change.connection.execute(queries("inventory.devices")[f"change_{role}"], device_id, *after.values())
-        await change.record(f"{role}.change", role, device_id, before=before, after=after)
+        display, _ = await _lock_display(change, dev_eui)
+        found = await get_display(change.connection, dev_eui)
+        before = {"notes": found.notes, "f_port": found.f_port, "confirmed_downlinks": found.confirmed_downlinks}
+        after = {
+            "notes": _new_notes(found.notes, notes),
+            "f_port": found.f_port if f_port is None else f_port,
+            "confirmed_downlinks": found.confirmed_downlinks if confirmed_downlinks is None else confirmed_downlinks,
+        }
+        if after != before:
+            await CHANGE_DISPLAY.run(change.connection, id=display.id, **after)
+            await change.record("display.change", "display", display.id, before=before, after=after)
+    return await get_display(change.connection, dev_eui)
 
 
 async def set_lifecycle(change: Change, role: Role, dev_eui: str, state: str, *, reason: str | None = None) -> None:
-    """One step of LIFECYCLE. Idempotent. A device that serves a space is not decommissioned: unassign it first.
+    """Move a device one step of LIFECYCLE. Idempotent. A device that serves a space cannot be decommissioned.
 
-    Raises InputError `bad_lifecycle_state`, ConflictError `lifecycle_step`, `device_in_use`.
+    Raises InputError `bad_lifecycle_state`; ConflictError `lifecycle_step`, `device_in_use`.
     """
     if state not in LIFECYCLE:
         raise InputError("bad_lifecycle_state", f"{state!r} is none of {', '.join(LIFECYCLE)}", state=state)
     async with change.transaction(reason=reason):
-        row, spaces = await _lock(change.connection, role, dev_eui)
-        before = row["lifecycle_state"]
+        device, spaces = await _lock_device(change, role, dev_eui)
+        before = device.lifecycle_state
         if before == state:
             return
         if state not in LIFECYCLE[before]:
-            raise ConflictError("lifecycle_step", f"{role} {row['dev_eui']} cannot go from {before} to {state}")
+            raise ConflictError("lifecycle_step", f"{role} {device.dev_eui} cannot go from {before} to {state}")
         if state == "decommissioned":
-            if spaces:
-                raise ConflictError("device_in_use", f"{role} {row['dev_eui']} serves a space: unassign it first")
-            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], False)
-        await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], state)
-        await change.record(
-            f"{role}.lifecycle",
-            role,
-            row["id"],
-            before={"lifecycle_state": before},
-            after={"lifecycle_state": state, "reason": reason},
-        )
+            must_serve_at_most(0, role, device.dev_eui, _codes(spaces))
+            await SET_ENABLED[role].run(change.connection, id=device.id, on=False)
+        await SET_LIFECYCLE[role].run(change.connection, id=device.id, state=state)
+        after = {"lifecycle_state": state, "reason": reason}
+        await change.record(f"{role}.lifecycle", role, device.id, before={"lifecycle_state": before}, after=after)
 
 
-async def _lock(connection: Connection, role: Role, dev_eui: str) -> tuple[Any, list[UUID]]:
-    """The device and the spaces that it serves, locked in the order that the whole program keeps."""
-    if role == "display":
-        return await _lock_display(connection, dev_eui)
-    row = await connection.fetchrow(queries("inventory.devices")["lock_sensor"], parse_dev_eui(dev_eui))
-    if row is None:
-        raise NotFoundError("unknown_sensor", f"no sensor {dev_eui} is registered", dev_eui=dev_eui)
-    spaces = await connection.fetch(queries("inventory.devices")["lock_spaces_of"], row["id"])
-    return row, [space["id"] for space in spaces]
+def _check_given(*given: object) -> None:
+    if all(value is None for value in given):
+        raise InputError("nothing_given", "name what to change")
 
 
-async def _lock_display(connection: Connection, dev_eui: str) -> tuple[Any, list[UUID]]:
-    known = await display(connection, dev_eui)
-    spaces = await connection.fetch(queries("inventory.devices")["lock_spaces_of"], known.id)
-    row = await connection.fetchrow(queries("inventory.devices")["lock_display"], known.dev_eui)
-    assert row is not None
-    return row, [space["id"] for space in spaces]
+def _new_notes(before: str | None, given: str | None) -> str | None:
+    return before if given is None else check_notes(given) or None
 
 
-async def _redecide(change: Change, spaces: Sequence[UUID]) -> None:
+async def _lock_device(change: Change, role: Role, dev_eui: str) -> tuple[LockedDevice, list[LockedSpace]]:
+    """Lock a device and the spaces that it serves."""
+    device_id = (await get_device(change.connection, role, dev_eui)).id
+    locked = await lock(change.connection, {role: [device_id]})
+    return locked.device(role, device_id), locked.served_by(role, device_id)
+
+
+async def _lock_display(change: Change, dev_eui: str) -> tuple[LockedDisplay, list[LockedSpace]]:
+    device_id = (await get_display(change.connection, dev_eui)).id
+    locked = await lock(change.connection, {"display": [device_id]})
+    return locked.displays[device_id], locked.served_by("display", device_id)
+
+
+def _codes(spaces: Sequence[LockedSpace]) -> list[str]:
+    return sorted(space.code for space in spaces)
+
+
+async def _redecide(change: Change, spaces: Sequence[LockedSpace]) -> None:
     if spaces:
-        await change.redecide(spaces, TriggerType.ASSIGNMENT)
+        await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)

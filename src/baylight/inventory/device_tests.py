@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 from baylight.access.change import Change
 from baylight.codecs.registry import DisplayDriver
+from baylight.domain.assignment import Role
 from baylight.domain.display import distinguishable, parse_light
 from baylight.domain.downlink import TriggerType
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.inventory import assignments
-from baylight.inventory.devices import Role
+from baylight.inventory.devices import find_device
 from baylight.inventory.display_codes import light_of, parse_code
 from baylight.inventory.display_commands import LockedDisplay, command, lock_display
 from baylight.inventory.verdicts import RunningTest, judge
@@ -91,9 +91,9 @@ async def create_pattern_test(
     ConflictError `serves_nothing`.
     """
     test_id = uuid4()
-    device = await assignments.find_device(change.connection, dev_eui, "display")
+    device = await find_device(change.connection, dev_eui, "display")
     async with change.transaction():
-        display = await lock_display(change, device["id"])
+        display = await lock_display(change, device.id)
         code = parse_code(display.driver, light, display.codes) if light else _pattern(display)
         actuation = await command(change, display, code, TriggerType.DEVICE_TEST, source=str(test_id))
         await INSERT.run(
@@ -167,7 +167,7 @@ async def list_tests(
     limit: int = 100,
 ) -> list[DeviceTest]:
     """Return the newest tests first: all, or those of a device (DevEUI) or a space (code)."""
-    device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
+    device_id = (await find_device(connection, device, role)).id if device is not None else None
     return await _select(connection, device_id=device_id, space=space, limit=limit)
 
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
-import asyncpg
-
 from baylight.access.change import Change
-from baylight.domain.assignment import SharedRule
+from baylight.domain.assignment import Candidate, Role, SharedRule
 from baylight.domain.downlink import NETWORK_SERVERS
-from baylight.domain.ids import DevEui, parse_dev_eui
+from baylight.domain.ids import parse_dev_eui
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
 from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, similar_lights
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
-Role = Literal["sensor", "display"]
 PAGE = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Device:
-    """What both registries have. `spaces`: codes of the spaces that it serves."""
+    """Fields of both registries. `spaces`: codes of the spaces that the device serves."""
 
     id: UUID
     dev_eui: str
@@ -48,9 +44,9 @@ class Device:
     spaces: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sensor(Device):
-    """`occupancy`: its last word on the place that it serves now."""
+    """A sensor. `occupancy`: its newest statement about the place that it serves now."""
 
     occupancy: str | None
     occupancy_at: datetime | None
@@ -58,13 +54,13 @@ class Sensor(Device):
     mobile: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Display(Device):
-    """`lights`: what each code of `display_codes` looks like. `warnings`: states whose lights look alike."""
+    """A display. `lights`: the light of each code in `display_codes`. `warnings`: states whose lights look alike."""
 
     codec: str
     display_codes: dict[str, str]
-    fport: int
+    f_port: int
     confirmed_downlinks: bool
     shared: bool
     shared_rule: str
@@ -79,40 +75,105 @@ class Display(Device):
     warnings: list[str] = field(default_factory=list)
 
 
-async def sensors(
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device of either registry."""
+
+    role: Role
+    id: UUID
+    dev_eui: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedDevice(Candidate):
+    """A device whose row is locked."""
+
+    id: UUID
+    device_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedDisplay(LockedDevice):
+    """A display whose row is locked. `type_codes`: the codes of its device type."""
+
+    shared_rule: str
+    display_codes: dict[str, str]
+    codec: str
+    type_codes: dict[str, str]
+
+
+FIND = Query("inventory.devices.find", Found)
+SENSORS = Query("inventory.devices.sensors", Sensor)
+DISPLAYS = Query("inventory.devices.displays", Display)
+INSERT_SENSOR = Query("inventory.devices.insert_sensor", UUID)
+INSERT_DISPLAY = Query("inventory.devices.insert_display", UUID)
+LOCK_SENSORS = Query("inventory.devices.lock_sensors", LockedDevice)
+LOCK_DISPLAYS = Query("inventory.devices.lock_displays", LockedDisplay)
+SET_ENABLED: dict[Role, Statement] = {
+    "sensor": Statement("inventory.devices.set_sensor_enabled"),
+    "display": Statement("inventory.devices.set_display_enabled"),
+}
+SET_LIFECYCLE: dict[Role, Statement] = {
+    "sensor": Statement("inventory.devices.set_sensor_lifecycle"),
+    "display": Statement("inventory.devices.set_display_lifecycle"),
+}
+
+
+async def list_sensors(
     connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
 ) -> list[Sensor]:
-    """A page by DevEUI, beginning after one; `limit` 1-1000."""
-    rows = await connection.fetch(
-        queries("inventory.devices")["sensors"], None, after, decommissioned, page_size(limit)
+    """Return a page of sensors by DevEUI, beginning after one; `limit` 1-1000."""
+    return await SENSORS.all(
+        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=page_size(limit)
     )
-    return [Sensor(**row) for row in rows]
 
 
-async def displays(
+async def list_displays(
     connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
 ) -> list[Display]:
-    """A page by DevEUI, beginning after one; `limit` 1-1000."""
-    rows = await connection.fetch(
-        queries("inventory.devices")["displays"], None, after, decommissioned, page_size(limit)
+    """Return a page of displays by DevEUI, beginning after one; `limit` 1-1000."""
+    rows = await DISPLAYS.all(
+        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=page_size(limit)
     )
-    return [_display(row) for row in rows]
+    return [_with_lights(row) for row in rows]
 
 
-async def sensor(connection: Connection, dev_eui: str) -> Sensor:
-    """Raises InputError `bad_dev_eui`, NotFoundError `unknown_sensor`."""
-    row = await connection.fetchrow(queries("inventory.devices")["sensors"], parse_dev_eui(dev_eui), None, True, 1)
-    if row is None:
+async def get_sensor(connection: Connection, dev_eui: str) -> Sensor:
+    """Return a sensor. Raises InputError `bad_dev_eui`, NotFoundError `unknown_sensor`."""
+    eui = parse_dev_eui(dev_eui)
+    found = await SENSORS.first(connection, dev_eui=eui, after=None, decommissioned=True, limit=1)
+    if found is None:
         raise NotFoundError("unknown_sensor", f"no sensor {dev_eui} is registered", dev_eui=dev_eui)
-    return Sensor(**row)
+    return found
 
 
-async def display(connection: Connection, dev_eui: str) -> Display:
-    """Raises InputError `bad_dev_eui`, NotFoundError `unknown_display`."""
-    row = await connection.fetchrow(queries("inventory.devices")["displays"], parse_dev_eui(dev_eui), None, True, 1)
-    if row is None:
+async def get_display(connection: Connection, dev_eui: str) -> Display:
+    """Return a display. Raises InputError `bad_dev_eui`, NotFoundError `unknown_display`."""
+    eui = parse_dev_eui(dev_eui)
+    found = await DISPLAYS.first(connection, dev_eui=eui, after=None, decommissioned=True, limit=1)
+    if found is None:
         raise NotFoundError("unknown_display", f"no display {dev_eui} is registered", dev_eui=dev_eui)
-    return _display(row)
+    return _with_lights(found)
+
+
+async def get_device(connection: Connection, role: Role, dev_eui: str) -> Sensor | Display:
+    """Return a sensor or a display. Raises as `get_sensor` and `get_display`."""
+    return await (get_sensor if role == "sensor" else get_display)(connection, dev_eui)
+
+
+async def find_device(connection: Connection, dev_eui: str, role: Role | None = None) -> Found:
+    """Return a device of either registry.
+
+    Raises NotFoundError `unknown_device`; InputError `two_devices` if a sensor and a display have this DevEUI and no
+    `role` is given.
+    """
+    found = await FIND.all(connection, dev_eui=parse_dev_eui(dev_eui))
+    found = [device for device in found if role is None or device.role == role]
+    if not found:
+        raise NotFoundError("unknown_device", f"no {role or 'device'} {dev_eui} is registered", dev_eui=dev_eui)
+    if len(found) > 1:
+        raise InputError("two_devices", f"{dev_eui} is a sensor and a display: give the role", dev_eui=dev_eui)
+    return found[0]
 
 
 async def register_sensor(
@@ -125,31 +186,33 @@ async def register_sensor(
     network_server: str = NETWORK_SERVERS[0],
     application_id: str | None = None,
 ) -> tuple[Sensor, bool]:
-    """The sensor, and whether it is new. Idempotent; a decommissioned one comes back.
+    """Register a sensor; return it, and whether it is new. Idempotent. A decommissioned sensor is registered again.
 
-    Without `device_type` the DevEUI's prefix tells it. `network_server` and `application_id` count until it is heard.
-    Raises InputError, ConflictError `registered_otherwise`.
+    `device_type` None: the type follows from the prefix of the DevEUI. `network_server` and `application_id` apply
+    until the first uplink. Raises InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
     async with change.transaction():
         kind = await device_types.type_for(change.connection, "sensor", eui, device_type)
-        new = await change.connection.fetchval(
-            queries("inventory.devices")["insert_sensor"],
-            eui,
-            kind.code,
-            kind.model,
-            kind.manufacturer,
-            kind.codec,
-            kind.capabilities,
-            notes,
-            mobile,
-            application_id,
-            parse_network_server(network_server),
+        new = await INSERT_SENSOR.first(
+            change.connection,
+            dev_eui=eui,
+            device_type=kind.code,
+            model=kind.model,
+            manufacturer=kind.manufacturer,
+            codec=kind.codec,
+            capabilities=kind.capabilities,
+            notes=notes,
+            mobile=mobile,
+            application_id=application_id,
+            network_server=parse_network_server(network_server),
         )
-        row = await _registered(change, "sensor", eui, kind.code, new)
-        if mobile and not row["shared"]:
+        sensor_id = new or (await get_sensor(change.connection, eui)).id
+        sensor = await LOCK_SENSORS.one(change.connection, ids=[sensor_id])
+        await _settle_registration(change, "sensor", sensor, kind.code, is_new=new is not None)
+        if mobile and not sensor.shared:
             raise ConflictError("registered_otherwise", f"sensor {eui} is registered as not mobile", dev_eui=eui)
-    return await sensor(change.connection, eui), new is not None
+    return await get_sensor(change.connection, eui), new is not None
 
 
 async def register_display(
@@ -164,58 +227,61 @@ async def register_display(
     network_server: str = NETWORK_SERVERS[0],
     application_id: str | None = None,
 ) -> tuple[Display, bool]:
-    """The display, and whether it is new. Idempotent; a decommissioned one comes back.
+    """Register a display; return it, and whether it is new. Idempotent. A decommissioned display is registered again.
 
-    `display_codes`: as `check_codes`, over those of the type. `shared`: it may serve several spaces, of whose states
-    `shared_rule` makes one. Raises InputError, ConflictError `registered_otherwise`.
+    `display_codes`: see `check_codes`; they replace those of the type. `shared`: the display may serve several spaces,
+    whose states `shared_rule` combines. Raises InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
     async with change.transaction():
         kind = await device_types.type_for(change.connection, "display", eui, device_type)
-        of_type = kind.default_config.get("display_codes", {})
-        codes = check_codes(kind.codec, {**of_type, **(display_codes or {})}, of_type)
-        new = await change.connection.fetchval(
-            queries("inventory.devices")["insert_display"],
-            eui,
-            kind.code,
-            kind.model,
-            kind.manufacturer,
-            codes,
-            kind.default_config.get("f_port", 1),
-            kind.default_config.get("confirmed_downlinks", False),
-            notes,
-            shared,
-            application_id,
-            parse_rule(shared_rule),
-            parse_network_server(network_server),
+        type_codes = kind.default_config.get("display_codes", {})
+        codes = check_codes(kind.codec, {**type_codes, **(display_codes or {})}, type_codes)
+        new = await INSERT_DISPLAY.first(
+            change.connection,
+            dev_eui=eui,
+            device_type=kind.code,
+            model=kind.model,
+            manufacturer=kind.manufacturer,
+            display_codes=codes,
+            f_port=kind.default_config.get("f_port", 1),
+            confirmed_downlinks=kind.default_config.get("confirmed_downlinks", False),
+            notes=notes,
+            shared=shared,
+            application_id=application_id,
+            shared_rule=parse_rule(shared_rule),
+            network_server=parse_network_server(network_server),
         )
-        row = await _registered(change, "display", eui, kind.code, new)
-        if display_codes and row["display_codes"] != codes:
+        display_id = new or (await get_display(change.connection, eui)).id
+        display = await LOCK_DISPLAYS.one(change.connection, ids=[display_id])
+        await _settle_registration(change, "display", display, kind.code, is_new=new is not None)
+        if display_codes and display.display_codes != codes:
             raise ConflictError(
                 "registered_otherwise", f"display {eui} is registered with other display_codes", dev_eui=eui
             )
-        if shared and not (row["shared"] and row["shared_rule"] == shared_rule):
-            rule = row["shared_rule"] if row["shared"] else "for one space"
+        if shared and not (display.shared and display.shared_rule == shared_rule):
+            rule = display.shared_rule if display.shared else "for one space"
             raise ConflictError("registered_otherwise", f"display {eui} is registered {rule}: share it", dev_eui=eui)
-    return await display(change.connection, eui), new is not None
+    return await get_display(change.connection, eui), new is not None
 
 
-async def _registered(change: Change, role: Role, eui: DevEui, device_type: str, new: UUID | None) -> Any:
-    row = await change.connection.fetchrow(queries("inventory.devices")[f"lock_{role}"], eui)
-    assert row is not None
-    if new is not None:
-        await change.record(f"{role}.register", role, new, after={"dev_eui": eui, "device_type": device_type})
-    elif row["device_type"] != device_type:
-        raise ConflictError("registered_otherwise", f"{role} {eui} is registered as {row['device_type']}", dev_eui=eui)
-    elif row["lifecycle_state"] in ("decommissioned", "orphan"):
-        await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], row["id"], "registered")
-        await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], row["id"], True)
-        await change.record(f"{role}.register", role, row["id"], after={"dev_eui": eui})
-    return row
+async def _settle_registration(
+    change: Change, role: Role, device: LockedDevice, device_type: str, *, is_new: bool
+) -> None:
+    """Record a new device; refuse a known one of another type; let a decommissioned one or an orphan begin again."""
+    eui = device.dev_eui
+    if is_new:
+        await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui, "device_type": device_type})
+    elif device.device_type != device_type:
+        raise ConflictError("registered_otherwise", f"{role} {eui} is registered as {device.device_type}", dev_eui=eui)
+    elif device.lifecycle_state in ("decommissioned", "orphan"):
+        await SET_LIFECYCLE[role].run(change.connection, id=device.id, state="registered")
+        await SET_ENABLED[role].run(change.connection, id=device.id, on=True)
+        await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui})
 
 
 def parse_network_server(name: str) -> str:
-    """Raises InputError `bad_network_server`."""
+    """Return a known network server. Raises InputError `bad_network_server`."""
     if name not in NETWORK_SERVERS:
         known = ", ".join(NETWORK_SERVERS)
         raise InputError("bad_network_server", f"{name!r} is no network server: one of {known}", network_server=name)
@@ -223,14 +289,14 @@ def parse_network_server(name: str) -> str:
 
 
 def check_notes(notes: str | None) -> str | None:
-    """Raises InputError `bad_text`."""
+    """Return notes that can be stored. Raises InputError `bad_text`."""
     if notes is not None and (len(notes) > 2000 or "\0" in notes):
         raise InputError("bad_text", "notes have at most 2000 characters, none of them NUL")
     return notes
 
 
 def parse_rule(text: str) -> SharedRule:
-    """Raises InputError `bad_rule`."""
+    """Return a rule for shared displays. Raises InputError `bad_rule`."""
     try:
         return SharedRule(text)
     except ValueError as error:
@@ -238,12 +304,12 @@ def parse_rule(text: str) -> SharedRule:
 
 
 def page_size(limit: int) -> int:
-    """Raises InputError `bad_limit`."""
+    """Return a valid size of a page. Raises InputError `bad_limit`."""
     if not 1 <= limit <= 1000:
         raise InputError("bad_limit", "a page holds 1 to 1000 items", limit=limit)
     return limit
 
 
-def _display(row: asyncpg.Record) -> Display:
-    lights = {state: describe_code(row["codec"], code) for state, code in row["display_codes"].items()}
-    return Display(**row, lights=lights, warnings=similar_lights(row["codec"], row["display_codes"]))
+def _with_lights(display: Display) -> Display:
+    lights = {state: describe_code(display.codec, code) for state, code in display.display_codes.items()}
+    return replace(display, lights=lights, warnings=similar_lights(display.codec, display.display_codes))

@@ -13,9 +13,9 @@ from baylight.domain.display_loop.actuation import Actuation
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES, TriggerType
 from baylight.errors import ConflictError, InputError, shorten
-from baylight.inventory import assignments
+from baylight.inventory.devices import find_device
 from baylight.inventory.display_codes import find_driver
-from baylight.store.query import Query, queries
+from baylight.store.query import Query, Statement
 
 
 class DisplayCodec(NamedTuple):
@@ -26,6 +26,7 @@ class DisplayCodec(NamedTuple):
     display_codes: dict[str, str]
 
 
+LOCK_SPACES_OF = Statement("inventory.devices.lock_spaces_of")
 FIND_CODEC = Query("inventory.display_commands.find_codec", DisplayCodec)
 
 
@@ -57,23 +58,23 @@ async def send_command(
     `serves_nothing`, `not_sent`.
     """
     data = _check_payload(payload, f_port)
-    device = await assignments.find_device(change.connection, dev_eui, "display")
+    device = await find_device(change.connection, dev_eui, "display")
     async with change.transaction(reason=reason):
-        display = await lock_display(change, device["id"])
+        display = await lock_display(change, device.id)
         safe = display.is_light(data) and f_port in (None, display.state.f_port)
         if not safe and not permit_unsafe:
             raise InputError(
                 "unsafe_payload",
                 f"{data.hex()} is not a light of this display: such bytes can reconfigure or brick it. "
                 "Permit it explicitly if you are sure",
-                dev_eui=device["dev_eui"],
+                dev_eui=device.dev_eui,
             )
         source = change.actor[:100]
         actuation = await command(change, display, data, TriggerType.DEVICE_COMMAND, source=source, f_port=f_port)
         after = {"payload": data.hex(), "f_port": actuation.f_port, "permitted_unsafe": not safe, "reason": reason}
         await change.record("display.send", "display", display.state.id, after=after)
     if actuation.error:
-        raise ConflictError("not_sent", actuation.error, dev_eui=device["dev_eui"])
+        raise ConflictError("not_sent", actuation.error, dev_eui=device.dev_eui)
     return actuation.id
 
 
@@ -82,7 +83,7 @@ async def lock_display(change: Change, display_id: UUID) -> LockedDisplay:
     connection = change.connection
     codec = await FIND_CODEC.one(connection, display_id=display_id)
     driver = find_driver(codec.codec)
-    await connection.fetch(queries("inventory.devices")["lock_spaces_of"], display_id)
+    await LOCK_SPACES_OF.run(connection, id=display_id)
     state = (await displays.load(connection, [display_id], change.policies.loop))[display_id]
     return LockedDisplay(state, driver, codec.display_codes)
 
@@ -97,9 +98,7 @@ async def command(
     state = display.state
     if state.space_id is None:
         raise ConflictError("serves_nothing", f"the display {state.dev_eui} serves no space: assign it first")
-    actuation = state.command(
-        state.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port
-    )
+    actuation = state.command(state.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port)
     await displays.save(change.connection, [state])
     return actuation
 

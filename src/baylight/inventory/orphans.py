@@ -136,8 +136,8 @@ async def claim_orphan(
         await DELETE.run(change.connection, dev_eui=orphan.dev_eui)
         await change.record("orphan.claim", "orphan", orphan.dev_eui, after={"device_type": kind.code})
     if kind.category == "sensor":
-        return await devices.sensor(change.connection, orphan.dev_eui)
-    return await devices.display(change.connection, orphan.dev_eui)
+        return await devices.get_sensor(change.connection, orphan.dev_eui)
+    return await devices.get_display(change.connection, orphan.dev_eui)
 
 
 async def set_ignored(change: Change, dev_eui: str, on: bool) -> Orphan:

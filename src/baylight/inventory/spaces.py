@@ -1,9 +1,9 @@
-"""Spaces, and the devices that serve them."""
+"""Spaces: create, change, close and delete them; assign devices to them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,22 +11,25 @@ from typing import Any
 from uuid import UUID
 
 from baylight.access.change import Change
+from baylight.domain.assignment import Role
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
-from baylight.domain.state import State
-from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
-from baylight.inventory import locations
-from baylight.inventory.devices import PAGE, Role, page_size
+from baylight.domain.state import Occupancy, State
+from baylight.errors import InputError
+from baylight.inventory import assignments, locations
+from baylight.inventory.assignments import LockedSpace, unknown_space
+from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
-from baylight.store.query import queries
-
-ASSIGNMENT_REASONS = ("install", "swap", "maintenance", "correction", "removal")
+from baylight.store.query import Query, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A live space. `location`: path of names. `current_state` is the decision, `sensor_state` what the sensor says,
-    `display_state` what the display is known to show; `desired_*`, `reported_*`, `sync_status` are the display's."""
+    """A live space. `location`: path of names. `state`: the decision. `sensor_state`: the statement of the sensor.
+
+    `display_state`: the state that the display is known to show. `desired_*`, `reported_*` and `sync_status` are the
+    display's.
+    """
 
     id: UUID
     code: str
@@ -36,34 +39,45 @@ class Space:
     gps_latitude: Decimal | None
     gps_longitude: Decimal | None
     metadata: dict[str, Any] | None
-    current_state: str
-    current_state_at: datetime
+    state: State
+    state_at: datetime
     state_reason: str | None
-    sensor_state: str | None
+    sensor_state: Occupancy | None
     sensor_state_at: datetime | None
-    display_state: str | None
+    display_state: State | None
     display_state_at: datetime | None
-    default_state: str
+    default_state: State
     maintenance: bool
     recompute_at: datetime | None
-    sensor_deveui: str | None
-    display_deveui: str | None
-    desired_state: str | None
+    sensor_dev_eui: str | None
+    display_dev_eui: str | None
+    desired_state: State | None
     desired_code: str | None
     reported_code: str | None
     reported_at: datetime | None
     sync_status: str | None
 
 
-async def show(connection: Connection, code: str) -> Space:
-    """Raises NotFoundError `unknown_space`."""
-    row = await connection.fetchrow(queries("inventory.spaces")["list"], code, None, None, None, None, 1)
-    if row is None:
-        raise _unknown(code)
-    return Space(**row)
+LIST = Query("inventory.spaces.list", Space)
+INSERT = Query("inventory.spaces.insert", UUID)
+LOCK = Query("inventory.spaces.lock", LockedSpace)
+CHANGE = Statement("inventory.spaces.change")
+SET_MAINTENANCE = Statement("inventory.spaces.set_maintenance")
+SET_DEFAULT_STATE = Statement("inventory.spaces.set_default_state")
+DELETE = Statement("inventory.spaces.delete")
+CANCEL_RESERVATIONS = Query("inventory.spaces.cancel_reservations", UUID)
+END_OVERRIDES = Statement("inventory.spaces.end_overrides")
 
 
-async def page(
+async def get_space(connection: Connection, code: str) -> Space:
+    """Return a live space. Raises NotFoundError `unknown_space`."""
+    found = await _select(connection, code=code)
+    if not found:
+        raise unknown_space(code)
+    return found[0]
+
+
+async def list_spaces(
     connection: Connection,
     *,
     after: str | None = None,
@@ -72,15 +86,20 @@ async def page(
     state: str | None = None,
     device: str | None = None,
 ) -> list[Space]:
-    """Spaces by code, beginning after one; `limit` 1-1000. `location`: path of a subtree. `device`: a DevEUI."""
+    """Return a page of spaces by code, beginning after one; `limit` 1-1000.
+
+    `location`: path of a subtree. `device`: a DevEUI. Raises NotFoundError `unknown_location`; InputError `bad_state`,
+    `bad_dev_eui`, `bad_limit`.
+    """
     subtree = (await locations.get_location(connection, location)).id if location is not None else None
-    eui = parse_dev_eui(device) if device is not None else None
+    dev_eui = parse_dev_eui(device) if device is not None else None
     wanted = parse_state(state) if state is not None else None
-    sql = queries("inventory.spaces")["list"]
-    return [Space(**row) for row in await connection.fetch(sql, None, after, subtree, wanted, eui, page_size(limit))]
+    return await _select(
+        connection, after=after, location_id=subtree, state=wanted, dev_eui=dev_eui, limit=page_size(limit)
+    )
 
 
-async def create(
+async def create_space(
     change: Change,
     code: str,
     *,
@@ -93,121 +112,161 @@ async def create(
     longitude: float | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Space:
-    """A new space, with its devices if given (DevEUIs). Raises ConflictError `code_used`, NotFoundError, InputError."""
+    """Create a space, with its devices (DevEUIs) if given.
+
+    Raises ConflictError `code_used`; InputError `bad_code`, `bad_name`, `bad_position`, `bad_state`; NotFoundError
+    `unknown_location`; and as `assign`.
+    """
     if not re.fullmatch(SPACE_CODE, code):
         message = f"{code!r}: a code has 1 to 20 characters in one line, no blanks around them"
         raise InputError("bad_code", message, space=code)
     check_name(name)
-    at = parse_position(latitude, longitude)
+    position = parse_position(latitude, longitude) or (None, None)
     async with change.transaction():
         place = (await locations.lock_location(change.connection, location)).id if location else None
-        space_id = await change.connection.fetchval(
-            queries("inventory.spaces")["insert"],
-            code,
-            name or code,
-            place,
-            parse_state(default_state),
-            *(at or (None, None)),
-            None if metadata is None else dict(metadata),
-            change.now,
+        space_id = await INSERT.one(
+            change.connection,
+            code=code,
+            name=name or code,
+            location_id=place,
+            default_state=parse_state(default_state),
+            latitude=position[0],
+            longitude=position[1],
+            metadata=None if metadata is None else dict(metadata),
+            now=change.now,
         )
         await change.record("space.create", "space", space_id, after={"code": code, "location": location})
         if sensor or display:
             await assign(change, code, sensor=sensor, display=display, reason="install")
         else:
-            await _redecide(change, space_id, TriggerType.ASSIGNMENT)
-    return await show(change.connection, code)
+            await change.redecide([space_id], TriggerType.ASSIGNMENT)
+    return await get_space(change.connection, code)
+
+
+async def change_space(
+    change: Change,
+    code: str,
+    *,
+    name: str | None = None,
+    location: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    clear: Collection[str] = (),
+) -> Space:
+    """Change name, location or position; None leaves it, `clear` (`location`, `position`) removes it. Idempotent.
+
+    A space is decided again at its new location. Raises NotFoundError `unknown_space`, `unknown_location`; InputError
+    `nothing_given`, `bad_name`, `bad_position`, `given_and_cleared`.
+    """
+    check_name(name)
+    position = parse_position(latitude, longitude)
+    _check_given({"name": name, "location": location, "position": position}, clear)
+    async with change.transaction():
+        place = await locations.lock_location(change.connection, location) if location is not None else None
+        space_id = (await lock_space(change.connection, code)).id
+        found = await get_space(change.connection, code)
+        location_id, path = found.location_id, found.location
+        if place is not None or "location" in clear:
+            location_id, path = (place.id, place.path) if place else (None, None)
+        here = (found.gps_latitude, found.gps_longitude)
+        there = position or ((None, None) if "position" in clear else here)
+        before = _audited(found.name, found.location, here)
+        after = _audited(name or found.name, path, there)
+        if after != before:
+            await CHANGE.run(
+                change.connection,
+                id=space_id,
+                name=name or found.name,
+                location_id=location_id,
+                latitude=there[0],
+                longitude=there[1],
+            )
+            await change.record("space.change", "space", space_id, before=before, after=after)
+        if location_id != found.location_id:
+            await change.redecide([space_id], TriggerType.ASSIGNMENT)
+    return await get_space(change.connection, code)
 
 
 async def assign(
     change: Change, code: str, *, sensor: str | None = None, display: str | None = None, reason: str | None = None
 ) -> Space:
-    """Makes devices (DevEUIs) serve the space; in place of others only with a `reason`. Idempotent.
+    """Assign devices (DevEUIs) to a space from now on; a `reason` lets them replace other devices. Idempotent.
 
-    Raises NotFoundError; InputError `device_disabled`, `bad_reason`; ConflictError `device_in_use`, `role_taken`.
+    Raises InputError `no_device`, and as `assignments.assign`.
     """
-    if not sensor and not display:
+    wanted: dict[Role, str | None] = {"sensor": sensor, "display": display}
+    given: dict[Role, str | None] = {role: dev_eui for role, dev_eui in wanted.items() if dev_eui}
+    if not given:
         raise InputError("no_device", "name a sensor, a display, or both")
-    wanted: dict[Role, str | None] = {"sensor": sensor} if sensor else {}
-    if display:
-        wanted["display"] = display
-    return await _serve(change, code, wanted, reason)
+    await assignments.assign(change, code, given, reason=reason)
+    return await get_space(change.connection, code)
 
 
 async def unassign(change: Change, code: str, role: Role, *, reason: str | None = None) -> Space:
-    """Takes the sensor or the display from the space. Idempotent."""
-    return await _serve(change, code, {role: None}, reason or "removal")
+    """Remove the sensor or the display from a space, from now on. Idempotent. Raises as `assignments.assign`."""
+    await assignments.assign(change, code, {role: None}, reason=reason or "removal")
+    return await get_space(change.connection, code)
 
 
 async def set_maintenance(change: Change, code: str, on: bool) -> Space:
-    """Closes or opens the space. Idempotent."""
+    """Close or open a space. Idempotent. Raises NotFoundError `unknown_space`."""
     async with change.transaction():
-        space = await lock(change.connection, code)
-        if space["maintenance"] != on:
-            await change.connection.execute(queries("inventory.spaces")["set_maintenance"], space["id"], on)
-            await change.record(
-                "space.maintenance",
-                "space",
-                space["id"],
-                before={"maintenance": not on},
-                after={"maintenance": on},
-            )
-            await _redecide(change, space["id"], TriggerType.MAINTENANCE)
-    return await show(change.connection, code)
+        space = await lock_space(change.connection, code)
+        if space.maintenance != on:
+            await SET_MAINTENANCE.run(change.connection, id=space.id, on=on)
+            before, after = {"maintenance": not on}, {"maintenance": on}
+            await change.record("space.maintenance", "space", space.id, before=before, after=after)
+            await change.redecide([space.id], TriggerType.MAINTENANCE)
+    return await get_space(change.connection, code)
 
 
 async def set_default_state(change: Change, code: str, state: str) -> Space:
-    """What the space shows while no sensor is assigned. Idempotent. Raises InputError `bad_state`."""
+    """Set the state that a space has without a sensor. Idempotent.
+
+    Raises InputError `bad_state`, NotFoundError `unknown_space`.
+    """
     wanted = parse_state(state)
     async with change.transaction():
-        space = await lock(change.connection, code)
-        if space["default_state"] != wanted:
-            await change.connection.execute(queries("inventory.spaces")["set_default_state"], space["id"], wanted)
-            await change.record(
-                "space.default_state",
-                "space",
-                space["id"],
-                before={"default_state": space["default_state"]},
-                after={"default_state": wanted},
-            )
-            await _redecide(change, space["id"], TriggerType.ASSIGNMENT)
-    return await show(change.connection, code)
+        space = await lock_space(change.connection, code)
+        if space.default_state != wanted:
+            await SET_DEFAULT_STATE.run(change.connection, id=space.id, state=wanted)
+            before, after = {"default_state": space.default_state}, {"default_state": wanted}
+            await change.record("space.default_state", "space", space.id, before=before, after=after)
+            await change.redecide([space.id], TriggerType.ASSIGNMENT)
+    return await get_space(change.connection, code)
 
 
-async def delete(change: Change, code: str) -> None:
-    """Soft: history stays, the code and the devices are free again, its reservations and overrides end."""
+async def delete_space(change: Change, code: str) -> None:
+    """Delete a space. Its history stays; its code and devices are free; its reservations and overrides end.
+
+    Raises NotFoundError `unknown_space`.
+    """
     async with change.transaction(assignment_reason="removal"):
-        await _serve(change, code, {"sensor": None, "display": None}, "removal")
-        space = await lock(change.connection, code)
-        await change.connection.execute(queries("inventory.spaces")["delete"], space["id"], change.now)
-        cancelled = await change.connection.fetch(queries("inventory.spaces")["cancel_reservations"], space["id"])
-        await change.connection.execute(
-            queries("inventory.spaces")["end_overrides"], space["id"], change.now, change.actor
-        )
-        await change.record(
-            "space.delete",
-            "space",
-            space["id"],
-            before={"code": code, "cancelled_reservations": [str(row["id"]) for row in cancelled]},
-        )
+        await assignments.assign(change, code, {"sensor": None, "display": None}, reason="removal")
+        space = await lock_space(change.connection, code)
+        await DELETE.run(change.connection, id=space.id, now=change.now)
+        cancelled = await CANCEL_RESERVATIONS.all(change.connection, id=space.id)
+        await END_OVERRIDES.run(change.connection, id=space.id, now=change.now, actor=change.actor)
+        before = {"code": code, "cancelled_reservations": [str(id) for id in cancelled]}
+        await change.record("space.delete", "space", space.id, before=before)
 
 
-async def lock(connection: Connection, code: str) -> Any:
-    """A live space's row, locked until the transaction ends. Raises NotFoundError `unknown_space`."""
-    row = await connection.fetchrow(queries("inventory.spaces")["lock"], code)
-    if row is None:
-        raise _unknown(code)
-    return row
+async def lock_space(connection: Connection, code: str) -> LockedSpace:
+    """Lock a live space until the transaction ends. Raises NotFoundError `unknown_space`."""
+    found = await LOCK.first(connection, code=code)
+    if found is None:
+        raise unknown_space(code)
+    return found
 
 
 def check_name(name: str | None) -> None:
-    """Raises InputError `bad_name`."""
+    """Raise InputError `bad_name` for a name that cannot be stored."""
     if name is not None and (not 0 < len(name) <= 100 or "\0" in name):
         raise InputError("bad_name", "a name has 1 to 100 characters, none of them NUL")
 
 
 def parse_position(latitude: float | None, longitude: float | None) -> tuple[Decimal, Decimal] | None:
-    """Raises InputError `bad_position`."""
+    """Return a position in degrees with 8 decimals, None if none is given. Raises InputError `bad_position`."""
     if latitude is None and longitude is None:
         return None
     if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
@@ -216,94 +275,37 @@ def parse_position(latitude: float | None, longitude: float | None) -> tuple[Dec
 
 
 def parse_state(text: str) -> State:
-    """Raises InputError `bad_state`."""
+    """Return a state. Raises InputError `bad_state`."""
     try:
         return State(text.upper())
     except ValueError as error:
         raise InputError("bad_state", f"{text!r} is no state: one of {', '.join(State)}", state=text) from error
 
 
-def _unknown(code: str) -> NotFoundError:
-    return NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
+async def _select(
+    connection: Connection,
+    *,
+    code: str | None = None,
+    after: str | None = None,
+    location_id: UUID | None = None,
+    state: State | None = None,
+    dev_eui: str | None = None,
+    limit: int = 1,
+) -> list[Space]:
+    return await LIST.all(
+        connection, code=code, after=after, location_id=location_id, state=state, dev_eui=dev_eui, limit=limit
+    )
 
 
-async def _serve(change: Change, code: str, wanted: Mapping[Role, str | None], reason: str | None) -> Space:
-    """Locks sensors, then the space, then displays: the order that the whole program keeps."""
-    if reason is not None and reason not in ASSIGNMENT_REASONS:
-        raise InputError("bad_reason", f"{reason!r} is none of {', '.join(ASSIGNMENT_REASONS)}", reason=reason)
-    sql = queries("inventory.spaces")
-    async with change.transaction(assignment_reason=reason):
-        sensors = {}
-        if "sensor" in wanted:
-            eui = parse_dev_eui(wanted["sensor"]) if wanted["sensor"] else None
-            sensors = {row["id"]: row for row in await change.connection.fetch(sql["lock_sensors"], eui, code)}
-            # With the other spaces that a mobile sensor serves: they are decided anew too.
-            await change.connection.fetch(queries("inventory.assignments")["lock_spaces"], [code], [], list(sensors))
-        space = await lock(change.connection, code)
-        changed: dict[Role, tuple[str | None, str | None]] = {}
-        released: list[UUID] = []
-        also: list[UUID] = []
-        for role, dev_eui in wanted.items():
-            eui = parse_dev_eui(dev_eui) if dev_eui else None
-            before = space[f"{role}_deveui"]
-            if eui == before:
-                continue
-            old = space[f"{role}_device_id"]
-            if eui is not None and old is not None and reason is None:
-                raise ConflictError(
-                    "role_taken",
-                    f"{code} has the {role} {before} already: swap the two, or say by a reason that this is meant",
-                    space=code,
-                    dev_eui=before,
-                )
-            if role == "display":
-                rows = {row["id"]: row for row in await change.connection.fetch(sql["lock_displays"], eui, old)}
-            else:
-                rows = sensors
-                if old is not None and old not in rows:
-                    raise TransientError("assignment_race", f"the sensor of {code} changed this moment: try again")
-            device = next((row for row in rows.values() if row["dev_eui"] == eui), None)
-            if eui is not None:
-                await _check_free(change.connection, role, eui, device, space["id"])
-            await change.connection.execute(sql[f"set_{role}"], space["id"], device["id"] if device else None)
-            if old is not None and role == "display":
-                released.append(old)
-            if device is not None and role == "sensor":
-                # What it said before was said of another place: a drawer, another bay.
-                await change.connection.execute(queries("inventory.devices")["forget_reading"], device["id"])
-                also += [row["id"] for row in await change.connection.fetch(sql["served"], device["id"])]
-            if device is not None and device["lifecycle_state"] == "registered":
-                await change.connection.execute(
-                    queries("inventory.devices")[f"set_{role}_lifecycle"], device["id"], "installed"
-                )
-            changed[role] = (before, eui)
-        if changed:
-            await change.record(
-                "space.assign",
-                "space",
-                space["id"],
-                before={role: pair[0] for role, pair in changed.items()},
-                after={role: pair[1] for role, pair in changed.items()} | {"reason": reason},
-            )
-            await _redecide(change, space["id"], TriggerType.ASSIGNMENT, released, also)
-    return await show(change.connection, code)
+def _check_given(given: dict[str, object], clear: Collection[str]) -> None:
+    named = [what for what, value in given.items() if value is not None]
+    if not named and not clear:
+        raise InputError("nothing_given", "name what to change: a name, a location, a position, or what to clear")
+    if both := [what for what in named if what in clear]:
+        raise InputError("given_and_cleared", f"the {both[0]} is given and cleared at once")
 
 
-async def _check_free(connection: Connection, role: Role, eui: str, device: Any, space_id: UUID) -> None:
-    if device is None:
-        raise NotFoundError(f"unknown_{role}", f"no {role} {eui} is registered", dev_eui=eui)
-    if not device["enabled"] or device["lifecycle_state"] == "decommissioned":
-        gone = device["lifecycle_state"] == "decommissioned"
-        word = "decommissioned: register it again" if gone else "disabled: enable it"
-        raise InputError("device_disabled", f"{role} {eui} is {word}, or take another", dev_eui=eui)
-    if not device["shared"]:
-        served = await connection.fetch(queries("inventory.spaces")["served"], device["id"])
-        others = [row["code"] for row in served if row["id"] != space_id]
-        if others:
-            raise ConflictError("device_in_use", f"{role} {eui} serves {', '.join(others)}", dev_eui=eui, spaces=others)
-
-
-async def _redecide(
-    change: Change, space_id: UUID, trigger: TriggerType, released: Sequence[UUID] = (), also: Sequence[UUID] = ()
-) -> None:
-    await change.redecide([space_id, *also], trigger, released=released)
+def _audited(name: str, location: str | None, position: tuple[Decimal | None, Decimal | None]) -> dict[str, object]:
+    """Return what the audit log keeps of a change, in the form of an import."""
+    latitude, longitude = (None if degrees is None else float(degrees) for degrees in position)
+    return {"name": name, "location": location, "latitude": latitude, "longitude": longitude}

@@ -1,30 +1,29 @@
-"""Swapping a device for another: one transaction, which can be told late and be undone."""
+"""Swaps of a device for another: one transaction, which can be recorded late and be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 from baylight.access.change import Change
 from baylight.codecs.all import display_driver
-from baylight.domain import assignment as domain
+from baylight.domain.assignment import Assignment, Correction, Role, may_serve
 from baylight.domain.display import name
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
-from baylight.inventory.devices import Role
+from baylight.inventory.assignments import Locked, LockedSpace, Move
+from baylight.inventory.devices import SET_ENABLED, SET_LIFECYCLE, LockedDevice, LockedDisplay, find_device
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, Statement
 
 UNDO_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """`old` and `new`: DevEUIs. `at`: from when the new one served, `recorded_at`: when that was told. `warnings`: what
-    could not be taken over."""
+    """A swap. `old`, `new`: DevEUIs. `at`: when the new device began to serve. `recorded_at`: when this became known.
+    `warnings`: codes that the new display could not take over."""
 
     id: UUID
     role: str
@@ -41,6 +40,34 @@ class Swap:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a swap that concerns one space."""
+
+    space_id: UUID
+    role: Role
+    old_device_id: UUID
+    new_device_id: UUID
+    at: datetime
+    recorded_at: datetime
+    retired: bool
+    new_codes_before: dict[str, str] | None
+    undone_at: datetime | None
+
+
+LIST = Query("inventory.swaps.list", Swap)
+PARTS = Query("inventory.swaps.parts", Part)
+LATEST = Query("inventory.swaps.latest", UUID)
+NOT_BEFORE = Query("inventory.swaps.not_before", datetime)
+ROW_UNTIL = Query("inventory.assignments.row_until", Assignment)
+STATE_WHEN_RETIRED = Query("inventory.swaps.state_when_retired", str)
+INSERT = Statement("inventory.swaps.insert")
+MARK_UNDONE = Statement("inventory.swaps.mark_undone")
+SET_MOBILE = Statement("inventory.swaps.set_mobile")
+TAKE_OVER = Statement("inventory.swaps.take_over")
+RESTORE_CODES = Statement("inventory.swaps.restore_codes")
+
+
 async def swap(
     change: Change,
     old: str,
@@ -51,149 +78,104 @@ async def swap(
     retire: bool = False,
     role: Role | None = None,
 ) -> Swap:
-    """The new device (DevEUI) serves every space that the old one served, from now on or since `at`.
+    """Let a new device (DevEUI) serve every space that the old one serves, from now on or since `at`.
 
-    A new sensor counts from what it said since then; nothing yet: its spaces are UNKNOWN. A new display takes over the
-    codes that were chosen for the old one, and is told at once what to show. `retire`: the old one is decommissioned.
-    Raises NotFoundError; InputError `other_kind`, `same_device`, `in_future`, `device_disabled`; ConflictError
-    `serves_nothing`, `device_in_use`, `changed_since`.
+    A new sensor counts from its readings since then; without one its spaces are UNKNOWN. A new display takes over the
+    codes that were chosen for the old one, and receives its command at once. `retire`: decommission the old device.
+    Raises NotFoundError `unknown_device`; InputError `two_devices`, `same_device`, `in_future`, `device_disabled`;
+    ConflictError `serves_nothing`, `device_in_use`, `changed_since`; TransientError `assignment_race`.
     """
-    leaves = await assignments.find_device(change.connection, old, role)
-    role = leaves["role"]
-    assert role is not None
-    comes = await assignments.find_device(change.connection, new, role)
-    if leaves["id"] == comes["id"]:
-        raise InputError("same_device", f"{leaves['dev_eui']} cannot be swapped for itself", dev_eui=leaves["dev_eui"])
+    leaving = await find_device(change.connection, old, role)
+    role = leaving.role
+    coming = await find_device(change.connection, new, role)
+    if leaving.id == coming.id:
+        raise InputError("same_device", f"{leaving.dev_eui} cannot be swapped for itself", dev_eui=leaving.dev_eui)
     if at is not None:
         assignments.check_not_ahead(at, change.now)
     swap_id = uuid4()
     async with change.transaction(reason=note):
-        devices, spaces = await assignments.lock(change.connection, role, [leaves["id"], comes["id"]])
-        out, into = devices[leaves["id"]], devices[comes["id"]]
-        served = [s for s in spaces if s[f"{role}_device_id"] == out["id"]]
+        locked = await assignments.lock(change.connection, {role: [leaving.id, coming.id]})
+        out, into = locked.device(role, leaving.id), locked.device(role, coming.id)
+        served = locked.served_by(role, out.id)
         if not served:
-            raise ConflictError("serves_nothing", f"{role} {out['dev_eui']} serves no space", dev_eui=out["dev_eui"])
-        taken = [s["code"] for s in spaces if s[f"{role}_device_id"] == into["id"]]
-        assignments.check_may_come(role, {**into, "shared": False}, taken)
-        codes, warnings = _carried(out, into) if role == "display" else (None, [])
-        shared = dict(into) | {"shared": out["shared"] or into["shared"]}
-        await _take_over(change.connection, role, out, into, codes)
-        since = at or max(
-            change.now,
-            await change.connection.fetchval(queries("inventory.swaps")["not_before"], [s["id"] for s in served], role),
-        )
-        for space in served:
-            await assignments.put(change, role, space, shared, since, reason="swap")
-            await change.connection.execute(
-                queries("inventory.swaps")["insert"],
-                swap_id,
-                space["id"],
-                role,
-                out["id"],
-                into["id"],
-                since,
-                max(change.now, since),
-                change.actor,
-                note,
-                retire,
-                into["display_codes"] if role == "display" else None,
+            raise ConflictError("serves_nothing", f"{role} {out.dev_eui} serves no space", dev_eui=out.dev_eui)
+        # The new device takes the place of the old one: it may not serve yet, even if it is shared.
+        others = locked.others(role, into.id, served[0])
+        may_serve(role, replace(into, shared=False), served[0].code, others=others)
+        warnings = await _take_over(change.connection, out, into)
+        into = replace(into, shared=out.shared or into.shared)
+        space_ids = [space.id for space in served]
+        since = at or max(change.now, await NOT_BEFORE.one(change.connection, space_ids=space_ids, role=role))
+        moves = [Move(role, space, into) for space in served]
+        for move in moves:
+            await assignments.put(change, move, since, reason="swap")
+            await INSERT.run(
+                change.connection,
+                swap_id=swap_id,
+                space_id=move.space.id,
+                role=role,
+                old_id=out.id,
+                new_id=into.id,
+                at=since,
+                recorded_at=max(change.now, since),
+                actor=change.actor,
+                note=note,
+                retired=retire,
+                new_codes_before=into.display_codes if isinstance(into, LockedDisplay) else None,
             )
-        await change.record(
-            "device.swap",
-            role,
-            into["id"],
-            before={"dev_eui": out["dev_eui"]},
-            after={
-                "dev_eui": into["dev_eui"],
-                "spaces": [s["code"] for s in served],
-                "at": since.isoformat(),
-                "note": note,
-                "retire": retire,
-            },
-        )
-        ids = [s["id"] for s in served]
-        await assignments.settle(change, role, ids, {into["id"]: since}, [out["id"]])
+        codes = [space.code for space in served]
+        after = {"dev_eui": into.dev_eui, "spaces": codes, "at": since.isoformat(), "note": note, "retire": retire}
+        await change.record("device.swap", role, into.id, before={"dev_eui": out.dev_eui}, after=after)
+        await assignments.settle(change, locked, moves, since=since)
         if retire:
-            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], out["id"], False)
-            await change.connection.execute(
-                queries("inventory.devices")[f"set_{role}_lifecycle"], out["id"], "decommissioned"
-            )
-    return replace(await show(change.connection, swap_id), warnings=warnings)
+            await SET_ENABLED[role].run(change.connection, id=out.id, on=False)
+            await SET_LIFECYCLE[role].run(change.connection, id=out.id, state="decommissioned")
+    return replace(await get_swap(change.connection, swap_id), warnings=warnings)
 
 
-async def undo(change: Change, swap_id: UUID, *, window: timedelta = UNDO_WINDOW) -> Swap:
-    """As if the swap had not been: the old device served all the time. Recorded as a correction. Idempotent.
+async def undo_swap(change: Change, swap_id: UUID, *, window: timedelta = UNDO_WINDOW) -> Swap:
+    """Record that a swap did not happen: the old device served all the time. Idempotent.
 
-    Raises NotFoundError `unknown_swap`; ConflictError `undo_too_late`, `changed_since`, `device_in_use`.
+    Raises NotFoundError `unknown_swap`; ConflictError `undo_too_late`, `changed_since`, `device_in_use`; InputError
+    `device_disabled`; TransientError `assignment_race`.
     """
-    parts = await change.connection.fetch(queries("inventory.swaps")["parts"], swap_id)
-    if not parts:
-        raise NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
-    first = parts[0]
-    role: Role = first["role"]
+    parts = await _parts(change.connection, swap_id)
+    role, old_id, new_id = parts[0].role, parts[0].old_device_id, parts[0].new_device_id
     async with change.transaction(reason="undo of a swap"):
-        devices, spaces = await assignments.lock(
-            change.connection,
-            role,
-            [first["old_device_id"], first["new_device_id"]],
-            space_ids=[p["space_id"] for p in parts],
-        )
-        first = (await change.connection.fetch(queries("inventory.swaps")["parts"], swap_id))[0]
-        if first["undone_at"] is not None:
-            return await show(change.connection, swap_id)
-        if change.now - first["recorded_at"] > window:
+        ids = [part.space_id for part in parts]
+        locked = await assignments.lock(change.connection, {role: [old_id, new_id]}, space_ids=ids)
+        parts = await _parts(change.connection, swap_id)
+        if parts[0].undone_at is not None:
+            return await get_swap(change.connection, swap_id)
+        if change.now - parts[0].recorded_at > window:
             raise ConflictError("undo_too_late", f"a swap can be undone within {window}", swap=str(swap_id))
-        old, new = devices[first["old_device_id"]], devices[first["new_device_id"]]
-        by_id = {space["id"]: space for space in spaces}
-        elsewhere = [s["code"] for s in spaces if s[f"{role}_device_id"] == old["id"]]
-        if elsewhere and not old["shared"]:
-            raise ConflictError("device_in_use", f"{role} {old['dev_eui']} serves {', '.join(elsewhere)}")
-        since = {}
+        old, new = locked.device(role, old_id), locked.device(role, new_id)
+        if parts[0].retired:
+            old = await _bring_back(change.connection, role, old)
+        moves, since = [], []
         for part in parts:
-            space = by_id.get(part["space_id"])
-            if space is None or space[f"{role}_device_id"] != new["id"]:
-                raise ConflictError("changed_since", "the space has another device by now, or is deleted")
-            since[space["id"]] = await _put_back(change, role, space, old, part["at"])
-        if first["retired"] and old["lifecycle_state"] == "decommissioned":
-            before = await change.connection.fetchval(queries("inventory.swaps")["state_when_retired"], old["id"])
-            for state in ("registered", *(("installed",) if before == "maintenance" else ()), before):
-                await change.connection.execute(queries("inventory.devices")[f"set_{role}_lifecycle"], old["id"], state)
-            await change.connection.execute(queries("inventory.devices")[f"set_{role}_enabled"], old["id"], True)
+            move = Move(role, _space_of(part, locked), old)
+            may_serve(role, old, move.space.code, others=[s.code for s in locked.served_by(role, old.id)])
+            since.append(await _put_back(change, move, part.at))
+            moves.append(move)
         if role == "display":
-            await change.connection.execute(
-                queries("inventory.swaps")["restore_codes"], new["id"], first["new_codes_before"]
-            )
-        await change.connection.execute(queries("inventory.swaps")["undone"], swap_id, change.now, change.actor)
-        await change.record(
-            "device.swap_undone",
-            role,
-            new["id"],
-            before={"dev_eui": new["dev_eui"]},
-            after={"dev_eui": old["dev_eui"], "swap": str(swap_id)},
-        )
-        came = {old["id"]: min(since.values())}
-        await assignments.settle(change, role, list(since), came, [new["id"]])
-    return await show(change.connection, swap_id)
+            await RESTORE_CODES.run(change.connection, display_id=new.id, codes=parts[0].new_codes_before)
+        await MARK_UNDONE.run(change.connection, swap_id=swap_id, now=change.now, actor=change.actor)
+        before, after = {"dev_eui": new.dev_eui}, {"dev_eui": old.dev_eui, "swap": str(swap_id)}
+        await change.record("device.swap_undone", role, new.id, before=before, after=after)
+        await assignments.settle(change, locked, moves, since=min(since))
+    return await get_swap(change.connection, swap_id)
 
 
-async def latest(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
-    """The newest swap of a device that was not undone. Raises NotFoundError `unknown_swap`."""
-    device = await assignments.find_device(connection, dev_eui, role)
-    found: UUID | None = await connection.fetchval(queries("inventory.swaps")["latest"], device["id"])
-    if found is None:
-        raise NotFoundError("unknown_swap", f"{dev_eui} took part in no swap that could be undone", dev_eui=dev_eui)
-    return found
+async def get_swap(connection: Connection, swap_id: UUID) -> Swap:
+    """Return a swap. Raises NotFoundError `unknown_swap`."""
+    found = await _select(connection, swap_id=swap_id, limit=1)
+    if not found:
+        raise _unknown(swap_id)
+    return found[0]
 
 
-async def show(connection: Connection, swap_id: UUID) -> Swap:
-    """Raises NotFoundError `unknown_swap`."""
-    row = await connection.fetchrow(queries("inventory.swaps")["list"], None, None, 1, swap_id)
-    if row is None:
-        raise NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
-    return Swap(**row)
-
-
-async def swaps(
+async def list_swaps(
     connection: Connection,
     *,
     space: str | None = None,
@@ -201,57 +183,105 @@ async def swaps(
     role: Role | None = None,
     limit: int = 100,
 ) -> list[Swap]:
-    """The newest first, of a space (code) or a device (DevEUI)."""
-    space_id = await connection.fetchval(queries("insight.history")["space_id"], space) if space is not None else None
-    if space is not None and space_id is None:
-        raise NotFoundError("unknown_space", f"there is no space {space!r}", space=space)
-    device_id = (await assignments.find_device(connection, device, role))["id"] if device is not None else None
-    return [
-        Swap(**row)
-        for row in await connection.fetch(queries("inventory.swaps")["list"], space_id, device_id, limit, None)
-    ]
+    """Return swaps, the newest first: of a space (code), of a device (DevEUI), or all.
+
+    Raises NotFoundError `unknown_space`, `unknown_device`.
+    """
+    space_id = await assignments.find_space_id(connection, space) if space is not None else None
+    device_id = (await find_device(connection, device, role)).id if device is not None else None
+    return await _select(connection, space_id=space_id, device_id=device_id, limit=limit)
 
 
-async def _put_back(change: Change, role: Role, space: Any, old: Any, at: datetime) -> datetime:
-    """The old device's row goes on where the swap ended it; returns since when it serves."""
-    sql = queries("inventory.assignments")
-    rows = [assignments.row(r) for r in await change.connection.fetch(sql["rows"], space["id"], role, at)]
+async def get_latest_swap_id(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
+    """Return the newest swap of a device that was not undone. Raises NotFoundError `unknown_swap`."""
+    device = await find_device(connection, dev_eui, role)
+    found = await LATEST.first(connection, device_id=device.id)
+    if found is None:
+        raise NotFoundError("unknown_swap", f"{dev_eui} took part in no swap that can be undone", dev_eui=dev_eui)
+    return found
+
+
+async def _select(
+    connection: Connection,
+    *,
+    swap_id: UUID | None = None,
+    space_id: UUID | None = None,
+    device_id: UUID | None = None,
+    limit: int,
+) -> list[Swap]:
+    return await LIST.all(connection, swap_id=swap_id, space_id=space_id, device_id=device_id, limit=limit)
+
+
+async def _parts(connection: Connection, swap_id: UUID) -> list[Part]:
+    parts = await PARTS.all(connection, swap_id=swap_id)
+    if not parts:
+        raise _unknown(swap_id)
+    return parts
+
+
+def _unknown(swap_id: UUID) -> NotFoundError:
+    return NotFoundError("unknown_swap", f"there is no swap {swap_id}", swap=str(swap_id))
+
+
+def _space_of(part: Part, locked: Locked) -> LockedSpace:
+    """Return the space of a part. Raises ConflictError `changed_since` unless the new device still serves it."""
+    for space in locked.spaces:
+        if space.id == part.space_id and space.device_id(part.role) == part.new_device_id:
+            return space
+    raise ConflictError("changed_since", "the space has another device by now, or is deleted")
+
+
+async def _put_back(change: Change, move: Move, at: datetime) -> datetime:
+    """Continue the row of the old device where the swap ended it; return since when the device serves the space."""
+    space, role, old = move.space, move.role, move.device
+    assert old is not None
+    rows = await assignments.ROWS.all(change.connection, space_id=space.id, role=role, at=at)
     if len(rows) != 1 or rows[0].from_at != at:
-        raise ConflictError("changed_since", f"the {role} of {space['code']} changed since the swap")
-    before = await change.connection.fetchrow(sql["row_until"], space["id"], role, at, old["id"])
-    ended = [assignments.row(before)] if before else []
-    since = ended[0].from_at if ended else at
-    again = domain.Assignment(space["id"], old["id"], since, None, old["shared"])
-    correction = domain.Correction((*ended, *rows), (again,))
-    await assignments.write(change, role, correction, reason="correction")
-    await change.connection.execute(queries("inventory.spaces")[f"set_{role}"], space["id"], old["id"])
+        raise ConflictError("changed_since", f"the {role} of {space.code} changed since the swap")
+    before = await ROW_UNTIL.first(change.connection, space_id=space.id, role=role, at=at, device_id=old.id)
+    since = before.from_at if before else at
+    again = Assignment(space.id, old.id, since, None, old.shared)
+    correction = Correction((*((before,) if before else ()), *rows), (again,))
+    await assignments.write(change, move, correction, reason="correction")
     return since
 
 
-async def _take_over(connection: Connection, role: Role, out: Any, into: Any, codes: Mapping[str, str] | None) -> None:
-    if role == "display":
-        await connection.execute(
-            queries("inventory.swaps")["take_over"], into["id"], codes, out["shared"], out["shared_rule"]
-        )
-    elif out["shared"]:
-        await connection.execute(queries("inventory.assignments")["set_mobile"], into["id"])
+async def _bring_back(connection: Connection, role: Role, old: LockedDevice) -> LockedDevice:
+    """Give a device that the swap retired the state back that it had before."""
+    if old.lifecycle_state != "decommissioned":
+        return old
+    before = await STATE_WHEN_RETIRED.one(connection, device_id=old.id)
+    for state in ("registered", *(("installed",) if before == "maintenance" else ()), before):
+        await SET_LIFECYCLE[role].run(connection, id=old.id, state=state)
+    await SET_ENABLED[role].run(connection, id=old.id, on=True)
+    return replace(old, enabled=True, lifecycle_state=before)
 
 
-def _carried(out: Any, into: Any) -> tuple[dict[str, str], list[str]]:
-    """The codes of the new display: those chosen for the old one, where it can show the same. And what it cannot."""
-    if out["codec"] == into["codec"]:
-        return dict(out["display_codes"]), []
-    chosen = {s: code for s, code in out["display_codes"].items() if out["type_codes"].get(s) != code}
-    codes, warnings = dict(into["display_codes"]), []
-    speaks, will = display_driver(out["codec"]), display_driver(into["codec"])
+async def _take_over(connection: Connection, out: LockedDevice, into: LockedDevice) -> list[str]:
+    """Give the new device what was chosen for the old one; return warnings about what it cannot have."""
+    if isinstance(out, LockedDisplay) and isinstance(into, LockedDisplay):
+        codes, warnings = _codes_for(out, into)
+        await TAKE_OVER.run(connection, display_id=into.id, codes=codes, shared=out.shared, shared_rule=out.shared_rule)
+        return warnings
+    if out.shared:
+        await SET_MOBILE.run(connection, sensor_id=into.id)
+    return []
+
+
+def _codes_for(out: LockedDisplay, into: LockedDisplay) -> tuple[dict[str, str], list[str]]:
+    """Return the codes of the new display: the lights chosen for the old one where it can show them; and warnings."""
+    if out.codec == into.codec:
+        return dict(out.display_codes), []
+    chosen = {state: code for state, code in out.display_codes.items() if out.type_codes.get(state) != code}
+    codes, warnings = dict(into.display_codes), []
+    old_driver, new_driver = display_driver(out.codec), display_driver(into.codec)
+    if old_driver is None or new_driver is None:
+        return codes, []
     for state, code in chosen.items():
-        if speaks is None or will is None:
-            continue
         try:
-            light = speaks.describe(bytes.fromhex(code))
-            codes[state] = will.encode(light).hex()
+            codes[state] = new_driver.encode(old_driver.describe(bytes.fromhex(code))).hex()
         except (InputError, ValueError) as error:
             kept = codes.get(state)
-            word = name(will.describe(bytes.fromhex(kept))) if kept else "nothing"
-            warnings.append(f"{state}: {error}; it shows {word}")
+            light = name(new_driver.describe(bytes.fromhex(kept))) if kept else "nothing"
+            warnings.append(f"{state}: {error}; the new display shows {light}")
     return codes, warnings

@@ -173,7 +173,7 @@ async def _register(dsn: str, park: CarPark, settings: Settings) -> str:
             place = (await locations.create_location(change, f"{SITE}/Floor {bay.floor}")).path
             await devices.register_sensor(change, bay.sensor_eui, device_type=bay.sensor_type)
             await devices.register_display(change, bay.display_eui, device_type="kuando_busylight")
-            await spaces.create(
+            await spaces.create_space(
                 change,
                 bay.code,
                 location=place,

@@ -111,7 +111,7 @@ async def list_overrides(
     connection: Connection, now: datetime, *, space: str | None = None, location: str | None = None
 ) -> list[Override]:
     """Return the overrides in force, the oldest first: all, or those of a space or a location itself."""
-    space_id = (await spaces.show(connection, space)).id if space is not None else None
+    space_id = (await spaces.get_space(connection, space)).id if space is not None else None
     location_id = (await locations.get_location(connection, location)).id if location is not None else None
     return await _select(connection, now=now, space_id=space_id, location_id=location_id)
 
@@ -130,7 +130,7 @@ async def _select(
 async def _target(connection: Connection, space: str | None, location: str | None) -> tuple[UUID | None, UUID | None]:
     """Return the id of the space, or of the location, and lock it."""
     if space is not None:
-        return (await spaces.lock(connection, space))["id"], None
+        return (await spaces.lock_space(connection, space)).id, None
     location_id = (await locations.get_location(connection, location or "")).id
     await _lock(connection, None, location_id)
     return None, location_id
@@ -138,7 +138,7 @@ async def _target(connection: Connection, space: str | None, location: str | Non
 
 async def _lock(connection: Connection, space: str | None, location_id: UUID | None) -> None:
     if space is not None:
-        await spaces.lock(connection, space)
+        await spaces.lock_space(connection, space)
     else:
         await LOCK_LOCATION.run(connection, id=location_id)
 

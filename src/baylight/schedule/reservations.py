@@ -87,7 +87,7 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
     new = replace(new, start_at=_utc(new.start_at), end_at=_utc(new.end_at))
     _check_lengths(new)
     async with change.transaction():
-        space_id = (await spaces.lock(change.connection, new.space))["id"]
+        space_id = (await spaces.lock_space(change.connection, new.space)).id
         if new.request_id is not None:
             earlier = await FIND_BY_REQUEST.first(change.connection, request_id=new.request_id)
             if earlier is not None:
