@@ -125,7 +125,7 @@ async def test_a_rule_is_changed_and_the_light_follows(db: Connection, ingest: I
     assert await wants(db) == "UNKNOWN"
     found = await device_changes.set_shared(by(db), SIGN, "any_free")
     assert (found.shared_rule, found.desired_state) == ("any_free", "FREE")
-    with pytest.raises(ConflictError, match="serves 4 spaces"):
+    with pytest.raises(ConflictError, match="serves A-0, A-1, A-2, A-3"):
         await device_changes.set_shared(by(db), SIGN, None)
     with pytest.raises(InputError, match="any_free"):
         await device_changes.set_shared(by(db), SIGN, "most_free")

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.domain.assignment import Assignment, SharedRule, combine, count_free, replace_from
+from baylight.domain.assignment import (
+    Assignment,
+    Candidate,
+    SharedRule,
+    combine,
+    count_free,
+    may_serve,
+    must_serve_at_most,
+    replace_from,
+)
 from baylight.domain.state import State
+from baylight.errors import InputError
 
 T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SPACE, A, B = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -70,3 +80,37 @@ def test_a_change_recorded_late_ends_what_was_before_and_replaces_what_was_never
     assert change.inserted == (Assignment(SPACE, A, at(0), at(10)), new)
     assert replace_from([before], new, at(0)).inserted == (new,)
     assert replace_from([before], None, at(5)).inserted == (Assignment(SPACE, A, at(0), at(5)),)
+
+
+EUI = "58a0cb00000000a1"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "lifecycle_state", "shared", "others", "present", "code"),
+    [
+        (True, "registered", False, [], None, None),
+        (True, "maintenance", True, ["A-2"], None, None),
+        (True, "active", False, ["A-2"], None, "device_in_use"),
+        (False, "active", True, [], None, "device_disabled"),
+        (True, "decommissioned", False, [], None, "device_disabled"),
+        (False, "active", False, ["A-2"], None, "device_disabled"),
+        (True, "active", True, [], "58a0cb00000000a2", "role_taken"),
+    ],
+)
+def test_a_device_may_serve_a_space_if_it_is_enabled_and_free_or_shared(
+    enabled: bool, lifecycle_state: str, shared: bool, others: list[str], present: str | None, code: str | None
+) -> None:
+    device = Candidate(EUI, enabled, lifecycle_state, shared)
+    if code is None:
+        may_serve("sensor", device, "A-1", others=others, present=present)
+        return
+    with pytest.raises(InputError) as refused:
+        may_serve("sensor", device, "A-1", others=others, present=present)
+    assert refused.value.code == code
+
+
+def test_a_device_that_serves_too_many_spaces_is_refused_with_their_codes() -> None:
+    must_serve_at_most(1, "display", EUI, ["A-1"])
+    with pytest.raises(InputError, match=f"display {EUI} serves A-1, A-2: unassign it first") as refused:
+        must_serve_at_most(1, "display", EUI, ["A-1", "A-2"])
+    assert refused.value.facts["spaces"] == ["A-1", "A-2"]

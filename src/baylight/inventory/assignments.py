@@ -280,23 +280,23 @@ async def lock(
     `devices`: ids for each role that the change concerns; another role is not locked. The order is that of the whole
     program: sensors, spaces, displays, each by id. Raises TransientError `assignment_race`.
     """
-    named = {"codes": list(codes), "space_ids": list(space_ids)}
+    keys = {"codes": list(codes), "space_ids": list(space_ids)}
     wanted = {role: set(ids) for role, ids in devices.items()}
     sensors: dict[UUID, LockedDevice] = {}
-    if "sensor" in wanted:
-        wanted["sensor"] |= set(await SENSORS_OF.all(connection, **named))
-        sensors = {row.id: row for row in await LOCK_SENSORS.all(connection, ids=list(wanted["sensor"]))}
-    spaces = await LOCK_SPACES.all(connection, **named, device_ids=list(set().union(*wanted.values())))
-    present = {role: {id for space in spaces if (id := space.device_id(role))} for role in wanted}
-    if "sensor" in wanted and present["sensor"] - sensors.keys():
-        raise TransientError("assignment_race", "the sensor of a space has just changed: try again")
     displays: dict[UUID, LockedDisplay] = {}
     late: list[LockedSpace] = []
+    if "sensor" in wanted:
+        wanted["sensor"] |= set(await SENSORS_OF.all(connection, **keys))
+        sensors = {row.id: row for row in await LOCK_SENSORS.all(connection, ids=list(wanted["sensor"]))}
+    spaces = await LOCK_SPACES.all(connection, **keys, device_ids=list(set().union(*wanted.values())))
+    named = [space for space in spaces if space.code in codes or space.id in space_ids]
+    if "sensor" in wanted and any(id not in sensors for space in named if (id := space.sensor_device_id)):
+        raise TransientError("assignment_race", "the sensor of a space has just changed: try again")
     if "display" in wanted:
-        ids = list(wanted["display"] | present["display"])
-        displays = {row.id: row for row in await LOCK_DISPLAYS.all(connection, ids=ids)}
+        ids = wanted["display"] | {id for space in named if (id := space.display_device_id)}
+        displays = {row.id: row for row in await LOCK_DISPLAYS.all(connection, ids=list(ids))}
+        served = await SERVED_BY_DISPLAYS.all(connection, display_ids=list(wanted["display"]))
         locked = {space.id for space in spaces}
-        served = await SERVED_BY_DISPLAYS.all(connection, display_ids=list(devices["display"]))
         late = [space for space in served if space.id not in locked]
     return Locked(sensors, displays, spaces, late)
 

@@ -563,9 +563,11 @@ WHERE n.action = 'change' AND d.dev_eui = n.sensor_deveui AND d.occupancy IS NOT
     AND n.sensor_deveui IS DISTINCT FROM n.before ->> 'sensor_deveui';
 
 -- name: still_serving
--- A display that serves another space is not released.
+-- A display that serves another space is not released, unless it is shared: then its remaining spaces decide its light.
 UPDATE bulk_touched AS t SET released = NULL
-WHERE EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = t.released AND s.deleted_at IS NULL);
+FROM display_devices AS d
+WHERE d.id = t.released AND NOT d.shared
+    AND EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL);
 
 -- name: touched
 -- A page of the spaces to decide. $1 after this id, $2 at most. `released`: a display that serves no space any more.
