@@ -152,6 +152,21 @@ async def test_what_cannot_be_undone_any_more_is_refused(db: Connection, bay: No
         await swaps.get_latest_swap_id(db, D1)
 
 
+@pytest.mark.parametrize("decommissioned", [True, False])
+async def test_an_old_device_that_may_not_serve_does_not_come_back(
+    db: Connection, bay: None, clock: Clock, decommissioned: bool
+) -> None:
+    done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
+    if decommissioned:
+        await device_changes.set_lifecycle(by(db), "sensor", S1, "decommissioned")
+    else:
+        await device_changes.set_enabled(by(db), "sensor", S1, False)
+    with pytest.raises(InputError) as refused:
+        await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
+    assert refused.value.code == "device_disabled"
+    assert (await spaces.get_space(db, "A-13")).sensor_dev_eui == S2
+
+
 async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
     db: Connection, bay: None, clock: Clock
 ) -> None:
