@@ -109,20 +109,7 @@ async def swap(
         moves = [Move(role, space, into) for space in served]
         for move in moves:
             await assignments.put(change, move, since, reason="swap")
-            await INSERT.run(
-                change.connection,
-                swap_id=swap_id,
-                space_id=move.space.id,
-                role=role,
-                old_id=out.id,
-                new_id=into.id,
-                at=since,
-                recorded_at=max(change.now, since),
-                actor=change.actor,
-                note=note,
-                retired=retire,
-                new_codes_before=into.display_codes if isinstance(into, LockedDisplay) else None,
-            )
+            await _insert_part(change, swap_id, move, out.id, since, note=note, retire=retire)
         codes = [space.code for space in served]
         after = {"dev_eui": into.dev_eui, "spaces": codes, "at": since.isoformat(), "note": note, "retire": retire}
         await change.record("device.swap", role, into.id, before={"dev_eui": out.dev_eui}, after=after)
@@ -131,6 +118,26 @@ async def swap(
             await SET_ENABLED[role].run(change.connection, id=out.id, on=False)
             await SET_LIFECYCLE[role].run(change.connection, id=out.id, state="decommissioned")
     return replace(await get_swap(change.connection, swap_id), warnings=warnings)
+
+
+async def _insert_part(
+    change: Change, swap_id: UUID, move: Move, old_id: UUID, since: datetime, *, note: str | None, retire: bool
+) -> None:
+    assert move.device is not None
+    await INSERT.run(
+        change.connection,
+        swap_id=swap_id,
+        space_id=move.space.id,
+        role=move.role,
+        old_id=old_id,
+        new_id=move.device.id,
+        at=since,
+        recorded_at=max(change.now, since),
+        actor=change.actor,
+        note=note,
+        retired=retire,
+        new_codes_before=move.device.display_codes if isinstance(move.device, LockedDisplay) else None,
+    )
 
 
 async def undo_swap(change: Change, swap_id: UUID, *, window: timedelta = UNDO_WINDOW) -> Swap:
