@@ -55,8 +55,8 @@ async def test_where_a_sensor_and_a_display_have_one_dev_eui_the_role_tells_whic
     await add_space(site.pool, "A-14")
     refused = await client.post(f"{API}/swaps", json={"old": both, "new": new})
     assert (refused.status_code, refused.json()["type"]) == (422, "urn:baylight:problem:two_devices")
-    told = {"dev_eui": both, "at": datetime.now(UTC).isoformat(), "role": "display"}
-    await _ok(await client.post(f"{API}/spaces/A-14/installed", json=told))
+    installed = {"dev_eui": both, "at": datetime.now(UTC).isoformat(), "role": "display"}
+    await _ok(await client.post(f"{API}/spaces/A-14/installed", json=installed))
     await _ok(await client.post(f"{API}/swaps", json={"old": both, "new": new, "role": "sensor"}), 201)
     for role, space in (("sensor", "A-13"), ("display", "A-14")):
         where = await _ok(await client.get(f"{API}/devices/{both}/assignments", params={"role": role}))
@@ -84,7 +84,7 @@ async def test_a_space_is_read_as_of_a_moment(client: httpx.AsyncClient, bay: Ba
     assert (await client.get(f"{API}/spaces/Z-1/then", params={"as_of": now.isoformat()})).status_code == 404
 
 
-async def test_what_was_done_is_told_late(site: Site, client: httpx.AsyncClient) -> None:
+async def test_an_installation_and_a_removal_are_recorded_late(site: Site, client: httpx.AsyncClient) -> None:
     await add_space(site.pool, "A-1")
     sensor = (await add_sensor(site.pool))["dev_eui"]
     since = datetime.now(UTC) - timedelta(hours=2)
@@ -127,7 +127,7 @@ async def test_b14_codes_are_given_as_lights_and_those_that_look_alike_are_warne
     assert "MAINTENANCE" in warning
 
 
-async def test_tests_begin_and_tell_their_result(site: Site, client: httpx.AsyncClient, bay: Bay) -> None:
+async def test_tests_begin_and_show_their_result(site: Site, client: httpx.AsyncClient, bay: Bay) -> None:
     none = await client.post(f"{API}/displays/{bay.display_eui}/tests", json={})
     assert none.status_code == 202
     test = none.json()  # nothing was decided yet in this database, so that nothing can come back after the test

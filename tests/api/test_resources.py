@@ -49,7 +49,7 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
     assert actors == {maker}
 
 
-async def test_what_a_space_is_called_and_where_it_is_changes(site: Site, client: httpx.AsyncClient) -> None:
+async def test_name_location_and_position_of_a_space_change(site: Site, client: httpx.AsyncClient) -> None:
     await _ok(await client.post("/api/v1/locations", json={"path": "Garage/Floor 1"}), 201)
     await _ok(await client.put("/api/v1/locations/maintenance", json={"path": "Garage", "on": True}))
     await _ok(await client.post("/api/v1/spaces", json={"code": "A/1"}), 201)
@@ -153,7 +153,7 @@ async def test_new_codes_reach_the_display_at_once(site: Site, client: httpx.Asy
     assert (await client.put(f"{path}/lifecycle", json={"state": "orphan"})).status_code == 409
 
 
-async def test_what_the_registry_says_of_a_device_is_changed(client: httpx.AsyncClient, ready: None) -> None:
+async def test_attributes_of_a_device_are_changed(client: httpx.AsyncClient, ready: None) -> None:
     await client.post("/api/v1/sensors", json={"dev_eui": "58a0cb00000000e1"})
     await client.post("/api/v1/displays", json={"dev_eui": "20200000000000e1", "device_type": "kuando_busylight"})
     sensor = await client.patch("/api/v1/sensors/58A0CB00000000E1", json={"notes": "wet", "mobile": True})

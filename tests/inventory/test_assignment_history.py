@@ -1,4 +1,4 @@
-"""Installing, removing, swapping, undoing, each possibly told late, against a history that a child could keep."""
+"""Installing, removing, swapping, undoing, each possibly recorded late, against a history that a child could keep."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ MINUTE = timedelta(minutes=1)
 SPACES, SENSORS = st.integers(0, 1), st.integers(0, 3)
 AGO = st.one_of(st.just(0), st.integers(0, 90))
 CAREFUL = st.sampled_from([True, True, True, False])
-"""Whether the time that is told is one at which the change could be."""
+"""True: the recorded time is one at which the change was possible."""
 
 Timeline = list[tuple[int, int | None]]
 """Changes of one space: from which minute, which sensor."""
 
 
 class History(RuleBasedStateMachine):
-    """The model: for each space the changes of its sensor; for each sensor what it said when."""
+    """The model: for each space the changes of its sensor; for each sensor what it reported when."""
 
     examples = itertools.count()
     runner: asyncio.Runner
@@ -55,7 +55,7 @@ class History(RuleBasedStateMachine):
         self.began = T0 + next(self.examples) * timedelta(seconds=7, milliseconds=1)
         self.minute = 100
         self.spaces: list[Timeline] = [[], []]
-        self.heard: list[tuple[int, int, str]] = []
+        self.reports: list[tuple[int, int, str]] = []
         self.undoable: list[tuple[UUID, int, int, Timeline, int, int, int]] = []
         self.clock = Clock()
         self.clock.at = self.at(self.minute)
@@ -90,7 +90,7 @@ class History(RuleBasedStateMachine):
     def last_change(self, space: int) -> int:
         return self.spaces[space][-1][0] if self.spaces[space] else -1
 
-    def told(self, space: int, ago: int, careful: bool, *sensors: int) -> int:
+    def moment(self, space: int, ago: int, careful: bool, *sensors: int) -> int:
         minute = self.minute - ago
         if careful:
             minute = max(minute, self.last_change(space))
@@ -124,7 +124,7 @@ class History(RuleBasedStateMachine):
 
     @rule(space=SPACES, sensor=SENSORS, ago=AGO, careful=CAREFUL)
     def install(self, space: int, sensor: int, ago: int, careful: bool) -> None:
-        minute = self.told(space, ago, careful, sensor)
+        minute = self.moment(space, ago, careful, sensor)
         allowed = (
             self.served_by(space, self.minute) is None
             and self.last_change(space) <= minute
@@ -140,7 +140,7 @@ class History(RuleBasedStateMachine):
 
     @rule(space=SPACES, ago=AGO, careful=CAREFUL)
     def remove(self, space: int, ago: int, careful: bool) -> None:
-        minute = self.told(space, ago, careful)
+        minute = self.moment(space, ago, careful)
         allowed = self.served_by(space, self.minute) is not None and self.last_change(space) <= minute
         at = self.at(minute)
         self.attempt(
@@ -154,7 +154,7 @@ class History(RuleBasedStateMachine):
         old = self.served_by(space, self.minute)
         if old is None:
             return
-        minute = self.told(space, ago, careful, new)
+        minute = self.moment(space, ago, careful, new)
         allowed = old != new and self.last_change(space) <= minute and not self.busy_since(new, minute)
         at = self.at(minute)
         done = self.attempt(
@@ -179,16 +179,16 @@ class History(RuleBasedStateMachine):
             self.spaces[space] = before
 
     @rule(sensor=SENSORS, word=st.sampled_from(["FREE", "OCCUPIED"]))
-    def hear(self, sensor: int, word: str) -> None:
+    def report(self, sensor: int, word: str) -> None:
         self.minute += 1
         self.clock.at = self.at(self.minute)
         data = FREE if word == "FREE" else OCCUPIED
         self.run(self.ingest.store_batch([uplink(self.sensors[sensor]["dev_eui"], self.clock.at, data)]))
-        self.heard.append((self.minute, sensor, word))
+        self.reports.append((self.minute, sensor, word))
 
     @invariant()
     def every_moment_reads_as_it_was(self) -> None:
-        edges = {0, self.minute, *(c[0] for line in self.spaces for c in line), *(m for m, _, _ in self.heard[-5:])}
+        edges = {0, self.minute, *(c[0] for line in self.spaces for c in line), *(m for m, _, _ in self.reports[-5:])}
         self.run(self._compare_moments({e + d for e in edges for d in (-1, 0, 1) if e + d <= self.minute}))
 
     async def _compare_moments(self, minutes: set[int]) -> None:
@@ -208,8 +208,8 @@ class History(RuleBasedStateMachine):
             for space, code in enumerate(self.codes):
                 rows = await list_uplinks_of_space(connection, code, limit=1000)
                 got = [(row.received_at, row.dev_eui, row.occupancy) for row in reversed(rows)]
-                said = [(self.at(m), self.eui(s), w) for m, s, w in self.heard if self.served_by(space, m) == s]
-                assert got == said
+                reported = [(self.at(m), self.eui(s), w) for m, s, w in self.reports if self.served_by(space, m) == s]
+                assert got == reported
 
     @invariant()
     def the_present_is_what_the_sensor_said_since_it_came(self) -> None:
@@ -228,13 +228,13 @@ class History(RuleBasedStateMachine):
                 assert (row["dev_eui"], row["current_state"]) == (None, "UNKNOWN")
                 continue
             since = self.last_change(space)
-            words = [w for m, s, w in self.heard if s == sensor and m >= since]
+            words = [w for m, s, w in self.reports if s == sensor and m >= since]
             assert (row["dev_eui"], row["occupancy"]) == (self.eui(sensor), words[-1] if words else None)
             assert row["current_state"] in ({words[-1], "UNKNOWN"} if words else {"UNKNOWN"})
 
 
 @pytest.mark.slow
-def test_any_order_of_changes_told_late_and_undone_reads_as_a_simple_history(server: Server) -> None:
+def test_any_order_of_changes_recorded_late_and_undone_reads_as_a_simple_history(server: Server) -> None:
     with asyncio.Runner() as runner:
         name = runner.run(server.create())
         try:

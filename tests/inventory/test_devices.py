@@ -43,7 +43,7 @@ async def test_registering_again_as_something_else_is_a_conflict(db: Connection)
         await devices.register_sensor(by(db), SENSOR, notes="x" * 2001)
 
 
-async def test_what_the_registry_says_of_a_device_can_be_changed(db: Connection) -> None:
+async def test_attributes_of_a_device_can_be_changed(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR, notes="old")
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for _ in range(2):
@@ -94,7 +94,7 @@ async def test_a12_the_proposals_maintenance_code_is_shown_as_the_pink_that_it_i
 
 
 @pytest.mark.parametrize(
-    ("codes", "says"),
+    ("codes", "message"),
     [
         ({"FREE": "0000ff64"}, "FREE: .*bytes"),
         ({"FREE": "xx"}, "FREE: .*hex"),
@@ -104,9 +104,9 @@ async def test_a12_the_proposals_maintenance_code_is_shown_as_the_pink_that_it_i
     ],
 )
 async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
-    db: Connection, codes: dict[str, str], says: str
+    db: Connection, codes: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", display_codes=codes)
     assert await devices.list_displays(db) == []
 
@@ -123,7 +123,7 @@ async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
     assert tuple(newest) == ("0000c86400", "pending")
 
 
-async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Connection) -> None:
+async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_reported(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     await spaces.create_space(by(db), "A-1", display=DISPLAY, default_state="FREE")
     display = await device_changes.set_display_codes(by(db), DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True)
@@ -131,7 +131,7 @@ async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_told(db: Co
     assert display.sync_status == "misconfigured"
 
 
-async def test_a_disabled_sensor_is_not_believed_and_counts_again_from_its_next_reading(db: Connection) -> None:
+async def test_a_disabled_sensor_does_not_count_and_counts_again_from_its_next_reading(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR)
     await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
@@ -162,11 +162,11 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
 
 
 @pytest.mark.parametrize("before", sorted(LIFECYCLE))
-async def test_only_the_steps_of_the_table_are_taken(db: Connection, before: str) -> None:
+async def test_only_the_steps_of_the_table_are_possible(db: Connection, before: str) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for after in sorted(LIFECYCLE):
         async with db.transaction():
-            await db.execute("SET LOCAL session_replication_role = replica")  # any state, whatever the trigger says
+            await db.execute("SET LOCAL session_replication_role = replica")  # any state, past the trigger
             await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
             await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
@@ -195,11 +195,11 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
         await device_changes.set_enabled(by(db), "display", DISPLAY, False)
 
 
-async def test_a_device_is_told_through_which_network_server_it_is_reached(db: Connection) -> None:
+async def test_the_network_server_of_a_device_is_stored(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR, network_server="tts", application_id="garage/bay-017")
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", network_server="tts")
-    told = await devices.get_sensor(db, SENSOR)
-    assert (told.network_server, told.application_id) == ("tts", "garage/bay-017")
+    stored = await devices.get_sensor(db, SENSOR)
+    assert (stored.network_server, stored.application_id) == ("tts", "garage/bay-017")
     assert (await devices.get_display(db, DISPLAY)).network_server == "tts"
     for table in ("sensor_devices", "display_devices"):
         assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"

@@ -145,7 +145,7 @@ async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection,
     for code in ("A-1", "A-2"):
         await spaces.create_space(by(db), code)
 
-    async def take(code: str) -> str:
+    async def give(code: str) -> str:
         async with pool.acquire() as connection:
             try:
                 await spaces.assign(by(connection), code, sensor=S1, display=D1)
@@ -153,7 +153,7 @@ async def test_one_device_given_to_two_spaces_at_once_serves_one(db: Connection,
                 return error.code
         return "served"
 
-    assert sorted(await asyncio.gather(take("A-1"), take("A-2"))) == ["device_in_use", "served"]
+    assert sorted(await asyncio.gather(give("A-1"), give("A-2"))) == ["device_in_use", "served"]
     assert await invariant_2(db)
 
 
@@ -255,16 +255,18 @@ async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "timezone", "says"),
+    ("path", "timezone", "message"),
     [
         ("Garage", "Mars/X", "not a time zone"),
         ("Garage", "Asia/Tokyo", "Europe/Berlin: an import"),
         ("G", "", "not a time"),
     ],
 )
-async def test_a_time_zone_that_would_not_count_is_refused(db: Connection, path: str, timezone: str, says: str) -> None:
+async def test_a_time_zone_that_would_not_count_is_refused(
+    db: Connection, path: str, timezone: str, message: str
+) -> None:
     await locations.create_location(by(db), "Garage", timezone="Europe/Berlin")
-    with pytest.raises((InputError, ConflictError), match=says):
+    with pytest.raises((InputError, ConflictError), match=message):
         await locations.create_location(by(db), path, timezone=timezone)
     with pytest.raises(InputError, match="only a site"):
         await locations.create_location(by(db), "Ramp", kinds=["zone"], timezone="Europe/Berlin")

@@ -25,7 +25,7 @@ D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
 
 @pytest.fixture
 async def clock(db: Connection) -> Clock:
-    """Some hours behind, so that nothing that is told to have been lies ahead of the database's own clock."""
+    """Some hours behind, so that no recorded time lies ahead of the database's own clock."""
     clock = Clock()
     clock.at = await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=3)
     return clock
@@ -48,7 +48,7 @@ async def bay(db: Connection, clock: Clock) -> None:
         await assignments.install(by(db, now=clock.tick(1)), "A-13", eui, at=clock.now())
 
 
-async def hear(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
+async def receive(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
     for eui, data in frames:
         await ingest.store_batch([uplink(eui, clock.tick(1), data)])  # type: ignore[arg-type]
 
@@ -68,17 +68,17 @@ async def is_sound(db: Connection, now: datetime, *, but: Sequence[str] = ()) ->
     assert [finding for finding in found if not finding.ok and finding.check not in watched] == []
 
 
-async def test_a_new_sensor_is_believed_from_its_first_word_on_the_place(
+async def test_a_new_sensor_counts_from_its_first_reading_on_the_place(
     db: Connection, bay: None, ingest: Ingest, clock: Clock
 ) -> None:
-    await hear(ingest, clock, (S1, OCCUPIED), (S2, FREE))  # the new one, in the van
+    await receive(ingest, clock, (S1, OCCUPIED), (S2, FREE))  # the new one, in the van
     assert await state(db) == "OCCUPIED"
     done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2, note="battery", retire=True)
     assert (done.old, done.new, done.spaces, done.note) == (S1, S2, ["A-13"], "battery")
     assert await state(db) == "UNKNOWN"
-    await hear(ingest, clock, (S1, FREE))
+    await receive(ingest, clock, (S1, FREE))
     assert await state(db) == "UNKNOWN"
-    await hear(ingest, clock, (S2, FREE))
+    await receive(ingest, clock, (S2, FREE))
     assert await state(db) == "FREE"
     old = await devices.get_sensor(db, S1)
     assert (old.lifecycle_state, old.enabled, old.spaces) == ("decommissioned", False, [])
@@ -89,19 +89,19 @@ async def test_a_new_sensor_is_believed_from_its_first_word_on_the_place(
     await is_sound(db, clock.now())
 
 
-async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
+async def test_a_swap_recorded_late_gives_its_uplinks_to_the_space_and_decides_again(
     db: Connection, bay: None, ingest: Ingest, clock: Clock
 ) -> None:
-    await hear(ingest, clock, (S1, OCCUPIED))
+    await receive(ingest, clock, (S1, OCCUPIED))
     swapped_at = clock.tick(60)
-    await hear(ingest, clock, (S2, OCCUPIED), (S1, OCCUPIED), (S2, FREE), (S1, OCCUPIED))
+    await receive(ingest, clock, (S2, OCCUPIED), (S1, OCCUPIED), (S2, FREE), (S1, OCCUPIED))
     before = [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")]
     assert await state(db) == "OCCUPIED"
     await swaps.swap(by(db, now=clock.tick(600)), S1, S2, at=swapped_at)
     assert await state(db) == "FREE"
     rows = await list_uplinks_of_space(db, "A-13", limit=10)
-    said = [(row.dev_eui, row.occupancy) for row in reversed(rows)]
-    assert said == [(S1, "OCCUPIED"), (S2, "OCCUPIED"), (S2, "FREE")]
+    reported = [(row.dev_eui, row.occupancy) for row in reversed(rows)]
+    assert reported == [(S1, "OCCUPIED"), (S2, "OCCUPIED"), (S2, "FREE")]
     assert [tuple(row) for row in await db.fetch("SELECT * FROM uplinks ORDER BY received_at")] == before
     then = await get_space_as_of(db, "A-13", swapped_at + timedelta(seconds=1))
     assert (then.sensor_dev_eui, then.state) == (S2, "OCCUPIED")  # what was decided then stays as it was decided
@@ -113,9 +113,9 @@ async def test_a_swap_told_late_gives_its_uplinks_to_the_space_and_decides_anew(
 
 
 async def test_an_undone_swap_is_as_if_it_had_not_been(db: Connection, bay: None, ingest: Ingest, clock: Clock) -> None:
-    await hear(ingest, clock, (S1, FREE))
+    await receive(ingest, clock, (S1, FREE))
     done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2, retire=True)
-    await hear(ingest, clock, (S2, FREE))
+    await receive(ingest, clock, (S2, FREE))
     assert await swaps.get_latest_swap_id(db, S1) == done.id
     undone = await swaps.undo_swap(by(db, now=clock.tick(3600)), done.id)
     assert (undone.undone_by, undone.undone_at) == ("ann", clock.now())
@@ -185,7 +185,7 @@ async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "error", "says"),
+    ("old", "new", "error", "message"),
     [
         (S1, S1, InputError, "for itself"),
         (S1, D2, NotFoundError, "no sensor"),
@@ -195,9 +195,9 @@ async def test_a_device_that_served_elsewhere_meanwhile_cannot_have_been_here(
     ],
 )
 async def test_a_swap_that_cannot_be_is_refused_by_name(
-    db: Connection, bay: None, clock: Clock, old: str, new: str, error: type[Exception], says: str
+    db: Connection, bay: None, clock: Clock, old: str, new: str, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         await swaps.swap(by(db, now=clock.tick(1)), old, new)
     assert (await spaces.get_space(db, "A-13")).sensor_dev_eui == S1
     assert await swaps.list_swaps(db) == []
@@ -218,7 +218,7 @@ async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
         await assignments.remove(by(db, now=clock.tick(1)), "A-13", "sensor", at=clock.now() - timedelta(days=1))
 
 
-async def test_a_new_display_takes_over_the_chosen_codes_and_is_told_at_once(
+async def test_a_new_display_takes_over_the_chosen_codes_and_receives_its_command_at_once(
     db: Connection, bay: None, clock: Clock
 ) -> None:
     await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"UNKNOWN": "white", "FREE": "#00c800"})
@@ -280,17 +280,17 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
     await is_sound(db, clock.now())
 
 
-async def test_a_mobile_sensor_is_nowhere_believed_for_what_it_said_elsewhere(
+async def test_a_reading_of_a_mobile_sensor_counts_only_where_it_was_made(
     db: Connection, bay: None, ingest: Ingest, clock: Clock
 ) -> None:
     mobile = "58a0cb00000000b1"
     await devices.register_sensor(by(db), mobile, mobile=True)
     await spaces.create_space(by(db, now=clock.tick(1)), "M-1", sensor=mobile)
-    await hear(ingest, clock, (mobile, FREE))
+    await receive(ingest, clock, (mobile, FREE))
     assert (await spaces.get_space(db, "M-1")).state == "FREE"
     await spaces.create_space(by(db, now=clock.tick(1)), "M-2", sensor=mobile)
     assert {s.state for s in await spaces.list_spaces(db, device=mobile)} == {"UNKNOWN"}
-    await hear(ingest, clock, (mobile, FREE))
+    await receive(ingest, clock, (mobile, FREE))
     assert {s.state for s in await spaces.list_spaces(db, device=mobile)} == {"FREE"}
     await spaces.unassign(by(db, now=clock.tick(1)), "M-1", "sensor")
     assert (await spaces.get_space(db, "M-2")).state == "FREE"
@@ -301,11 +301,11 @@ async def test_a_mobile_sensor_is_nowhere_believed_for_what_it_said_elsewhere(
     await is_sound(db, clock.now())
 
 
-async def test_as_of_tells_who_served_and_what_the_light_showed(
+async def test_as_of_shows_who_served_and_what_the_light_showed(
     db: Connection, bay: None, ingest: Ingest, clock: Clock
 ) -> None:
     start = clock.now()
-    await hear(ingest, clock, (S1, OCCUPIED))
+    await receive(ingest, clock, (S1, OCCUPIED))
     red = await db.fetchval("SELECT id FROM actuations WHERE new_state = 'OCCUPIED'")
     shown_at = clock.tick(5)
     await db.execute("UPDATE actuations SET status = 'sending' WHERE id = $1", red)

@@ -1,4 +1,4 @@
-"""Swaps of motion sensors, whose OCCUPIED ends by time alone: told late and undone, the end is the right one."""
+"""Swaps of motion sensors, whose OCCUPIED ends by time alone: recorded late and undone, the end is the right one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def engine() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def clock(db: Connection) -> Clock:
-    """Some hours behind the database's own clock, which dates what nobody dates."""
+    """Some hours behind the database's own clock, which dates everything that has no date of its own."""
     clock = Clock()
     clock.at = await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=12)
     return clock
@@ -67,20 +67,20 @@ def look(pool: Pool, clock: Clock, start: datetime) -> Look:
 
 
 @pytest.fixture
-def says(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[float, DevEui, bytes], Awaitable[None]]:
+def send(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[float, DevEui, bytes], Awaitable[None]]:
     ingest = Ingest(pool, clock, Policies(), engine)
 
-    async def say(seconds: float, eui: DevEui, data: bytes) -> None:
+    async def send_at(seconds: float, eui: DevEui, data: bytes) -> None:
         await look(seconds)
         await ingest.store_batch([uplink(eui, clock.now(), data)])
 
-    return say
+    return send_at
 
 
 async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
-    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, send: Callable[..., Awaitable[None]]
 ) -> None:
-    await says(0, S1, MOTION)
+    await send(0, S1, MOTION)
     assert await look(10) == "OCCUPIED"
     done = await swaps.swap(by(db, now=clock.now()), S1, S2)
     assert await look(20) == "UNKNOWN"
@@ -89,13 +89,13 @@ async def test_an_undone_swap_leaves_the_end_of_the_motion_where_it_was(
     assert await look(TIMEOUT_S) == "FREE"
 
 
-async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_undo(
-    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
+async def test_b1_no_motion_reported_too_soon_while_out_does_not_free_the_bay_by_an_undo(
+    db: Connection, clock: Clock, look: Look, send: Callable[..., Awaitable[None]]
 ) -> None:
-    await says(0, S1, MOTION)
+    await send(0, S1, MOTION)
     await look(10)
     done = await swaps.swap(by(db, now=clock.now()), S1, S2)
-    await says(15, S1, FREE)
+    await send(15, S1, FREE)
     await look(20)
     await swaps.undo_swap(by(db, now=clock.now()), done.id)
     assert await look(TIMEOUT_S - 1) == "OCCUPIED"
@@ -103,13 +103,13 @@ async def test_b1_no_motion_told_too_soon_while_out_does_not_free_the_bay_by_an_
 
 
 async def test_motion_seen_while_out_counts_after_an_undo(
-    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, send: Callable[..., Awaitable[None]]
 ) -> None:
-    await says(0, S1, MOTION)
+    await send(0, S1, MOTION)
     await look(10)
     done = await swaps.swap(by(db, now=clock.now()), S1, S2)
-    await says(50, S1, MOTION)
-    await says(60, S2, MOTION)
+    await send(50, S1, MOTION)
+    await send(60, S2, MOTION)
     await look(700)
     await swaps.undo_swap(by(db, now=clock.now()), done.id)
     assert await look(700) == "FREE"
@@ -117,42 +117,44 @@ async def test_motion_seen_while_out_counts_after_an_undo(
     assert await look(3 * 3600 + 50) == "UNKNOWN"
 
 
-@pytest.mark.parametrize(("told_s", "state"), [(100, "OCCUPIED"), (10 + TIMEOUT_S, "FREE"), (3 * 3600 + 10, "UNKNOWN")])
-async def test_a_swap_told_late_counts_motion_from_when_it_was(
+@pytest.mark.parametrize(
+    ("recorded_s", "state"), [(100, "OCCUPIED"), (10 + TIMEOUT_S, "FREE"), (3 * 3600 + 10, "UNKNOWN")]
+)
+async def test_a_swap_recorded_late_counts_motion_from_when_it_was(
     db: Connection,
     clock: Clock,
     look: Look,
-    says: Callable[..., Awaitable[None]],
+    send: Callable[..., Awaitable[None]],
     start: datetime,
-    told_s: int,
+    recorded_s: int,
     state: str,
 ) -> None:
-    await says(10, S2, MOTION)
-    await look(told_s)
+    await send(10, S2, MOTION)
+    await look(recorded_s)
     await swaps.swap(by(db, now=clock.now()), S1, S2, at=start + timedelta(seconds=5))
-    assert await look(told_s) == state
-    assert await look(max(told_s, 9 + TIMEOUT_S)) == state
-    assert await look(max(told_s, 10 + TIMEOUT_S)) == ("FREE" if told_s < 3600 else "UNKNOWN")
+    assert await look(recorded_s) == state
+    assert await look(max(recorded_s, 9 + TIMEOUT_S)) == state
+    assert await look(max(recorded_s, 10 + TIMEOUT_S)) == ("FREE" if recorded_s < 3600 else "UNKNOWN")
 
 
 async def test_motion_in_the_van_neither_occupies_the_bay_nor_frees_it(
-    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]], start: datetime
+    db: Connection, clock: Clock, look: Look, send: Callable[..., Awaitable[None]], start: datetime
 ) -> None:
-    await says(0, S1, MOTION)
-    await says(5, S2, MOTION)
+    await send(0, S1, MOTION)
+    await send(5, S2, MOTION)
     await look(20)
     await swaps.swap(by(db, now=clock.now()), S1, S2, at=start + timedelta(seconds=10))
     assert await look(20) == "UNKNOWN"
     assert await look(5 + TIMEOUT_S) == "UNKNOWN"
-    await says(1000, S2, FREE)
+    await send(1000, S2, FREE)
     assert await look(1000) == "FREE"
     assert (await db.fetchval("SELECT free_from FROM sensor_devices WHERE dev_eui = $1", S2)) is None
 
 
 async def test_motion_that_ended_elsewhere_frees_nothing_at_the_next_place(
-    db: Connection, clock: Clock, look: Look, says: Callable[..., Awaitable[None]]
+    db: Connection, clock: Clock, look: Look, send: Callable[..., Awaitable[None]]
 ) -> None:
-    await says(0, S1, MOTION)
+    await send(0, S1, MOTION)
     await look(10)
     await swaps.swap(by(db, now=clock.now()), S1, S2)
     await spaces.create_space(by(db, now=clock.now()), "B-1", sensor=S1)

@@ -66,7 +66,7 @@ async def list_assignments(key: Reading, connection: Database, as_of: AsOf) -> l
 async def list_space_assignments(
     key: Reading, connection: Database, code: str, as_of: AsOf | None = None, superseded: Superseded = False
 ) -> list[Served]:
-    """With `as_of`: only the assignments at that instant."""
+    """Narrow the list to one instant with `as_of`."""
     if as_of is not None:
         return await assignments.list_assignments_as_of(connection, as_of, space=code)
     return await assignments.list_assignments(connection, space=code, superseded=superseded)
@@ -81,7 +81,7 @@ async def list_device_assignments(
     as_of: AsOf | None = None,
     superseded: Superseded = False,
 ) -> list[Served]:
-    """With `as_of`: only the assignments at that instant."""
+    """Narrow the list to one instant with `as_of`."""
     if as_of is not None:
         return await assignments.list_assignments_as_of(connection, as_of, device=dev_eui, role=role)
     return await assignments.list_assignments(connection, device=dev_eui, role=role, superseded=superseded)
@@ -97,7 +97,7 @@ async def get_space_as_of(key: Reading, connection: Database, code: str, as_of: 
 async def list_space_uplinks(
     key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = 100
 ) -> list[UplinkRow]:
-    """Only uplinks that a sensor sent while it served the space. `before`: only uplinks received earlier."""
+    """Return uplinks that a sensor sent while it served the space. `before`: only uplinks received earlier."""
     return await insight.list_uplinks_of_space(connection, code, before=before, limit=limit)
 
 
@@ -138,5 +138,5 @@ async def swap_devices(change: Changing, body: NewSwap) -> Swap:
 
 @router.post("/swaps/{swap_id}/undo", summary="Undo a swap within 24 hours")
 async def undo_swap(change: Changing, swap_id: UUID) -> Swap:
-    """Afterwards the old device has served all the time. Idempotent."""
+    """Restore the assignments as if the old device had served all the time. Idempotent."""
     return await swaps.undo_swap(change, swap_id)

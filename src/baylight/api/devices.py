@@ -96,7 +96,7 @@ async def list_sensors(
 
 @router.post("/sensors", status_code=201, responses=_NEW, summary="Register a sensor")
 async def register_sensor(change: Changing, new: NewSensor, response: Response) -> Sensor:
-    """Idempotent: 201 for a new sensor, 200 for a known one."""
+    """Answer 201 for a new sensor, 200 for a known one. Idempotent."""
     sensor, is_new = await devices.register_sensor(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return sensor
@@ -123,7 +123,7 @@ async def list_displays(
 
 @router.post("/displays", status_code=201, responses=_NEW, summary="Register a display")
 async def register_display(change: Changing, new: NewDisplay, response: Response) -> Display:
-    """Idempotent: 201 for a new display, 200 for a known one."""
+    """Answer 201 for a new display, 200 for a known one. Idempotent."""
     display, is_new = await devices.register_display(change, **new.model_dump())
     response.status_code = 201 if is_new else 200
     return display

@@ -126,6 +126,6 @@ async def change_space(change: Changing, code: str, body: SpaceChange) -> Space:
 
 @router.delete("/{code:path}", status_code=204, summary="Delete a space")
 async def delete_space(change: Changing, code: str) -> Response:
-    """Its history stays. Its code and its devices are free again."""
+    """Keep the history of the space, and free its code and its devices."""
     await spaces.delete_space(change, code)
     return Response(status_code=204)

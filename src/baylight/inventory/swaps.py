@@ -1,4 +1,4 @@
-"""Swaps of a device for another: one transaction, which can be recorded late and be undone."""
+"""Swap a device for another in one transaction, which can be recorded late and be undone."""
 
 from __future__ import annotations
 
