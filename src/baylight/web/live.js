@@ -225,7 +225,7 @@ function light(seen) {
 function explanation(why) {
   const { space, display, uplink, cause } = why;
   const parts = [
-    make("p", {}, chip(space.current_state), " since ", when(space.current_state_at)),
+    make("p", {}, chip(space.state), " since ", when(space.state_at)),
     part(
       "Rules that apply, the first wins",
       make("ol", { class: "rules" }, ...why.rules.map((rule) =>
@@ -257,7 +257,7 @@ function explanation(why) {
       ["signal", uplink.rssi_dbm === null ? null : `${uplink.rssi_dbm} dBm, SNR ${uplink.snr_db} dB`],
       ["DevEUI", make("span", { class: "mono" }, uplink.dev_eui)],
     ])
-    : make("p", {}, space.sensor_deveui ? `${space.sensor_deveui} was never heard.` : "This space has no sensor.")));
+    : make("p", {}, space.sensor_dev_eui ? `${space.sensor_dev_eui} was never heard.` : "This space has no sensor.")));
   if (why.actuations.length) {
     parts.push(part("Actuations", ...why.actuations.map(({ actuation: one, colour }) =>
       make(
