@@ -20,7 +20,7 @@ from pathlib import Path
 
 import asyncpg
 
-from baylight.bulk.sheets import SHEETS
+from baylight.bulk.kinds import SHEETS
 from baylight.inventory import device_types
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate

@@ -81,7 +81,7 @@ async def test_lists_longer_than_a_page_are_read_to_the_end(
     assert len({device.dev_eui for device in found}) == len(found) == 8
 
 
-async def test_chirpstack_that_refuses_or_is_away_is_told(fake: FakeChirpStack) -> None:
+async def test_chirpstack_that_refuses_or_is_away_is_reported(fake: FakeChirpStack) -> None:
     with pytest.raises(InputError, match="invalid token"):
         await listed_by(fake, applications=[APPLICATION], key="wrong")
     with pytest.raises(InputError) as caught:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baylight.bulk import csv_file, imports
+from baylight.bulk.cells import unquote, write
 from baylight.bulk.imports import Report
-from baylight.bulk.sheets import SHEETS, unquote, write
+from baylight.bulk.kinds import SHEETS
 from baylight.errors import InputError
 from baylight.inventory import device_changes, devices, locations, spaces
 from baylight.js_codecs import versions
@@ -43,7 +44,7 @@ async def export(db: Connection, kind: str) -> bytes:
     return b"".join([part async for part in imports.export(db, kind)])
 
 
-def told(report: Report) -> list[tuple[int, str | None, str]]:
+def errors_of(report: Report) -> list[tuple[int, str | None, str]]:
     return [(error.row, error.column, error.code) for error in report.first]
 
 
@@ -110,7 +111,7 @@ async def test_exports_make_the_same_installation_elsewhere(garage: Connection, 
             assert await export(other, kind) == text
 
 
-async def test_every_wrong_row_is_told_and_nothing_is_changed(db: Connection) -> None:
+async def test_every_wrong_row_is_reported_and_nothing_is_changed(db: Connection) -> None:
     report = await load(
         db,
         "devices",
@@ -123,14 +124,14 @@ async def test_every_wrong_row_is_told_and_nothing_is_changed(db: Connection) ->
         f"display,{LIGHT_B},kuando_busylight,,,,,,FREE=00,,,",
         "display,2020000000000003,kuando_busylight,yes,decommissioned,,,,FREE=#00ff00; FREE=#ff0000,,,",
     )
-    assert told(report) == [
+    assert errors_of(report) == [
         (4, "role", "bad_word"),
         (4, "dev_eui", "bad_dev_eui"),
         (4, "enabled", "bad_word"),
         (5, "dev_eui", "row_twice"),
         (6, "device_type", "type_missing"),
         (7, "device_type", "wrong_category"),
-        (7, "fport", "not_for_sensor"),
+        (7, "f_port", "not_for_sensor"),
         (8, "device_type", "unknown_device_type"),
         (9, "display_codes", "bad_display_code"),
         (10, "display_codes", "bad_display_code"),
@@ -143,12 +144,12 @@ async def test_every_wrong_row_is_told_and_nothing_is_changed(db: Connection) ->
 
 async def test_errors_beyond_the_first_hundred_are_counted(db: Connection) -> None:
     report = await load(db, "spaces", *(f"A-{n},,Nowhere,,,,," for n in range(150)), *["B,,,north,,,,"] * 50)
-    assert (report.errors, len(report.first)) == (200, imports.SHOWN)
+    assert (report.errors, len(report.first)) == (200, imports.MAX_SHOWN_ERRORS)
     assert report.by_code == {"unknown_location": 150, "bad_number": 50}
     assert [error.row for error in report.first] == list(range(3, 103))
 
 
-async def test_a_dry_run_tells_all_and_changes_nothing(garage: Connection) -> None:
+async def test_a_dry_run_reports_all_and_changes_nothing(garage: Connection) -> None:
     before = await export(garage, "spaces")
     report = await load(garage, "spaces", "A-1,Other,,,,,,", "A-2,,,,,,,", "A-3,,,,,,,", dry_run=True)
     assert (report.added, report.changed, report.unchanged, report.applied) == (1, 1, 1, False)
@@ -188,14 +189,14 @@ async def test_devices_that_cannot_come_are_refused(garage: Connection) -> None:
         f"A-1,,{LIGHT_B}",
         "Z-9,,",
     )
-    assert told(report) == [
-        (3, "display_deveui", "unknown_display"),
-        (3, "sensor_deveui", "device_in_use"),
-        (4, "display_deveui", "device_in_use"),
+    assert errors_of(report) == [
+        (3, "display_dev_eui", "unknown_display"),
+        (3, "sensor_dev_eui", "device_in_use"),
+        (4, "display_dev_eui", "device_in_use"),
         (5, "space", "unknown_space"),
     ]
     report = await load(garage, "assignments", "A-2,-,", f"=B,{SENSOR_B},")
-    assert told(report) == [(4, "sensor_deveui", "device_disabled")]
+    assert errors_of(report) == [(4, "sensor_dev_eui", "device_disabled")]
 
 
 async def test_a_device_in_use_is_not_decommissioned_and_steps_are_kept(garage: Connection) -> None:
@@ -205,7 +206,7 @@ async def test_a_device_in_use_is_not_decommissioned_and_steps_are_kept(garage: 
         f"sensor,{SENSOR_A},,,decommissioned,yes,,,,,,",
         f"sensor,{SENSOR_B},bosch_tps110,,orphan,,,,,,,",
     )
-    assert told(report) == [
+    assert errors_of(report) == [
         (3, "lifecycle_state", "device_in_use"),
         (3, "shared", "device_in_use"),
         (4, "device_type", "registered_otherwise"),
@@ -218,7 +219,7 @@ async def test_lights_follow_changed_codes_at_once(garage: Connection) -> None:
     assert (await devices.get_display(garage, LIGHT_A)).desired_code == "00ff006400"
 
 
-async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
+async def test_a_disabled_sensor_is_not_trusted(garage: Connection) -> None:
     await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await well(garage, "spaces", "A-1,new name,,,,,,")
     assert (await spaces.get_space(garage, "A-1")).state == "FREE"
@@ -227,7 +228,9 @@ async def test_a_disabled_sensor_is_not_believed(garage: Connection) -> None:
     assert (await devices.get_sensor(garage, SENSOR_A)).occupancy is None
 
 
-async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_brings_them(garage: Connection) -> None:
+async def test_b1_a_reading_from_another_place_frees_no_bay_of_an_assigned_sensor(
+    garage: Connection,
+) -> None:
     await well(garage, "devices", "sensor,58a0cb00000000a3,,,,,,,,,,")
     await garage.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
     await well(garage, "assignments", f"A-1,{SENSOR_B},", f"A-2,{SENSOR_A},")  # exchanged
@@ -240,7 +243,7 @@ async def test_b1_what_sensors_said_elsewhere_frees_no_bay_to_which_a_file_bring
 
 async def test_json_that_lies_too_deep_is_refused_as_a_cell(garage: Connection) -> None:
     deep = '{""a"":' * 10_000 + "1" + "}" * 10_000
-    assert told(await load(garage, "spaces", f'A-1,,,,,,,"{deep}"')) == [(3, "metadata", "bad_json")]
+    assert errors_of(await load(garage, "spaces", f'A-1,,,,,,,"{deep}"')) == [(3, "metadata", "bad_json")]
 
 
 async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> None:
@@ -256,7 +259,7 @@ async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> No
         "new_one,,,,nonsense,,,,,,",
         "new_two,sensor,,,,,,,,,",
     )
-    assert told(report) == [
+    assert errors_of(report) == [
         (3, "code", "shipped_type"),
         (4, "codec", "type_in_use"),
         (5, "codec", "unknown_codec"),
@@ -266,7 +269,7 @@ async def test_shipped_types_and_types_in_use_are_kept(garage: Connection) -> No
         (6, "uplink_interval_s", "missing"),
     ]
     await well(garage, "device-types", "bosch_tps110,,,,,,,,,,no")
-    assert told(await load(garage, "devices", "sensor,1234567812345678,bosch_tps110,,,,,,,,,")) == [
+    assert errors_of(await load(garage, "devices", "sensor,1234567812345678,bosch_tps110,,,,,,,,,")) == [
         (3, "device_type", "type_disabled")
     ]
 
@@ -282,7 +285,7 @@ async def test_a_type_that_its_devices_could_not_use_is_refused(db: Connection) 
         'five,display,Own,Five,kuando_busylight,,600,,"[1]",,',
         'six,display,Own,Six,kuando_busylight,,600,,"{""display_codes"": {""FREE"": ""#00ff00""}}",,',
     )
-    assert told(report) == [
+    assert errors_of(report) == [
         (3, "codec", "unknown_codec"),
         (4, "default_config", "bad_config"),
         (5, "default_config", "bad_display_code"),
@@ -294,10 +297,10 @@ async def test_a_type_that_its_devices_could_not_use_is_refused(db: Connection) 
 
 async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
     class Endless(io.RawIOBase):
-        """A file that is made while it is read; `ahead`: the most rows read since progress was told last."""
+        """A file that is made while it is read; `ahead`: the most rows read between two reports of progress."""
 
         def __init__(self, rows: int) -> None:
-            self.left, self.read_rows, self.told, self.ahead = rows, 0, 0, 0
+            self.left, self.read_rows, self.reported, self.ahead = rows, 0, 0, 0
             self.start = iter(sheet("spaces").splitlines(keepends=True))
 
         def readline(self, size: int | None = -1, /) -> bytes:
@@ -307,7 +310,7 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
                 return b""
             self.left -= 1
             self.read_rows += 1
-            self.ahead = max(self.ahead, self.read_rows - self.told)
+            self.ahead = max(self.ahead, self.read_rows - self.reported)
             return b"A-%d,,,,,,,\r\n" % self.left
 
     file = Endless(5000)
@@ -316,7 +319,7 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
     def progress(stage: str, done: int, of: int | None) -> None:
         stages.append(stage)
         if stage == "reading":
-            file.told = done
+            file.reported = done
 
     report = await imports.import_csv(by(db), "spaces", file, progress=progress)  # type: ignore[arg-type]
     assert report.added == 5000
@@ -330,7 +333,7 @@ async def test_locations_need_what_lies_above_and_keep_their_kind(garage: Connec
     report = await load(
         garage, "locations", "Nord/Floor 1,floor,,,", "Garage,building,,,", "Garage/Deck,,,,", "Sued/A/B/C/D/E,room,,,"
     )
-    assert told(report) == [
+    assert errors_of(report) == [
         (3, "path", "unknown_location"),
         (4, "kind", "kind_differs"),
         (4, "timezone", "timezone_of_site"),
@@ -390,7 +393,7 @@ async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection
     assert not db.is_in_transaction()
 
 
-async def test_a_byte_order_mark_any_order_of_columns_and_empty_lines_are_taken(db: Connection) -> None:
+async def test_a_byte_order_mark_any_order_of_columns_and_empty_lines_are_accepted(db: Connection) -> None:
     names = "maintenance,name,code,location,latitude,longitude,default_state,metadata"
     text = b"\xef\xbb\xbf" + sheet("spaces", ",,,,,,,", "", 'TRUE,"Bay, ""one""",A-1,,,,,', columns=names)
     report = await imports.import_csv(by(db), "spaces", io.BytesIO(text))
@@ -430,9 +433,9 @@ def test_any_text_comes_back_through_a_file(text: str) -> None:
 
 
 async def test_a_thousand_assignments_are_written_without_reading_all_of_them_for_each(db: Connection) -> None:
-    """Whatever the session planned while the table was empty."""
+    """The session may have planned while the table was empty."""
     count = 1000
-    await db.execute("VACUUM device_assignments")  # now the planner believes that it is empty
+    await db.execute("VACUUM device_assignments")  # now the planner has statistics of an empty table
     await well(db, "spaces", *(f"B{n},,,,,,," for n in range(count)))
     await well(db, "devices", *(f"sensor,58a0cb{n:010x},,,,,,,,,," for n in range(count)))
     await well(db, "assignments", *(f"B{n},58a0cb{n:010x}," for n in range(count)))
@@ -445,10 +448,20 @@ async def test_a_thousand_assignments_are_written_without_reading_all_of_them_fo
 
 async def test_a_type_may_decode_by_a_javascript_codec_that_is_active(db: Connection) -> None:
     row = "acme_eye,sensor,Acme,Eye,js:bay_eye,,3600,3,,,"
-    assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
+    assert errors_of(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
     await versions.create_codec(by(db), "bay_eye", "function decodeUplink() {}", mapping=None, examples=[])
-    assert told(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
+    assert errors_of(await load(db, "device-types", row)) == [(3, "codec", "unknown_codec")]
     await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")
     await well(db, "device-types", row)
     report = await imports.import_csv(by(db), "device-types", io.BytesIO(await export(db, "device-types")))
     assert (report.added, report.changed, report.errors) == (0, 0, 0)
+
+
+async def test_the_column_names_of_the_release_before_are_read(garage: Connection) -> None:
+    text = sheet("assignments", f"A-1,-,{LIGHT_A}", columns="space,sensor_deveui,display_deveui")
+    report = await imports.import_csv(by(garage), "assignments", io.BytesIO(text))
+    assert (report.changed, report.first) == (1, [])
+    twice = sheet("assignments", columns="space,sensor_deveui,sensor_dev_eui,display_dev_eui")
+    with pytest.raises(InputError) as caught:
+        await imports.import_csv(by(garage), "assignments", io.BytesIO(twice))
+    assert caught.value.facts["twice"] == ["sensor_dev_eui"]

@@ -43,11 +43,11 @@ def test_standard_input_is_read(garage: Cli) -> None:
     assert json.loads(result.stdout)["added"] == 1
 
 
-def test_a_file_that_cannot_be_used_is_told_in_a_line(garage: Cli, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_reported_in_a_line(garage: Cli, tmp_path: Path) -> None:
     assert "No such file" in garage("import", str(tmp_path / "none"), "--kind", "spaces", code=2).stderr
     file = tmp_path / "devices.csv"
     file.write_text(SPACES)
-    assert "not of devices" in garage("import", str(file), "--kind", "devices", code=2).stderr
+    assert "not devices" in garage("import", str(file), "--kind", "devices", code=2).stderr
     assert "No such file" in garage("export", "spaces", "-o", str(tmp_path / "none" / "x.csv"), code=2).stderr
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baylight.bulk.sheets import SHEETS
+from baylight.bulk.kinds import SHEETS
 from tests.cli.test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
 
 __all__ = ["cli", "garage"]

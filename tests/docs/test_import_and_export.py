@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from baylight.bulk import imports
-from baylight.bulk.sheets import SHEETS
+from baylight.bulk.kinds import SHEETS
 from baylight.inventory import device_types
 from baylight.store.pool import Pool
 from tests.support.change import by

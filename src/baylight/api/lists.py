@@ -40,7 +40,7 @@ async def import_chirpstack(
     key: Writing, given: Given, request: Request, body: FromChirpStack
 ) -> Report | JSONResponse:
     """Registers the devices that ChirpStack knows. May be repeated. 422 with a `report` if some are wrong."""
-    listed = device_lists.asked(given.chirpstack_devices, body.applications, body.tenant)
+    listed = device_lists.list_chirpstack(given.chirpstack_devices, body.applications, body.tenant)
     report = await _import(key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run)
     return answer(request, report)
 

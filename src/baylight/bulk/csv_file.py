@@ -1,4 +1,4 @@
-"""Reads and writes the CSV of a sheet: RFC 4180 in UTF-8, one title line, one line of column names, rows."""
+"""Read and write the CSV of a sheet: RFC 4180 in UTF-8, one title line, one line of column names, rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from baylight.bulk.sheets import CLEAR, Column, Sheet, unquote, write, write_codes
+from baylight.bulk.cells import CellError, unquote, write, write_codes
+from baylight.bulk.sheets import CLEAR, Column, Sheet
 from baylight.errors import InputError
 
-_LINE_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """`row` counts as a spreadsheet does: the title is row 1. `column` None: the whole row."""
+    """An error in a row. `row` counts as a spreadsheet does: the title is row 1. `column` None: the whole row."""
 
     row: int
     column: str | None
@@ -29,8 +30,11 @@ Parsed = tuple[list[object], list[str]]
 
 
 def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Row number and cells of each row that is not empty. Raises InputError `bad_csv`, `not_utf8`, `wrong_kind`,
-    `wrong_version`, `bad_header`, and for a row of wrong length `bad_row`."""
+    """Yield number and cells of each row that is not empty.
+
+    Raises InputError `bad_csv`, `not_utf8`, `wrong_kind`, `wrong_version`, `bad_header`, and for a row of wrong length
+    `bad_row`.
+    """
     rows = csv.reader(_lines(source), strict=True)
     try:
         _check_title(sheet, next(rows, []))
@@ -39,7 +43,7 @@ def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]
             if any(cells):
                 if len(cells) != len(names):
                     raise InputError(
-                        "bad_row", f"row {row} has {len(cells)} cells, the header names {len(names)} columns", row=row
+                        "bad_row", f"row {row} has {len(cells)} cells, the header has {len(names)} columns", row=row
                     )
                 yield row, dict(zip(names, cells, strict=True))
     except csv.Error as error:
@@ -48,10 +52,10 @@ def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]
 
 def _lines(source: IO[bytes]) -> Iterator[str]:
     number = 0
-    while line := source.readline(_LINE_BYTES):
+    while line := source.readline(MAX_LINE_BYTES):
         number += 1
-        if len(line) == _LINE_BYTES and not line.endswith(b"\n"):
-            raise InputError("bad_csv", f"line {number} is longer than {_LINE_BYTES} bytes", line=number)
+        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            raise InputError("bad_csv", f"line {number} is longer than {MAX_LINE_BYTES} bytes", line=number)
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -64,13 +68,14 @@ def _check_title(sheet: Sheet, cells: Sequence[str]) -> None:
     if not (len(words) == 4 and words[:2] == ["#", "baylight"]) or any(cell.strip() for cell in cells[1:]):
         raise InputError("bad_header", f"the first line must be {sheet.title!r}, it is {title[:60]!r}")
     if words[2] != sheet.kind:
-        raise InputError("wrong_kind", f"this is a file of {words[2]}, not of {sheet.kind}")
+        raise InputError("wrong_kind", f"this file contains {words[2]}, not {sheet.kind}")
     if words[3] != f"v{sheet.version}":
-        raise InputError("wrong_version", f"this file is {words[3]}, this Baylight reads v{sheet.version}")
+        raise InputError("wrong_version", f"this file has version {words[3]}, this release reads v{sheet.version}")
 
 
 def _check_header(sheet: Sheet, cells: Sequence[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
+    new_names = {column.old_name: column.name for column in sheet.columns}
+    names = [new_names.get(cell.strip(), cell.strip()) for cell in cells]
     known = [column.name for column in sheet.columns]
     wrong = [
         (word, found)
@@ -82,14 +87,14 @@ def _check_header(sheet: Sheet, cells: Sequence[str]) -> list[str]:
         if found
     ]
     if wrong:
-        told = "; ".join(f"{word}: {', '.join(repr(name) for name in found[:20])}" for word, found in wrong)
+        found_wrong = "; ".join(f"{word}: {', '.join(repr(name) for name in found[:20])}" for word, found in wrong)
         hint = " (columns are separated by commas)" if len(names) == 1 else ""
-        raise InputError("bad_header", f"columns of line 2: {told}{hint}", **dict(wrong))
+        raise InputError("bad_header", f"columns of line 2: {found_wrong}{hint}", **dict(wrong))
     return names
 
 
 def parse(sheet: Sheet, row: int, cells: dict[str, str]) -> tuple[Parsed, list[RowError]]:
-    """What a row says, and everything that is wrong with its cells."""
+    """Return the values of a row, and all that is wrong with its cells."""
     values: list[object] = []
     kept: list[str] = []
     errors: list[RowError] = []
@@ -99,7 +104,7 @@ def parse(sheet: Sheet, row: int, cells: dict[str, str]) -> tuple[Parsed, list[R
         try:
             if not cell:
                 if column.required:
-                    raise InputError("missing", "this cell must not be empty")
+                    raise CellError("missing", "this cell must not be empty")
                 kept.append(column.name)
             elif not (cell == CLEAR and column.clearable):
                 value = _value(column, cells[column.name] if column.exact else cell)
@@ -111,16 +116,17 @@ def parse(sheet: Sheet, row: int, cells: dict[str, str]) -> tuple[Parsed, list[R
 
 def _value(column: Column, cell: str) -> object:
     if "\x00" in cell:
-        raise InputError("bad_text", "a NUL character cannot be stored")
+        raise CellError("bad_text", "a NUL character cannot be stored")
     return column.parse(unquote(cell))
 
 
 def head(sheet: Sheet) -> bytes:
+    """Return the title line and the line of column names."""
     return f"{sheet.title}\r\n{','.join(column.name for column in sheet.columns)}\r\n".encode()
 
 
 def rows(sheet: Sheet, records: Iterable[Sequence[object]]) -> bytes:
-    """Lines of rows whose values are in the order of the sheet's columns."""
+    """Return the lines of rows whose values are in the order of the sheet's columns."""
     out = io.StringIO(newline="")
     codes = next((n for n, column in enumerate(sheet.columns) if column.name == "display_codes"), None)
     writer = csv.writer(out)

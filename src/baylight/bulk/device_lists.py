@@ -1,4 +1,4 @@
-"""Device lists of network servers as rows of a `devices` file."""
+"""Device lists of network servers, as rows of a `devices` file."""
 
 from __future__ import annotations
 
@@ -6,50 +6,67 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import IO, Any
+from dataclasses import dataclass, field, replace
+from typing import IO, NamedTuple
 
 import msgspec
 
 from baylight.access.change import Change
 from baylight.bulk import imports
-from baylight.bulk.imports import Report
-from baylight.bulk.sheets import SHEETS, write
+from baylight.bulk.cells import write
+from baylight.bulk.csv_file import RowError
+from baylight.bulk.imports import Progress, Report
+from baylight.bulk.kinds import SHEETS
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError
 from baylight.inventory import device_types
 from baylight.ports import Listed, Source
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query
 
 Types = Mapping[str, str]
 """Profile or model -> device type, or LEFT_OUT."""
-_MOST_BYTES = 256 * 1024 * 1024
-_COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
 LEFT_OUT = "-"
-"""A type in `types`: devices of this profile are not imported."""
+"""Type in `types` that leaves out the devices of a profile."""
+MAX_LIST_BYTES = 256 * 1024 * 1024
+_COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
+
+
+class Registered(NamedTuple):
+    """A device of a list that is already registered."""
+
+    dev_eui: str
+    role: str
+
+
+REGISTERED = Query("bulk.device_lists.registered", Registered)
 
 
 @dataclass(slots=True)
-class Taken:
-    """`left_out`: how many devices of each profile were not taken."""
+class Selection:
+    """The devices of a list that are imported: number in the list, device, device type (None: unknown).
 
-    devices: list[tuple[int, Listed, str | None]]
-    left_out: dict[str, int]
-    registered: dict[str, str]
-    categories: dict[str, str]
+    `left_out`: how many devices of each profile are not imported. `roles`: of the devices that are registered, by
+    DevEUI. `categories`: by device type.
+    """
+
     network_server: str
+    categories: dict[str, str]
+    devices: list[tuple[int, Listed, str | None]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    roles: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """For `bulk.import_rows`. Of a device that is registered only the network server and its application."""
+        """Yield rows for `imports.import_rows`; for a registered device only its network server and application."""
         for number, device, code in self.devices:
             cells = dict.fromkeys(_COLUMNS, "") | {
                 "dev_eui": device.dev_eui,
                 "network_server": self.network_server,
                 "application_id": write(device.application_id),
             }
-            role = self.registered.get(_canonical(device.dev_eui) or "")
+            role = self.roles.get(_canonical(device.dev_eui) or "")
             if role is None:
                 cells["notes"] = write(device.name[:2000].strip())
                 cells["device_type"] = code or ""
@@ -64,23 +81,26 @@ async def import_list(
     network_server: str,
     types: Types,
     only_known: bool = False,
-    **options: Any,
+    dry_run: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
-    """As `take`, then as `bulk.import_rows`, whose `options` these are. Its errors name the device."""
-    taken = await take(change.connection, devices, network_server=network_server, types=types, only_known=only_known)
-    report = await imports.import_rows(change, "devices", taken.rows(), **options)
-    listed = {number: device for number, device, _ in taken.devices}
-    report.first = [
-        replace(error, message=f"{device.dev_eui} ({device.profile or 'no profile'}): {error.message}")
-        for error in report.first
-        for device in (listed[error.row],)
-    ]
-    report.left_out = taken.left_out
+    """Import the devices that `select` selects, as `imports.import_rows` does. The errors name the device."""
+    selection = await select(
+        change.connection, devices, network_server=network_server, types=types, only_known=only_known
+    )
+    report = await imports.import_rows(change, "devices", selection.rows(), dry_run=dry_run, progress=progress)
+    listed = {number: device for number, device, _ in selection.devices}
+    report.first = [_naming(error, listed[error.row]) for error in report.first]
+    report.left_out = dict(selection.left_out)
     return report
 
 
-def asked(source: Source | None, applications: Sequence[str], tenant: str | None) -> AsyncIterator[Listed]:
-    """Raises InputError `no_chirpstack`, `no_application`."""
+def _naming(error: RowError, device: Listed) -> RowError:
+    return replace(error, message=f"{device.dev_eui} ({device.profile or 'no profile'}): {error.message}")
+
+
+def list_chirpstack(source: Source | None, applications: Sequence[str], tenant: str | None) -> AsyncIterator[Listed]:
+    """List the devices of applications or of a tenant. Raises InputError `no_chirpstack`, `no_application`."""
     if source is None:
         raise InputError("no_chirpstack", "set BAYLIGHT_CHIRPSTACK_API and BAYLIGHT_CHIRPSTACK_API_KEY")
     if not applications and not tenant:
@@ -89,7 +109,7 @@ def asked(source: Source | None, applications: Sequence[str], tenant: str | None
 
 
 def parse_types(pairs: Iterable[str]) -> dict[str, str]:
-    """Of PROFILE=TYPE each. Raises InputError `bad_map`."""
+    """Parse texts PROFILE=TYPE. Raises InputError `bad_map`."""
     types = {}
     for pair in pairs:
         profile, equals, code = pair.rpartition("=")
@@ -99,44 +119,41 @@ def parse_types(pairs: Iterable[str]) -> dict[str, str]:
     return types
 
 
-async def take(
+async def select(
     connection: Connection,
     devices: AsyncIterable[Listed],
     *,
     network_server: str,
     types: Types,
     only_known: bool = False,
-) -> Taken:
-    """Devices as a `devices` file would tell them. Whether a device is a sensor or a display follows from its type.
+) -> Selection:
+    """Find the device type of each device. Whether a device is a sensor or a display follows from its type.
 
-    `types`: profile -> device type, or LEFT_OUT; a profile without an entry whose name is a type's code or model is
-    that type, and for any other the DevEUI's prefix tells it. What is not told is refused as a row, or with
-    `only_known` left out. Raises NotFoundError `unknown_device_type`.
+    `types`: profile -> device type, or LEFT_OUT. A profile that is not in it gives the type whose code or model has the
+    same name; else the prefix of the DevEUI gives the type. A device without a type becomes a row that the import
+    refuses, or with `only_known` is left out. Raises NotFoundError `unknown_device_type`.
     """
     known = await device_types.list_device_types(connection)
     named = {_plain(name): kind.code for kind in known for name in (kind.model, kind.code) if kind.enabled}
-    for named_type in set(types.values()) - {LEFT_OUT}:
-        await device_types.get_device_type(connection, named_type)
+    for code in set(types.values()) - {LEFT_OUT}:
+        await device_types.get_device_type(connection, code)
     prefixes = sorted(
         ((prefix.lower(), kind.code) for kind in known if kind.enabled for prefix in kind.dev_eui_prefixes),
         key=lambda pair: -len(pair[0]),
     )
-    taken = Taken([], {}, {}, {kind.code: kind.category for kind in known}, network_server)
+    selection = Selection(network_server, {kind.code: kind.category for kind in known})
     number = 0
     async for device in devices:
         number += 1
-        code: str | None = (
-            types.get(device.profile) or named.get(_plain(device.profile)) or _by_prefix(device.dev_eui, prefixes)
-        )
-        if code == LEFT_OUT or (code is None and only_known):
-            taken.left_out[device.profile] = taken.left_out.get(device.profile, 0) + 1
+        profile = device.profile
+        found = types.get(profile) or named.get(_plain(profile)) or _by_prefix(device.dev_eui, prefixes)
+        if found == LEFT_OUT or (found is None and only_known):
+            selection.left_out[profile] += 1
         else:
-            taken.devices.append((number, device, code))
-    euis = [eui for _, device, _ in taken.devices if (eui := _canonical(device.dev_eui))]
-    taken.registered = {
-        row["dev_eui"]: row["role"] for row in await connection.fetch(queries("bulk.imports")["registered"], euis)
-    }
-    return taken
+            selection.devices.append((number, device, found))
+    euis = [eui for _, device, _ in selection.devices if (eui := _canonical(device.dev_eui))]
+    selection.roles = {row.dev_eui: row.role for row in await REGISTERED.all(connection, dev_euis=euis)}
+    return selection
 
 
 def _plain(name: str) -> str:
@@ -144,7 +161,7 @@ def _plain(name: str) -> str:
 
 
 def _by_prefix(dev_eui: str, prefixes: list[tuple[str, str]]) -> str | None:
-    """The type of the longest prefix that fits, if only one has it."""
+    """Return the type of the longest prefix that fits, if only one type has it."""
     eui = _canonical(dev_eui)
     fits = [(prefix, code) for prefix, code in prefixes if eui and eui.startswith(prefix)]
     best = {code for prefix, code in fits if len(prefix) == len(fits[0][0])}
@@ -159,11 +176,13 @@ def _canonical(dev_eui: str) -> str | None:
 
 
 def read_tts(source: IO[bytes]) -> Iterator[Listed]:
-    """Devices of a The Things Stack export: its CSV (columns separated by `;` or `,`), its JSON stream, or a JSON
-    array. Keys of devices in it are not looked at. Raises InputError `bad_list`."""
-    raw = source.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
-        raise InputError("bad_list", f"the file is larger than {_MOST_BYTES} bytes: split it")
+    """Yield the devices of an export of The Things Stack: CSV (separated by `;` or `,`), JSON stream, or JSON array.
+
+    Session keys in it are not read. Raises InputError `bad_list`.
+    """
+    raw = source.read(MAX_LIST_BYTES + 1)
+    if len(raw) > MAX_LIST_BYTES:
+        raise InputError("bad_list", f"the file is larger than {MAX_LIST_BYTES} bytes: split it")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What a file holds."""
+    """Kind of a CSV file."""
 
     LOCATIONS = "locations"
     SPACES = "spaces"
@@ -30,21 +30,21 @@ class Kind(StrEnum):
 
 
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="- reads standard input")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="check and report, change nothing")]
 Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="PROFILE=TYPE", help="device type of a profile or model; '-' leaves it out"),
 ]
-OnlyKnown = Annotated[bool, typer.Option("--only-known", help="leave out devices whose type nothing tells")]
+OnlyKnown = Annotated[bool, typer.Option("--only-known", help="leave out devices of unknown type")]
 
 
 def import_file(
     file: File,
-    kind: Annotated[Kind, typer.Option(help="what the file holds")],
+    kind: Annotated[Kind, typer.Option(help="what the file contains")],
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Imports a CSV file: all of it, or nothing."""
+    """Import a CSV file: all of it, or nothing."""
 
     async def work(c: Context) -> Report:
         from baylight.bulk import imports
@@ -52,14 +52,14 @@ def import_file(
         with _opened(file) as source, _progress() as progress:
             return await imports.import_csv(c.change, kind, source, dry_run=dry_run, progress=progress)
 
-    _tell(on_database(work), as_json=as_json)
+    _print(on_database(work), as_json=as_json)
 
 
 def export_file(
     kind: Annotated[Kind, typer.Argument(help="what to write")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
 ) -> None:
-    """Everything of a kind as CSV."""
+    """Export all objects of a kind as CSV."""
 
     async def work(c: Context) -> None:
         from baylight.bulk import imports
@@ -79,13 +79,13 @@ def import_chirpstack(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Registers the devices that ChirpStack knows."""
+    """Register the devices that ChirpStack lists."""
 
     def listed(c: Context) -> AsyncIterator[Listed]:
         from baylight.app.connections import chirpstack_devices
-        from baylight.bulk.device_lists import asked
+        from baylight.bulk.device_lists import list_chirpstack
 
-        return asked(chirpstack_devices(c.settings), application or (), tenant)
+        return list_chirpstack(chirpstack_devices(c.settings), application or (), tenant)
 
     _import_list(listed, "chirpstack", types, only_known, dry_run, as_json)
 
@@ -93,7 +93,7 @@ def import_chirpstack(
 def import_tts(
     file: File, types: Map = None, only_known: OnlyKnown = False, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Registers devices that The Things Stack exported."""
+    """Register the devices of an export of The Things Stack."""
 
     async def read() -> AsyncIterator[Listed]:
         from baylight.bulk.device_lists import read_tts
@@ -130,7 +130,7 @@ def _import_list(
             typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
         return report
 
-    _tell(on_database(work), as_json=as_json)
+    _print(on_database(work), as_json=as_json)
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _written(path: Path | None) -> Iterator[IO[bytes]]:
-    """The file appears once it is complete."""
+    """Open a file for writing. It appears under its name once it is complete."""
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -170,7 +170,7 @@ def _openable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """A bar on standard error, if a person sits before it."""
+    """Show a progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -186,7 +186,7 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
         sys.stderr.write("\r\x1b[K")
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
+def _print(report: Report, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
