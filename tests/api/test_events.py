@@ -27,7 +27,7 @@ class Stream:
         self._lines = response.aiter_lines()
 
     async def next(self, *, within_s: float = 5) -> tuple[str, str, Any]:
-        """Name, id and data of the next event; comments and `retry:` are passed over."""
+        """Name, id and data of the next event; without comments and `retry:`."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(within_s):
             async for line in self._lines:
@@ -68,14 +68,14 @@ async def test_a_snapshot_then_each_change_within_a_second(site: Site, address: 
         async with site.client(await site.key("write")) as client:
             await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True})
         state = await stream.until("state", within_s=1)
-        assert (state["code"], state["state"], state["reason"]) == ("A-1", "MAINTENANCE", "maintenance")
+        assert (state["code"], state["state"], state["state_reason"]) == ("A-1", "MAINTENANCE", "maintenance")
 
         await site.pool.execute("UPDATE display_devices SET sync_status = 'drifted' WHERE id = $1", bay.display_id)
         await site.pool.execute("SELECT pg_notify('baylight_displays', '')")
         assert (await stream.until("display", within_s=1))["sync_status"] == "drifted"
 
 
-async def test_an_actuation_is_told_at_each_status(site: Site, address: str) -> None:
+async def test_an_actuation_is_sent_at_each_status(site: Site, address: str) -> None:
     bay = await add_bay(site.pool, "A-1")
     async with watching(address, await site.key("read")) as stream:
         await stream.until("snapshot")
@@ -89,7 +89,7 @@ async def test_an_actuation_is_told_at_each_status(site: Site, address: str) -> 
         assert [(one["id"], one["status"]) for one in snapshot["actuations"]] == [(str(id_), "sending")]
 
 
-async def test_new_and_deleted_spaces_are_told(site: Site, address: str) -> None:
+async def test_new_and_deleted_spaces_are_sent(site: Site, address: str) -> None:
     async with watching(address, await site.key("read")) as stream, site.client(await site.key("write")) as client:
         await stream.until("snapshot")
         await client.post("/api/v1/spaces", json={"code": "B-1"})
@@ -116,7 +116,7 @@ async def test_a_change_that_commits_late_is_not_missed(site: Site, address: str
         assert (await stream.until("state"))["code"] == "A-1"
 
 
-async def test_two_watchers_are_told_the_same(site: Site, address: str) -> None:
+async def test_two_watchers_receive_the_same(site: Site, address: str) -> None:
     await add_bay(site.pool, "A-1")
     key = await site.key("write")
     async with watching(address, key) as one, watching(address, key) as two, site.client(key) as client:
@@ -165,7 +165,7 @@ async def test_a_slow_watcher_is_dropped_and_the_others_are_not() -> None:
     assert last is None
 
 
-async def test_whoever_watches_a_large_site_sees_all_of_it_change_at_once(site: Site, address: str) -> None:
+async def test_a_watcher_of_a_large_site_receives_a_change_of_all_of_it(site: Site, address: str) -> None:
     await site.pool.execute(
         "INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n"
     )
@@ -174,12 +174,12 @@ async def test_whoever_watches_a_large_site_sees_all_of_it_change_at_once(site: 
         for state in ("MAINTENANCE", "FREE"):
             await site.pool.execute("UPDATE spaces SET current_state = $1, current_state_at = now()", state)
             await site.pool.execute("SELECT pg_notify('baylight_state', '')")
-            told = {(await stream.next())[2]["code"] for _ in range(1000)}
-            assert len(told) == 1000
+            changed = {(await stream.next())[2]["code"] for _ in range(1000)}
+            assert len(changed) == 1000
 
 
-async def test_whoever_does_not_read_is_sent_away(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "TOGETHER_S", 0.01)
+async def test_the_stream_of_a_slow_watcher_ends(site: Site, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "GATHER_S", 0.01)
     await site.pool.execute(
         "INSERT INTO spaces (name, code) SELECT 'bay', 'A-' || n FROM generate_series(1, 1000) AS n"
     )
@@ -204,7 +204,7 @@ async def test_a_stream_ends_when_its_database_connection_is_lost(site: Site, ad
 
 
 async def test_a_stream_ends_at_once_when_the_database_goes_away(site: Site, address: str, server: Server) -> None:
-    """Nothing tells of a change then, and a page must not call itself live."""
+    """The hub learns of no change then, and a page must not call itself live."""
     name = await site.pool.fetchval("SELECT current_database()")
     async with watching(address, await site.key("read")) as stream:
         await stream.until("snapshot")

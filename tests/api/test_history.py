@@ -120,8 +120,8 @@ async def test_an_actuation_tells_its_steps_in_order(site: Site, client: httpx.A
             "INSERT INTO actuation_events (at, actuation_id, dev_eui, kind) VALUES ($1, $2, $3, $4)",
             NOW, id_, bay.display_eui, kind,
         )  # fmt: skip
-    told = (await client.get(f"/api/v1/actuations/{id_}")).json()
-    assert [step["kind"] for step in told["steps"]] == ["sending", "queued", "tx_ack"]
+    found = (await client.get(f"/api/v1/actuations/{id_}")).json()
+    assert [step["kind"] for step in found["steps"]] == ["sending", "queued", "tx_ack"]
     assert (await client.get(f"/api/v1/actuations/{uuid4()}")).status_code == 404
     by_display = (
         await client.get("/api/v1/actuations", params={"display": bay.display_eui, "status": "pending"})
@@ -142,13 +142,13 @@ async def test_the_summary_counts_by_state_sync_and_location(site: Site, client:
     await add_bay(site.pool, "A-2")
     await add_actuation(site, bay, 0)
     await site.pool.execute("UPDATE spaces SET current_state = 'FREE' WHERE code = 'A-1'")
-    told = (await client.get("/api/v1/summary")).json()
-    assert told["spaces"] == {
+    found = (await client.get("/api/v1/summary")).json()
+    assert found["spaces"] == {
         "FREE": 1, "OCCUPIED": 0, "RESERVED": 0, "MAINTENANCE": 0, "OUT_OF_ORDER": 0, "UNKNOWN": 1
     }  # fmt: skip
-    assert told["displays"]["unknown"] == 2
-    assert told["actuations"]["pending"] == 1
-    assert told["locations"] == [{"location": None, "total": 2, "spaces": {"FREE": 1, "UNKNOWN": 1}}]
+    assert found["displays"]["unknown"] == 2
+    assert found["actuations"]["pending"] == 1
+    assert found["locations"] == [{"location": None, "total": 2, "spaces": {"FREE": 1, "UNKNOWN": 1}}]
 
 
 async def test_metrics_hold_the_registry_and_the_present(site: Site, client: httpx.AsyncClient) -> None:

@@ -175,7 +175,7 @@ async def test_a_body_has_a_bound(client: httpx.AsyncClient, pool: Pool) -> None
     assert await pool.fetchval("SELECT count(*) FROM rejected_messages") == 0
 
 
-async def test_b15_a_network_server_is_never_told_to_slow_down(client: httpx.AsyncClient, pool: Pool) -> None:
+async def test_b15_no_answer_asks_a_network_server_to_slow_down(client: httpx.AsyncClient, pool: Pool) -> None:
     bay = await factories.add_bay(pool, "A-01")
     events = [up(bay.sensor_eui, fCnt=n) for n in range(200)]
     for _ in range(50):

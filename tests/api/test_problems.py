@@ -1,4 +1,4 @@
-"""Errors: RFC 9457, stable types, nothing of the inside and nobody's data."""
+"""Errors: RFC 9457, stable types, no internals and no personal data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.api.conftest import Site
 from tests.support.factories import add_bay
 
 
-def told(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def problem_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -28,10 +28,10 @@ def told(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 async def test_unknown_things_and_paths_are_404(client: httpx.AsyncClient) -> None:
-    told(await client.get("/api/v1/spaces/nowhere"), 404, "unknown_space")
-    told(await client.get("/api/v1/nothing"), 404, "not_found")
-    told(await client.get("/api/v1/sensors/00000000000000aa"), 404, "unknown_sensor")
-    told(await client.patch("/api/v1/summary"), 405, "method_not_allowed")
+    problem_of(await client.get("/api/v1/spaces/nowhere"), 404, "unknown_space")
+    problem_of(await client.get("/api/v1/nothing"), 404, "not_found")
+    problem_of(await client.get("/api/v1/sensors/00000000000000aa"), 404, "unknown_sensor")
+    problem_of(await client.patch("/api/v1/summary"), 405, "method_not_allowed")
 
 
 async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
@@ -51,23 +51,23 @@ async def test_the_openapi_document_declares_every_error_as_a_problem(client: ht
 
 @pytest.mark.parametrize("query", ["actuations?display=", "spaces?device=", "swaps?device=", "device-tests?device="])
 async def test_an_empty_filter_is_not_taken_for_none(client: httpx.AsyncClient, query: str) -> None:
-    told(await client.get(f"/api/v1/{query}"), 422, "bad_dev_eui")
+    problem_of(await client.get(f"/api/v1/{query}"), 422, "bad_dev_eui")
 
 
 @pytest.mark.parametrize("at", ["0.5", "1780000000", "-1", "2026-11-24"])
 async def test_a_number_is_no_time(client: httpx.AsyncClient, at: str) -> None:
-    told(await client.get("/api/v1/assignments", params={"as_of": at}), 422, "invalid_request")
+    problem_of(await client.get("/api/v1/assignments", params={"as_of": at}), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 5e-324, 1e300])
 async def test_a_test_takes_some_time(client: httpx.AsyncClient, site: Site, seconds: float) -> None:
     await add_bay(site.pool, "T-1")
-    told(await client.post("/api/v1/spaces/T-1/pair-tests", json={"wait_s": seconds}), 422, "invalid_request")
+    problem_of(await client.post("/api/v1/spaces/T-1/pair-tests", json={"wait_s": seconds}), 422, "invalid_request")
 
 
 async def test_wrong_fields_are_listed(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/reservations", json={"space": 5, "start_at": "soon", "colour": "red"})
-    body = told(answer, 422, "invalid_request")
+    body = problem_of(answer, 422, "invalid_request")
     assert {error["field"] for error in body["errors"]} == {
         "body.space",
         "body.start_at",
@@ -78,7 +78,7 @@ async def test_wrong_fields_are_listed(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("body", ["{", "[]", '"x"', "null", "\x00", "{}" * 3])
 async def test_a_body_that_is_no_object_is_422(client: httpx.AsyncClient, body: str) -> None:
-    told(
+    problem_of(
         await client.post("/api/v1/overrides", content=body, headers={"Content-Type": "application/json"}),
         422,
         "invalid_request",
@@ -92,31 +92,31 @@ async def test_a_time_out_of_range_or_without_a_zone_is_422(client: httpx.AsyncC
         ("overrides", {"space": "A-01", "state": "FREE", "until": at}),
         ("swaps", {"old": "58a0cb0000000001", "new": "58a0cb0000000002", "at": at}),
     ):
-        told(await client.post(f"/api/v1/{path}", json=body), 422, "invalid_request")
-    told(await client.get("/api/v1/reservations", params={"ending_after": str(at)}), 422, "invalid_request")
+        problem_of(await client.post(f"/api/v1/{path}", json=body), 422, "invalid_request")
+    problem_of(await client.get("/api/v1/reservations", params={"ending_after": str(at)}), 422, "invalid_request")
 
 
 async def test_bad_words_of_the_domain_are_422_and_say_which_are_right(client: httpx.AsyncClient) -> None:
-    body = told(await client.get("/api/v1/spaces", params={"state": "GREEN"}), 422, "bad_state")
+    body = problem_of(await client.get("/api/v1/spaces", params={"state": "GREEN"}), 422, "bad_state")
     assert "OCCUPIED" in body["detail"]
-    told(await client.get("/api/v1/sensors/xyz"), 422, "bad_dev_eui")
-    told(await client.get("/api/v1/actuations", params={"status": "gone"}), 422, "bad_status")
+    problem_of(await client.get("/api/v1/sensors/xyz"), 422, "bad_dev_eui")
+    problem_of(await client.get("/api/v1/actuations", params={"status": "gone"}), 422, "bad_status")
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "bnVsbA", "WzEsMl0", "e30"])
 @pytest.mark.parametrize("path", ["history", "actuations", "spaces", "reservations", "uplinks/00000000000000aa"])
 async def test_a_bad_cursor_is_422(client: httpx.AsyncClient, path: str, cursor: str) -> None:
-    told(await client.get(f"/api/v1/{path}", params={"cursor": cursor}), 422, "bad_cursor")
+    problem_of(await client.get(f"/api/v1/{path}", params={"cursor": cursor}), 422, "bad_cursor")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "501", "many"])
 async def test_limits_are_bounded(client: httpx.AsyncClient, limit: str) -> None:
-    told(await client.get("/api/v1/history", params={"limit": limit}), 422, "invalid_request")
+    problem_of(await client.get("/api/v1/history", params={"limit": limit}), 422, "invalid_request")
 
 
 async def test_characters_that_cannot_be_stored_are_422(client: httpx.AsyncClient) -> None:
-    told(await client.post("/api/v1/spaces", json={"code": "A", "metadata": {"x": "\x00"}}), 422, "bad_value")
-    told(await client.get("/api/v1/spaces", params={"location": "Garage\x00"}), 422, "bad_value")
+    problem_of(await client.post("/api/v1/spaces", json={"code": "A", "metadata": {"x": "\x00"}}), 422, "bad_value")
+    problem_of(await client.get("/api/v1/spaces", params={"location": "Garage\x00"}), 422, "bad_value")
 
 
 async def test_a_large_body_is_refused(client: httpx.AsyncClient) -> None:
@@ -138,7 +138,7 @@ async def test_b12_a_taken_space_is_409_without_the_other_persons_data(site: Sit
     }
     assert (await client.post("/api/v1/reservations", json=booking)).status_code == 201
     answer = await client.post("/api/v1/reservations", json=booking | {"user_email": "other@example.org"})
-    told(answer, 409, "space_taken")
+    problem_of(answer, 409, "space_taken")
     assert "someone" not in answer.text
     assert "+47" not in answer.text
 
@@ -162,19 +162,19 @@ async def test_who_may_only_read_does_not_learn_who_parks(site: Site, client: ht
 async def test_a_database_that_is_away_is_503_with_retry_after(site: Site, client: httpx.AsyncClient) -> None:
     await site.pool.close()
     answer = await client.get("/api/v1/summary")
-    told(answer, 503, "database_away")
+    problem_of(answer, 503, "database_away")
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_what_nobody_foresaw_is_500_without_internals(
+async def test_an_unexpected_error_is_500_without_internals(
     site: Site, client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: object) -> None:
         raise RuntimeError("the secret plan")
 
-    monkeypatch.setattr(live, "summary", broken)
+    monkeypatch.setattr(live, "get_summary", broken)
     answer = await client.get("/api/v1/summary")
-    told(answer, 500, "internal")
+    problem_of(answer, 500, "internal")
     assert "secret plan" not in answer.text
     assert "Traceback" not in answer.text
 

@@ -32,7 +32,7 @@ async def failed(db: Connection) -> dict[str, str]:
 
 
 async def unguarded(db: Connection, statement: str, *arguments: object) -> None:
-    """As if a hand had changed the table past the triggers."""
+    """Change a table past its triggers."""
     await db.execute("SET session_replication_role = replica")
     await db.execute(statement, *arguments)
     await db.execute("RESET session_replication_role")
@@ -46,8 +46,8 @@ async def test_a_working_installation_is_healthy(db: Connection, pool: Pool) -> 
     assert await failed(db) == {}
 
 
-async def test_a_device_never_heard_is_told(db: Connection) -> None:
-    assert await failed(db) == {"devices never heard": f"2: A-1 (display {DISPLAY}), A-1 (sensor {SENSOR})"}
+async def test_a_device_without_uplinks_is_found(db: Connection) -> None:
+    assert await failed(db) == {"devices without uplinks": f"2: A-1 (display {DISPLAY}), A-1 (sensor {SENSOR})"}
 
 
 async def test_invariant_1_a_wrong_copy_is_found(db: Connection) -> None:
@@ -83,16 +83,16 @@ async def test_invariant_5_in_sync_without_proof_is_found(db: Connection) -> Non
     assert "displays in sync" not in await failed(db)
 
 
-async def test_invariant_6_a_state_that_nothing_explains_is_found(db: Connection, pool: Pool) -> None:
+async def test_invariant_6_a_state_without_an_explanation_is_found(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW)], NOW)
     await db.execute("UPDATE spaces SET current_state = 'FREE'")
-    assert (await failed(db))["states of spaces"] == "1: A-1: FREE but the rules say OCCUPIED"
+    assert (await failed(db))["states of spaces"] == "1: A-1: FREE but by the rules OCCUPIED"
 
 
-async def test_invariant_6_a_reading_that_no_uplink_gave_is_found(db: Connection, pool: Pool) -> None:
+async def test_invariant_6_a_reading_without_its_uplink_is_found(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW)], NOW)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE'")
-    assert (await failed(db))["last readings"] == f"1: {SENSOR}: FREE but the uplinks say OCCUPIED"
+    assert (await failed(db))["last readings"] == f"1: {SENSOR}: FREE but the uplinks report OCCUPIED"
 
 
 async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db: Connection, pool: Pool) -> None:
@@ -126,7 +126,7 @@ async def test_invariant_7_a_change_without_cause_is_found(db: Connection) -> No
     assert (await failed(db))["causes"].startswith("3: ")
 
 
-async def test_b5_a_high_ratio_of_undecodable_uplinks_is_told(db: Connection, pool: Pool) -> None:
+async def test_b5_a_high_ratio_of_undecodable_uplinks_is_found(db: Connection, pool: Pool) -> None:
     messages = [uplink(b"\x01" * 3, NOW + timedelta(milliseconds=n), f_cnt=n) for n in range(20)]
     await take(pool, messages, NOW)
     found = {f.check: f for f in await doctor.examine(db, now=NOW + HOUR, policy=Policy())}["decoding"]
@@ -134,7 +134,7 @@ async def test_b5_a_high_ratio_of_undecodable_uplinks_is_told(db: Connection, po
     assert found.what_to_do
 
 
-async def test_strangers_and_rejected_messages_are_told(db: Connection, pool: Pool) -> None:
+async def test_unregistered_devices_and_rejected_messages_are_found(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW, dev_eui="00000000000000ff")], NOW)
     await db.execute(
         "INSERT INTO rejected_messages VALUES ('\\x00', 'a/b', '\\x00', 1, 'not_json', 'no', 3, $1, $1)", NOW
@@ -144,19 +144,19 @@ async def test_strangers_and_rejected_messages_are_told(db: Connection, pool: Po
     assert found["rejected messages"] == "1: not_json: 3 (a/b)"
 
 
-async def test_b14_a_display_without_a_code_is_told(db: Connection) -> None:
+async def test_b14_a_display_without_a_code_is_found(db: Connection) -> None:
     await device_changes.set_display_codes(by(db), DISPLAY, {"FREE": "0000ff6400"}, replace=True)
     assert (await failed(db))["display codes"] == f"1: A-1 ({DISPLAY}): no code for UNKNOWN"
 
 
-async def test_work_that_nobody_does_is_told(db: Connection) -> None:
+async def test_overdue_work_is_found(db: Connection) -> None:
     await reservations.create_reservation(by(db), reservations.NewReservation("A-1", NOW, NOW + HOUR))
     late = {f.check: f.detail for f in await doctor.examine(db, now=NOW + 2 * HOUR, policy=Policy()) if not f.ok}
     assert late["work in time"] == "3: decisions: 1, downlinks: 1, reservations: 1"
     assert "states of spaces" in late
 
 
-async def test_a_database_that_takes_no_changes_is_told(db: Connection) -> None:
+async def test_a_database_that_accepts_no_changes_is_found(db: Connection) -> None:
     assert "database" not in {f.check for f in await doctor.examine(db, now=NOW, policy=Policy()) if not f.ok}
     await db.execute("SET default_transaction_read_only = on")
     try:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from baylight.insight import history
 from baylight.store.pool import Pool
-from baylight.store.query import queries
-from tests.support.factories import add_bay
+from baylight.store.query import Query
+from tests.support.factories import Bay, add_bay
 
 BAYS = 20
 EACH = 300
@@ -20,7 +21,7 @@ LAST = UUID(int=2**128 - 1)
 
 
 @pytest.fixture
-async def filled(pool: Pool) -> Any:
+async def filled(pool: Pool) -> Bay:
     """The first of 20 bays with 300 uplinks, changes and actuations each."""
     bays = [await add_bay(pool, f"A-{number}") for number in range(BAYS)]
     for bay in bays:
@@ -48,19 +49,32 @@ async def filled(pool: Pool) -> Any:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize(
-    "name", ["uplinks", "state_changes", "state_changes_of_space", "actuations_of_space", "actuations"]
+    "query",
+    [
+        history.LIST_UPLINKS,
+        history.LIST_STATE_CHANGES,
+        history.LIST_STATE_CHANGES_OF_SPACE,
+        history.LIST_ACTUATIONS,
+        history.LIST_ACTUATIONS_OF_SPACE,
+    ],
+    ids=repr,
 )
-async def test_a_page_reads_little_more_than_its_rows(pool: Pool, filled: Any, name: str, first: bool) -> None:
-    at = None if first else NOW
-    arguments: dict[str, list[Any]] = {
-        "uplinks": [filled.sensor_eui, at, None if first else LAST, LIMIT],
-        "state_changes": [None if first else 5000, LIMIT],
-        "state_changes_of_space": [filled.space_id, at, None if first else 10**9, LIMIT],
-        "actuations_of_space": [filled.space_id, at, None if first else LAST, None, LIMIT],
-        "actuations": [None if first else LAST, None, None, LIMIT],
+async def test_a_page_reads_little_more_than_its_rows(pool: Pool, filled: Bay, query: Query[Any], first: bool) -> None:
+    last: object = None
+    if not first:
+        last = {history.LIST_STATE_CHANGES: 5000, history.LIST_STATE_CHANGES_OF_SPACE: 10**9}.get(query, LAST)
+    parameters = {
+        "dev_eui": filled.sensor_eui,
+        "space_id": filled.space_id,
+        "before": None if first else NOW,
+        "before_id": last,
+        "status": None,
+        "display_dev_eui": None,
+        "limit": LIMIT,
     }
-    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries('insight.history')[name]}", *arguments[name])
-    table = name.removesuffix("_of_space")
+    arguments = [parameters[name] for name in query.parameters]
+    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", *arguments)
+    table = query.name.split(".list_")[1].removesuffix("_of_space")
     scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name", "").startswith(table)]
     read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
     assert scans

@@ -91,10 +91,10 @@ async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, poo
     assert (e.display.reported.colour, e.display.reported.state) == ("green", "FREE")
     text = why.render(e)
     assert "must show  OCCUPIED: red (ff00006400)" in text
-    assert "reports    FREE: green (0000ff6400)" in text
+    assert "reported   FREE: green (0000ff6400)" in text
 
 
-async def test_the_losers_and_the_reservation_are_told_without_personal_data(db: Connection, pool: Pool) -> None:
+async def test_losing_rules_and_the_reservation_are_shown_without_personal_data(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
     booked, _ = await reservations.create_reservation(
         by(db), reservations.NewReservation("A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org")
@@ -106,7 +106,7 @@ async def test_the_losers_and_the_reservation_are_told_without_personal_data(db:
     assert "secret" not in why.render(e) + str(msgspec.json.encode(e))
 
 
-async def test_an_override_is_told_with_its_author(db: Connection) -> None:
+async def test_an_override_is_shown_with_its_author(db: Connection) -> None:
     fixed = await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage", reason="flood")
     e = await why.explain(db, "A-13", NOW, Policy())
     assert e.cause is not None
@@ -118,12 +118,12 @@ async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(TAKEN, NOW, f_cnt=7)], NOW)
     text = why.render(await why.explain(db, "A-13", NOW + 12 * MINUTE, Policy()))
     assert text.startswith("A-13 (Garage/Floor 1) is OCCUPIED since 2026-11-24 09:00:00 (12 min ago)")
-    assert f"Sensor {SENSOR} says OCCUPIED, received 2026-11-24 09:00:00 (12 min ago)" in text
+    assert f"Sensor {SENSOR} reports OCCUPIED, received 2026-11-24 09:00:00 (12 min ago)" in text
     assert f"frame 7, FPort 102, data {TAKEN.hex()}" in text
     assert "None" not in text
 
 
-async def test_b9_silence_is_told_before_the_state_was_recomputed(db: Connection, pool: Pool) -> None:
+async def test_b9_silence_is_shown_before_the_state_is_recomputed(db: Connection, pool: Pool) -> None:
     await take(pool, [uplink(EMPTY, NOW)], NOW)
     e = await why.explain(db, "A-13", NOW + timedelta(hours=4), Policy())
     assert (e.space.state, e.decided, e.rules[0].reason) == ("FREE", "UNKNOWN", "sensor_silent")

@@ -38,7 +38,7 @@ PREFIX = "/api/v1"
 
 
 def create_app(deps: Deps) -> FastAPI:
-    """Before its server shuts down, call `app.state.hub.close()`: it ends the open event streams."""
+    """Make the application. Its server must call `app.state.hub.close()` before it shuts down, to end event streams."""
     hub = Hub(deps.pool, deps.dsn)
 
     @asynccontextmanager
@@ -53,7 +53,7 @@ def create_app(deps: Deps) -> FastAPI:
     app = FastAPI(
         title="Baylight",
         version="1",
-        summary="Spaces, sensors, displays: what each light must show, whether it does, and why.",
+        summary="Spaces, sensors, displays: what each light must show, what it shows, and why.",
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,
@@ -71,8 +71,13 @@ def create_app(deps: Deps) -> FastAPI:
     for part in (assignments, device_tests, *parts):
         api.include_router(part.router)
 
-    @api.get("/openapi.json", include_in_schema=False, dependencies=[Depends(read)])
-    async def openapi() -> dict[str, Any]:
+    @api.get(
+        "/openapi.json",
+        summary="Get the description of the API (OpenAPI)",
+        include_in_schema=False,
+        dependencies=[Depends(read)],
+    )
+    async def get_openapi() -> dict[str, Any]:
         return problems.described(app.openapi())
 
     app.include_router(api)

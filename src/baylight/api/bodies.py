@@ -1,4 +1,5 @@
-"""Base of request bodies, and the words of the domain in them: services check them, the schema tells them."""
+"""Request bodies: their base, bodies of several routes, and words of the domain. Services check the words; the schema
+lists them."""
 
 from __future__ import annotations
 
@@ -12,9 +13,15 @@ from baylight.domain.state import State
 
 
 class Body(BaseModel):
-    """A misspelt field is refused instead of ignored."""
+    """Base of request bodies. A misspelt field is refused."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=2000)
+
+
+class Switch(Body):
+    """On or off."""
+
+    on: bool
 
 
 def _text(at: object) -> object:
@@ -31,7 +38,7 @@ def _utc(at: datetime) -> datetime:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
-"""With a time zone, no number of seconds; UTC from here on."""
+"""An instant with a time zone, in ISO 8601. It becomes UTC. A number of seconds is refused."""
 StateWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(state) for state in State]})]
 StatusWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(status) for status in ActuationStatus]})]
 DevEuiText = Annotated[

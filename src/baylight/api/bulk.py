@@ -21,6 +21,8 @@ _IN_MEMORY_BYTES = 1024 * 1024
 
 
 class Kind(StrEnum):
+    """Kind of a CSV file."""
+
     LOCATIONS = "locations"
     SPACES = "spaces"
     DEVICE_TYPES = "device-types"
@@ -33,13 +35,14 @@ _CSV: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 @router.post(
     "/import/{kind}",
+    summary="Import a CSV file: all rows, or none",
     response_model=Report,
     openapi_extra={"requestBody": _CSV | {"required": True}},
 )
 async def import_csv(
     key: Writing, given: Given, request: Request, kind: Kind, dry_run: bool = False
 ) -> Report | JSONResponse:
-    """The body is the CSV file. All rows or none; may be repeated. 422 with a `report` if rows are wrong."""
+    """The body is the CSV file. Idempotent. 422 with a `report` if rows are wrong."""
     async with received(request) as file, given.pool.acquire(timeout=ACQUIRE_S) as connection:
         report = await imports.import_csv(
             given.change(connection, key),
@@ -52,7 +55,7 @@ async def import_csv(
 
 @asynccontextmanager
 async def received(request: Request) -> AsyncIterator[IO[bytes]]:
-    """The whole body as a file, before a connection is taken: a caller may be slow."""
+    """Store the whole body as a file, before a connection is in use: a caller may be slow."""
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
         async for part in request.stream():
             file.write(part)
@@ -61,14 +64,17 @@ async def received(request: Request) -> AsyncIterator[IO[bytes]]:
 
 
 def answer(request: Request, report: Report) -> Report | JSONResponse:
+    """Return the report of an import, as a problem if it has errors."""
     if report.errors:
         return problem(request, 422, "wrong_rows", "rows are wrong: nothing was changed", report=report)
     return report
 
 
-@router.get("/export/{kind}", response_class=Response, responses={200: _CSV})
+@router.get(
+    "/export/{kind}", summary="Export all objects of a kind as CSV", response_class=Response, responses={200: _CSV}
+)
 async def export_csv(key: Reading, given: Given, kind: Kind) -> StreamingResponse:
-    """Everything of a kind, of one moment, in the form that the import reads."""
+    """The file has the form that the import reads. All of it is of one moment."""
 
     async def parts() -> AsyncIterator[bytes]:
         async with given.pool.acquire(timeout=ACQUIRE_S) as connection:

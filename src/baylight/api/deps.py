@@ -1,4 +1,4 @@
-"""What the API is given, and what its routes are given: a connection, the caller's key, a page's bounds."""
+"""Dependencies of the API, and of its routes: a connection, the key of the caller, the size of a page."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
 from baylight.api.problems import Refused
+from baylight.domain.paging import MAX_PAGE_SIZE
 from baylight.domain.policies import Policies
 from baylight.ports import Clock, CodecEngine, Source
 from baylight.store.pool import Connection, Pool
@@ -22,17 +23,23 @@ ACQUIRE_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A network server that delivers by HTTP. `take(event, body)` returns after the commit; `event` is what the
-    query says. `take` raises TransientError if it cannot be stored now."""
+    """A network server that delivers by HTTP.
+
+    `handle(event, body)` returns after the commit; `event` is the parameter of the query. It raises TransientError if the
+    event cannot be stored now.
+    """
 
     secret: str
-    take: Callable[[str, bytes], Awaitable[None]]
+    handle: Callable[[str, bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """`problems()`: part -> plain words of what keeps it from working; empty when ready. `inbound`: by the last part
-    of its path. `chirpstack_devices`: None if its API is not set."""
+    """Parts of the program that the API needs.
+
+    `problems()`: for each part that does not work, the reason in plain words; empty when ready. `inbound`: by the last
+    part of the path. `chirpstack_devices`: None if the API of ChirpStack is not set.
+    """
 
     pool: Pool
     dsn: str
@@ -45,7 +52,7 @@ class Deps:
     chirpstack_devices: Source | None = None
 
     def change(self, connection: Connection, key: Key) -> Change:
-        """A change that the holder of a key makes now."""
+        """Return a change that the holder of a key makes now."""
         return Change(connection, str(key.id), self.clock.now(), self.policies)
 
 
@@ -93,8 +100,8 @@ Reading = Annotated[Key, Depends(read)]
 Writing = Annotated[Key, Depends(write)]
 Administering = Annotated[Key, Depends(admin)]
 Database = Annotated[Connection, Depends(connection)]
-Limit = Annotated[int, Query(ge=1, le=500, description="most items of the page")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="largest number of items of the page")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
 
 
 async def _change(key: Writing, connection: Database, given: Given) -> Change:

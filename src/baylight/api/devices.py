@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from baylight.api.bodies import Body, DevEuiText
+from baylight.api.bodies import Body, DevEuiText, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
@@ -70,10 +70,6 @@ class DisplayChange(Body):
     notes: str | None = None
     f_port: Annotated[int | None, Field(ge=1, le=223)] = None
     confirmed_downlinks: bool | None = None
-
-
-class Switch(Body):
-    on: bool
 
 
 class Step(Body):

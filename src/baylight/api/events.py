@@ -20,13 +20,14 @@ router = APIRouter(tags=["live"])
 
 @router.get(
     "/events",
+    summary="Stream changes (server-sent events)",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "`text/event-stream`"}},
 )
-async def events(request: Request, key: Reading) -> StreamingResponse:
-    """First a `snapshot` of all spaces and the newest actuations, then `state`, `display`, `actuation` and `gone` as
-    they happen, each with the whole row. Whoever comes back gets a new snapshot, so nothing is missed; every single
-    change between two connections is in the history, after the `id` that came last."""
+async def stream_events(request: Request, key: Reading) -> StreamingResponse:
+    """The first event is a `snapshot` of all spaces and the newest actuations. Then `state`, `display`, `actuation` and
+    `gone` come as they happen, each with the whole row. A client that connects again gets a new snapshot, so it misses
+    nothing. Every single change between two connections is in the history, after the `id` that came last."""
     hub: Hub = request.app.state.hub
     if hub.closed:
         raise TransientError("stopping", "this process is stopping: try again")

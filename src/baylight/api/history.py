@@ -1,4 +1,4 @@
-"""What has happened, the newest first."""
+"""The past, the newest first; and counts of the present."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ from fastapi import APIRouter
 from baylight.api.bodies import DevEuiText, StatusWord
 from baylight.api.deps import Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, TimeAndNumber, decode, page
+from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import history, live
 from baylight.insight.history import Actuation, StateChange, UplinkRow
 
 router = APIRouter(tags=["history"])
 
 
-@router.get("/history")
-async def state_changes(
-    key: Reading, connection: Database, space: str | None = None, limit: Limit = 100, cursor: Cursor = None
+@router.get("/history", summary="List state changes, newest first")
+async def list_state_changes(
+    key: Reading, connection: Database, space: str | None = None, limit: Limit = PAGE_SIZE, cursor: Cursor = None
 ) -> Page[StateChange]:
-    """Changes of state, of all spaces or of one (a code, of a deleted space too)."""
+    """The changes are those of all spaces, or of one (`space`: a code, also of a deleted space)."""
     at = decode(cursor, TimeAndNumber)
-    rows = await history.state_changes(connection, space=space, before=(at.at, at.id) if at else None, limit=limit + 1)
+    rows = await history.list_state_changes(
+        connection, space=space, before=(at.at, at.id) if at else None, limit=limit + 1
+    )
     return page(rows, limit, lambda row: [row.at, row.id])
 
 
-@router.get("/actuations")
-async def actuations(
+@router.get("/actuations", summary="List actuations, newest first")
+async def list_actuations(
     key: Reading,
     connection: Database,
     space: str | None = None,
     display: DevEuiText | None = None,
     status: StatusWord | None = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Actuation]:
-    """Of all spaces, of one space (a code) or of one display (a DevEUI)."""
+    """The actuations are those of all spaces, of one space (a code) or of one display (a DevEUI)."""
     at = decode(cursor, TimeAndId)
-    rows = await history.actuations(
+    rows = await history.list_actuations(
         connection,
         space=space,
         display=display,
@@ -48,23 +51,22 @@ async def actuations(
     return page(rows, limit, lambda row: [row.created_at, row.id])
 
 
-@router.get("/actuations/{actuation_id}")
-async def actuation(key: Reading, connection: Database, actuation_id: UUID) -> Actuation:
-    """With every step of its delivery."""
-    return await history.actuation(connection, actuation_id)
+@router.get("/actuations/{actuation_id}", summary="Get an actuation with each step of its delivery")
+async def get_actuation(key: Reading, connection: Database, actuation_id: UUID) -> Actuation:
+    return await history.get_actuation(connection, actuation_id)
 
 
-@router.get("/uplinks/{dev_eui}")
-async def uplinks(
-    key: Reading, connection: Database, dev_eui: DevEuiText, limit: Limit = 100, cursor: Cursor = None
+@router.get("/uplinks/{dev_eui}", summary="List uplinks of a device, newest first")
+async def list_uplinks(
+    key: Reading, connection: Database, dev_eui: DevEuiText, limit: Limit = PAGE_SIZE, cursor: Cursor = None
 ) -> Page[UplinkRow]:
-    """Of a sensor, a display or an unregistered device."""
+    """The device is a sensor, a display or an unregistered device."""
     at = decode(cursor, TimeAndId)
-    rows = await history.uplinks(connection, dev_eui, before=(at.at, at.id) if at else None, limit=limit + 1)
+    rows = await history.list_uplinks(connection, dev_eui, before=(at.at, at.id) if at else None, limit=limit + 1)
     return page(rows, limit, lambda row: [row.received_at, row.deduplication_id])
 
 
-@router.get("/summary")
-async def summary(key: Reading, connection: Database) -> live.Summary:
-    """Counts by state, by sync status, by location."""
-    return await live.summary(connection)
+@router.get("/summary", summary="Count spaces, displays and unfinished actuations")
+async def get_summary(key: Reading, connection: Database) -> live.Summary:
+    """Spaces are counted by state and by location, displays by sync status, actuations by status."""
+    return await live.get_summary(connection)

@@ -1,35 +1,65 @@
-"""One listener per process tells all watchers what changed, with one read of the database for all of them."""
+"""Send changes to all watchers: one listener and one read of the database for all watchers of a process."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from uuid import UUID
 
 import msgspec
 
 from baylight.insight import live
+from baylight.insight.live import LiveActuation, LiveSpace, Snapshot
 from baylight.log import logger
 from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, STATE_CHANNEL, notifications
 from baylight.store.pool import Pool
 
-TOGETHER_S = 0.2
-"""Notifications this close together become one read."""
-LOOK_ANYWAY_S = 15.0
+GATHER_S = 0.2
+"""Notifications within this time cause one read."""
+MAX_PAUSE_S = 15.0
+"""After this time without a notification the hub reads all the same."""
 QUEUE_LENGTH = 50
-"""Reads that a watcher may lag behind: ten seconds where something always changes."""
+"""Reads that a watcher may lag behind: 10 s if there is a change in every read."""
+MAX_ACTUATIONS = 50
+"""Actuations of a snapshot."""
 _log = logger("events")
 
 
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Body of the event `snapshot`."""
+
+    spaces: list[LiveSpace]
+    actuations: list[LiveActuation]
+    last_change_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Body of the event `gone`: a deleted space."""
+
+    id: UUID
+    code: str
+
+
+EVENTS: Mapping[str, type] = MappingProxyType(
+    {"snapshot": Everything, "state": LiveSpace, "display": LiveSpace, "actuation": LiveActuation, "gone": Gone}
+)
+"""Body of each event, by its name."""
+
+
 class Watcher:
-    """A bounded queue: of each read the events, as bytes of `text/event-stream`; None ends the stream."""
+    """One open stream. Its queue has the events of each read as bytes of `text/event-stream`; None ends it."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
-        self.greeted = False
+        self.has_snapshot = False
 
     def put(self, events: bytes) -> bool:
-        """False if the watcher is too slow: its stream ends, and it comes back for a new snapshot."""
+        """Queue events. Return False if the watcher is too slow; then its stream ends, and it must connect again."""
         try:
             self.queue.put_nowait(events)
         except asyncio.QueueFull:
@@ -38,21 +68,22 @@ class Watcher:
         return True
 
     def end(self) -> None:
+        """End the stream, after what fits in the queue."""
         while self.queue.full():
             self.queue.get_nowait()
         self.queue.put_nowait(None)
 
 
 class Hub:
-    """`run` it as a task. Without watchers it reads nothing."""
+    """Watchers and what they have received. `run` it as a task. Without watchers it does not read the database."""
 
     def __init__(self, pool: Pool, dsn: str) -> None:
         self._pool = pool
         self._dsn = dsn
         self._watchers: set[Watcher] = set()
         self._wake = asyncio.Event()
-        self._spaces: dict[str, dict[str, Any]] = {}
-        self._actuations: dict[str, dict[str, Any]] = {}
+        self._spaces: dict[UUID, LiveSpace] = {}
+        self._actuations: dict[UUID, LiveActuation] = {}
         self._horizon: str | None = None
         self.closed = False
 
@@ -61,7 +92,7 @@ class Hub:
         return len(self._watchers)
 
     def join(self) -> Watcher:
-        """Its first event is a snapshot."""
+        """Add a watcher. Its first event is a snapshot."""
         watcher = Watcher()
         if self.closed:
             watcher.end()
@@ -74,18 +105,19 @@ class Hub:
         self._watchers.discard(watcher)
 
     def close(self) -> None:
-        """Ends every stream, now and from now on; a server that shuts down must not wait for its watchers."""
+        """End all streams and accept no new ones. A server that shuts down must not wait for its watchers."""
         self.closed = True
         self._end_all()
 
     async def run(self) -> None:
+        """Read and send changes until the task is cancelled."""
         self.closed = False
         listening = asyncio.create_task(self._listen())
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_ANYWAY_S)
-                await asyncio.sleep(0 if self._horizon is None else TOGETHER_S)
+                    await asyncio.wait_for(self._wake.wait(), MAX_PAUSE_S)
+                await asyncio.sleep(0 if self._horizon is None else GATHER_S)
                 self._wake.clear()
                 await self._round()
         finally:
@@ -102,57 +134,52 @@ class Hub:
             return
         try:
             async with self._pool.acquire(timeout=5) as connection:
-                view = await live.view(connection, self._horizon)
-            events = self._take(view)
+                snapshot = await live.read_snapshot(connection, self._horizon)
+            events = self._changes(snapshot)
         except Exception as error:
-            # A stream that stays open without news would look like a quiet car park.
-            _log.warning("watchers_sent_away", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
+            # A stream that stays open without events would look like a quiet car park.
+            _log.warning("streams_ended", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
             self._horizon = None
             self._end_all()
             return
-        joining = [watcher for watcher in self._watchers if not watcher.greeted]
+        joining = [watcher for watcher in self._watchers if not watcher.has_snapshot]
         if events:
-            for watcher in [watcher for watcher in self._watchers if watcher.greeted]:
+            for watcher in [watcher for watcher in self._watchers if watcher.has_snapshot]:
                 if not watcher.put(events):
                     self._watchers.discard(watcher)
         if joining:
-            snapshot = self._snapshot(view.last_change_id)
+            event = self._snapshot(snapshot.last_change_id)
             for watcher in joining:
-                watcher.greeted = watcher.put(snapshot)
+                watcher.has_snapshot = watcher.put(event)
 
-    def _take(self, view: live.View) -> bytes:
-        """Keeps the view; what differs from before, as events."""
+    def _changes(self, snapshot: Snapshot) -> bytes:
+        """Keep a snapshot; return what differs from the one before, as events."""
         if self._horizon is None:
             self._spaces, self._actuations = {}, {}
-        self._horizon = view.horizon
+        self._horizon = snapshot.horizon
+        last_change_id = snapshot.last_change_id
         events: list[bytes] = []
-        for row in view.spaces:
-            id_ = str(row["id"])
-            before = self._spaces.get(id_)
-            if row["deleted"]:
-                if self._spaces.pop(id_, None):
-                    events.append(_event("gone", {"id": id_, "code": row["code"]}, view.last_change_id))
-                continue
-            self._spaces[id_] = row
-            if row != before:
-                state = before is None or (row["state"], row["since"]) != (before["state"], before["since"])
-                events.append(_event("state" if state else "display", row, view.last_change_id))
-        for row in reversed(view.actuations):
-            id_ = str(row["id"])
-            if row != self._actuations.get(id_):
-                self._actuations[id_] = row
-                events.append(_event("actuation", row, view.last_change_id))
-        for old in sorted(self._actuations)[:-50]:
+        for space in snapshot.spaces:
+            before = self._spaces.get(space.id)
+            if space.deleted:
+                if self._spaces.pop(space.id, None):
+                    events.append(_event("gone", Gone(space.id, space.code), last_change_id))
+            elif space != before:
+                self._spaces[space.id] = space
+                changed = before is None or (space.state, space.state_at) != (before.state, before.state_at)
+                events.append(_event("state" if changed else "display", space, last_change_id))
+        for actuation in reversed(snapshot.actuations):
+            if actuation != self._actuations.get(actuation.id):
+                self._actuations[actuation.id] = actuation
+                events.append(_event("actuation", actuation, last_change_id))
+        for old in sorted(self._actuations)[:-MAX_ACTUATIONS]:
             del self._actuations[old]
         return b"".join(events)
 
     def _snapshot(self, last_change_id: int) -> bytes:
-        body = {
-            "spaces": sorted(self._spaces.values(), key=lambda row: row["code"]),
-            "actuations": [self._actuations[id_] for id_ in sorted(self._actuations, reverse=True)],
-            "last_change_id": last_change_id,
-        }
-        return _event("snapshot", body, last_change_id)
+        spaces = sorted(self._spaces.values(), key=lambda space: space.code)
+        actuations = [self._actuations[id_] for id_ in sorted(self._actuations, reverse=True)]
+        return _event("snapshot", Everything(spaces, actuations, last_change_id), last_change_id)
 
     def _end_all(self) -> None:
         for watcher in self._watchers:
@@ -160,5 +187,5 @@ class Hub:
         self._watchers.clear()
 
 
-def _event(name: str, body: dict[str, Any], last_change_id: int) -> bytes:
+def _event(name: str, body: object, last_change_id: int) -> bytes:
     return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), last_change_id, msgspec.json.encode(body))

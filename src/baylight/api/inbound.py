@@ -1,4 +1,4 @@
-"""What network servers deliver by HTTP. A path of its own: no API key, no limit of rate (B15)."""
+"""Events that network servers deliver by HTTP. This path needs no API key and has no rate limit (B15)."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from baylight.api.deps import Given
 from baylight.api.problems import Refused
 
 ANSWER_S = 4.0
-"""ChirpStack gives up after 5 s, and does not try again: better it is told in time that nothing was taken."""
+"""ChirpStack stops waiting after 5 s and does not try again. So the answer that nothing was stored must come earlier."""
 router = APIRouter(prefix="/inbound", tags=["inbound"])
 
 
-@router.post("/{network_server}", status_code=204, include_in_schema=False)
-async def take(
+@router.post(
+    "/{network_server}",
+    summary="Receive an event of a network server",
+    status_code=204,
+    include_in_schema=False,
+)
+async def receive_event(
     request: Request,
     given: Given,
     network_server: str,
     secret: Annotated[str, Header(alias="X-Baylight-Secret")] = "",
     event: Annotated[str, Query(max_length=50)] = "",
 ) -> Response:
-    """2xx: the event is stored for good, also one that could not be read. 503: it was not, send it again.
+    """2xx: the event is stored, even if it is unreadable. 503: it is not stored, send it again.
 
     `network_server`: `chirpstack` (its HTTP integration, JSON; it adds `?event=`) or `tts` (a webhook, JSON).
     """
     inbound = given.inbound.get(network_server)
     if inbound is None:
-        raise Refused(404, "inbound_not_set", f"nothing is taken for {network_server[:50]!r}: its secret is not set")
+        raise Refused(
+            404, "inbound_not_set", f"events of {network_server[:50]!r} are not accepted: its secret is not set"
+        )
     if not hmac.compare_digest(secret.encode(), inbound.secret.encode()):
         raise Refused(401, "secret_refused", "send the secret of the settings in the header X-Baylight-Secret")
     body = await request.body()
     async with asyncio.timeout(ANSWER_S):
-        await inbound.take(event, body)
+        await inbound.handle(event, body)
     return Response(status_code=204)

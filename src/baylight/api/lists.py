@@ -1,4 +1,4 @@
-"""Device lists of network servers, as `baylight import-chirpstack` and `baylight import-tts` take them."""
+"""Device lists of network servers, as for `baylight import-chirpstack` and `baylight import-tts`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _FILE: dict[str, Any] = {
 
 
 class FromChirpStack(Body):
-    """`applications`: ids; or all of a `tenant`. `types`: device type of a profile or model, `-` leaves it out."""
+    """Devices of applications (ids), or of all applications of a tenant.
+
+    `types`: device type of a profile or model; `-` leaves out its devices.
+    """
 
     applications: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
     tenant: str | None = None
@@ -35,17 +38,22 @@ class FromChirpStack(Body):
     dry_run: bool = False
 
 
-@router.post("/import-chirpstack", response_model=Report)
+@router.post("/import-chirpstack", summary="Register the devices that ChirpStack lists", response_model=Report)
 async def import_chirpstack(
     key: Writing, given: Given, request: Request, body: FromChirpStack
 ) -> Report | JSONResponse:
-    """Registers the devices that ChirpStack knows. May be repeated. 422 with a `report` if some are wrong."""
+    """All devices are registered, or none. Idempotent. 422 with a `report` if some are wrong."""
     listed = device_lists.list_chirpstack(given.chirpstack_devices, body.applications, body.tenant)
     report = await _import(key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run)
     return answer(request, report)
 
 
-@router.post("/import-tts", response_model=Report, openapi_extra={"requestBody": _FILE})
+@router.post(
+    "/import-tts",
+    summary="Register the devices of an export of The Things Stack",
+    response_model=Report,
+    openapi_extra={"requestBody": _FILE},
+)
 async def import_tts(
     key: Writing,
     given: Given,
@@ -54,7 +62,7 @@ async def import_tts(
     only_known: bool = False,
     dry_run: bool = False,
 ) -> Report | JSONResponse:
-    """Registers devices that The Things Stack exported: the body is its CSV or JSON. `map`: PROFILE=TYPE, repeated."""
+    """The body is its CSV or JSON. `map`: PROFILE=TYPE; may be repeated. Otherwise like `import-chirpstack`."""
     mapped = device_lists.parse_types(types)
     async with received(request) as file:
 

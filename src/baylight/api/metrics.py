@@ -63,7 +63,7 @@ class _Present:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(key: Reading, connection: Database, given: Given) -> Response:
     present = CollectorRegistry()
-    present.register(_Present(await live.summary(connection)))
+    present.register(_Present(await live.get_summary(connection)))
     return Response(generate_latest(given.registry) + generate_latest(present), media_type=CONTENT_TYPE_LATEST)
 
 

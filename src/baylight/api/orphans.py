@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.inventory import orphans
@@ -22,10 +22,6 @@ class Claim(Body):
 
     device_type: str | None = None
     notes: Annotated[str | None, Field(max_length=2000)] = None
-
-
-class Switch(Body):
-    on: bool
 
 
 @router.get("")

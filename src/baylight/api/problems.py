@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457). `type` is stable: `urn:baylight:problem:<code>`."""
+"""Errors as application/problem+json (RFC 9457). `type` is stable: `urn:baylight:problem:<code>`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRY_AFTER_S = 2
 
 
 class Refused(Exception):
-    """A request that stops at the door."""
+    """A request that is refused before it reaches a service."""
 
     def __init__(self, status: int, code: str, detail: str, **facts: object) -> None:
         super().__init__(detail)
@@ -29,12 +29,17 @@ class Refused(Exception):
 
 
 class FieldError(BaseModel):
+    """A field of a request that is wrong."""
+
     field: str
     message: str
 
 
 class ProblemBody(BaseModel):
-    """RFC 9457. `errors`: one entry for each wrong field. `request_id` is in the log, too. `report`: of an import."""
+    """A problem (RFC 9457). `errors`: one entry for each wrong field. `request_id` is also in the log.
+
+    `report`: the report of an import.
+    """
 
     type: str
     title: str
@@ -65,6 +70,7 @@ def problem(
     report: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
+    """Return an answer with a problem, and note its code for the log."""
     request.state.problem = code
     body: dict[str, Any] = {
         "type": f"urn:baylight:problem:{code}",
@@ -83,7 +89,7 @@ def problem(
 
 
 def described(schema: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document; the framework calls every answer plain JSON, errors too. Idempotent."""
+    """Return the OpenAPI document with the right type of errors. The framework calls all answers plain JSON. Idempotent."""
     for path in schema["paths"].values():
         for operation in path.values():
             content = operation["responses"]["default"]["content"]
@@ -133,7 +139,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> list[str]:
-    """Of all routes of the path; the framework tells those of the first one alone."""
+    """Return the methods of all routes of a path. The framework names those of the first route only."""
     methods = ("DELETE", "GET", "PATCH", "POST", "PUT")
     routes = request.app.routes
     return [m for m in methods if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
@@ -148,6 +154,7 @@ async def _value(request: Request, _: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
+    """Let an application answer all errors as problems."""
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(BaylightError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)

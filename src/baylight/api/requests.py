@@ -1,4 +1,4 @@
-"""Around every request: its id, one canonical log line, safe headers, a bound on the body, no traceback to anyone."""
+"""Middleware for every request: its id, one log line, safe headers, a limit of the body, no traceback in an answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from baylight.log import logger
 MAX_BODY_BYTES = 256 * 1024
 MAX_IMPORT_BYTES = 256 * 1024 * 1024
 IMPORTS = ("/api/v1/import/", "/api/v1/import-tts")
-"""Its bodies are files, which go to disk while they are read."""
+"""Paths whose bodies are files. A file goes to disk while it is read."""
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -30,7 +30,7 @@ _log = logger("api")
 
 
 class Requests:
-    """ASGI middleware. A caller's own X-Request-ID is kept if it is harmless."""
+    """ASGI middleware. It keeps the X-Request-ID of a caller if that is harmless."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -62,9 +62,7 @@ class Requests:
                 _log.exception("request_failed", path=scope["path"])
                 if status == 0:
                     request = Request(scope)
-                    response = problem(
-                        request, 500, "internal", "something went wrong here; the log has the request id"
-                    )
+                    response = problem(request, 500, "internal", "an internal error; the log has the request id")
                     await response(scope, receive, answer)
             finally:
                 _log.info(
@@ -78,15 +76,15 @@ class Requests:
                 )
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken = 0
-        most = MAX_IMPORT_BYTES if scope["path"].startswith(IMPORTS) else MAX_BODY_BYTES
+        received = 0
+        max_bytes = MAX_IMPORT_BYTES if scope["path"].startswith(IMPORTS) else MAX_BODY_BYTES
 
         async def bounded() -> Message:
-            nonlocal taken
+            nonlocal received
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > most:
-                raise HTTPException(413, f"a body has at most {most} bytes")
+            received += len(message.get("body", b""))
+            if received > max_bytes:
+                raise HTTPException(413, f"a body may have at most {max_bytes} bytes")
             return message
 
         await self.app(scope, bounded, send)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from baylight.api.bodies import Body, DevEuiText, StateWord
+from baylight.api.bodies import Body, DevEuiText, StateWord, Switch
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
@@ -41,10 +41,6 @@ class SpaceChange(Body):
     latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
     longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
     clear: tuple[Literal["location", "position"], ...] = ()
-
-
-class Switch(Body):
-    on: bool
 
 
 class StateBody(Body):

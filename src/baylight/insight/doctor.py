@@ -1,10 +1,11 @@
-"""Examines an installation: the invariants of the data, and what a person should look after."""
+"""Examine an installation: the invariants of the data, and what needs the attention of a person."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from baylight.codecs.all import display_driver, reports
 from baylight.domain.state import Policy, decide
@@ -12,18 +13,21 @@ from baylight.errors import BaylightError, InputError
 from baylight.insight import why
 from baylight.store import migrate
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query
 
-SHOWN = 5
-PAGE = 500
-ERROR_RATIO = 0.05
-FEWEST_UPLINKS = 20
-LATE = timedelta(minutes=1)
+MAX_NAMED = 5
+"""Things that a finding names; the others are counted."""
+PAGE_SIZE = 500
+MAX_ERROR_RATIO = 0.05
+MIN_UPLINKS = 20
+"""With fewer uplinks the ratio of errors is chance."""
+DUE_WINDOW = timedelta(minutes=1)
+"""A state that is due may wait for so long for its recomputation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what_to_do` is empty where nothing has to be done."""
+    """Result of a check. `what_to_do` is empty if nothing has to be done."""
 
     check: str
     ok: bool
@@ -31,69 +35,97 @@ class Finding:
     what_to_do: str = ""
 
 
+class InSync(NamedTuple):
+    """A display that counts as in sync, with the evidence. `status`: of its last command."""
+
+    dev_eui: str
+    codec: str
+    reports: bool
+    desired_code: str | None
+    reported_code: str | None
+    status: str | None
+
+
+class DecodingErrors(NamedTuple):
+    """Number of uplinks of the last day, and of those that could not be decoded."""
+
+    uplinks: int
+    failed: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """A query of doctor.sql that names what is wrong, in column `who`. `timed`: it takes now."""
+    """A query whose rows name what is wrong. `good`: the detail if there are none."""
 
     name: str
-    query: str
+    wrong: Query[str]
     good: str
     what_to_do: str
-    timed: bool = False
 
 
+READ_ONLY = Query("insight.doctor.read_only", bool)
+IN_SYNC = Query("insight.doctor.in_sync", InSync)
+ERROR_RATIO = Query("insight.doctor.error_ratio", DecodingErrors)
 _REPORT = "this must not happen: keep a dump of the database and report it"
 _CHECKS = (
-    _Check("copies of DevEUIs", "copies_differ", "agree with the registries", _REPORT),
-    _Check("assignments", "assignments_differ", "agree with the spaces", _REPORT),
-    _Check("reservations", "reservations_overlap", "none overlap", _REPORT),
-    _Check("outstanding commands", "several_outstanding", "at most one for each display", _REPORT),
-    _Check("last readings", "readings_differ", "agree with the stored uplinks", _REPORT, timed=True),
-    _Check("causes", "causes_missing", "each change of the last week has one", _REPORT, timed=True),
-    _Check("default partitions", "in_default_partition", "empty", "run `baylight serve`: it makes the partitions"),
+    _Check("copies of DevEUIs", Query("insight.doctor.copies_differ", str), "agree with the registries", _REPORT),
+    _Check("assignments", Query("insight.doctor.assignments_differ", str), "agree with the spaces", _REPORT),
+    _Check("reservations", Query("insight.doctor.reservations_overlap", str), "none overlap", _REPORT),
     _Check(
-        "partitions", "partitions_missing", "this month's and the next one's are there",
-        "run `baylight serve`: it makes them hourly", timed=True,
+        "outstanding commands", Query("insight.doctor.several_outstanding", str), "at most one for each display", _REPORT
+    ),
+    _Check("last readings", Query("insight.doctor.readings_differ", str), "agree with the stored uplinks", _REPORT),
+    _Check("causes", Query("insight.doctor.causes_missing", str), "each change of the last week has one", _REPORT),
+    _Check(
+        "default partitions", Query("insight.doctor.in_default_partition", str), "empty",
+        "run `baylight serve`: it makes the partitions",
     ),
     _Check(
-        "work in time", "overdue", "nothing is overdue",
-        "is `baylight serve` running, and does it reach the network server?", timed=True,
+        "partitions", Query("insight.doctor.partitions_missing", str), "this month's and the next one's exist",
+        "run `baylight serve`: it makes them hourly",
     ),
     _Check(
-        "display codes", "misconfigured", "each display has a code for what it must show",
+        "work in time", Query("insight.doctor.overdue", str), "nothing is overdue",
+        "is `baylight serve` running, and does it reach the network server?",
+    ),
+    _Check(
+        "display codes", Query("insight.doctor.misconfigured", str), "each display has a code for what it must show",
         "add the code with `baylight device codes`, or enable the display",
     ),
     _Check(
-        "displays", "not_showing", "each shows what it must, as far as known",
+        "displays", Query("insight.doctor.not_showing", str), "each shows what it must, as far as known",
         "check power and radio of these displays; `baylight why <space>` shows each step",
     ),
     _Check(
-        "devices never heard", "never_heard", "none",
-        "check that the network server knows their DevEUIs and keys, and that they have joined",
-    ),
-    _Check("silent sensors", "silent", "none", "check battery and radio of these sensors"),
-    _Check(
-        "unregistered devices", "unknown_devices", "none heard in the last day",
-        "see `baylight orphan list`; then `baylight orphan claim` or `ignore`", timed=True,
+        "devices without uplinks", Query("insight.doctor.without_uplink", str), "none",
+        "check that the network server has their DevEUIs and keys, and that they have joined",
     ),
     _Check(
-        "rejected messages", "rejected", "none in the last day",
-        "see table rejected_messages; is the network server's integration set to JSON?", timed=True,
+        "silent sensors", Query("insight.doctor.silent", str), "none", "check battery and radio of these sensors"
+    ),
+    _Check(
+        "unregistered devices", Query("insight.doctor.unknown_devices", str), "none in the last day",
+        "see `baylight orphan list`; then `baylight orphan claim` or `ignore`",
+    ),
+    _Check(
+        "rejected messages", Query("insight.doctor.rejected", str), "none in the last day",
+        "see table rejected_messages; is the network server's integration set to JSON?",
     ),
 )  # fmt: skip
 
 
 async def examine(connection: Connection, *, now: datetime, policy: Policy) -> list[Finding]:
-    """All checks on one consistent moment; writes nothing. A wrong schema ends it after the first finding."""
+    """Run all checks on one consistent moment; write nothing. With a wrong schema only the first check runs."""
     try:
         await migrate.check(connection)
     except InputError as error:
         return [Finding("schema", False, error.message)]
-    findings = [Finding("schema", True, "is the one of this version"), await _takes_changes(connection)]
+    findings = [Finding("schema", True, "is the one of this version"), await _accepts_changes(connection)]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in _CHECKS:
-            rows = await connection.fetch(queries("insight.doctor")[check.query], *([now] if check.timed else []))
-            findings.append(_finding(check.name, [row["who"] for row in rows], check.good, check.what_to_do))
+            timed = {"now": now} if check.wrong.parameters else {}
+            wrong = await check.wrong.all(connection, **timed)
+            findings.append(_finding(check.name, wrong, check.good, check.what_to_do))
         findings.append(await _in_sync(connection))
         findings.append(await _replay(connection, now, policy))
         findings.append(await _error_ratio(connection, now))
@@ -101,7 +133,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
 
 
 async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Finding]:
-    """Whether what is outside answers; each ping raises BaylightError in plain words if it does not."""
+    """Ping other programs. A ping raises BaylightError in plain words if there is no answer."""
     findings = []
     for name, ping in pings.items():
         try:
@@ -112,52 +144,50 @@ async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Find
     return findings
 
 
-async def _takes_changes(connection: Connection) -> Finding:
-    if not await connection.fetchval(queries("insight.doctor")["read_only"]):
-        return Finding("database", True, "takes changes")
-    detail = "takes no changes: it is a standby, or its default_transaction_read_only is on"
-    return Finding("database", False, detail, "let BAYLIGHT_DATABASE_URL name the one that takes changes")
+async def _accepts_changes(connection: Connection) -> Finding:
+    if not await READ_ONLY.one(connection):
+        return Finding("database", True, "accepts changes")
+    detail = "accepts no changes: it is a standby, or its default_transaction_read_only is on"
+    return Finding("database", False, detail, "let BAYLIGHT_DATABASE_URL name the one that accepts changes")
 
 
 async def _in_sync(connection: Connection) -> Finding:
-    """Invariant 5: in sync means proven as far as the device can prove it."""
-    wrong = []
-    for row in await connection.fetch(queries("insight.doctor")["in_sync"]):
-        driver = display_driver(row["codec"])
-        desired, reported = row["desired_code"], row["reported_code"]
-        if desired is None:
-            proven = False
-        elif reports(row["codec"], row["reports"]):
-            proven = reported is not None and (
-                driver.shows(bytes.fromhex(desired), bytes.fromhex(reported)) if driver else desired == reported
-            )
-        else:
-            proven = row["status"] in ("transmitted", "acknowledged")
-        if not proven:
-            wrong.append(row["dev_eui"])
+    """Check invariant 5: a display in sync has proven it as far as it can."""
+    wrong = [row.dev_eui for row in await IN_SYNC.all(connection) if not _proven(row)]
     return _finding("displays in sync", wrong, "each has proven it", _REPORT)
 
 
+def _proven(row: InSync) -> bool:
+    if row.desired_code is None:
+        return False
+    if not reports(row.codec, row.reports):
+        return row.status in ("transmitted", "acknowledged")
+    if row.reported_code is None:
+        return False
+    driver = display_driver(row.codec)
+    if driver is None:
+        return row.desired_code == row.reported_code
+    return driver.shows(bytes.fromhex(row.desired_code), bytes.fromhex(row.reported_code))
+
+
 async def _replay(connection: Connection, now: datetime, policy: Policy) -> Finding:
-    """Invariant 6: the stored readings, reservations and overrides give today's state of every space."""
+    """Check invariant 6: the stored readings, reservations and overrides give the present state of each space."""
     wrong: list[str] = []
     after: str | None = None
-    while page := await why.evaluated_spaces(connection, now, after=after, limit=PAGE):
+    while page := await why.evaluated_spaces(connection, now, after=after, limit=PAGE_SIZE):
         after = page[-1].code
         for space in page:
             state = decide(space.inputs, policy, now).state
-            due = space.recompute_at is not None and now - LATE <= space.recompute_at <= now
+            due = space.recompute_at is not None and now - DUE_WINDOW <= space.recompute_at <= now
             if state is not space.state and not due:
-                wrong.append(f"{space.code}: {space.state} but the rules say {state}")
+                wrong.append(f"{space.code}: {space.state} but by the rules {state}")
     return _finding("states of spaces", wrong, "follow from the stored inputs", _REPORT)
 
 
 async def _error_ratio(connection: Connection, now: datetime) -> Finding:
-    """Incident B5: every uplink failed, and nobody was told."""
-    row = await connection.fetchrow(queries("insight.doctor")["error_ratio"], now)
-    assert row is not None
-    uplinks, failed = row["uplinks"], row["failed"]
-    bad = uplinks >= FEWEST_UPLINKS and failed > ERROR_RATIO * uplinks
+    """Check that uplinks can be decoded. In incident B5 every uplink failed without a warning."""
+    uplinks, failed = await ERROR_RATIO.one(connection, now=now)
+    bad = uplinks >= MIN_UPLINKS and failed > MAX_ERROR_RATIO * uplinks
     detail = f"{failed} of {uplinks} uplinks of the last day could not be decoded"
     return Finding("decoding", not bad, detail, "check the device types: see uplinks.error" if bad else "")
 
@@ -165,5 +195,5 @@ async def _error_ratio(connection: Connection, now: datetime) -> Finding:
 def _finding(check: str, wrong: Sequence[str], good: str, what_to_do: str) -> Finding:
     if not wrong:
         return Finding(check, True, good)
-    more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-    return Finding(check, False, f"{len(wrong)}: {', '.join(wrong[:SHOWN])}{more}", what_to_do)
+    more = f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
+    return Finding(check, False, f"{len(wrong)}: {', '.join(wrong[:MAX_NAMED])}{more}", what_to_do)

@@ -1,8 +1,8 @@
-"""What has happened: uplinks, changes of state, actuations with every step. Pages run from the newest back."""
+"""The past: uplinks, state changes, and actuations with their steps. Each page begins with the newest row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,12 @@ from baylight.domain.downlink import ActuationStatus
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query, queries
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkRow:
-    """`data`: the payload in hex. `outcome`: what became of it."""
+    """A stored uplink. `data`: the payload in hex. `outcome`: how Baylight used it."""
 
     dev_eui: str
     deduplication_id: UUID
@@ -37,7 +37,7 @@ class UplinkRow:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """`considered`: the rules that applied, the winner first. `trigger_source`: id of what is behind it."""
+    """A change of a space's state. `considered`: the rules that applied, the winner first. `trigger_source`: id of the cause."""
 
     id: int
     space: str
@@ -53,7 +53,7 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`at`: the network's time, `received_at` ours. `detail`: the network server's own words."""
+    """A step of a delivery. `at` is the network's time, `received_at` ours. `detail`: text of the network server."""
 
     at: datetime
     received_at: datetime
@@ -68,18 +68,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Actuation:
-    """`sent_at`: the network server accepted it; `transmitted_at`: a gateway sent it; `confirmed_at`: the device
-    acknowledged or reported it; `shown_at`: the device said that it shows it. `steps` only where one is asked for."""
+    """A decision that a display must show something, and its delivery.
+
+    `sent_at`: the network server accepted the command; `transmitted_at`: a gateway sent it; `confirmed_at`: the device
+    acknowledged it or reported its code; `shown_at`: the device reported that it shows the code. Only a single actuation
+    has its `steps`.
+    """
 
     id: UUID
     space: str
-    display: str | None
+    display_dev_eui: str | None
     trigger_type: str
     trigger_source: str | None
     previous_state: str | None
     new_state: str
     display_code: str | None
-    fport: int | None
+    f_port: int | None
     confirmed: bool
     status: str
     downlink_error: str | None
@@ -95,31 +99,40 @@ class Actuation:
     steps: list[Step] = field(default_factory=list)
 
 
-async def uplinks(
+LIST_UPLINKS = Query("insight.history.list_uplinks", UplinkRow)
+LIST_STATE_CHANGES = Query("insight.history.list_state_changes", StateChange)
+LIST_STATE_CHANGES_OF_SPACE = Query("insight.history.list_state_changes_of_space", StateChange)
+LIST_ACTUATIONS = Query("insight.history.list_actuations", Actuation)
+LIST_ACTUATIONS_OF_SPACE = Query("insight.history.list_actuations_of_space", Actuation)
+GET_ACTUATION = Query("insight.history.get_actuation", Actuation)
+STEPS = Query("insight.history.steps", Step)
+
+
+async def list_uplinks(
     connection: Connection, dev_eui: str, *, before: tuple[datetime, UUID] | None = None, limit: int
 ) -> list[UplinkRow]:
-    """`before`: received_at and deduplication_id of the last one of the page before."""
+    """Return uplinks of a device. `before`: received_at and deduplication_id of the last row of the previous page."""
     at, deduplication_id = before or (None, None)
-    rows = await connection.fetch(
-        queries("insight.history")["uplinks"], parse_dev_eui(dev_eui), at, deduplication_id, limit
+    return await LIST_UPLINKS.all(
+        connection, dev_eui=parse_dev_eui(dev_eui), before=at, before_id=deduplication_id, limit=limit
     )
-    return [UplinkRow(**row) for row in rows]
 
 
-async def state_changes(
+async def list_state_changes(
     connection: Connection, *, space: str | None = None, before: tuple[datetime, int] | None = None, limit: int
 ) -> list[StateChange]:
-    """`space`: a code, of a deleted space too. `before`: `at` and id of the last one of the page before."""
+    """Return state changes of all spaces, or of one. Raises NotFoundError `unknown_space`.
+
+    `space`: a code, also of a deleted space. `before`: `at` and id of the last row of the previous page.
+    """
     at, last = before or (None, None)
     if space is None:
-        rows = await connection.fetch(queries("insight.history")["state_changes"], last, limit)
-    else:
-        space_id = await _space_id(connection, space)
-        rows = await connection.fetch(queries("insight.history")["state_changes_of_space"], space_id, at, last, limit)
-    return [StateChange(**row) for row in rows]
+        return await LIST_STATE_CHANGES.all(connection, before_id=last, limit=limit)
+    space_id = await _space_id(connection, space)
+    return await LIST_STATE_CHANGES_OF_SPACE.all(connection, space_id=space_id, before=at, before_id=last, limit=limit)
 
 
-async def actuations(
+async def list_actuations(
     connection: Connection,
     *,
     space: str | None = None,
@@ -128,7 +141,11 @@ async def actuations(
     before: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> list[Actuation]:
-    """`before`: created_at and id of the last one of the page before. Raises InputError `bad_status`, `one_filter`."""
+    """Return actuations of all spaces, of one (code), or of one display (DevEUI).
+
+    `before`: created_at and id of the last row of the previous page. Raises InputError `bad_status`, `one_filter`;
+    NotFoundError `unknown_space`.
+    """
     if status is not None and status not in list(ActuationStatus):
         raise InputError("bad_status", f"{status!r} is no status: one of {', '.join(ActuationStatus)}", status=status)
     if space is not None and display is not None:
@@ -136,22 +153,19 @@ async def actuations(
     at, last = before or (None, None)
     if space is None:
         eui = parse_dev_eui(display) if display is not None else None
-        rows = await connection.fetch(queries("insight.history")["actuations"], last, eui, status, limit)
-    else:
-        space_id = await _space_id(connection, space)
-        rows = await connection.fetch(
-            queries("insight.history")["actuations_of_space"], space_id, at, last, status, limit
-        )
-    return [Actuation(**row) for row in rows]
+        return await LIST_ACTUATIONS.all(connection, before_id=last, display_dev_eui=eui, status=status, limit=limit)
+    space_id = await _space_id(connection, space)
+    return await LIST_ACTUATIONS_OF_SPACE.all(
+        connection, space_id=space_id, before=at, before_id=last, status=status, limit=limit
+    )
 
 
-async def actuation(connection: Connection, actuation_id: UUID) -> Actuation:
-    """With its steps. Raises NotFoundError `unknown_actuation`."""
-    row = await connection.fetchrow(queries("insight.history")["actuation"], actuation_id)
-    if row is None:
+async def get_actuation(connection: Connection, actuation_id: UUID) -> Actuation:
+    """Return an actuation with its steps. Raises NotFoundError `unknown_actuation`."""
+    found = await GET_ACTUATION.first(connection, id=actuation_id)
+    if found is None:
         raise NotFoundError("unknown_actuation", f"there is no actuation {actuation_id}", actuation=actuation_id)
-    steps = await connection.fetch(queries("insight.history")["steps"], actuation_id)
-    return Actuation(**row, steps=[Step(**step) for step in steps])
+    return replace(found, steps=await STEPS.all(connection, actuation_id=actuation_id))
 
 
 async def _space_id(connection: Connection, code: str) -> UUID:

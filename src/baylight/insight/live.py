@@ -1,21 +1,29 @@
-"""The present: what each space is and shows, in counts for dashboards and row by row for those who watch."""
+"""The present: counts for dashboards, and each space for the live page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.state import State
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query
 
-_WAITING = ("pending", "sending", "queued", "transmitted", "acknowledged")
+UNFINISHED = (
+    ActuationStatus.PENDING,
+    ActuationStatus.SENDING,
+    ActuationStatus.QUEUED,
+    ActuationStatus.TRANSMITTED,
+    ActuationStatus.ACKNOWLEDGED,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LocationCount:
-    """`location`: path of names; None for the spaces without one."""
+    """Live spaces of a location by state. `location`: path of names; None for the spaces without a location."""
 
     location: str | None
     total: int
@@ -24,7 +32,7 @@ class LocationCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of live spaces by state, of serving displays by sync status, of unfinished actuations by status."""
+    """Live spaces by state, displays that serve one by sync status, unfinished actuations by status."""
 
     spaces: dict[str, int]
     displays: dict[str, int]
@@ -33,42 +41,109 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """`horizon`: pass it to the next read to get what was touched meanwhile. `spaces`, `actuations`: JSON-ready rows
-    of the live page; a deleted space comes with `deleted`. `last_change_id`: newest row of the history of states."""
+class LiveSpace:
+    """A space as the live page shows it. `location`: path of names."""
+
+    id: UUID
+    code: str
+    name: str
+    location: str | None
+    state: str
+    state_at: datetime
+    state_reason: str | None
+    sensor_state: str | None
+    display_state: str | None
+    desired_state: str | None
+    sync_status: str | None
+    sensor_dev_eui: str | None
+    display_dev_eui: str | None
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveActuation:
+    """An actuation as the live page shows it."""
+
+    id: UUID
+    space: str
+    new_state: str
+    status: str
+    trigger_type: str
+    downlink_error: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    transmitted_at: datetime | None
+    confirmed_at: datetime | None
+    shown_at: datetime | None
+
+
+class Horizon(NamedTuple):
+    """Point in the order of transactions, and the newest state change."""
 
     horizon: str
     last_change_id: int
-    spaces: list[dict[str, Any]]
-    actuations: list[dict[str, Any]]
 
 
-async def view(connection: Connection, since: str | None = None) -> View:
-    """Everything, or what was touched since an earlier view's `horizon`: nothing is missed, some may come twice."""
-    sql = queries("insight.live")
-    head = await connection.fetchrow(sql["horizon"])
-    assert head is not None
-    return View(
-        horizon=head["horizon"],
-        last_change_id=head["last_change_id"],
-        spaces=[dict(row) for row in await connection.fetch(sql["spaces"], since)],
-        actuations=[dict(row) for row in await connection.fetch(sql["actuations"], since)],
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All spaces and the newest actuations, or those that changed since another snapshot.
+
+    `horizon`: pass it to the next read to get what changed in between. A deleted space comes with `deleted`.
+    `last_change_id`: newest row of the history of states.
+    """
+
+    horizon: str
+    last_change_id: int
+    spaces: list[LiveSpace]
+    actuations: list[LiveActuation]
+
+
+class WordCount(NamedTuple):
+    """Number of rows that have a word, such as a state."""
+
+    word: str
+    amount: int
+
+
+class LocationWordCount(NamedTuple):
+    """Number of spaces of a location that have a state."""
+
+    location: str | None
+    word: str
+    amount: int
+
+
+HORIZON = Query("insight.live.horizon", Horizon)
+SPACES = Query("insight.live.spaces", LiveSpace)
+ACTUATIONS = Query("insight.live.actuations", LiveActuation)
+SPACES_BY_STATE = Query("insight.live.spaces_by_state", WordCount)
+DISPLAYS_BY_SYNC = Query("insight.live.displays_by_sync", WordCount)
+ACTUATIONS_BY_STATUS = Query("insight.live.actuations_by_status", WordCount)
+LOCATIONS = Query("insight.live.locations", LocationWordCount)
+
+
+async def read_snapshot(connection: Connection, since: str | None = None) -> Snapshot:
+    """Read all, or what changed since the `horizon` of an earlier snapshot.
+
+    No change is missed. A change may come twice.
+    """
+    head = await HORIZON.one(connection)
+    return Snapshot(
+        horizon=head.horizon,
+        last_change_id=head.last_change_id,
+        spaces=await SPACES.all(connection, since=since),
+        actuations=await ACTUATIONS.all(connection, since=since),
     )
 
 
-async def summary(connection: Connection) -> Summary:
-    """Every word of each vocabulary is there, with 0 if need be."""
+async def get_summary(connection: Connection) -> Summary:
+    """Count spaces, displays and actuations. Every word of each vocabulary is in it, with 0 if need be."""
     locations: dict[str | None, dict[str, int]] = {}
-    for row in await connection.fetch(queries("insight.live")["locations"]):
-        locations.setdefault(row["location"], {})[row["word"]] = row["amount"]
+    for row in await LOCATIONS.all(connection):
+        locations.setdefault(row.location, {})[row.word] = row.amount
     return Summary(
-        spaces=await _counts(connection, "spaces_by_state", list(State)),
-        displays=await _counts(connection, "displays_by_sync", list(SyncStatus)),
-        actuations=await _counts(connection, "actuations_waiting", [ActuationStatus(word) for word in _WAITING]),
+        spaces=dict.fromkeys(map(str, State), 0) | dict(await SPACES_BY_STATE.all(connection)),
+        displays=dict.fromkeys(map(str, SyncStatus), 0) | dict(await DISPLAYS_BY_SYNC.all(connection)),
+        actuations=dict.fromkeys(map(str, UNFINISHED), 0) | dict(await ACTUATIONS_BY_STATUS.all(connection)),
         locations=[LocationCount(name, sum(counts.values()), counts) for name, counts in locations.items()],
     )
-
-
-async def _counts(connection: Connection, query: str, words: list[Any]) -> dict[str, int]:
-    found = {row["word"]: row["amount"] for row in await connection.fetch(queries("insight.live")[query])}
-    return {str(word): found.get(word, 0) for word in words}

@@ -14,15 +14,15 @@ from baylight.inventory import devices, spaces
 from baylight.inventory.display_codes import describe_code
 from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
-from baylight.store.query import Query, queries
+from baylight.store.query import Query
 
-ACTUATIONS = 3
+MAX_ACTUATIONS = 3
 SPACES = Query("insight.why.spaces", decisions.Space)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that applies now; the first of them won."""
+    """A rule that applies now. The first rule decides."""
 
     reason: str
     state: str | None
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The reservation or override that won."""
+    """The reservation or override that decides the state."""
 
     kind: str
     id: UUID
@@ -44,7 +44,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An actuation with its steps; `colour`: what it was to show."""
+    """An actuation with its steps. `colour`: what the display had to show."""
 
     actuation: Actuation
     colour: str | None
@@ -52,7 +52,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class LightSeen:
-    """A light with its colour in words; `state` None if it belongs to none."""
+    """A light with its colour in words. `state` None: the code belongs to no state."""
 
     state: str | None
     code: str | None
@@ -63,7 +63,7 @@ class LightSeen:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """The closed loop of the display: what it must show, was sent, says that it shows."""
+    """The closed loop of a display: what it must show, what was sent, what it reports."""
 
     dev_eui: str
     sync_status: str
@@ -76,10 +76,10 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`decided`: what the rules say at `at`; it differs from `space.state` only while a change is due.
+    """Why a space has its state, and its light what it shows.
 
-    `uplink`: the newest in which the sensor spoke of the bay; if there is none, its last one at all. `changed_by`: the
-    one that caused `change`.
+    `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due. `uplink`:
+    the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that caused `change`.
     """
 
     at: datetime
@@ -94,21 +94,36 @@ class Explanation:
     display: Loop | None
 
 
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """The command that the network server received last for a display."""
+
+    state: str
+    code: str | None
+    at: datetime | None
+
+
+CAUSE = Query("insight.why.cause", Cause)
+NEWEST_UPLINK = Query("insight.why.uplink", UplinkRow)
+CAUSE_UPLINK = Query("insight.why.cause_uplink", UplinkRow)
+CODEC = Query("insight.why.codec", str)
+COMMANDED = Query("insight.why.commanded", Commanded)
+
+
 async def explain(connection: Connection, code: str, now: datetime, policy: Policy) -> Explanation:
-    """Reads one consistent moment. Raises NotFoundError `unknown_space`."""
-    sql = queries("insight.why")
+    """Explain a space at one consistent moment. Raises NotFoundError `unknown_space`."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         space = await spaces.get_space(connection, code)
         [evaluated] = await evaluated_spaces(connection, now, code=code)
         decision = decide(evaluated.inputs, policy, now)
-        cause = await connection.fetchrow(sql["cause"], decision.cause) if decision.cause else None
-        changes = await history.state_changes(connection, space=code, limit=1)
+        cause = await CAUSE.first(connection, id=decision.cause) if decision.cause else None
+        changes = await history.list_state_changes(connection, space=code, limit=1)
         return Explanation(
             at=now,
             space=space,
             decided=decision.state,
             rules=[Rule(rule.reason, rule.state, rule.detail) for rule in decision.considered],
-            cause=Cause(**cause) if cause else None,
+            cause=cause,
             uplink=await _evidence(connection, space),
             change=changes[0] if changes else None,
             changed_by=await _changed_by(connection, changes[0]) if changes else None,
@@ -120,7 +135,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
 async def evaluated_spaces(
     connection: Connection, now: datetime, *, code: str | None = None, after: str | None = None, limit: int = 1
 ) -> list[decisions.Space]:
-    """Live spaces by code with their inputs, not locked: one, or a page after a code."""
+    """Return live spaces by code with their inputs, not locked: one, or a page after a code."""
     found = await SPACES.all(connection, code=code, after=after, limit=limit)
     await decisions.load_inputs(connection, found, now)
     return found
@@ -129,27 +144,25 @@ async def evaluated_spaces(
 async def _evidence(connection: Connection, space: Space) -> UplinkRow | None:
     if space.sensor_dev_eui is None:
         return None
-    for with_occupancy in (space.sensor_state is not None, False):
-        row = await connection.fetchrow(queries("insight.why")["uplink"], space.sensor_dev_eui, with_occupancy)
-        if row is not None:
-            return UplinkRow(**row)
-    return None
+    found = None
+    if space.sensor_state is not None:
+        found = await NEWEST_UPLINK.first(connection, dev_eui=space.sensor_dev_eui, with_occupancy=True)
+    return found or await NEWEST_UPLINK.first(connection, dev_eui=space.sensor_dev_eui, with_occupancy=False)
 
 
 async def _changed_by(connection: Connection, change: StateChange) -> UplinkRow | None:
     if change.uplink_observed_at is None:
         return None
-    row = await connection.fetchrow(
-        queries("insight.why")["cause_uplink"], change.uplink_observed_at, change.trigger_source
+    return await CAUSE_UPLINK.first(
+        connection, observed_at=change.uplink_observed_at, trigger_source=change.trigger_source
     )
-    return UplinkRow(**row) if row else None
 
 
 async def _deliveries(connection: Connection, code: str) -> list[Delivery]:
     deliveries = []
-    for newest in await history.actuations(connection, space=code, limit=ACTUATIONS):
-        actuation = await history.actuation(connection, newest.id)
-        codec = await connection.fetchval(queries("insight.why")["codec"], newest.id)
+    for newest in await history.list_actuations(connection, space=code, limit=MAX_ACTUATIONS):
+        actuation = await history.get_actuation(connection, newest.id)
+        codec = await CODEC.first(connection, actuation_id=newest.id)
         colour = describe_code(codec, actuation.display_code).colour if codec and actuation.display_code else None
         deliveries.append(Delivery(actuation, colour))
     return deliveries
@@ -159,8 +172,7 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
     if space.display_dev_eui is None:
         return None
     display = await devices.get_display(connection, space.display_dev_eui)
-    actuation_id = await connection.fetchval(queries("insight.why")["display_command"], display.dev_eui)
-    sent = await connection.fetchrow(queries("insight.why")["commanded"], actuation_id) if actuation_id else None
+    sent = await COMMANDED.first(connection, dev_eui=display.dev_eui)
 
     def seen(state: str | None, code: str | None, at: datetime | None) -> LightSeen:
         light = describe_code(display.codec, code) if code else None
@@ -172,7 +184,7 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
         failures=display.failures,
         last_seen_at=display.last_seen_at,
         desired=seen(display.desired_state, display.desired_code, display.desired_at),
-        commanded=seen(sent["state"], sent["code"], sent["at"]) if sent else None,
+        commanded=seen(sent.state, sent.code, sent.at) if sent else None,
         reported=seen(space.display_state, display.reported_code, display.reported_at)
         if display.reported_code
         else None,
@@ -180,7 +192,7 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
 
 
 def render(explanation: Explanation) -> str:
-    """Plain text for a person at a terminal; times in UTC."""
+    """Return an explanation as plain text for a terminal; times in UTC."""
     e = explanation
     space = e.space
     where = f" ({space.location})" if space.location else ""
@@ -189,9 +201,9 @@ def render(explanation: Explanation) -> str:
     for place, rule in enumerate(e.rules):
         lines.append(f"  {'=>' if place == 0 else '  '} {rule.state or '-':<12} {rule.reason}: {rule.detail}")
     if e.decided != space.state:
-        lines.append(f"  The rules now say {e.decided}: the change is due and will be made within seconds.")
+        lines.append(f"  By the rules it is now {e.decided}: the change is due within seconds.")
     if e.cause:
-        until = _at(e.cause.until_at, e.at) if e.cause.until_at else "it is ended"
+        until = _at(e.cause.until_at, e.at) if e.cause.until_at else "someone ends it"
         by = f" by {e.cause.actor}" if e.cause.actor else ""
         note = f": {e.cause.reason}" if e.cause.reason else ""
         lines += ["", f"{e.cause.kind} {e.cause.id}{by}, from {_at(e.cause.from_at, e.at)} until {until}{note}"]
@@ -215,11 +227,11 @@ def _render_sensor(e: Explanation) -> list[str]:
     if e.space.sensor_dev_eui is None:
         return ["Sensor: none"]
     if e.uplink is None:
-        return [f"Sensor {e.space.sensor_dev_eui}: never heard"]
+        return [f"Sensor {e.space.sensor_dev_eui}: no uplink yet"]
     u = e.uplink
-    says = f"says {u.occupancy}" if u.occupancy else f"says nothing about the bay ({u.outcome})"
+    report = f"reports {u.occupancy}" if u.occupancy else f"does not report the occupancy ({u.outcome})"
     lines = [
-        f"Sensor {u.dev_eui} {says}, received {_at(u.received_at, e.at)}",
+        f"Sensor {u.dev_eui} {report}, received {_at(u.received_at, e.at)}",
         f"  frame {u.f_cnt}, FPort {u.f_port}, data {u.data or '(none)'}",
     ]
     if u.reading:
@@ -236,14 +248,21 @@ def _render_display(e: Explanation) -> list[str]:
         return ["Display: none"]
     d = e.display
     lines = [f"Display {d.dev_eui}: {d.sync_status}" + (f", failures in a row: {d.failures}" if d.failures else "")]
-    for word, light in (("must show", d.desired), ("was sent", d.commanded), ("reports", d.reported)):
-        if light is None or light.state is light.code is None:
-            lines.append(f"  {word:<10} nothing" if word != "reports" else f"  {word:<10} nothing yet")
-            continue
-        code = f"{light.colour} ({light.code})" if light.code else "no code for this state"
-        when = f", {_at(light.at, e.at)}" if light.at else ""
-        lines.append(f"  {word:<10} {light.state or 'none of its states'}: {code}{when}")
+    for lane, light, nothing in (
+        ("must show", d.desired, "nothing"),
+        ("sent", d.commanded, "nothing"),
+        ("reported", d.reported, "nothing yet"),
+    ):
+        lines.append(f"  {lane:<10} {_render_light(light, e.at) or nothing}")
     return lines
+
+
+def _render_light(light: LightSeen | None, now: datetime) -> str | None:
+    if light is None or (light.state is None and light.code is None):
+        return None
+    code = f"{light.colour} ({light.code})" if light.code else "no code for this state"
+    when = f", {_at(light.at, now)}" if light.at else ""
+    return f"{light.state or 'none of its states'}: {code}{when}"
 
 
 def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
@@ -263,7 +282,7 @@ def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
 
 
 def _at(at: datetime, now: datetime) -> str:
-    """`2026-11-24 09:00:00 (12 min ago)`."""
+    """Return an instant and its distance from now, such as `2026-11-24 09:00:00 (12 min ago)`."""
     seconds = (now - at).total_seconds()
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if abs(seconds) >= length:

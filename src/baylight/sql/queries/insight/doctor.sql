@@ -1,9 +1,9 @@
 -- name: read_only
--- Whether a transaction may change nothing unless it asks for more.
+-- True if transactions cannot write by default: on a standby, or by a setting.
 SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean;
 
 -- name: copies_differ
--- Invariant 1: spaces whose copy of a DevEUI is not that of the device.
+-- Invariant 1: spaces whose copy of a DevEUI differs from the device's.
 SELECT s.code AS who FROM spaces AS s
 LEFT JOIN sensor_devices AS n ON n.id = s.sensor_device_id
 LEFT JOIN display_devices AS d ON d.id = s.display_device_id
@@ -11,7 +11,7 @@ WHERE s.sensor_deveui IS DISTINCT FROM n.dev_eui OR s.display_deveui IS DISTINCT
 ORDER BY s.code;
 
 -- name: assignments_differ
--- Invariant 2: live spaces whose devices are not those of the assignments in force.
+-- Invariant 2: live spaces whose devices differ from the present assignments.
 SELECT s.code || ' (' || r.role || ')' AS who
 FROM spaces AS s
 CROSS JOIN (VALUES ('sensor'), ('display')) AS r (role)
@@ -41,7 +41,7 @@ WHERE a.status = 'pending' AND b.status IN ('sending', 'queued', 'transmitted', 
 ORDER BY who;
 
 -- name: in_sync
--- Displays that count as in sync, with what that rests on.
+-- Displays that count as in sync, with the evidence.
 SELECT d.dev_eui, t.codec, coalesce((t.default_config ->> 'reports')::boolean, false) AS reports, d.desired_code,
        d.reported_code, a.status
 FROM display_devices AS d
@@ -50,8 +50,8 @@ LEFT JOIN actuations AS a ON a.id = d.commanded_actuation_id
 WHERE d.sync_status = 'in_sync' ORDER BY d.dev_eui;
 
 -- name: readings_differ
--- Invariant 6, replay: sensors whose last word is not that of the newest uplink taken since they came to their place.
-SELECT n.dev_eui || ': ' || coalesce(n.occupancy, 'nothing') || ' but the uplinks say ' || coalesce(u.occupancy, 'nothing') AS who
+-- Invariant 6, replay: sensors whose last reading differs from the newest trusted uplink since they came to their place.
+SELECT n.dev_eui || ': ' || coalesce(n.occupancy, 'nothing') || ' but the uplinks report ' || coalesce(u.occupancy, 'nothing') AS who
 FROM sensor_devices AS n
 LEFT JOIN LATERAL (
     SELECT occupancy, received_at FROM uplinks
@@ -71,8 +71,8 @@ CROSS JOIN LATERAL (
 WHERE n.lifecycle_state <> 'decommissioned'
     AND CASE WHEN n.occupancy IS NULL
         THEN u.occupancy IS NOT NULL AND u.received_at > coalesce(forgotten.at, u.received_at - interval '1 second')
-        ELSE n.occupancy IS DISTINCT FROM u.occupancy AND n.occupancy_at > $1::timestamptz - interval '28 days'
-            -- What V2 heard last came without its uplink.
+        ELSE n.occupancy IS DISTINCT FROM u.occupancy AND n.occupancy_at > :now::timestamptz - interval '28 days'
+            -- The last reading of V2 has no stored uplink.
             AND (u.occupancy IS NOT NULL OR n.heard_network_at IS NOT NULL) END
 ORDER BY n.dev_eui;
 
@@ -80,7 +80,7 @@ ORDER BY n.dev_eui;
 -- Invariant 7: state changes of the last week whose cause does not exist.
 SELECT s.code || ' at ' || c."timestamp"::timestamptz(0)::text || ' (' || c.source || ')' AS who
 FROM state_changes AS c INNER JOIN spaces AS s ON s.id = c.space_id
-WHERE c."timestamp" > $1::timestamptz - interval '7 days'
+WHERE c."timestamp" > :now::timestamptz - interval '7 days'
     AND CASE
         WHEN c.source = 'sensor_uplink' AND c.uplink_observed_at IS NOT NULL THEN NOT EXISTS (
             SELECT FROM uplinks AS u
@@ -103,10 +103,10 @@ UNION ALL
 SELECT 'actuations: ' || count(*) || ' rows' FROM actuations_default HAVING count(*) > 0;
 
 -- name: partitions_missing
--- Partitions of this month and the next that are not there.
-SELECT parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM') AS who
+-- Missing partitions of this month and the next.
+SELECT parent || to_char(:now::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM') AS who
 FROM unnest(ARRAY['uplinks', 'actuations']) AS parent CROSS JOIN generate_series(0, 1) AS ahead
-WHERE to_regclass(parent || to_char($1::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM')) IS NULL
+WHERE to_regclass(parent || to_char(:now::timestamptz + make_interval(months => ahead), '"_y"YYYY"m"MM')) IS NULL
 ORDER BY who;
 
 -- name: misconfigured
@@ -118,13 +118,13 @@ FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id A
 WHERE d.sync_status = 'misconfigured' ORDER BY s.code;
 
 -- name: not_showing
--- Displays that do not answer, or do not show what they must.
+-- Displays that do not answer, or show a wrong light.
 SELECT s.code || ' (' || d.dev_eui || '): ' || d.sync_status AS who
 FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id AND s.deleted_at IS NULL
 WHERE d.sync_status IN ('unreachable', 'drifted') ORDER BY s.code;
 
--- name: never_heard
--- Sensors and displays of live spaces that never sent anything.
+-- name: without_uplink
+-- Sensors and displays of live spaces from which no uplink has come.
 SELECT s.code || ' (sensor ' || n.dev_eui || ')' AS who
 FROM sensor_devices AS n INNER JOIN spaces AS s ON s.sensor_device_id = n.id AND s.deleted_at IS NULL
 WHERE n.last_seen_at IS NULL
@@ -141,30 +141,30 @@ FROM spaces AS s
 WHERE s.deleted_at IS NULL AND s.state_reason IN ('sensor_silent', 'sensor_damaged') ORDER BY s.code;
 
 -- name: unknown_devices
--- DevEUIs heard in the last day that are neither registered nor ignored.
+-- DevEUIs with an uplink in the last day that are neither registered nor ignored.
 SELECT o.dev_eui || ' (' || o.uplinks || ' uplinks)' AS who FROM orphans AS o
-WHERE NOT o.ignored AND o.last_at > $1::timestamptz - interval '1 day'
+WHERE NOT o.ignored AND o.last_at > :now::timestamptz - interval '1 day'
     AND NOT EXISTS (SELECT FROM sensor_devices AS s WHERE s.dev_eui = o.dev_eui)
     AND NOT EXISTS (SELECT FROM display_devices AS d WHERE d.dev_eui = o.dev_eui)
 ORDER BY o.uplinks DESC, o.dev_eui;
 
 -- name: rejected
--- Messages of the last day that could not be read.
+-- Unreadable messages of the last day.
 SELECT reason || ': ' || sum(times) || ' (' || min(topic) || ')' AS who FROM rejected_messages
-WHERE last_at > $1::timestamptz - interval '1 day' GROUP BY reason ORDER BY sum(times) DESC;
+WHERE last_at > :now::timestamptz - interval '1 day' GROUP BY reason ORDER BY sum(times) DESC;
 
 -- name: error_ratio
--- Uplinks of the last day, and those of known devices that could not be decoded.
+-- Number of uplinks of the last day, and of those of known devices that could not be decoded.
 SELECT count(*) AS uplinks, count(*) FILTER (WHERE outcome = 'not_decodable') AS failed FROM uplinks
-WHERE received_at > $1::timestamptz - interval '1 day' AND observed_at > $1::timestamptz - interval '2 days';
+WHERE received_at > :now::timestamptz - interval '1 day' AND observed_at > :now::timestamptz - interval '2 days';
 
 -- name: overdue
--- Work that should have been done a minute ago.
+-- Work that is overdue by more than a minute.
 SELECT 'decisions: ' || count(*) AS who FROM spaces
-WHERE deleted_at IS NULL AND recompute_at < $1::timestamptz - interval '1 minute' HAVING count(*) > 0
+WHERE deleted_at IS NULL AND recompute_at < :now::timestamptz - interval '1 minute' HAVING count(*) > 0
 UNION ALL
 SELECT 'downlinks: ' || count(*) FROM actuations
-WHERE status = 'pending' AND coalesce(next_attempt_at, created_at) < $1::timestamptz - interval '2 minutes' HAVING count(*) > 0
+WHERE status = 'pending' AND coalesce(next_attempt_at, created_at) < :now::timestamptz - interval '2 minutes' HAVING count(*) > 0
 UNION ALL
 SELECT 'reservations: ' || count(*) FROM reservations
-WHERE status = 'active' AND end_time < $1::timestamptz - interval '1 minute' HAVING count(*) > 0;
+WHERE status = 'active' AND end_time < :now::timestamptz - interval '1 minute' HAVING count(*) > 0;

@@ -1,71 +1,76 @@
 -- name: space_id
--- By code: the live space, else the one deleted last.
+-- The id of a code: of the live space, else of the space that was deleted last.
 SELECT id FROM spaces WHERE code = $1 ORDER BY deleted_at DESC NULLS FIRST LIMIT 1;
 
--- name: uplinks
--- Of a device, the newest first, before ($2 received_at, $3 deduplication_id); at most $4.
+-- name: list_uplinks
+-- Uplinks of a device, the newest first; all, or those before an uplink.
 SELECT
     dev_eui, deduplication_id, observed_at, network_at, received_at, f_cnt, f_port, encode(data, 'hex') AS data,
     reading, occupancy, outcome, error, rssi_dbm, snr_db, gateway_id
 FROM uplinks
-WHERE dev_eui = $1 AND ($2::timestamptz IS NULL OR (received_at, deduplication_id) < ($2, $3::uuid))
+WHERE dev_eui = :dev_eui
+    AND (:before::timestamptz IS NULL OR (received_at, deduplication_id) < (:before, :before_id::uuid))
 ORDER BY received_at DESC, deduplication_id DESC
-LIMIT $4;
+LIMIT :limit;
 
--- name: state_changes
--- The newest first, before id $1; at most $2.
+-- name: list_state_changes
+-- State changes of all spaces, the newest first; all, or those before a change.
 SELECT
     c.id, s.code AS space, c."timestamp" AS at, c.previous_state, c.new_state, c.reason, c.source AS trigger_type,
     c.trigger_source, c.uplink_observed_at, c.considered
 FROM state_changes AS c INNER JOIN spaces AS s ON s.id = c.space_id
-WHERE $1::bigint IS NULL OR c.id < $1
+WHERE :before_id::bigint IS NULL OR c.id < :before_id
 ORDER BY c.id DESC
-LIMIT $2;
+LIMIT :limit;
 
--- name: state_changes_of_space
--- Of space $1, the newest first, before ($2 at, $3 id); at most $4.
+-- name: list_state_changes_of_space
+-- State changes of a space, the newest first; all, or those before a change.
 SELECT
     c.id, s.code AS space, c."timestamp" AS at, c.previous_state, c.new_state, c.reason, c.source AS trigger_type,
     c.trigger_source, c.uplink_observed_at, c.considered
 FROM state_changes AS c INNER JOIN spaces AS s ON s.id = c.space_id
-WHERE c.space_id = $1 AND ($2::timestamptz IS NULL OR (c."timestamp", c.id) < ($2, $3::bigint))
+WHERE c.space_id = :space_id AND (:before::timestamptz IS NULL OR (c."timestamp", c.id) < (:before, :before_id::bigint))
 ORDER BY c."timestamp" DESC, c.id DESC
-LIMIT $4;
+LIMIT :limit;
 
--- name: actuations
--- The newest first, before id $1, of a display $2 (DevEUI), in a status $3; at most $4.
+-- name: list_actuations
+-- Actuations of all spaces, the newest first; all, or those before an actuation, of a display, or in a status.
 SELECT
-    a.id, s.code AS space, a.display_deveui AS display, a.trigger_type, a.trigger_source, a.previous_state, a.new_state,
-    a.display_code, a.fport, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id, a.retry_count,
-    a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms, a.superseded_by
+    a.id, s.code AS space, a.display_deveui AS display_dev_eui, a.trigger_type, a.trigger_source, a.previous_state,
+    a.new_state, a.display_code, a.fport AS f_port, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id,
+    a.retry_count, a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms,
+    a.superseded_by
 FROM actuations AS a INNER JOIN spaces AS s ON s.id = a.space_id
-WHERE ($1::uuid IS NULL OR a.id < $1) AND ($2::text IS NULL OR a.display_deveui = $2)
-    AND ($3::text IS NULL OR a.status = $3)
+WHERE (:before_id::uuid IS NULL OR a.id < :before_id)
+    AND (:display_dev_eui::text IS NULL OR a.display_deveui = :display_dev_eui)
+    AND (:status::text IS NULL OR a.status = :status)
 ORDER BY a.id DESC
-LIMIT $4;
+LIMIT :limit;
 
--- name: actuations_of_space
--- Of space $1, the newest first, before ($2 created_at, $3 id), in a status $4; at most $5.
+-- name: list_actuations_of_space
+-- Actuations of a space, the newest first; all, or those before an actuation, or in a status.
 SELECT
-    a.id, s.code AS space, a.display_deveui AS display, a.trigger_type, a.trigger_source, a.previous_state, a.new_state,
-    a.display_code, a.fport, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id, a.retry_count,
-    a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms, a.superseded_by
+    a.id, s.code AS space, a.display_deveui AS display_dev_eui, a.trigger_type, a.trigger_source, a.previous_state,
+    a.new_state, a.display_code, a.fport AS f_port, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id,
+    a.retry_count, a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms,
+    a.superseded_by
 FROM actuations AS a INNER JOIN spaces AS s ON s.id = a.space_id
-WHERE a.space_id = $1 AND ($2::timestamptz IS NULL OR (a.created_at, a.id) < ($2, $3::uuid))
-    AND ($4::text IS NULL OR a.status = $4)
+WHERE a.space_id = :space_id AND (:before::timestamptz IS NULL OR (a.created_at, a.id) < (:before, :before_id::uuid))
+    AND (:status::text IS NULL OR a.status = :status)
 ORDER BY a.created_at DESC, a.id DESC
-LIMIT $5;
+LIMIT :limit;
 
--- name: actuation
--- One, by its id.
+-- name: get_actuation
+-- An actuation by its id.
 SELECT
-    a.id, s.code AS space, a.display_deveui AS display, a.trigger_type, a.trigger_source, a.previous_state, a.new_state,
-    a.display_code, a.fport, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id, a.retry_count,
-    a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms, a.superseded_by
+    a.id, s.code AS space, a.display_deveui AS display_dev_eui, a.trigger_type, a.trigger_source, a.previous_state,
+    a.new_state, a.display_code, a.fport AS f_port, a.confirmed, a.status, a.downlink_error, a.downlink_queue_id,
+    a.retry_count, a.created_at, a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.response_time_ms,
+    a.superseded_by
 FROM actuations AS a INNER JOIN spaces AS s ON s.id = a.space_id
-WHERE a.id = $1;
+WHERE a.id = :id;
 
 -- name: steps
--- Every step of an actuation, in order.
+-- The steps of an actuation, in order.
 SELECT at, received_at, kind, attempt, downlink_queue_id, downlink_id, f_cnt_down, gateway_id, detail
-FROM actuation_events WHERE actuation_id = $1 ORDER BY id;
+FROM actuation_events WHERE actuation_id = :actuation_id ORDER BY id;
