@@ -24,7 +24,7 @@ async def _is_live(tab: Page) -> None:
     await expect(tab.locator("#connection")).to_have_attribute("data-is", "live")
 
 
-async def _say(site: Site, code: str, state: str) -> None:
+async def _set_state(site: Site, code: str, state: str) -> None:
     await site.pool.execute(
         "UPDATE spaces SET current_state = $2, current_state_at = now() WHERE code = $1", code, state
     )
@@ -41,8 +41,8 @@ async def test_it_shows_every_bay_by_floor_with_a_word_and_asks_no_other_server(
         "f.querySelector('.counts').textContent, [...f.querySelectorAll('.bay')].map((b) => b.ariaLabel)])"
     )
     assert floors == [
-        ["Garage › Floor 1", "1 free of 3 · 1 occupied · 1 unknown", ["A-1, Free", "A-2, Occupied", "A-10, Unknown"]],
-        ["Garage › Floor 2", "1 free of 1", ["B-1, Free"]],
+        ["Garage › Floor 1", "1 free of 3 · 1 taken · 1 unknown", ["A-1, free", "A-2, taken", "A-10, unknown"]],
+        ["Garage › Floor 2", "1 free of 1", ["B-1, free"]],
     ]
     assert tab.url == f"{address}/"
     assert (await tab.evaluate("sessionStorage.getItem('key')")).startswith("bl_")
@@ -54,10 +54,10 @@ async def test_it_shows_every_bay_by_floor_with_a_word_and_asks_no_other_server(
 async def test_a_change_is_shown_and_announced(site: Site, address: str, tab: Page, bays: dict[str, Bay]) -> None:
     await tab.goto(f"{address}/#key={await site.key('read')}")
     await _is_live(tab)
-    await _say(site, "A-1", "OCCUPIED")
+    await _set_state(site, "A-1", "OCCUPIED")
     await expect(_tile(tab, "A-1")).to_contain_class("OCCUPIED", timeout=2_000)
     await expect(tab).to_have_title(re.compile("^1 free"))
-    await expect(tab.locator("#news")).to_contain_text("A-1 is occupied")
+    await expect(tab.locator("#news")).to_contain_text("A-1 is taken")
 
 
 async def test_a_light_that_differs_is_marked_in_words(
@@ -70,13 +70,13 @@ async def test_a_light_that_differs_is_marked_in_words(
     await site.pool.execute("SELECT pg_notify('baylight_displays', '')")
     await expect(_tile(tab, "A-2").locator(".mark.drifted")).to_be_visible()
     label = await _tile(tab, "A-2").get_attribute("aria-label")
-    assert label == "A-2, Occupied, light: Free, The light shows something else than it must"
+    assert label == "A-2, taken, light: free, The light shows something else than it must"
     assert await tab.locator("#attention-text").text_content() == "1 light needs attention"
     await tab.locator("#attention").click()
     assert [await bay.get_attribute("data-code") for bay in await tab.locator(".bay:visible").all()] == ["A-2"]
 
 
-async def test_a_bay_says_why_by_keyboard(site: Site, address: str, tab: Page, bays: dict[str, Bay]) -> None:
+async def test_a_bay_is_explained_by_keyboard(site: Site, address: str, tab: Page, bays: dict[str, Bay]) -> None:
     async with site.client(await site.key("write")) as client:
         await client.put("/api/v1/spaces/A-1/maintenance", json={"on": True})
         start = datetime.now(UTC)
@@ -89,8 +89,9 @@ async def test_a_bay_says_why_by_keyboard(site: Site, address: str, tab: Page, b
     await expect(why.locator(".rules")).to_be_visible()
     text = await why.inner_text()
     assert "in maintenance" in text
+    assert re.search(r"must show\n.*\nsent\nnothing\nreported\nnothing yet", text)
     assert "reserved until" in text
-    assert "was never heard" in text
+    assert "has sent no uplink yet" in text
     assert not re.search(r"\d\dT\d\d:", text)
     await tab.keyboard.press("Escape")
     await expect(why).to_be_hidden()
@@ -112,9 +113,9 @@ async def test_a_lost_connection_is_shown_and_comes_back(site: Site, tab: Page, 
         await tab.goto(f"{address}/#key={await site.key('read')}")
         await _is_live(tab)
     await expect(tab.locator("body")).to_contain_class("lost")
-    await expect(tab.locator("#connection")).to_have_text(re.compile(r"Connection lost, data as of \d+:\d\d:\d\d"))
+    await expect(tab.locator("#connection")).to_have_text(re.compile(r"Connection lost, data from \d+:\d\d:\d\d"))
     await expect(tab.locator(".bay")).to_have_count(4)
-    await _say(site, "B-1", "OCCUPIED")
+    await _set_state(site, "B-1", "OCCUPIED")
     async with serving(site.app, port=int(address.rsplit(":", 1)[1])):
         await _is_live(tab)
         await expect(_tile(tab, "B-1")).to_contain_class("OCCUPIED")
@@ -136,7 +137,7 @@ async def test_nothing_needs_sideways_scrolling(
 async def test_the_page_needs_no_key_and_allows_nothing_inline_or_foreign(site: Site) -> None:
     site.app.include_router(page.router())
     async with site.client() as client:
-        for path in ("/", "/live.js", "/live.css", "/icon.svg"):
+        for path in page.FILES:
             answer = await client.get(path)
             assert answer.status_code == 200
             policy = answer.headers["content-security-policy"]

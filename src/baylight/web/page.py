@@ -1,4 +1,4 @@
-"""The live page: three files that the browser needs nothing else for. Its data comes from the API, with a key."""
+"""The live page: files that need nothing from another server. Its data comes from the API, with a key."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from importlib import resources
 
 from fastapi import APIRouter, Response
 
-_FILES = {
+_MODULES = ("live", "stream", "tiles", "actuations", "dialog", "elements", "words", "api")
+FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/live.js": ("live.js", "text/javascript; charset=utf-8"),
     "/live.css": ("live.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
+} | {f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _MODULES}
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
@@ -26,9 +26,9 @@ _HEADERS = {
 
 
 def router() -> APIRouter:
-    """Routes of the page's files, without a key: they hold no data."""
+    """Return the routes of the page's files. They need no key, because the files contain no data."""
     found = APIRouter(include_in_schema=False)
-    for path, (name, kind) in _FILES.items():
+    for path, (name, kind) in FILES.items():
         content = (resources.files("baylight.web") / name).read_bytes()
         found.add_api_route(path, _answer(content, kind), methods=["GET"])
     return found

@@ -1,0 +1,28 @@
+// Words of the page. tests/web/test_words.py compares them with the enums of the program and with the glossary.
+
+/** Word of each state, in the order of counts. */
+export const WORDS = {
+  FREE: "free", OCCUPIED: "taken", RESERVED: "reserved",
+  MAINTENANCE: "closed", OUT_OF_ORDER: "closed", UNKNOWN: "unknown",
+};
+
+/** Mark of each sync status, with its meaning. A light that is `in_sync` has no mark. */
+export const MARKS = {
+  pending: ["…", "The light is changing"],
+  drifted: ["≠", "The light shows something else than it must"],
+  unreachable: ["!", "The light does not answer"],
+  misconfigured: ["×", "The light has no code for this state"],
+  unknown: ["?", "It is not known what the light shows"],
+};
+
+/** Meaning of a sync status. */
+export const SYNCED = "The light shows what it must";
+
+export const word = (state) => WORDS[state] ?? state;
+
+/** Counts by state as counts by word, in the order of WORDS. Two states may have one word. */
+export function byWord(counts) {
+  const words = new Map();
+  for (const [state, text] of Object.entries(WORDS)) words.set(text, (words.get(text) ?? 0) + (counts[state] ?? 0));
+  return words;
+}
