@@ -13,7 +13,7 @@ from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013 import PREFIX
 from baylight.domain.ids import SPACE_CODE
 from baylight.domain.state import State
-from baylight.errors import InputError
+from baylight.errors import InputError, shorten
 from baylight.inventory.locations import KINDS
 
 Parse = Callable[[str], object]
@@ -43,7 +43,7 @@ def word(*words: str) -> Parse:
     def parse(cell: str) -> object:
         found = next((one for one in words if one.lower() == cell.lower()), None)
         if found is None:
-            raise CellError("bad_word", f"{shorten(cell)} is none of {', '.join(words)}")
+            raise CellError("bad_word", f"{shorten(cell)!r} is none of {', '.join(words)}")
         return found
 
     return parse
@@ -54,7 +54,7 @@ def matching(pattern: str, what: str) -> Parse:
 
     def parse(cell: str) -> object:
         if not known.fullmatch(cell):
-            raise CellError("bad_text", f"{shorten(cell)} is not {what}")
+            raise CellError("bad_text", f"{shorten(cell)!r} is not {what}")
         return cell
 
     return parse
@@ -63,7 +63,7 @@ def matching(pattern: str, what: str) -> Parse:
 def integer(minimum: int, maximum: int) -> Parse:
     def parse(cell: str) -> object:
         if not re.fullmatch(r"\d{1,9}", cell, re.ASCII) or not minimum <= int(cell) <= maximum:
-            raise CellError("bad_number", f"{shorten(cell)} is not a whole number from {minimum} to {maximum}")
+            raise CellError("bad_number", f"{shorten(cell)!r} is not a whole number from {minimum} to {maximum}")
         return int(cell)
 
     return parse
@@ -77,7 +77,7 @@ def degrees(maximum: int) -> Parse:
             value = Decimal("NaN")
         if not value.is_finite() or abs(value) > maximum:
             raise CellError(
-                "bad_number", f"{shorten(cell)} is not a number from -{maximum} to {maximum} with a decimal point"
+                "bad_number", f"{shorten(cell)!r} is not a number from -{maximum} to {maximum} with a decimal point"
             )
         return value.quantize(_DEGREES)
 
@@ -87,7 +87,7 @@ def degrees(maximum: int) -> Parse:
 def boolean(cell: str) -> object:
     answer = cell.lower()
     if answer not in ("yes", "no", "true", "false"):  # spreadsheets make TRUE of true
-        raise CellError("bad_word", f"{shorten(cell)} is neither yes nor no")
+        raise CellError("bad_word", f"{shorten(cell)!r} is neither yes nor no")
     return answer in ("yes", "true")
 
 
@@ -97,33 +97,37 @@ def json_object(cell: str) -> object:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise CellError("bad_json", f"{shorten(cell)} is not a JSON object such as {{}}")
+        raise CellError("bad_json", f"{shorten(cell)!r} is not a JSON object such as {{}}")
     return value
 
 
 def path(cell: str) -> object:
     names = [part.strip() for part in cell.split("/")]
     if not all(names) or len(names) > len(KINDS):
-        raise CellError("bad_path", f"{shorten(cell)} is not a path of 1 to {len(KINDS)} names such as Garage/Floor 1")
+        raise CellError(
+            "bad_path", f"{shorten(cell)!r} is not a path of 1 to {len(KINDS)} names such as Garage/Floor 1"
+        )
     return "/".join(names)
 
 
 def timezone(cell: str) -> object:
     if cell not in available_timezones():
-        raise CellError("bad_timezone", f"{shorten(cell)} is not a time zone such as Europe/Berlin")
+        raise CellError("bad_timezone", f"{shorten(cell)!r} is not a time zone such as Europe/Berlin")
     return cell
 
 
 def prefixes(cell: str) -> object:
     found = cell.lower().split()
     if not all(re.fullmatch("[0-9a-f]{1,16}", prefix) for prefix in found):
-        raise CellError("bad_prefix", f"{shorten(cell)} is not a list of 1 to 16 hex digits each, separated by blanks")
+        raise CellError(
+            "bad_prefix", f"{shorten(cell)!r} is not a list of 1 to 16 hex digits each, separated by blanks"
+        )
     return " ".join(found)
 
 
 def codec(cell: str) -> object:
     if sensor_codec(cell) is None and display_driver(cell) is None and not _SCRIPTED.fullmatch(cell):
-        raise CellError("unknown_codec", f"there is no codec {shorten(cell)}")
+        raise CellError("unknown_codec", f"there is no codec {shorten(cell)!r}")
     return cell
 
 
@@ -133,15 +137,10 @@ def display_codes(cell: str) -> object:
         state, equals, code = pair.partition("=")
         if not equals or state.strip().upper() not in State.__members__ or state.strip().upper() in codes:
             raise CellError(
-                "bad_display_code", f"{shorten(pair)} is not STATE=CODE, once for each state, separated by ';'"
+                "bad_display_code", f"{shorten(pair)!r} is not STATE=CODE, once for each state, separated by ';'"
             )
         codes[state.strip().upper()] = code.strip()
     return codes
-
-
-def shorten(cell: str) -> str:
-    """Quote a cell for a message."""
-    return repr(cell if len(cell) <= 40 else cell[:40] + "…")
 
 
 def unquote(cell: str) -> str:
