@@ -1,11 +1,12 @@
-"""The parts of the reference that follow from the code. `python -m tests.docs.generated` writes them anew."""
+"""The parts of the documentation that follow from the code. `python -m tests.docs.generated` writes them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from configparser import ConfigParser
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import typer
 from fastapi import FastAPI, routing
@@ -23,6 +24,7 @@ from baylight.store.connect import database_away
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
+ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
 
 
 def settings() -> str:
@@ -51,8 +53,8 @@ def commands() -> list[tuple[str, ...]]:
 def cli() -> str:
     parts = []
     for words in commands():
-        told = CliRunner().invoke(command_line, [*words, "--help"], prog_name="baylight", terminal_width=100)
-        text = "\n".join(line for line in told.output.splitlines() if "--help" not in line).strip()
+        result = CliRunner().invoke(command_line, [*words, "--help"], prog_name="baylight", terminal_width=100)
+        text = "\n".join(line for line in result.output.splitlines() if "--help" not in line).strip()
         parts.append(f"## baylight {' '.join(words)}\n\n```text\n{text.removesuffix('Options:').strip()}\n```")
     return "\n\n".join(parts)
 
@@ -68,18 +70,38 @@ def operations() -> Iterator[tuple[str, str]]:
             yield operation["operationId"], method.upper()
 
 
-def routes() -> str:
+class Route(NamedTuple):
+    """A route of the API. `summary`: one sentence without a full stop; `text`: the rest of the description."""
+
+    method: str
+    path: str
+    name: str
+    scope: str
+    summary: str
+    text: str
+
+
+def api_routes() -> list[Route]:
+    """All routes, in the order in which they are matched."""
     app = _api()
     scopes = {deps.read: "read", deps.write: "write", deps.admin: "admin"}
-    rows = ["| | path | scope | what it does |", "|---|---|---|---|"]
+    found = []
     # Later versions of FastAPI keep an included router as one route of its own.
     for place in getattr(routing, "iter_route_contexts", iter)(app.routes):
         route: routing.APIRoute = getattr(place, "route", place)
         needed = [scopes[call] for call in _calls(route.dependant) if call in scopes]
-        text = " ".join((route.description or route.name.replace("_", " ")).split())
         path = place.path.replace(":path}", "}")
+        text = " ".join(route.description.split())
         for method in sorted(place.methods):
-            rows.append(f"| {method} | `{path}` | {needed[0] if needed else 'none'} | {text} |")
+            found.append(Route(method, path, route.name, needed[0] if needed else "none", route.summary or "", text))
+    return found
+
+
+def routes() -> str:
+    rows = ["| | path | scope | what it does |", "|---|---|---|---|"]
+    for route in api_routes():
+        does = f"{route.summary}. {route.text}".strip()
+        rows.append(f"| {route.method} | `{route.path}` | {route.scope} | {does} |")
     return "\n".join(rows)
 
 
@@ -94,7 +116,7 @@ ANSWERING = ("access", "api", "bulk", "codecs", "control", "domain", "insight", 
 
 
 def problems() -> str:
-    """Codes of the errors that can answer a request, with their status."""
+    """List the codes of the errors that can answer a request, with their status."""
     found: dict[str, str] = {}
     statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
     source = ROOT / "src" / "baylight"
@@ -120,11 +142,22 @@ def transitions() -> str:
     return "\n".join([*lines, "```"])
 
 
+def layers() -> str:
+    """List the packages of `.importlinter`, the highest layer first. Packages in parentheses do not exist yet."""
+    contract = ConfigParser()
+    contract.read(ROOT / ".importlinter")
+    found = []
+    for layer in contract["importlinter:contract:layers"]["layers"].split("\n"):
+        found.append(" | ".join(package for package in layer.split(" | ") if not package.startswith("(")))
+    return "\n".join(["```text", *filter(None, found), "```"])
+
+
 BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
     "settings": (REFERENCE / "settings.md", settings),
     "cli": (REFERENCE / "cli.md", cli),
     "routes": (REFERENCE / "api.md", routes),
     "problems": (REFERENCE / "api.md", problems),
+    "layers": (ARCHITECTURE, layers),
     "transitions": (REFERENCE / "states-and-statuses.md", transitions),
 }
 """By name: the page, and what it must hold between `<!-- begin name -->` and `<!-- end name -->`."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from baylight.access.keys import Verifier
 from baylight.api import (
@@ -69,7 +70,7 @@ def create_app(deps: Deps) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     parts = (spaces, devices, history, reservations, overrides, orphans, bulk, locations, keys, events, codecs, lists)
     for part in (assignments, device_tests, *parts):
-        api.include_router(part.router)
+        api.include_router(_summarized(part.router))
 
     @api.get(
         "/openapi.json",
@@ -81,7 +82,15 @@ def create_app(deps: Deps) -> FastAPI:
         return problems.described(app.openapi())
 
     app.include_router(api)
-    app.include_router(metrics.router)
-    app.include_router(inbound.router)
-    app.include_router(health.router)
+    for part in (metrics, inbound, health):
+        app.include_router(_summarized(part.router))
     return app
+
+
+def _summarized(router: APIRouter) -> APIRouter:
+    """Give each route without a summary the first sentence of its docstring; the rest describes it. Idempotent."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and not route.summary:
+            summary, _, route.description = " ".join(route.description.split()).partition(". ")
+            route.summary = summary.removesuffix(".")
+    return router
