@@ -222,15 +222,15 @@ async def test_an_invalid_downlink_is_refused(stage: Stage, payload: str, f_port
 
 
 async def test_the_signal_is_compared_with_the_needs_of_the_device(stage: Stage) -> None:
-    assert (await signal.signal(stage.db, SENSOR)).verdict == "unknown"
+    assert (await signal.get_signal(stage.db, SENSOR)).verdict == "unknown"
     for n, (f_cnt, snr) in enumerate(((1, -6.0), (2, -7.0), (5, -8.0))):
         frame = uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
         await stage.ingest.store_batch([frame])
-    found = await signal.signal(stage.db, SENSOR)
+    found = await signal.get_signal(stage.db, SENSOR)
     assert (found.frames, found.lost, found.snr_db, found.rssi_dbm) == (3, 2, -7.0, -111)
     assert (found.spreading_factor, found.margin_db, found.verdict) == (11, 13.0, "weak")
     await stage.db.execute("""UPDATE device_types SET capabilities = capabilities || '{"min_snr_db": -5}'""")
-    found = await signal.signal(stage.db, SENSOR)
+    found = await signal.get_signal(stage.db, SENSOR)
     assert (found.needed_snr_db, found.margin_db, found.verdict) == (-5.0, -2.0, "bad")
 
 

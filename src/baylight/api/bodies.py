@@ -19,7 +19,7 @@ class Body(BaseModel):
 
 
 class Switch(Body):
-    """On or off."""
+    """Switch of something: on or off."""
 
     on: bool
 

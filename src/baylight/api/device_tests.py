@@ -85,7 +85,7 @@ async def list_device_tests(
 @router.get("/devices/{dev_eui}/signal")
 async def get_signal(key: Reading, connection: Database, dev_eui: DevEuiText, role: Role | None = None) -> Signal:
     """Get the radio signal of a device's newest uplinks, compared with what its device type needs."""
-    return await signal.signal(connection, dev_eui, role)
+    return await signal.get_signal(connection, dev_eui, role)
 
 
 @router.post("/displays/{dev_eui}/commands", status_code=202)

@@ -20,9 +20,9 @@ from baylight.store.pool import Pool
 GATHER_S = 0.2
 """Notifications within this time cause one read."""
 MAX_PAUSE_S = 15.0
-"""After this time without a notification the hub reads all the same."""
+"""Longest time between two reads, without a notification."""
 QUEUE_LENGTH = 50
-"""Reads that a watcher may lag behind: 10 s if there is a change in every read."""
+"""Number of reads that a watcher may lag behind: 10 s if there is a change in every read."""
 MAX_ACTUATIONS = 50
 """Actuations of a snapshot."""
 _log = logger("events")

@@ -23,9 +23,9 @@ MAX_SHOWN_ERRORS = 100
 DECIDED_TOGETHER = 500
 """Spaces that are decided in one batch: small, because uplinks of this process wait while it is computed."""
 ANALYZE_ROWS = 1000
-"""From this many rows on, table statistics and the plans that sessions keep are stale: ANALYZE."""
+"""Number of changed rows from which on table statistics, and the plans that sessions keep, are stale."""
 Progress = Callable[[str, int, int | None], None]
-"""Receives what is being done, how many are done, and of how many (None: unknown)."""
+"""Function that shows progress: what is being done, how many are done, and of how many (None: unknown)."""
 Rows = Iterable[tuple[int, dict[str, str]]]
 """Row number, and cells by column."""
 

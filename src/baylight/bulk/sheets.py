@@ -49,11 +49,11 @@ class Sheet:
     touch: Step
     apply: Step
     written: Step
-    """Renews the statistics of the tables that `apply` writes."""
+    """Step that renews the statistics of the tables that `apply` writes."""
     object_type: str | None
     """Kind of object in the audit log; None: the role of the row."""
     added: str = ".create"
-    """What the audit log calls an added object, after its kind: the same word as for a single change."""
+    """Verb for an added object in the audit log: the same as for a single change."""
     changed: str = ".change"
     named_by: str = "id"
     """Field that identifies the object in the audit log."""

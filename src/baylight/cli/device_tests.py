@@ -86,7 +86,7 @@ def show_signal(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
     """Compare the signal of a device with what it needs. Exit code 1 if it is too weak."""
     from baylight.insight import signal as reception
 
-    found = on_database(lambda c: reception.signal(c.connection, dev_eui, role))
+    found = on_database(lambda c: reception.get_signal(c.connection, dev_eui, role))
     print_fields(found, as_json=as_json)
     if found.verdict == "bad":
         raise typer.Exit(FOUND)

@@ -20,7 +20,7 @@ MAX_NAMED = 5
 PAGE_SIZE = 500
 MAX_ERROR_RATIO = 0.05
 MIN_UPLINKS = 20
-"""With fewer uplinks the ratio of errors is chance."""
+"""Number of uplinks below which the ratio of errors is chance."""
 DUE_WINDOW = timedelta(minutes=1)
 """A state that is due may wait for so long for its recomputation."""
 

@@ -1,25 +1,32 @@
-"""How well devices are received, against what they need."""
+"""Signal of a device: how well gateways receive it, against what its type needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from baylight.domain import radio
 from baylight.domain.assignment import Role
 from baylight.inventory.devices import find_device
 from baylight.store.pool import Connection
-from baylight.store.query import queries
+from baylight.store.query import Query
 
-FRAMES = 20
+MAX_UPLINKS = 20
+MAX_GAP = 1000
+"""A larger gap of frame counters is a new join or a pause, and no loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The radio link of a device over its newest frames. `lost`: frames that their counters miss between them.
-    `snr_db`, `rssi_dbm`: medians. `spreading_factor`: the fastest that bears the SNR with a margin of 10 dB.
-    `verdict`: `good`, `weak`, `bad`, `unknown`."""
+    """The radio link of a device over its newest uplinks.
+
+    `frames`: number of these uplinks; `lost`: frames that are missing between them, by their counters. `snr_db`,
+    `rssi_dbm`: medians. `spreading_factor`: the fastest one for which the SNR has a margin of 10 dB. `verdict`: `good`,
+    `weak`, `bad`, `unknown`.
+    """
 
     dev_eui: str
     frames: int
@@ -35,35 +42,54 @@ class Signal:
     verdict: str
 
 
-async def signal(connection: Connection, dev_eui: str, role: Role | None = None) -> Signal:
-    """Raises NotFoundError `unknown_device`."""
+class Reception(NamedTuple):
+    """Signal of an uplink at the gateway that received it best."""
+
+    f_cnt: int | None
+    rssi_dbm: int | None
+    snr_db: float
+    gateway_id: str | None
+
+
+class Needs(NamedTuple):
+    """Signal that a device type needs."""
+
+    snr_db: float | None = None
+    rssi_dbm: float | None = None
+
+
+RECEPTIONS = Query("insight.signal.receptions", Reception)
+NEEDS = Query("insight.signal.needs", Needs)
+
+
+async def get_signal(connection: Connection, dev_eui: str, role: Role | None = None) -> Signal:
+    """Return the signal of a device. Raises NotFoundError `unknown_device`; InputError `two_devices`."""
     device = await find_device(connection, dev_eui, role)
-    rows = await connection.fetch(queries("inventory.device_tests")["radio"], device.dev_eui, FRAMES)
-    needs = await connection.fetchrow(queries("inventory.device_tests")["needs"], device.id)
-    needed_snr, needed_rssi = (needs["snr_db"], needs["rssi_dbm"]) if needs else (None, None)
-    snr = median(row["snr_db"] for row in rows) if rows else None
-    rssi = median(row["rssi_dbm"] for row in rows if row["rssi_dbm"] is not None) if rows else None
-    word = "unknown" if snr is None else radio.verdict(snr, needed_snr)
-    if needed_rssi is not None and rssi is not None and rssi < needed_rssi:
-        word = "bad"
-    floor = needed_snr if needed_snr is not None else radio.FLOOR_SNR_DB[12]
+    uplinks = await RECEPTIONS.all(connection, dev_eui=device.dev_eui, limit=MAX_UPLINKS)
+    needs = await NEEDS.first(connection, device_id=device.id) or Needs()
+    snr = median(uplink.snr_db for uplink in uplinks) if uplinks else None
+    rssis = [uplink.rssi_dbm for uplink in uplinks if uplink.rssi_dbm is not None]
+    rssi = median(rssis) if rssis else None
+    verdict = "unknown" if snr is None else radio.verdict(snr, needs.snr_db)
+    if needs.rssi_dbm is not None and rssi is not None and rssi < needs.rssi_dbm:
+        verdict = "bad"
+    floor = needs.snr_db if needs.snr_db is not None else radio.FLOOR_SNR_DB[12]
     return Signal(
         dev_eui=device.dev_eui,
-        frames=len(rows),
-        lost=_lost([row["f_cnt"] for row in reversed(rows) if row["f_cnt"] is not None]),
+        frames=len(uplinks),
+        lost=_lost([uplink.f_cnt for uplink in reversed(uplinks) if uplink.f_cnt is not None]),
         rssi_dbm=rssi,
         snr_db=snr,
-        lowest_snr_db=min((row["snr_db"] for row in rows), default=None),
-        gateways=sorted({row["gateway_id"] for row in rows if row["gateway_id"]}),
+        lowest_snr_db=min((uplink.snr_db for uplink in uplinks), default=None),
+        gateways=sorted({uplink.gateway_id for uplink in uplinks if uplink.gateway_id}),
         spreading_factor=radio.smallest_spreading_factor(snr) if snr is not None else None,
-        needed_snr_db=needed_snr,
-        needed_rssi_dbm=needed_rssi,
+        needed_snr_db=needs.snr_db,
+        needed_rssi_dbm=needs.rssi_dbm,
         margin_db=round(snr - floor, 1) if snr is not None else None,
-        verdict=word,
+        verdict=verdict,
     )
 
 
-def _lost(counters: list[int]) -> int:
-    """Gaps of more than 1000 are a rejoin or a pause, no loss."""
-    steps = [b - a for a, b in pairwise(counters)]
-    return sum(step - 1 for step in steps if 1 < step <= 1000)
+def _lost(counters: Sequence[int]) -> int:
+    steps = [after - before for before, after in pairwise(counters)]
+    return sum(step - 1 for step in steps if 1 < step <= MAX_GAP)

@@ -1,4 +1,4 @@
-"""Why a light is as it is: the chain from the uplink, reservation or override to what the display shows."""
+"""Explain why a light is as it is: the chain from the uplink, reservation or override to what the display shows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a space has its state, and its light what it shows.
+    """Explanation of the state of a space, and of what its light shows.
 
     `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due. `uplink`:
     the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that caused `change`.

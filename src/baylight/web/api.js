@@ -8,7 +8,7 @@ export const ask = (path, options = {}) =>
   fetch(path, { ...options, cache: "no-store", headers: { Authorization: `Bearer ${getKey()}` } });
 
 /** Moves a key from the address (`#key=…`) to the tab. Returns true if there was one. */
-export function takeKeyFromAddress() {
+export function moveKeyFromAddress() {
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
   if (given) {
     keepKey(given);

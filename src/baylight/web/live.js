@@ -1,7 +1,7 @@
 // The live page: asks for a key, then shows the stream of events.
 
 import * as actuations from "./actuations.js";
-import { forgetKey, getKey, keepKey, takeKeyFromAddress } from "./api.js";
+import { forgetKey, getKey, keepKey, moveKeyFromAddress } from "./api.js";
 import { $, make } from "./elements.js";
 import { showConnection, watch } from "./stream.js";
 import { count, keepOnly } from "./tiles.js";
@@ -46,7 +46,7 @@ $("ask").addEventListener("submit", (event) => {
   $("key").value = "";
   run();
 });
-addEventListener("hashchange", () => takeKeyFromAddress() && location.reload());
-takeKeyFromAddress();
+addEventListener("hashchange", () => moveKeyFromAddress() && location.reload());
+moveKeyFromAddress();
 if (getKey()) run();
 else askForKey();

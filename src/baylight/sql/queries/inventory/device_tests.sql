@@ -51,16 +51,3 @@ WHERE id = :id AND lifecycle_state IN ('registered', 'installed', 'testing');
 -- A display that passed and is not active yet becomes active.
 UPDATE display_devices SET lifecycle_state = 'active'
 WHERE id = :id AND lifecycle_state IN ('registered', 'installed', 'testing');
-
--- name: radio
--- The newest uplinks of a device, at most $2.
-SELECT f_cnt, rssi_dbm, snr_db, gateway_id, received_at FROM uplinks
-WHERE dev_eui = $1 AND snr_db IS NOT NULL ORDER BY received_at DESC LIMIT $2;
-
--- name: needs
--- What the type of a device asks of the signal.
-SELECT (t.capabilities ->> 'min_snr_db')::real AS snr_db, (t.capabilities ->> 'min_rssi_dbm')::real AS rssi_dbm
-FROM device_types AS t
-WHERE t.code = coalesce(
-    (SELECT device_type FROM sensor_devices WHERE id = $1), (SELECT device_type FROM display_devices WHERE id = $1)
-);
