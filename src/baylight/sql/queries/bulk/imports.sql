@@ -64,9 +64,11 @@ SELECT count(*) FROM (
 ) AS locked;
 
 -- name: keep_serving
--- Release no display that serves another space.
+-- Release no display that serves another space, unless it is shared: then its remaining spaces decide its light.
 UPDATE bulk_touched AS t SET released = NULL
-WHERE EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = t.released AND s.deleted_at IS NULL);
+FROM display_devices AS d
+WHERE d.id = t.released AND NOT d.shared
+    AND EXISTS (SELECT FROM spaces AS s WHERE s.display_device_id = d.id AND s.deleted_at IS NULL);
 
 -- name: count_touched
 -- Return how many spaces there are to decide.
