@@ -5,5 +5,8 @@
 read and write text. `device_lists` turns the lists of network servers into rows of a `devices` file.
 
 An import changes many objects by set-based SQL. It does not call the functions of `inventory`, which change one object;
-it gives the same codes for the same errors, and the same words in the audit log. Start in `imports.import_rows`.
+it gives the same codes for the same errors, and the same words in the audit log.
+
+Start with `imports.import_rows`. What can go wrong: a file has errors. Then nothing is changed, and the report names the
+first errors by row. A large import holds its locks until it ends, and uplinks of the changed devices wait that long.
 """

@@ -17,7 +17,7 @@ CLEAR = "-"
 class Column:
     """A column. `required`: no empty cell. `clearable`: `-` empties it. `exact`: blanks around the text belong to it.
 
-    `old_name`: the name in files of version 0.1, which this release still reads.
+    `old_name`: the former name, which this release still reads.
     """
 
     name: str
