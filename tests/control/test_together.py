@@ -25,7 +25,7 @@ DISPLAYS = [f"202000000000000{n}" for n in range(6)]
 CODES = [f"A-{n}" for n in range(6)]
 ROUNDS = 12
 EXPECTED = {"device_in_use", "assignment_race", "space_taken", "reservation_over"}
-WATCHED = {"work in time", "devices never heard", "displays"}
+WATCHED = {"work in time", "devices without uplinks", "displays"}
 """What doctor may find here: nobody sends downlinks, and not every device spoke."""
 
 

@@ -51,7 +51,7 @@ def test_the_second_tutorial_works_after_the_first(
     for line in explained:
         if line.startswith(("  frame 1, ", "  battery_v ")):
             assert line in FIRST
-    assert "ok    devices never heard: none" in first["baylight doctor"]
+    assert "ok    devices without uplinks: none" in first["baylight doctor"]
 
     second = follow(SECOND, database.dsn)
     assert len(second) == 8

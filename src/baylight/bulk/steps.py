@@ -39,4 +39,5 @@ class Pages(Query[Row]):
         """Yield all rows, PAGE at a time. Needs an open transaction."""
         cursor = await connection.cursor(self.sql, timeout=TIMEOUT_S)
         while records := await cursor.fetch(PAGE, timeout=TIMEOUT_S):
-            yield [self._build(record) for record in records]
+            build = self._builder(records[0])
+            yield [build(record) for record in records]
