@@ -60,8 +60,13 @@ class _Present:
         ]
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(key: Reading, connection: Database, given: Given) -> Response:
+@router.get(
+    "/metrics",
+    summary="Get the metrics of this process and the counts of the present",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+async def get_metrics(key: Reading, connection: Database, given: Given) -> Response:
     present = CollectorRegistry()
     present.register(_Present(await live.get_summary(connection)))
     return Response(generate_latest(given.registry) + generate_latest(present), media_type=CONTENT_TYPE_LATEST)
