@@ -11,7 +11,7 @@ from baylight.domain.downlink import ActuationStatus
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
-from baylight.store.query import Query, queries
+from baylight.store.query import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ LIST_STATE_CHANGES_OF_SPACE = Query("insight.history.list_state_changes_of_space
 LIST_ACTUATIONS = Query("insight.history.list_actuations", Actuation)
 LIST_ACTUATIONS_OF_SPACE = Query("insight.history.list_actuations_of_space", Actuation)
 GET_ACTUATION = Query("insight.history.get_actuation", Actuation)
+FIND_SPACE_ID = Query("insight.history.space_id", UUID)
 STEPS = Query("insight.history.steps", Step)
 
 
@@ -169,7 +170,7 @@ async def get_actuation(connection: Connection, actuation_id: UUID) -> Actuation
 
 
 async def _space_id(connection: Connection, code: str) -> UUID:
-    found: UUID | None = await connection.fetchval(queries("insight.history")["space_id"], code)
+    found = await FIND_SPACE_ID.first(connection, code=code)
     if found is None:
         raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
     return found
