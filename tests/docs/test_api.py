@@ -14,8 +14,8 @@ VERBS = frozenset(
         """
         Activate Add Assign Cancel Change Check Claim Clear Close Count Create Deactivate Decode Delete Disable Enable
         Encode End Explain Export Find Fix Get Ignore Import Install List Make Measure Move Open Read Receive Record
-        Register Remove Rename Replace Reserve Retire Revoke Run Send Set Share Show Start Stop Stream Swap Test Unassign Undo
-        Update
+        Register Remove Rename Replace Reserve Retire Revoke Run Send Set Share Show Start Stop Stream Swap Test
+        Unassign Undo Update
         """,
     )
 )
