@@ -30,7 +30,7 @@ async def ours(dsn: str, broker: ground.Broker, sent: ground.Uplinks, seed: int,
 
     async def handle(messages: list[Received]) -> None:
         nonlocal stored
-        await ingest.store_batch([message.said for message in messages])
+        await ingest.store_batch([received.message for received in messages])
         stored += len(messages)
         if stored >= len(sent.messages):
             done.set()

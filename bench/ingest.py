@@ -46,7 +46,7 @@ class _Arriving:
         for n, (topic, payload) in enumerate(messages):
             await self._fewer_than(self._lanes.room)
             message = Received(topic, payload, parse(topic, payload))
-            self._unacknowledged.append(self._lanes.take(self, message, 1))
+            self._unacknowledged.append(self._lanes.put(self, message, 1))
             if n % ARRIVING == 0:
                 await asyncio.sleep(0)
         await self._fewer_than(1)
@@ -68,7 +68,7 @@ async def ours(dsn: str, sent: ground.Uplinks) -> float:
     ingest = Ingest(pool, SystemClock(), Policies())
 
     async def handle(messages: list[Received]) -> None:
-        await ingest.store_batch([message.said for message in messages])
+        await ingest.store_batch([received.message for received in messages])
 
     async def reject(message: Received, error: Exception) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""The way of a message from a network server to ingest."""
+"""Intake of messages from network servers, up to ingest."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def parse(topic: str, payload: bytes) -> Ignored:
 
 
 class Database:
-    """Stores what is given; fails with the errors that are in `failures`, first to last."""
+    """Database that raises the errors of `failures`, first to last, and then stores all messages."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
         self.stored: list[Message] = []
         self.wakes = 0
-        self.intake = Intake(self.take, self.wake)
+        self.intake = Intake(self.store, self.wake)
 
-    async def take(self, messages: Sequence[Message]) -> None:
+    async def store(self, messages: Sequence[Message]) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.stored += messages
@@ -54,7 +54,7 @@ async def test_a_message_that_cannot_be_read_is_kept_among_the_others() -> None:
     assert [(line["event"], line["topic"]) for line in lines] == [("message_not_read", "t")]
 
 
-async def test_the_relay_sleeps_on_if_nothing_was_stored() -> None:
+async def test_the_relay_is_not_woken_if_no_message_was_stored() -> None:
     database = Database(TransientError("batch_not_stored", "no database"))
     with pytest.raises(TransientError, match="no database"):
         await database.intake.store([Received("t", b"fine", Ignored("fine"))])
@@ -67,14 +67,14 @@ async def test_a_message_that_the_database_refuses_is_kept_with_the_reason() -> 
     assert database.stored == [UNFORESEEN]
 
 
-async def test_a_database_that_refuses_even_the_reason_is_what_is_at_fault() -> None:
+async def test_a_database_that_refuses_also_the_rejected_message_is_at_fault_itself() -> None:
     database = Database(asyncpg.PostgresSyntaxError("no table"))
     with pytest.raises(TransientError, match="no table") as raised:
         await database.intake.reject(Received("t", b"fine", Ignored("fine")), ValueError())
     assert raised.value.code == "rejected_not_stored"
 
 
-async def test_a_webhook_s_event_goes_the_same_way() -> None:
+async def test_the_events_of_a_webhook_are_stored_in_the_same_way() -> None:
     database = Database()
     accept = database.intake.webhook(parse)
     await accept("t", b"fine")
@@ -83,7 +83,7 @@ async def test_a_webhook_s_event_goes_the_same_way() -> None:
     assert database.wakes == 2
 
 
-async def test_a_webhook_s_event_that_the_database_refuses_is_kept_and_one_that_it_cannot_store_now_is_not() -> None:
+async def test_an_event_that_the_database_refuses_is_kept_and_one_that_it_cannot_store_now_is_not() -> None:
     away = TransientError("batch_not_stored", "no database")
     database = Database(ZeroDivisionError("one by zero"))
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""The way of network servers' messages into the database: read, stored in batches, rejected if need be."""
+"""Intake of messages from network servers: it parses them, stores them in batches, and keeps rejected ones."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from baylight.log import logger
 
 log = logger("intake")
 Parse = Callable[[str, bytes], Event | Ignored]
-"""Topic or event name, and payload, to the message. Raises DeviceDataError."""
+"""Function from topic or event name, and payload, to the message. It raises DeviceDataError."""
 
 
 class Intake:
-    """Serves every consumer and webhook of a process."""
+    """Intake of every consumer and webhook of a process."""
 
     def __init__(self, ingest: Callable[[Sequence[Message]], Awaitable[None]], wake_relay: Callable[[], None]) -> None:
-        """`ingest` stores a batch: `Ingest.store_batch`."""
+        """`ingest` stores a batch (`Ingest.store_batch`); `wake_relay` is called after it."""
         self._ingest = ingest
         self._wake_relay = wake_relay
 
     def reader(self, parse: Parse) -> Read:
-        """Return a function that reads topic and payload. It raises nothing: an unreadable message is Rejected."""
+        """Return a function that parses topic and payload. It raises nothing, and returns Rejected if that fails."""
 
         def read(topic: str, payload: bytes) -> Message:
             try:
@@ -38,35 +38,35 @@ class Intake:
 
         return read
 
-    async def store(self, messages: Sequence[Received]) -> None:
-        """Store a batch and wake the relay. Raises as `Ingest.store_batch`."""
-        await self._ingest([message.said for message in messages])
+    async def store(self, batch: Sequence[Received]) -> None:
+        """Store a batch and wake the relay. Raises as `ingest` does."""
+        await self._ingest([received.message for received in batch])
         self._wake_relay()  # there is something to send, or a tx_ack has freed a display for its next command
 
-    async def reject(self, message: Received, error: Exception) -> None:
-        """Keep a message that the database refuses for an unforeseen reason, so that the others can go on.
+    async def reject(self, received: Received, error: Exception) -> None:
+        """Store a message that the database refuses for an unforeseen reason as Rejected. The others then go on.
 
         Raises TransientError `rejected_not_stored`.
         """
         try:
-            await self._ingest([_unforeseen(message.topic, message.payload, error)])
+            await self._ingest([_unforeseen(received.topic, received.payload, error)])
         except asyncpg.PostgresError as failure:
-            # Bytes and a reason can always be kept: so it is the database that is not in order.
+            # A database in order stores any bytes with a reason. So the fault is not the message's.
             raise TransientError("rejected_not_stored", f"the database stores nothing: {failure}") from failure
 
     def webhook(self, parse: Parse) -> Callable[[str, bytes], Awaitable[None]]:
-        """Return a function that stores one event that came by HTTP. It raises TransientError alone."""
+        """Return a function that stores one event that came by HTTP. It raises only TransientError."""
         read = self.reader(parse)
 
         async def accept(event: str, payload: bytes) -> None:
-            message = Received(event, payload, read(event, payload))
+            received = Received(event, payload, read(event, payload))
             try:
-                await self.store([message])
+                await self.store([received])
             except TransientError:
                 raise
             except Exception as error:
                 log.error("message_not_stored", topic=event, error=repr(error), exc_info=True)
-                await self.reject(message, error)
+                await self.reject(received, error)
 
         return accept
 

@@ -1,4 +1,4 @@
-"""The consumer on real brokers."""
+"""Consumer on real brokers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from baylight.domain.ids import DevEui
 from baylight.errors import TransientError
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.lns.mqtt.consumer import MqttConsumer
-from baylight.lns.mqtt.lanes import LANES, Received
+from baylight.lns.mqtt.lanes import MESSAGE_LANES, Received
 
 Broker = EmbeddedBroker | MosquittoBroker
 
 
 class Inbox:
-    """A handler that keeps what it gets; while `closed` it does not return."""
+    """Handler that keeps the messages. Until `opened` is set it does not return."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -49,7 +49,7 @@ class Inbox:
 
 
 def read(topic: str, payload: bytes) -> Ignored:
-    """The message of no device: all go one lane."""
+    """Return a message without a device. All such messages are in one lane."""
     return Ignored(payload.decode())
 
 
@@ -61,7 +61,7 @@ def consumer_of(broker: Broker, inbox: Inbox, **options: Any) -> MqttConsumer:
 
 @asynccontextmanager
 async def running(consumer: MqttConsumer, *, connected: bool = True) -> AsyncIterator[asyncio.Task[None]]:
-    """The end is as abrupt as that of a killed process, unless the test called stop()."""
+    """Run the consumer. Unless the test calls stop(), it ends as abruptly as a killed process."""
     task = asyncio.create_task(consumer.run())
     try:
         if connected:
@@ -75,7 +75,7 @@ async def running(consumer: MqttConsumer, *, connected: bool = True) -> AsyncIte
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
-        while not true():  # noqa: ASYNC110 - what it waits for tells nobody
+        while not true():  # noqa: ASYNC110 - no event reports the condition
             await asyncio.sleep(0.01)
 
 
@@ -87,8 +87,8 @@ async def publish(broker: Broker, payloads: list[str], qos: int = 1) -> None:
 
 
 def in_lane(lane: int) -> str:
-    """A device whose messages go that lane."""
-    return next(eui for n in count() if hash(eui := f"{n:016x}") % LANES == lane)
+    """Return a device whose messages are in this lane."""
+    return next(eui for n in count() if hash(eui := f"{n:016x}") % MESSAGE_LANES == lane)
 
 
 def numbers(many: int, start: int = 0) -> list[str]:
@@ -96,7 +96,7 @@ def numbers(many: int, start: int = 0) -> list[str]:
 
 
 async def leave_queued(broker: Broker, payloads: list[str], **options: Any) -> None:
-    """Lets the broker hold messages for the client, which has subscribed and is away."""
+    """Make the broker keep messages for the client, which has subscribed and is away."""
     consumer = consumer_of(broker, Inbox(), **options)
     async with running(consumer):
         await consumer.stop()
@@ -104,7 +104,7 @@ async def leave_queued(broker: Broker, payloads: list[str], **options: Any) -> N
 
 
 async def acknowledged(consumer: MqttConsumer, inbox: Inbox) -> None:
-    """Returns when the broker has read all PUBACKs: it reads them in order, those of one batch after the other's."""
+    """Return when the broker has read all PUBACKs, which it reads in order and batch by batch."""
     await consumer.publish("t/barrier", b"barrier")
     await until(lambda: inbox.done[-1:] == ["barrier"])
     await consumer.publish("elsewhere", b"")
@@ -127,7 +127,7 @@ async def test_messages_arrive_in_order_and_topics_with_them(any_broker: Broker)
         await consumer.stop()
 
 
-async def test_messages_are_read_when_they_come_not_when_their_batch_begins(any_broker: Broker) -> None:
+async def test_messages_are_parsed_when_they_come_not_when_their_batch_begins(any_broker: Broker) -> None:
     inbox, handled = Inbox(), list[Received]()
     inbox.opened.clear()
     topics: list[str] = []
@@ -149,11 +149,11 @@ async def test_messages_are_read_when_they_come_not_when_their_batch_begins(any_
         assert len(inbox.batches) == 1
         inbox.opened.set()
         await until(lambda: len(inbox.done) == 4)
-        assert [message.said for message in handled] == [Ignored(text) for text in ("first", *numbers(3))]
+        assert [received.message for received in handled] == [Ignored(text) for text in ("first", *numbers(3))]
         await consumer.stop()
 
 
-async def test_takes_what_waits_up_to_the_largest_batch(mosquitto: MosquittoBroker) -> None:
+async def test_handles_all_messages_that_wait_at_most_max_batch_at_once(mosquitto: MosquittoBroker) -> None:
     inbox = Inbox()
     inbox.opened.clear()
     consumer = consumer_of(mosquitto, inbox, max_batch=20)
@@ -168,7 +168,7 @@ async def test_takes_what_waits_up_to_the_largest_batch(mosquitto: MosquittoBrok
         await consumer.stop()
 
 
-async def test_b5_unacknowledged_until_handled_so_a_killed_consumer_loses_nothing(any_broker: Broker) -> None:
+async def test_b5_messages_are_unacknowledged_until_handled_so_a_killed_consumer_loses_none(any_broker: Broker) -> None:
     first, second = Inbox(), Inbox()
     first.opened.clear()
     async with running(consumer_of(any_broker, first, max_batch=10)):
@@ -180,8 +180,8 @@ async def test_b5_unacknowledged_until_handled_so_a_killed_consumer_loses_nothin
         await consumer.stop()
 
 
-async def test_what_came_after_an_unhandled_message_is_not_acknowledged_before_it(any_broker: Broker) -> None:
-    """MQTT 5, 4.6: PUBACKs go out in the order in which the messages came, whichever lane is done first."""
+async def test_a_message_after_an_unhandled_one_is_not_acknowledged_before_it(any_broker: Broker) -> None:
+    """PUBACKs are sent in the order in which the messages came (MQTT 5, 4.6), whichever lane is done first."""
     slow, quick = in_lane(0), in_lane(1)
     held, sent = asyncio.Event(), [slow, quick]
 
@@ -226,7 +226,7 @@ async def test_handled_messages_do_not_come_again(any_broker: Broker) -> None:
 async def test_a_broker_that_ends_amid_a_batch_loses_nothing(
     mosquitto: MosquittoBroker, end: Callable[[MosquittoBroker], None]
 ) -> None:
-    """Killed, it may have forgotten what was not on disk yet: then the consumer still holds it."""
+    """A killed broker loses the messages that were not on disk yet. The consumer still has them."""
     inbox = Inbox()
     inbox.opened.clear()
     consumer = consumer_of(mosquitto, inbox, max_batch=10)
@@ -244,7 +244,7 @@ async def test_a_broker_that_ends_amid_a_batch_loses_nothing(
 
 
 async def test_a_late_acknowledgement_does_not_hit_a_message_of_the_next_connection(mosquitto: MosquittoBroker) -> None:
-    """The batch of the lost connection ends while the new one has other messages under the same packet ids."""
+    """The batch of the lost connection ends while the new connection has other messages under the same packet ids."""
     inbox = Inbox()
     inbox.opened.clear()
     consumer = consumer_of(mosquitto, inbox, max_batch=5)
@@ -279,7 +279,7 @@ async def test_a_late_acknowledgement_does_not_hit_a_message_of_the_next_connect
         await consumer.stop()
 
 
-async def test_transient_error_brings_the_same_batch_again(any_broker: Broker) -> None:
+async def test_after_a_transient_error_the_handler_receives_the_same_batch_again(any_broker: Broker) -> None:
     inbox = Inbox()
 
     def fail(payloads: list[str]) -> None:
@@ -295,8 +295,8 @@ async def test_transient_error_brings_the_same_batch_again(any_broker: Broker) -
             await consumer.stop()
     assert inbox.batches[0] == inbox.batches[1] == inbox.batches[2]
     assert inbox.rejected == []
-    told = [(line["event"], line["log_level"]) for line in lines if line["event"].startswith("handler_")]
-    assert told == [("handler_retries", "warning"), ("handler_retries", "debug"), ("handler_works_again", "info")]
+    logged = [(line["event"], line["log_level"]) for line in lines if line["event"].startswith("handler_")]
+    assert logged == [("handler_retries", "warning"), ("handler_retries", "debug"), ("handler_works_again", "info")]
 
 
 async def test_a_poison_message_is_rejected_alone(mosquitto: MosquittoBroker) -> None:
@@ -346,7 +346,7 @@ async def test_a_rejection_that_cannot_be_stored_yet_is_tried_again(mosquitto: M
         await consumer.stop()
 
 
-async def test_a_message_that_nothing_can_store_is_kept_by_the_log(mosquitto: MosquittoBroker) -> None:
+async def test_a_message_that_cannot_be_stored_is_kept_in_the_log(mosquitto: MosquittoBroker) -> None:
     inbox = Inbox()
 
     def fail(payloads: list[str]) -> None:
@@ -367,7 +367,7 @@ async def test_a_message_that_nothing_can_store_is_kept_by_the_log(mosquitto: Mo
     assert (line["topic"], base64.b64decode(line["payload"])) == ("t/poison", b"poison")
 
 
-async def test_consumers_of_a_share_group_get_each_message_once(any_broker: Broker) -> None:
+async def test_consumers_of_a_share_group_receive_each_message_once(any_broker: Broker) -> None:
     one, two = Inbox(), Inbox()
     consumers = [
         consumer_of(any_broker, inbox, client_id=name, share_group="g") for inbox, name in ((one, "one"), (two, "two"))
@@ -401,7 +401,7 @@ async def test_stop_finishes_the_batch_under_way_and_leaves_the_rest_to_the_next
     consumer = consumer_of(any_broker, second)
     async with running(consumer):
         await until(lambda: second.done[-9:] == numbers(9))
-        # Mosquitto may meet the second connection before it has read the first one's last words.
+        # Mosquitto may accept the second connection before it has read the last packets of the first one.
         assert isinstance(any_broker, MosquittoBroker) or len(second.done) == 9
         await consumer.stop()
 
@@ -424,7 +424,7 @@ async def test_stop_gives_up_retrying_without_acknowledging(mosquitto: Mosquitto
         await consumer.stop()
 
 
-async def test_waits_for_the_broker_and_tells_of_an_outage_once(broker: EmbeddedBroker) -> None:
+async def test_waits_for_the_broker_and_logs_an_outage_once(broker: EmbeddedBroker) -> None:
     await asyncio.to_thread(broker.stop)
     inbox = Inbox()
     consumer = consumer_of(broker, inbox)
@@ -441,7 +441,7 @@ async def test_waits_for_the_broker_and_tells_of_an_outage_once(broker: Embedded
     assert [line["event"] for line in lines] == ["broker_away", "broker_back"]
 
 
-async def test_a_port_that_speaks_something_else_is_told_in_words() -> None:
+async def test_a_port_with_another_protocol_is_reported_in_words() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -465,7 +465,7 @@ async def test_a_second_process_with_the_same_client_id_is_named_in_the_log(mosq
             await asyncio.gather(one.stop(), two.stop())
 
 
-async def test_messages_of_qos_0_are_taken_too_and_the_setting_is_named_once(mosquitto: MosquittoBroker) -> None:
+async def test_messages_of_qos_0_are_handled_as_well_and_the_setting_is_named_once(mosquitto: MosquittoBroker) -> None:
     inbox = Inbox()
     consumer = consumer_of(mosquitto, inbox)
     with capture_logs() as lines:

@@ -15,25 +15,25 @@ from structlog.testing import capture_logs
 from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
 from baylight.errors import TransientError
-from baylight.lns.mqtt.lanes import LANES, Batch, Lanes, Received
+from baylight.lns.mqtt.lanes import MESSAGE_LANES, Batch, Lanes, Received
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
 class Source:
-    """Sends numbered messages of devices, and knows which are done."""
+    """Source of messages of devices. It knows which messages are done."""
 
     def __init__(self) -> None:
         self.batches: dict[str, Batch] = {}
-        self.told = 0
+        self.calls = 0
 
     async def acknowledge(self) -> None:
-        self.told += 1
+        self.calls += 1
 
     def send(self, lanes: Lanes, lane: int, payload: str) -> None:
-        eui = next(eui for n in count() if hash(eui := f"{n:016x}") % LANES == lane)
-        message = Received("t", payload.encode(), Join(DevEui(eui), str(uuid4()), AT, None))
-        self.batches[payload] = lanes.take(self, message, 1)
+        eui = next(eui for n in count() if hash(eui := f"{n:016x}") % MESSAGE_LANES == lane)
+        received = Received("t", payload.encode(), Join(DevEui(eui), str(uuid4()), AT, None))
+        self.batches[payload] = lanes.put(self, received, 1)
 
     def is_done(self, payload: str) -> bool:
         return self.batches[payload].done
@@ -59,7 +59,7 @@ async def running(handle: Callable[[list[str]], Awaitable[None]], max_batch: int
 
 
 async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - what it waits for tells nobody
+    while not true():  # noqa: ASYNC110 - no event reports the condition
         await asyncio.sleep(0.001)
 
 
@@ -68,7 +68,7 @@ async def turns(many: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_lane_that_is_held_up_holds_up_no_other_and_keeps_its_order() -> None:
+async def test_a_lane_that_waits_delays_no_other_lane_and_keeps_its_order() -> None:
     free, handled = asyncio.Event(), list[list[str]]()
 
     async def handle(payloads: list[str]) -> None:
@@ -86,14 +86,14 @@ async def test_a_lane_that_is_held_up_holds_up_no_other_and_keeps_its_order() ->
         await turns()
         assert handled == [["b1", "b2"], ["c1"]]
         assert source.done() == {"b1", "b2", "c1"}
-        assert (lanes.waiting, source.told) == (2, 2)
+        assert (lanes.waiting, source.calls) == (2, 2)
         free.set()
         await turns()
         assert handled[2:] == [["a1"], ["a2", "a3"]]
         assert source.done() == source.batches.keys()
 
 
-async def test_what_names_no_device_stays_in_order_too() -> None:
+async def test_messages_without_a_device_stay_in_order() -> None:
     handled: list[str] = []
 
     async def handle(payloads: list[str]) -> None:
@@ -103,12 +103,12 @@ async def test_what_names_no_device_stays_in_order_too() -> None:
     source = Source()
     async with running(handle, max_batch=1) as lanes:
         for n in range(6):
-            lanes.take(source, Received("t", str(n).encode(), Ignored("location")), 1)
+            lanes.put(source, Received("t", str(n).encode(), Ignored("location")), 1)
         await turns(60)
         assert handled == [str(n) for n in range(6)]
 
 
-async def test_trouble_of_several_lanes_is_told_once_and_its_end_after_the_last() -> None:
+async def test_an_outage_of_several_lanes_is_logged_once_and_its_end_after_the_last_lane() -> None:
     away: set[str] = {"a", "b", "c"}
     seen: list[str] = []
 
@@ -127,11 +127,11 @@ async def test_trouble_of_several_lanes_is_told_once_and_its_end_after_the_last(
                 assert "info" not in {line["log_level"] for line in lines}
                 away.discard(payload)
                 await until(partial(source.is_done, payload))
-    told = [(line["event"], line["log_level"]) for line in lines if line["log_level"] != "debug"]
-    assert told == [("handler_retries", "warning"), ("handler_works_again", "info")]
+    logged = [(line["event"], line["log_level"]) for line in lines if line["log_level"] != "debug"]
+    assert logged == [("handler_retries", "warning"), ("handler_works_again", "info")]
 
 
-async def test_a_stop_amid_trouble_is_not_its_end() -> None:
+async def test_a_stop_during_an_outage_is_not_logged_as_its_end() -> None:
     async def handle(payloads: list[str]) -> None:
         raise TransientError("database_away", "no database", retry_after_s=30)
 
@@ -145,7 +145,7 @@ async def test_a_stop_amid_trouble_is_not_its_end() -> None:
     assert [line["log_level"] for line in lines] == ["warning", "debug"]
 
 
-async def test_forgotten_is_what_will_be_sent_again_and_nobody_has_begun_with() -> None:
+async def test_messages_that_the_broker_will_send_again_are_dropped_unless_their_batch_has_begun() -> None:
     free, handled = asyncio.Event(), list[str]()
 
     async def handle(payloads: list[str]) -> None:
@@ -157,7 +157,7 @@ async def test_forgotten_is_what_will_be_sent_again_and_nobody_has_begun_with() 
         source.send(lanes, 0, "begun")
         await turns()
         source.send(lanes, 0, "waits")
-        lanes.take(source, Received("t", b"qos 0", Ignored("location")), 0)
+        lanes.put(source, Received("t", b"qos 0", Ignored("location")), 0)
         lanes.forget_unacknowledged()
         assert lanes.waiting == 1
         free.set()

@@ -1,11 +1,13 @@
 """Consumer of an MQTT broker that acknowledges a message only after its handler is done.
 
 `consumer.py` keeps a connection and its subscription, `connection.py` is one life of it, with PUBACKs in the order of
-the messages, `lanes.py` sorts messages into lanes. The events of one device stay in one lane. A lane hands all messages
+the messages, `lanes.py` sorts messages into lanes. The events of one device stay in one lane. A lane passes all messages
 that wait to the handler at once, and never waits for more.
 
-It does not know what a message means: a function reads it, another handles a batch. It is not a general MQTT client.
+The package does not know what a message means. One function parses a message, another handles a batch. The package is
+not a general MQTT client.
 
 Start with `lanes.py`. What can go wrong: the database is away. Then the handler raises, the lane tries again with a
-back-off, nothing is acknowledged, and the broker keeps the messages. After a broken connection it sends them again.
+back-off, nothing is acknowledged, and the broker keeps the messages. After a broken connection the broker sends them
+again.
 """

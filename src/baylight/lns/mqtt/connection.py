@@ -1,4 +1,4 @@
-"""One life of a connection to an MQTT broker, and the messages that came by it."""
+"""One life of a connection to an MQTT broker, and the messages that it received."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from baylight.lns.mqtt.lanes import Batch, Lanes, Read, Received
 from baylight.log import logger
 
 _log = logger("mqtt")
-KEEPALIVE_S = 15  # a dead connection is noticed after twice that
+KEEPALIVE_S = 15  # a dead connection is noticed after two of these
 ANSWER_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 5.0
-LARGEST_PACKET = 1024 * 1024
+MAX_PACKET_BYTES = 1024 * 1024
 
 
 class _Turn(NamedTuple):
-    """A message that is to be acknowledged by `task`, once it `may`, after those that came before it."""
+    """A message's turn to be acknowledged, after the messages before it. `task` does that once `begun` is set."""
 
     batch: Batch
-    may: asyncio.Future[None]
+    begun: asyncio.Future[None]
     task: asyncio.Task[Any]
 
-    def come(self) -> None:
-        if not self.may.done():
-            self.may.set_result(None)
+    def begin(self) -> None:
+        if not self.begun.done():
+            self.begun.set_result(None)
 
 
 class Consumer(Protocol):
-    """What a connection needs of the consumer that opens it: the settings, and where messages go."""
+    """The part of a consumer that its connections need: the settings, and the functions that receive messages."""
 
     host: str
     port: int
@@ -53,12 +53,15 @@ class Consumer(Protocol):
 
     def resume(self) -> None: ...
 
-    def take(self, connection: Connection, message: Received, qos: int) -> Batch | None: ...
+    def put(self, connection: Connection, received: Received, qos: int) -> Batch | None: ...
 
 
 class Connection:
-    """One life of a connection, with a client of its own: so no PUBACK for a former connection's message can reach the
-    broker, where its packet id may stand for another message by now."""
+    """One life of a connection, with a client of its own.
+
+    So no PUBACK for a message of a former connection can reach the broker, where its packet id may now stand for
+    another message.
+    """
 
     def __init__(self, consumer: Consumer) -> None:
         loop = asyncio.get_running_loop()
@@ -67,7 +70,7 @@ class Connection:
         self._subscribed: asyncio.Future[None] = loop.create_future()
         self._turns: deque[_Turn] = deque()
         self._outgoing = _Outgoing()
-        self._qos0_told = self._overflow_told = False
+        self._qos0_logged = self._overflow_logged = False
         self._client = Client(
             consumer.client_id,
             clean_session=False,
@@ -75,9 +78,9 @@ class Connection:
             persistent_storage=self._outgoing,
             session_expiry_interval=consumer.session_expiry_s,
             receive_maximum=min(consumer.lanes.room, 65535),
-            maximum_packet_size=LARGEST_PACKET,
+            maximum_packet_size=MAX_PACKET_BYTES,
         )
-        self._client.set_config({"reconnect_retries": -2})  # never: -1 is for ever, and 0 is once
+        self._client.set_config({"reconnect_retries": -2})  # -2: never, -1: for ever, 0: once
         if consumer.user is not None:
             self._client.set_auth_credentials(consumer.user, consumer.password)
         self._client.on_connect = self._on_connect
@@ -86,7 +89,7 @@ class Connection:
         self._client.on_disconnect = self._on_disconnect
 
     async def open(self) -> None:
-        """Connected and subscribed. Raises OSError, TimeoutError, ConnectionError or gmqtt's MQTTError."""
+        """Connect and subscribe. Raises OSError, TimeoutError, ConnectionError or gmqtt's MQTTError."""
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             opening = asyncio.create_task(self._open())
             try:
@@ -114,20 +117,20 @@ class Connection:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2):
                 await self._client.disconnect()
-        # From here on a PUBACK goes nowhere.
+        # The connection is closed, so these tasks send no PUBACK.
         for turn in self._turns:
-            turn.come()
+            turn.begin()
         self._turns.clear()
         self._outgoing.fail(TransientError("broker_away", "the connection to the MQTT broker was lost"))
         if not self._subscribed.done():
             self._subscribed.cancel()
 
     async def acknowledge(self) -> None:
-        """Sends the PUBACKs of what is done, in the order in which the messages came (MQTT 5, 4.6)."""
+        """Send the PUBACKs of the messages that are done, in the order in which they came (MQTT 5, 4.6)."""
         sending = []
         while self._turns and self._turns[0].batch.done:
             turn = self._turns.popleft()
-            turn.come()
+            turn.begin()
             sending.append(turn.task)
         if sending:
             await asyncio.wait(sending)
@@ -146,7 +149,7 @@ class Connection:
 
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
         self._consumer.resume()
-        # Subscribing anew is harmless where the session knows it; retained messages are nobody's events.
+        # A session that has the subscription already is not harmed. Retained messages are no events, so none are sent.
         retained = 2 if self._consumer.version == 5 else 0  # 3.1.1 has no such option
         client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=retained))
 
@@ -162,28 +165,29 @@ class Connection:
     async def _on_message(
         self, client: Client, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
     ) -> int:
-        """gmqtt sends the PUBACK when this returns."""
+        """Put a message into its lane. Return when gmqtt may send its PUBACK."""
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
-        batch = self._consumer.take(self, Received(name, payload, self._consumer.read(name, payload)), qos)
+        batch = self._consumer.put(self, Received(name, payload, self._consumer.read(name, payload)), qos)
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:
                 turn = _Turn(batch, asyncio.get_running_loop().create_future(), task)
                 self._turns.append(turn)
-                await turn.may
+                await turn.begun
         else:
-            self._tell_of_qos0(lost=batch is None)
+            self._log_qos0(lost=batch is None)
         return 0
 
-    def _tell_of_qos0(self, *, lost: bool) -> None:
-        if not self._qos0_told:
-            self._qos0_told = True
+    def _log_qos0(self, *, lost: bool) -> None:
+        """Log once per connection that messages have QoS 0, and once that some of them were lost."""
+        if not self._qos0_logged:
+            self._qos0_logged = True
             _log.warning(
                 "qos0_messages",
                 hint="the network server publishes with QoS 0, and may lose events: set qos=1, or use webhooks",
             )
-        if lost and not self._overflow_told:
-            self._overflow_told = True
+        if lost and not self._overflow_logged:
+            self._overflow_logged = True
             _log.error("qos0_messages_lost", waiting=self._consumer.waiting)
 
     def _on_disconnect(self, client: Client, packet: Any, error: Exception | None = None) -> None:
@@ -193,7 +197,7 @@ class Connection:
 
 
 class _Outgoing:
-    """In place of gmqtt's store of unacknowledged messages: it tells of PUBACKs, and sends nothing again."""
+    """Replacement of gmqtt's store of unacknowledged messages. It reports PUBACKs, and sends no message again."""
 
     is_empty = True
     latest: asyncio.Future[None]
@@ -213,10 +217,10 @@ class _Outgoing:
         for confirmed in self._confirmed.values():
             if not confirmed.done():
                 confirmed.set_exception(error)
-                confirmed.exception()  # a publisher that gave up does not ask for it any more
+                confirmed.exception()  # a publisher that gave up does not fetch it, and asyncio would log that
 
     def clear(self) -> None:
-        """Called for a session that the broker does not know: nothing was sent on this connection yet."""
+        """Do nothing. gmqtt calls this for a session that the broker does not know, before a message was sent."""
 
     async def wait_empty(self) -> None:
-        """Called before anything was sent."""
+        """Do nothing. gmqtt calls this before a message was sent."""

@@ -1,4 +1,4 @@
-"""Messages of an MQTT broker in batches, acknowledged only after their handler is done with them."""
+"""Consumer of an MQTT broker. Its messages come in batches, and are acknowledged after their handler is done."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import time
 
 from baylight.errors import TransientError
 from baylight.lns.mqtt.connection import Connection
-from baylight.lns.mqtt.lanes import LONGEST_BACKOFF_S, Batch, Handle, Lanes, Read, Received, Reject
+from baylight.lns.mqtt.lanes import MAX_BACKOFF_S, Batch, Handle, Lanes, Read, Received, Reject
 from baylight.log import logger
 
 _log = logger("mqtt")
-MOST_WAITING = 50_000
-"""Bounds what flow control does not: messages of QoS 0, and those that were held when a connection was lost."""
-_UNDER_WAY = 10  # mosquitto takes 20 unacknowledged messages of a client
+MAX_WAITING = 50_000
+"""Limit for messages without flow control: those of QoS 0, and those that waited when a connection was lost."""
+_MAX_PUBLISHING = 10  # mosquitto accepts 20 unacknowledged messages of a client
 
 
 class MqttConsumer:
-    """Takes what is waiting, up to `max_batch` messages at once, and never waits for more; how `handle` and `reject`
-    get them, and what they may raise: see Lanes. Delivery is at least once: after a lost connection the broker sends
-    everything unacknowledged again.
+    """Consumer that handles all messages that wait, at most `max_batch` at once, and never waits for more.
 
-    `read`: reads topic and payload of each message when it comes, while handlers wait for the database. It raises
-    nothing.
+    Lanes describes how `handle` and `reject` receive the messages, and what they may raise. Delivery is at least once:
+    after a lost connection the broker sends all unacknowledged messages again.
 
-    `session_expiry_s`: how long the broker keeps messages while we are away. `version`: of MQTT, 5 or 4 (3.1.1, which
-    has neither session expiry nor shared subscriptions).
+    `read` parses topic and payload of each message when it comes, while handlers wait for the database. It raises
+    nothing. `session_expiry_s`: seconds for which the broker keeps messages while we are away. `version`: version of
+    MQTT, 5 or 4 (4 is MQTT 3.1.1, which has neither session expiry nor shared subscriptions).
     """
 
     def __init__(
@@ -58,9 +57,9 @@ class MqttConsumer:
         self.lanes = Lanes(handle, reject, max_batch)
         self._connection: Connection | None = None
         self._outage = f"not connected to {self._broker}"
-        self._publishing = asyncio.Semaphore(_UNDER_WAY)
+        self._publishing = asyncio.Semaphore(_MAX_PUBLISHING)
         self._ended: asyncio.Event | None = None
-        # gmqtt tells of every lost connection in several lines; ours tell it once.
+        # gmqtt logs every lost connection in several lines. We log it in one.
         logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
 
     @property
@@ -69,16 +68,16 @@ class MqttConsumer:
 
     @property
     def outage(self) -> str | None:
-        """Why it is not connected, in plain words; None while it is."""
+        """Reason why the consumer is not connected, in plain words. None while it is connected."""
         return None if self.connected else self._outage
 
     @property
     def waiting(self) -> int:
-        """Messages received that no handler has begun with."""
+        """Number of received messages that no handler has begun with."""
         return self.lanes.waiting
 
     async def run(self) -> None:
-        """Until `stop`; a broker that is away, even at the start, is waited for."""
+        """Run until `stop`. Wait for a broker that is away, also at the start."""
         self._ended = asyncio.Event()
         connecting = asyncio.create_task(self._stay_connected())
         try:
@@ -89,18 +88,19 @@ class MqttConsumer:
             self._ended.set()
 
     async def stop(self) -> None:
-        """Begins no batch any more, and returns when those under way are done and acknowledged.
+        """Begin no further batch. Return when the batches under way are done and acknowledged.
 
-        What waits, or is being retried, stays with the broker for the next start.
+        Messages that wait or are being retried stay with the broker until the next start.
         """
         self.lanes.stop()
         if self._ended is not None:
             await self._ended.wait()
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Returns when the broker acknowledged it (QoS 1). Raises TransientError `broker_away` or `broker_busy`.
+        """Publish a message. With QoS 1, return when the broker has acknowledged it.
 
-        A broker that forbids the topic acknowledges too: gmqtt keeps the reason code to itself.
+        Raises TransientError `broker_away` or `broker_busy`. A broker that forbids the topic also acknowledges, and
+        gmqtt does not show the reason code.
         """
         async with self._publishing:
             connection = self._connection
@@ -126,7 +126,7 @@ class MqttConsumer:
                     _log.info("broker_back", broker=self._broker, away_s=round(since - away_since, 1))
                 away_since = None
                 error = await connection.lost
-                if time.monotonic() - since > LONGEST_BACKOFF_S:
+                if time.monotonic() - since > MAX_BACKOFF_S:
                     backoff = 0.1
                 else:
                     hint = f"does another process use the client id {self.client_id!r}?"
@@ -140,20 +140,23 @@ class MqttConsumer:
                 away_since = time.monotonic()
                 _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}", hint=hint)
             await asyncio.sleep(backoff * random.uniform(0.5, 1))
-            backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+            backoff = min(backoff * 2, MAX_BACKOFF_S)
 
     @property
     def _broker(self) -> str:
         return f"{self.host}:{self.port}"
 
     def resume(self) -> None:
-        """On a new connection what waits from former ones comes again, for a broker that kept everything. One that
-        crashed may not have: so it is handled all the same, unless it piles up."""
-        if self.waiting >= MOST_WAITING:
+        """Begin on a new connection. Drop the unacknowledged messages of former ones if MAX_WAITING messages wait.
+
+        A broker that kept all messages sends them again. A broker that crashed may have lost them, so up to this limit
+        they are handled as well.
+        """
+        if self.waiting >= MAX_WAITING:
             self.lanes.forget_unacknowledged()
 
-    def take(self, connection: Connection, message: Received, qos: int) -> Batch | None:
-        """The batch that the message is now in; None if there is no room for it."""
-        if qos == 0 and self.waiting >= MOST_WAITING:
+    def put(self, connection: Connection, received: Received, qos: int) -> Batch | None:
+        """Put a message into its lane. Return the batch that it is now in, or None if there is no room for it."""
+        if qos == 0 and self.waiting >= MAX_WAITING:
             return None
-        return self.lanes.take(connection, message, qos)
+        return self.lanes.put(connection, received, qos)

@@ -1,4 +1,4 @@
-"""Messages on their way to a handler: in lanes, what waits at once, again and again until the handler is done."""
+"""Lanes of messages. A lane passes all messages that wait to a handler at once, and repeats that until it succeeds."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from baylight.errors import TransientError
 from baylight.log import logger
 
 _log = logger("mqtt")
-LONGEST_BACKOFF_S = 10.0
-LANES = 3
-"""While the database works for two, the process computes for the third: fewer leave one of them idle, more make the
-batches smaller."""
+MAX_BACKOFF_S = 10.0
+MESSAGE_LANES = 3
+"""Number of lanes. While the database works for two lanes, the process computes for the third. Two lanes leave one of
+them idle; four make the batches smaller."""
 
 
 class Received(NamedTuple):
-    """A message as it came, and what it says."""
+    """Bytes as they came, and the message that was parsed from them."""
 
     topic: str
     payload: bytes
-    said: Message
+    message: Message
 
 
 class Source(Protocol):
-    """Where messages come from."""
+    """A source of messages."""
 
     async def acknowledge(self) -> None:
-        """More of its messages are done with."""
+        """Acknowledge the messages of each batch that is done. Called after each batch."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Messages of one lane, source and QoS. `done`: the handler has them, they can be acknowledged."""
+    """Messages of one lane, source and QoS. `done`: the handler has finished, so they can be acknowledged."""
 
     source: Source
     qos: int
@@ -48,60 +48,61 @@ class Batch:
 
 
 Read = Callable[[str, bytes], Message]
-"""Topic and payload to the message; raises nothing."""
+"""Function from topic and payload to the message. It raises nothing."""
 Handle = Callable[[list[Received]], Awaitable[None]]
 Reject = Callable[[Received, Exception], Awaitable[None]]
 
 
 class Lanes:
-    """Hands messages to `handle`: what waits in a lane, up to `max_batch`, as soon as that lane is free. What one
-    device says stays in one lane, and in order; so does what has no device.
+    """Lanes to one handler. A free lane passes all messages that wait in it to `handle`, at most `max_batch` at once.
 
-    `handle` may raise TransientError: the same batch comes again. Any other error: the batch is halved until the
-    message at fault is alone; that one goes to `reject` and is done with. If `reject` raises TransientError, it goes
-    to `handle` once more.
+    The messages of one device stay in one lane, and in order. So do the messages without a device.
+
+    If `handle` raises TransientError, it receives the same batch again. After any other error the batch is halved until
+    the message at fault is alone. `reject` receives that message, which is then done. If `reject` raises
+    TransientError, `handle` receives the message once more.
     """
 
     def __init__(self, handle: Handle, reject: Reject, max_batch: int) -> None:
         self.max_batch = max_batch
-        self.room = 2 * LANES * max_batch
+        self.room = 2 * MESSAGE_LANES * max_batch
         """Messages that a source should send before the first is acknowledged: for each lane a batch under way and one
         that waits."""
         self._handle, self._reject = handle, reject
-        self._lanes = [_Lane() for _ in range(LANES)]
+        self._lanes = [_Lane() for _ in range(MESSAGE_LANES)]
         self._failing: set[_Lane] = set()
         self._stopping = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """Messages that no handler has begun with."""
+        """Number of messages that no handler has begun with."""
         return sum(len(batch.messages) for lane in self._lanes for batch in lane.batches)
 
     async def run(self) -> None:
-        """Until `stop`; then batches under way are finished, unless they are being retried."""
+        """Run until `stop`. Then finish the batches under way, except those that are being retried."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
                 group.create_task(self._work(lane))
 
     def stop(self) -> None:
-        """Begins no batch any more."""
+        """Begin no further batch."""
         self._stopping.set()
         for lane in self._lanes:
             lane.wake.set()
 
-    def take(self, source: Source, message: Received, qos: int) -> Batch:
-        """The batch that the message is now in."""
-        lane = self._lanes[_lane_of(message)]
+    def put(self, source: Source, received: Received, qos: int) -> Batch:
+        """Put a message into its lane. Return the batch that it is now in."""
+        lane = self._lanes[_lane_of(received)]
         last = lane.batches[-1] if lane.batches else None
         if last is None or last.qos != qos or len(last.messages) >= self.max_batch or last.source is not source:
             last = Batch(source, qos)
             lane.batches.append(last)
             lane.wake.set()
-        last.messages.append(message)
+        last.messages.append(received)
         return last
 
     def forget_unacknowledged(self) -> None:
-        """Drops what waits and will be sent again."""
+        """Drop the messages that wait and that the broker will send again."""
         for lane in self._lanes:
             lane.batches = deque(batch for batch in lane.batches if batch.qos == 0)
 
@@ -120,18 +121,21 @@ class Lanes:
         return None
 
     async def _deliver(self, lane: _Lane, messages: list[Received]) -> bool:
-        """False: stopped before the messages were handled."""
+        """Pass messages to the handler. Return False if the lanes were stopped before the messages were handled."""
         try:
             return await self._until_stopped(lane, lambda: self._handle(messages))
         except Exception as error:
             _log.error("handler_failed", messages=len(messages), error=repr(error), exc_info=len(messages) == 1)
             if len(messages) == 1:
-                return await self._give_up(lane, messages[0], error)
+                return await self._reject_one(lane, messages[0], error)
             middle = len(messages) // 2
             return await self._deliver(lane, messages[:middle]) and await self._deliver(lane, messages[middle:])
 
-    async def _give_up(self, lane: _Lane, message: Received, error: Exception) -> bool:
-        """If it cannot be rejected now, it is not the message that is at fault: it is handled again until it can."""
+    async def _reject_one(self, lane: _Lane, message: Received, error: Exception) -> bool:
+        """Reject a message. If that fails for now, the message is not at fault, so handle it again first.
+
+        Return False if the lanes were stopped before the message was handled or rejected.
+        """
         faults = [error]
 
         async def attempt() -> None:
@@ -148,13 +152,13 @@ class Lanes:
         try:
             return await self._until_stopped(lane, attempt)
         except Exception as failure:
-            # The log is the last place that can keep it.
+            # Only the log can still keep the message.
             kept = base64.b64encode(message.payload[:4096]).decode()
             _log.error("message_not_kept", topic=message.topic, payload=kept, error=repr(failure))
             return True
 
     async def _until_stopped(self, lane: _Lane, attempt: Callable[[], Awaitable[None]]) -> bool:
-        """Repeat `attempt` while it raises TransientError. False: stopped before it succeeded.
+        """Repeat `attempt` while it raises TransientError. Return False if stopped before it succeeded.
 
         Lanes that fail at the same time are reported once, at the beginning of the first and the end of the last.
         """
@@ -175,7 +179,7 @@ class Lanes:
                     await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
                 if self._stopping.is_set():
                     return False
-                backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+                backoff = min(backoff * 2, MAX_BACKOFF_S)
         finally:
             self._failing.discard(lane)
 
@@ -186,7 +190,7 @@ class _Lane:
         self.wake = asyncio.Event()
 
 
-def _lane_of(message: Received) -> int:
-    """That of its device; the first for what names none."""
-    dev_eui = getattr(message.said, "dev_eui", None)
-    return 0 if dev_eui is None else hash(dev_eui) % LANES
+def _lane_of(received: Received) -> int:
+    """Return the lane of the message's device, or the first lane for a message without a device."""
+    dev_eui = getattr(received.message, "dev_eui", None)
+    return 0 if dev_eui is None else hash(dev_eui) % MESSAGE_LANES
