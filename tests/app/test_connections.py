@@ -1,4 +1,4 @@
-"""Clients and the listening socket that the settings name."""
+"""Clients of the brokers and network servers that the settings name, and the socket of our API."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ async def nothing(*_: object) -> None: ...
 INTAKE = Intake(nothing, lambda: None)
 
 
-def test_it_listens_on_an_ipv4_address() -> None:
+def test_the_api_listens_on_an_ipv4_address() -> None:
     with listen(Settings(http_host="127.0.0.1", http_port=0)) as listener:
         socket.create_connection(listener.getsockname(), timeout=5).close()
 
 
-def test_it_listens_on_an_ipv6_address() -> None:
+def test_the_api_listens_on_an_ipv6_address() -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
@@ -34,7 +34,7 @@ def test_it_listens_on_an_ipv6_address() -> None:
         socket.create_connection(listener.getsockname()[:2], timeout=5).close()
 
 
-def test_what_the_settings_do_not_name_is_not_set_up() -> None:
+def test_brokers_and_servers_that_the_settings_do_not_name_are_not_set_up() -> None:
     nowhere = Settings(mqtt_host="")
     assert consumers(nowhere, INTAKE) == network_servers(nowhere, {}) == inbound(nowhere, INTAKE) == {}
 
@@ -81,11 +81,11 @@ def test_certificates_without_tls_are_refused_since_nothing_would_be_encrypted()
         mqtt_consumer(Settings(mqtt_ca=Path("/etc/ca.pem")), INTAKE)
 
 
-def test_a_taken_port_and_an_address_of_another_machine_are_named_with_their_settings() -> None:
+def test_a_port_in_use_and_an_address_of_another_machine_are_named_with_their_settings() -> None:
     with (
-        listen(Settings(http_host="127.0.0.1", http_port=0)) as taken,
+        listen(Settings(http_host="127.0.0.1", http_port=0)) as used,
         pytest.raises(InputError, match=r"\(Address already in use\): set BAYLIGHT_HTTP_PORT"),
     ):
-        listen(Settings(http_host="127.0.0.1", http_port=taken.getsockname()[1]))
+        listen(Settings(http_host="127.0.0.1", http_port=used.getsockname()[1]))
     with pytest.raises(InputError, match="BAYLIGHT_HTTP_HOST"):
         listen(Settings(http_host="192.0.2.1", http_port=0))

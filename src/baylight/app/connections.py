@@ -1,4 +1,4 @@
-"""What the settings name, made ready to be opened: brokers, the network server's API, the port of our own API."""
+"""Clients of the brokers and network servers that the settings name, and the socket of our own API."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from baylight.ports import NetworkServer, Source
 from baylight.settings import Settings
 
 STALLED_S = 60
-"""A caller that has taken nothing of its answer for so long is sent away."""
+"""Seconds until a caller that reads nothing of its response is disconnected."""
 
 
 def consumers(settings: Settings, intake: Intake, *, tts_devices: str = "#") -> dict[str, MqttConsumer]:
-    """Return those that are set up, by what they connect to. Raises InputError as the parts.
+    """Return the consumers that are set up, by what they connect to.
 
-    `tts_devices`: end of the topic at The Things Stack; all devices by default.
+    `tts_devices`: end of the topic at The Things Stack; all devices by default. Raises InputError as `mqtt_consumer`
+    and `tts_consumer` do.
     """
     found = {"broker": mqtt_consumer(settings, intake)} if settings.mqtt_host else {}
     if tts := tts_consumer(settings, intake, tts_devices):
@@ -40,9 +41,10 @@ def consumers(settings: Settings, intake: Intake, *, tts_devices: str = "#") -> 
 
 
 def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -> dict[str, NetworkServer]:
-    """Return those that are set up, by `network_server` of a device.
+    """Return the network servers that are set up, by `network_server` of a device.
 
-    Downlinks go by the network server's API if it is set, else by MQTT. Raises InputError as the parts.
+    Downlinks go by the network server's API if it is set, else by MQTT.
+    Raises InputError `chirpstack_api_key_missing`, and InputError as `tts_api` does.
     """
     servers: dict[str, NetworkServer] = {}
     if settings.chirpstack_api is not None:
@@ -52,7 +54,7 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
     if api := tts_api(settings):
         servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
     elif tts := consumers.get("the_things_stack"):
-        # Its MQTT server knows QoS 0 alone.
+        # Its MQTT server has only QoS 0.
         servers[tts_events.NETWORK_SERVER] = TtsDownlinks(partial(tts.publish, qos=0), settings.tts_mqtt_user)
     return servers
 
@@ -68,7 +70,7 @@ def inbound(settings: Settings, intake: Intake) -> dict[str, Inbound]:
 
 
 def _chirpstack_api(settings: Settings, target: str) -> ChirpStackGrpc:
-    """Raises InputError `chirpstack_api_key_missing`."""
+    """Return the client of ChirpStack's API. Raises InputError `chirpstack_api_key_missing`."""
     if settings.chirpstack_api_key is None:
         raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
     return ChirpStackGrpc(
@@ -80,7 +82,7 @@ def _chirpstack_api(settings: Settings, target: str) -> ChirpStackGrpc:
 
 
 def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
-    """Raises InputError `bad_tls_files`, `not_encrypted`."""
+    """Return the consumer of ChirpStack's broker. Raises InputError `bad_tls_files`, `not_encrypted`."""
     password = settings.mqtt_password
     return MqttConsumer(
         host=settings.mqtt_host,
@@ -99,7 +101,10 @@ def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
 
 
 def tts_consumer(settings: Settings, intake: Intake, devices: str) -> MqttConsumer | None:
-    """None if it is not set up. Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`."""
+    """Return the consumer of The Things Stack's broker, or None if it is not set up.
+
+    Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`.
+    """
     if settings.tts_mqtt_host is None:
         return None
     if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
@@ -124,7 +129,10 @@ def tts_consumer(settings: Settings, intake: Intake, devices: str) -> MqttConsum
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Raises InputError `bad_tls_files`, `not_encrypted`."""
+    """Return the TLS settings of ChirpStack's broker, or None without TLS.
+
+    Raises InputError `bad_tls_files`, `not_encrypted`.
+    """
     if not settings.mqtt_tls:
         if settings.mqtt_ca or settings.mqtt_client_cert:
             raise _not_encrypted("BAYLIGHT_MQTT_CA or …_CLIENT_CERT", "BAYLIGHT_MQTT_TLS")
@@ -149,11 +157,11 @@ def _trusting(ca: Path | None, setting: str) -> ssl.SSLContext:
 
 
 def _not_encrypted(given: str, missing: str) -> InputError:
-    return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true, too")
+    return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true as well")
 
 
 def chirpstack_devices(settings: Settings) -> Source | None:
-    """None if ChirpStack's API is not set."""
+    """Return the source of ChirpStack's devices, or None if ChirpStack's API is not set."""
     target, key = settings.chirpstack_api, settings.chirpstack_api_key
     if not target or not key:
         return None
@@ -164,7 +172,7 @@ def chirpstack_devices(settings: Settings) -> Source | None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Raises InputError `http_port_taken`."""
+    """Open the socket of the HTTP API. Raises InputError `http_port_taken`."""
     try:
         family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
         listener = socket.create_server((settings.http_host, settings.http_port), family=family, backlog=128)
@@ -172,7 +180,7 @@ def listen(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
         return listener
     except OSError as error:
-        why = (error.strerror or "").partition(" (while")[0]  # the rest tells the address again
+        why = (error.strerror or "").partition(" (while")[0]  # the rest repeats the address
         raise InputError(
             "http_port_taken",
             f"cannot listen on {settings.http_host}:{settings.http_port} ({why}): "

@@ -1,4 +1,4 @@
-"""The policies that the settings choose."""
+"""Policies that the settings choose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from baylight.settings import Settings
 
 
 def policies_of(settings: Settings) -> Policies:
-    """Return the only policies of a process: each part of the program receives this value."""
+    """Return the policies of a process. Each part of the program receives this one value."""
     return Policies(
         decision=Policy(
             reserved_soon=timedelta(seconds=settings.reserved_soon_s),

@@ -1,4 +1,4 @@
-"""Wires one process: broker -> ingest -> database -> relay -> network server, the loop of time, and the HTTP API."""
+"""Wiring of one process: broker -> ingest -> database -> relay -> network server, the timer, and the HTTP API."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WAIT_S = 1.0
 
 
 def tune_collector() -> None:
-    """A batch makes tens of thousands of objects that die together: looking for cycles amid it finds none."""
+    """Make the garbage collector run rarely. It finds no cycles in a batch, whose objects (over 10,000) end together."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
 
@@ -52,7 +52,7 @@ class SystemClock:
 
 
 async def serve(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT, then drains. Raises InputError if settings or schema do not fit."""
+    """Run until SIGTERM or SIGINT, then drain. Raises InputError if settings or schema do not fit."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,13 +76,13 @@ class Program:
         self.network_servers = network_servers(settings, self.consumers)
         self.sandbox = Sandbox()
         self.api_pool: Pool
-        """Apart from the work's: callers that are slow to read hold their connections for long."""
+        """Pool for the API alone, since callers that read slowly keep their connections for long."""
         self.ingest: Ingest
         self.relay: Relay
         self.reconcile: Timer
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Until `stopping` is set; `started` tells that it serves, on `http_port`."""
+        """Run until `stopping` is set. `started` is set when the program serves on `http_port`."""
         pool = await self._open_database(stopping)
         if pool is None:
             return
@@ -95,7 +95,7 @@ class Program:
                 if isinstance(server, ChirpStackGrpc):
                     await server.close()
             await self.sandbox.close()
-            self.api_pool.terminate()  # who still reads has had DRAIN_S
+            self.api_pool.terminate()  # a caller that still reads has had DRAIN_S
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), DRAIN_S)
             pool.terminate()
@@ -163,7 +163,7 @@ class Program:
         ended, _ = await asyncio.wait([stopped, *parts.values()], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         log.info("stopping")
-        # Nothing new comes in; what is under way is committed, acknowledged, recorded; then the rest ends.
+        # Accept no new messages; commit, acknowledge and record what is under way; then end the other parts.
         with contextlib.suppress(TimeoutError):
             stops = [consumer.stop() for consumer in self.consumers.values()]
             await asyncio.wait_for(asyncio.gather(*stops), DRAIN_S)
@@ -179,12 +179,12 @@ class Program:
         log.info("stopped")
 
     async def _wake_relay(self) -> None:
-        """Told by whoever decides: the API, the loop of time, other processes."""
+        """Wake the relay at each notification of an actuation: from the API, the timer, or other processes."""
         async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
     def problems(self) -> dict[str, str]:
-        """Part -> what keeps it from working, in plain words; empty when all is well."""
+        """Return the reason why each part that does not work does not, in plain words. Empty if all parts work."""
         reasons = {
             "database": self.reconcile.outage.reason,
             **{name: consumer.outage for name, consumer in self.consumers.items()},
