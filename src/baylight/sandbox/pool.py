@@ -1,4 +1,4 @@
-"""Worker processes that run codecs: a codec that loops, allocates or kills its worker costs its own calls, no more."""
+"""Worker processes that run codecs. A codec that loops, allocates or kills its worker spoils only its own calls."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from baylight.sandbox.worker import SLOW_S, frame
 log = logger("sandbox")
 
 ALLOWANCE_S, REFILL = 1.0, 0.1
-"""Slow calls of a codec may take this much time at once, and this share of the time in the long run."""
-START_S, SILENCE_S = 30.0, 2.0
-"""How long a worker may take to begin, and to say anything (the engine's own limit is far below)."""
-WORKER_S = 30.0
-"""What a codec pays from its allowance for a worker: it is suspended for minutes."""
-LOST_TWICE = 2
+"""Seconds that the slow calls of a codec may use at once, and seconds that its allowance regains per second."""
+START_TIMEOUT_S, ANSWER_TIMEOUT_S = 30.0, 2.0
+"""Seconds within which a worker must start, and must send each answer. The engine's own limit per call is `engine.TIME_S`."""
+WORKER_COST_S = 30.0
+"""Seconds of allowance that a codec loses with a worker: it is suspended for about 5 minutes."""
+MAX_LOSSES = 2
+"""Number of workers that may end during one call before the call fails."""
 
 Outcome = Answer | DeviceDataError
 
 
 class Sandbox:
-    """A `ports.CodecEngine`. Workers start with the first call; `close` ends them."""
+    """A `ports.CodecEngine`. Workers start with the first call. `close` ends them."""
 
     def __init__(self, *, workers: int = 2) -> None:
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
@@ -41,15 +42,17 @@ class Sandbox:
         self.outage = Outage(log, "javascript_engine")
 
     async def run(self, calls: Sequence[Call]) -> list[Outcome]:
-        """One outcome for each call, in order; what a codec does wrong is its call's DeviceDataError `codec_failed`
-        or `codec_timeout`. Any number at once: they wait for a worker."""
+        """Return one outcome for each call, in order. Runs at the same time wait for a free worker.
+
+        A fault of a codec becomes the outcome of its call: DeviceDataError `codec_failed` or `codec_timeout`.
+        """
         if not calls:
             return []
         worker = await self._idle.get()
         try:
             return await self._run(worker, calls)
         except BaseException:
-            worker.kill()  # cancelled half-way: what it would still say belongs to nobody
+            worker.kill()  # after a cancelled run its answers would be read as those of the next run
             raise
         finally:
             self._idle.put_nowait(worker)
@@ -61,7 +64,7 @@ class Sandbox:
 
     @property
     def pids(self) -> list[int]:
-        """Of the workers that run."""
+        """Process ids of the workers that run."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def _run(self, worker: _Worker, calls: Sequence[Call]) -> list[Outcome]:
@@ -78,25 +81,27 @@ class Sandbox:
             self.outage.end()
             before = len(outcomes)
             try:
-                await self._take(worker, rest, outcomes)
+                await self._run_calls(worker, rest, outcomes)
             except TimeoutError:
                 worker.kill()
                 stuck = calls[len(outcomes)].script
-                self._allowance(stuck.id).spend(WORKER_S)
+                self._allowance(stuck.id).spend(WORKER_COST_S)
                 log.warning("worker_did_not_answer", script=stuck.id)
-                outcomes.append(DeviceDataError("codec_timeout", f"the codec did not end within {SILENCE_S:.0f} s"))
+                timeout = f"the codec did not end within {ANSWER_TIMEOUT_S:.0f} s"
+                outcomes.append(DeviceDataError("codec_timeout", timeout))
             except (EOFError, OSError) as error:
                 worker.kill()
                 losses = losses + 1 if len(outcomes) == before else 1
                 stuck = calls[len(outcomes)].script
                 log.warning("worker_ended", script=stuck.id, error=str(error))
-                if losses == LOST_TWICE:  # the first time it may have been anyone's fault
-                    self._allowance(stuck.id).spend(WORKER_S)
+                if losses == MAX_LOSSES:  # the first worker may have ended for another reason than this call
+                    self._allowance(stuck.id).spend(WORKER_COST_S)
                     outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))
                     losses = 0
         return outcomes
 
-    async def _take(self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
+    async def _run_calls(self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
+        """Send the calls to a worker, and append the outcome of each to `outcomes` as it comes."""
         scripts = {c.script.id: (c.script.source, self._allowance(c.script.id).left()) for c in calls}
         worker.send(frame({"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}))
         for call in calls:
@@ -126,7 +131,7 @@ def _outcome(kind: str, text: str) -> Outcome:
 
 @dataclass(slots=True)
 class _Allowance:
-    """Seconds that a codec's slow calls may still take."""
+    """Seconds that a codec's slow calls may still use."""
 
     seconds: float = ALLOWANCE_S
     at: float | None = None
@@ -152,17 +157,17 @@ class _Worker:
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
-        """Does nothing if it runs. Raises OSError, EOFError or TimeoutError."""
+        """Start the process unless it runs. Raises OSError, EOFError or TimeoutError."""
         if self._process is not None and self._process.returncode is None:
             return
         try:
             await self._begin()
-        except EOFError:  # killed while it began: that says nothing against another one
+        except EOFError:  # it was killed while it started, and another one may start
             await self._begin()
 
     async def _begin(self) -> None:
         self.kill()
-        # Our own environment holds secrets that are none of a codec's business.
+        # Our own environment contains secrets that no codec may read.
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
         if "SYSTEMROOT" in os.environ:
             environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
@@ -173,23 +178,23 @@ class _Worker:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # Ctrl-C is only for our own process
         )
         try:
-            await self._read(START_S)
+            await self._read(START_TIMEOUT_S)
         except BaseException:
             self.kill()
             raise
 
     def send(self, batch: bytes) -> None:
-        """Without waiting until it is taken: the worker may itself wait for us to read."""
+        """Write without waiting until the worker has read all, for the worker may itself wait until we read."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(batch)
 
     async def next(self) -> tuple[str, str, float]:
-        """The next outcome. Raises EOFError if the worker ended, TimeoutError if it says nothing."""
-        return self._decoder.decode(await self._read(SILENCE_S))
+        """Return the next outcome. Raises EOFError if the worker ended, TimeoutError if it sends nothing."""
+        return self._decoder.decode(await self._read(ANSWER_TIMEOUT_S))
 
     def kill(self) -> None:
         if self._process is not None:
@@ -203,13 +208,13 @@ class _Worker:
 
     _killed: asyncio.subprocess.Process | None = None
 
-    async def _read(self, patience_s: float) -> bytes:
+    async def _read(self, timeout_s: float) -> bytes:
         """Return the next frame. Raises EOFError, TimeoutError."""
         assert self._process is not None
         assert self._process.stdout is not None
         stdout = self._process.stdout
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 return await stdout.readexactly(int.from_bytes(await stdout.readexactly(4), "big"))
         except asyncio.IncompleteReadError:
             raise EOFError("the worker process ended") from None
