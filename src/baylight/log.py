@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event on standard error; `event` says what happened, in few fixed words."""
+"""Logs with one JSON line per event, on standard error. `event` is a fixed name for what happened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 
 def configure(*, level: str = "info", readable: bool = False) -> None:
-    """`level`: debug, info, warning or error. `readable`: for a terminal instead of for a machine."""
+    """Set up all logs. `level`: debug, info, warning or error. `readable`: text for a terminal instead of JSON."""
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -26,27 +26,27 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # While the database is away its pools write a traceback at each try; who needs it reports the outage, once.
+    # While the database is away, its pools write a traceback at each try. The parts that need it report the outage once.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(message)s")
 
 
 def logger(name: str) -> Any:
-    """A logger whose lines carry `part=name`."""
+    """Return a logger whose lines have `part=name`."""
     return structlog.get_logger(part=name)
 
 
 class Outage:
-    """Reports the beginning and the end of an outage, once each, however often it is met.
+    """Outage of a part. Its beginning and its end are logged once each, however often they are reported.
 
-    Its events are `<what>_outage` and `<what>_works_again`.
+    The events are `<what>_outage` and `<what>_works_again`.
     """
 
     def __init__(self, log: Any, what: str) -> None:
         self._log = log
         self._what = what
         self.reason: str | None = None
-        """In plain words; None while all is well."""
+        """Reason in plain words. None while there is no outage."""
 
     def begin(self, reason: str) -> None:
         if self.reason is None:

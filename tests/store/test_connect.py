@@ -1,4 +1,4 @@
-"""What a connection has from its start, and the words for a database that cannot be reached."""
+"""Settings and codecs of a connection, and the errors for a database that cannot be reached."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ async def test_a_server_that_does_not_answer_may_answer_later(opener: Any) -> No
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-async def test_an_address_that_cannot_be_read_has_to_be_corrected(opener: Any) -> None:
+async def test_an_address_that_cannot_be_parsed_must_be_corrected(opener: Any) -> None:
     with pytest.raises(InputError, match=r"BAYLIGHT_DATABASE_URL: .*port") as raised:
         await opener(UNREADABLE)
     assert raised.value.code == "bad_database"
 
 
-async def test_an_unknown_database_may_come_for_a_process_and_has_to_be_corrected_by_a_person(
+async def test_a_process_waits_for_an_unknown_database_and_a_person_must_correct_it(
     database: Database,
 ) -> None:
     unknown = urlsplit(database.dsn)._replace(path="/no_such_database").geturl()

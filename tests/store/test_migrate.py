@@ -1,4 +1,4 @@
-"""Migrations: from nothing, twice, two at once, changed, locked, outside a transaction."""
+"""Migrations on an empty database, twice, two at once, changed, locked, and outside a transaction."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ async def test_status_of_an_untouched_database_is_all_pending_and_writes_nothing
     assert await connection.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
 
 
-async def test_of_two_at_once_one_applies_and_one_waits(empty: Database) -> None:
+async def test_of_two_upgrades_at_once_one_applies_and_one_waits(empty: Database) -> None:
     first, second = await asyncio.gather(migrate.upgrade(empty.dsn), migrate.upgrade(empty.dsn))
     assert sorted([len(first), len(second)]) == [0, len(await migrate.status(empty.dsn))]
     await migrate.check(empty.dsn)
 
 
-async def test_no_superuser_and_no_extension_beside_btree_gist_is_needed(
+async def test_migrations_need_no_superuser_and_no_extension_except_btree_gist(
     any_server: Server, connection: asyncpg.Connection
 ) -> None:
     database = await connection.fetchval("SELECT current_database()")
@@ -108,7 +108,7 @@ async def test_a_database_of_a_newer_version_is_refused(empty: Database, tmp_pat
     assert caught.value.code == "migrations_unknown"
 
 
-async def test_a_file_that_fails_leaves_nothing_of_itself(
+async def test_a_file_that_fails_changes_nothing(
     empty: Database, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
     write(tmp_path, m1="CREATE TABLE a (x int)", m2="CREATE TABLE b (x int); SELECT 1 / 0")
@@ -120,7 +120,7 @@ async def test_a_file_that_fails_leaves_nothing_of_itself(
     assert await migrate.upgrade(empty.dsn, directory=tmp_path) == ["m2"]
 
 
-async def test_a_lock_that_is_held_too_long_is_given_up_and_tried_again(
+async def test_a_migration_that_waits_too_long_for_a_lock_is_tried_again(
     empty: Database, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await migrate.upgrade(empty.dsn, directory=write(tmp_path, m1="CREATE TABLE a (x int)"))

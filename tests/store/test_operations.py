@@ -1,4 +1,4 @@
-"""Reservations, overrides and API keys: what the schema itself refuses."""
+"""Rows of reservations, overrides and API keys that the schema itself refuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def reserve(pool: Pool, space: Any, start: datetime, end: datetime, status
     )
 
 
-async def test_b12_of_two_overlapping_bookings_made_at_once_one_wins(any_pool: Pool) -> None:
+async def test_b12_of_two_overlapping_reservations_made_at_once_one_is_stored(any_pool: Pool) -> None:
     space = await add_space(any_pool, "A1")
     outcomes = await asyncio.gather(
         *(reserve(any_pool, space, NOON + n * HOUR / 10, NOON + HOUR) for n in range(5)), return_exceptions=True
@@ -34,12 +34,13 @@ async def test_b12_of_two_overlapping_bookings_made_at_once_one_wins(any_pool: P
     refused = [o for o in outcomes if o is not None]
     assert len(refused) == 4
     for error in refused:
-        # Crossing waits of exclusion constraints may end as a deadlock: the loser tries again, and is refused then.
+        # Two sessions that wait for each other's exclusion constraint may deadlock. The one that PostgreSQL ends tries
+        # again, and is then refused.
         assert isinstance(error, (asyncpg.ExclusionViolationError, asyncpg.DeadlockDetectedError))
     assert await any_pool.fetchval("SELECT count(*) FROM reservations") == 1
 
 
-async def test_bookings_may_touch_and_may_take_the_place_of_dead_ones(any_pool: Pool) -> None:
+async def test_reservations_may_touch_and_may_overlap_ones_that_are_not_active(any_pool: Pool) -> None:
     space, other = await add_space(any_pool, "A1"), await add_space(any_pool, "A2")
     await reserve(any_pool, space, NOON, NOON + HOUR)
     await reserve(any_pool, space, NOON + HOUR, NOON + 2 * HOUR)
@@ -58,7 +59,7 @@ async def test_bookings_may_touch_and_may_take_the_place_of_dead_ones(any_pool: 
         (NOON, NOON + 24 * HOUR + timedelta(microseconds=1), "valid_duration"),
     ],
 )
-async def test_a_booking_takes_some_time_and_a_day_at_most(
+async def test_a_reservation_lasts_more_than_0_s_and_at_most_a_day(
     any_pool: Pool, start: datetime, end: datetime, constraint: str
 ) -> None:
     space = await add_space(any_pool, "A1")
@@ -83,7 +84,7 @@ async def test_a_target_has_one_override_at_a_time(any_pool: Pool, target: str, 
     assert caught.value.constraint_name == constraint
 
 
-async def test_an_override_is_of_a_space_or_of_a_location(any_pool: Pool) -> None:
+async def test_an_override_belongs_to_a_space_or_to_a_location(any_pool: Pool) -> None:
     space, floor = await add_space(any_pool, "A1"), await add_location(any_pool, "P1")
     for ids in ((None, None), (space["id"], floor["id"])):
         with pytest.raises(asyncpg.CheckViolationError) as caught:
@@ -95,7 +96,7 @@ async def test_an_override_is_of_a_space_or_of_a_location(any_pool: Pool) -> Non
         assert caught.value.constraint_name == "overrides_one_target"
 
 
-async def test_a_key_is_admin_in_both_columns_or_in_none(any_pool: Pool) -> None:
+async def test_a_key_is_an_admin_key_in_both_columns_or_in_neither(any_pool: Pool) -> None:
     insert = "INSERT INTO api_keys (key_hash, scopes, is_admin) VALUES ($1, $2, $3)"
     await any_pool.execute(insert, "a", ["admin"], True)
     for scopes, is_admin in ((["read"], True), (["admin"], False), ([], False), (["root"], False)):

@@ -1,4 +1,4 @@
-"""How values travel between Python and PostgreSQL."""
+"""Values on their way between Python and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ INSTANTS = [
 
 @pytest.mark.parametrize("at", INSTANTS)
 async def test_an_instant_comes_back_to_the_microsecond(any_pool: Pool, at: datetime) -> None:
-    told, same = await any_pool.fetchrow("SELECT $1::timestamptz::text, $1::timestamptz", at)
+    shown, same = await any_pool.fetchrow("SELECT $1::timestamptz::text, $1::timestamptz", at)
     assert same == at
     assert same.tzinfo is UTC
-    assert await any_pool.fetchval("SELECT $1::text::timestamptz", told) == at
+    assert await any_pool.fetchval("SELECT $1::text::timestamptz", shown) == at
     assert await any_pool.fetchval("SELECT $1::timestamptz[]", [at, None]) == [at, None]
     assert (await any_pool.fetchval("SELECT tstzrange($1, NULL)", at)).lower == at
 
@@ -34,7 +34,7 @@ async def test_postgresql_reads_the_instant_that_was_meant(any_pool: Pool) -> No
     assert await any_pool.fetchval("SELECT $1::timestamptz = '2026-11-25 02:45:15.123456+00'", at) is True
 
 
-async def test_an_update_that_misses_rows_is_told(any_pool: Pool) -> None:
+async def test_an_update_that_misses_rows_raises_an_error(any_pool: Pool) -> None:
     sql = """-- Renames.
     UPDATE locations AS l SET name = n.name FROM json_to_recordset($1::json) AS n (id uuid, name text)
     WHERE l.id = n.id"""

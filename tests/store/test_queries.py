@@ -1,4 +1,4 @@
-"""Every query against the migrated schema: its columns, its parameters, its calls; and the loader of queries."""
+"""Every query, compared with the migrated schema (columns, parameters) and with its calls; and the loader of queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.queries import SOURCE, SQL_NAMES, constants, fits, in_files, 
 from tests.support.queries import statements as all_statements
 
 OTHER_SCHEMA = ("v2.", "bulk.")
-"""Packages whose queries need tables that only they make; their own tests prepare them."""
+"""Packages whose queries need tables that only they create. Their own tests prepare these queries."""
 
 
 def statements() -> dict[str, Statement]:
@@ -29,7 +29,7 @@ def copies() -> dict[str, Copy[Any]]:
 
 @pytest.fixture(scope="module")
 def calls() -> dict[tuple[str, str], list[tuple[str, set[str]]]]:
-    """For module and constant, the place and the keywords of each call."""
+    """Return the place and the keywords of each call, by module and constant."""
     found: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
     for path in sorted(SOURCE.rglob("*.py")):
         module = ".".join(("baylight", *path.relative_to(SOURCE).with_suffix("").parts))

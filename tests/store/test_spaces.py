@@ -1,4 +1,4 @@
-"""Spaces and the copies of the EUIs, both ways; the history of assignments."""
+"""Spaces, their foreign keys and copies of EUIs; the history of assignments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a3_copies_follow_the_foreign_keys(any_pool: Pool) -> None:
     assert await copies(any_pool, bay.space_id) == new
 
 
-async def test_a3_a_cleared_foreign_key_clears_its_copy_alone(any_pool: Pool) -> None:
+async def test_a3_a_cleared_foreign_key_clears_only_its_own_copy(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     await any_pool.execute("UPDATE spaces SET sensor_device_id = NULL")
     assert await copies(any_pool, bay.space_id) == (None, None, bay.display_id, bay.display_eui)
@@ -39,7 +39,7 @@ async def test_a3_a_cleared_foreign_key_clears_its_copy_alone(any_pool: Pool) ->
     assert await copies(any_pool, bay.space_id) == (None, None, None, None)
 
 
-async def test_a3_a_legacy_writer_who_writes_the_eui_alone_sets_the_foreign_key(any_pool: Pool) -> None:
+async def test_a3_a_legacy_writer_that_writes_only_the_eui_sets_the_foreign_key(any_pool: Pool) -> None:
     sensor, display = await add_sensor(any_pool), await add_display(any_pool)
     new = (sensor["id"], sensor["dev_eui"], display["id"], display["dev_eui"])
     euis = {"sensor_deveui": sensor["dev_eui"], "display_deveui": display["dev_eui"]}
@@ -52,14 +52,14 @@ async def test_a3_a_legacy_writer_who_writes_the_eui_alone_sets_the_foreign_key(
 
 
 @pytest.mark.parametrize("role", ["sensor", "display"])
-async def test_a3_an_eui_that_nobody_registered_is_refused(any_pool: Pool, role: str) -> None:
+async def test_a3_an_eui_that_is_not_registered_is_refused(any_pool: Pool, role: str) -> None:
     await add_space(any_pool, "A1")
     with pytest.raises(asyncpg.ForeignKeyViolationError) as caught:
         await any_pool.execute(f"UPDATE spaces SET {role}_deveui = $1", new_eui())
     assert caught.value.constraint_name == f"spaces_{role}_registered"
 
 
-async def test_a3_a_foreign_key_wins_over_a_copy_written_with_it(any_pool: Pool) -> None:
+async def test_a3_a_foreign_key_overrides_a_copy_written_with_it(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     right, wrong = await add_sensor(any_pool), await add_sensor(any_pool)
     await any_pool.execute("UPDATE spaces SET sensor_device_id = $1, sensor_deveui = $2", right["id"], wrong["dev_eui"])
@@ -76,7 +76,7 @@ async def test_a3_a_corrected_eui_in_the_registry_reaches_the_space(any_pool: Po
     assert await copies(any_pool, other.space_id) == untouched
 
 
-async def test_a4_an_unrelated_update_moves_nothing_on_any_kind_of_row(any_pool: Pool) -> None:
+async def test_a4_an_unrelated_update_changes_no_key_and_no_copy_on_any_kind_of_row(any_pool: Pool) -> None:
     await add_bay(any_pool, "both")
     await add_space(any_pool, "none")
     await add_space(any_pool, "sensor", sensor_device_id=(await add_sensor(any_pool))["id"])
@@ -137,7 +137,7 @@ async def history(pool: Pool, space_id: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in await pool.fetch(HISTORY, space_id)]
 
 
-async def test_history_tells_who_assigned_which_device_and_why(any_pool: Pool) -> None:
+async def test_history_shows_who_assigned_which_device_and_why(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     me = await any_pool.fetchval("SELECT session_user::text")
     display = ("display", bay.display_id, True, "install", me)

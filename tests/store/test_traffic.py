@@ -1,4 +1,4 @@
-"""Uplinks, states and actuations: partitions, what cannot be changed, who is told."""
+"""Uplinks, state changes and actuations: partitions, columns that cannot be changed, and notifications."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_the_months_around_now_have_partitions_and_default_stays_empty(any
         assert await any_pool.fetchval(f"SELECT count(*) FROM {parent}_default") == 0
 
 
-async def test_a_row_lies_in_the_month_that_its_time_tells_to_the_last_microsecond(any_pool: Pool) -> None:
+async def test_a_row_is_in_the_partition_of_its_month_to_the_last_microsecond(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     edge = datetime(2031, 2, 1, tzinfo=UTC)
     for parent in ("uplinks", "actuations"):
@@ -88,7 +88,7 @@ async def test_rows_that_came_before_their_partition_move_into_it(any_pool: Pool
     assert not await any_pool.fetchval("SELECT ensure_partition($1, '2031-03-01Z')", parent)
 
 
-async def test_of_two_who_make_a_partition_one_waits_and_finds_it_made(any_pool: Pool) -> None:
+async def test_of_two_sessions_that_create_a_partition_one_waits_and_finds_it_created(any_pool: Pool) -> None:
     make = "SELECT ensure_partition('uplinks', '2031-05-01Z')"
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = $1"
     async with any_pool.acquire() as first:
@@ -104,7 +104,7 @@ async def test_of_two_who_make_a_partition_one_waits_and_finds_it_made(any_pool:
     assert not await second
 
 
-async def test_old_partitions_are_dropped_whole_months_only(any_pool: Pool) -> None:
+async def test_old_partitions_are_dropped_and_only_for_whole_months(any_pool: Pool) -> None:
     for month in (1, 2, 3):
         await any_pool.execute(
             "SELECT ensure_partition('uplinks', make_timestamptz(2021, $1, 1, 0, 0, 0, 'UTC'))", month
@@ -115,7 +115,7 @@ async def test_old_partitions_are_dropped_whole_months_only(any_pool: Pool) -> N
     assert "uplinks_default" in await partitions(any_pool, "uplinks")
 
 
-async def test_b7_an_uplink_is_known_by_its_deduplication_id(any_pool: Pool) -> None:
+async def test_b7_an_uplink_is_identified_by_its_deduplication_id(any_pool: Pool) -> None:
     insert = (
         "INSERT INTO uplinks (observed_at, received_at, deduplication_id, dev_eui, f_cnt, outcome, data) "
         "VALUES (now(), now(), $1, '58a0cb0000000001', 1, 'unchanged', '') ON CONFLICT DO NOTHING"
@@ -128,7 +128,7 @@ async def test_b7_an_uplink_is_known_by_its_deduplication_id(any_pool: Pool) -> 
 
 
 @pytest.mark.parametrize("status", ["sending", "queued"])
-async def test_b10_a_display_has_one_command_with_the_network_server_at_most(any_pool: Pool, status: str) -> None:
+async def test_b10_a_display_has_at_most_one_command_at_the_network_server(any_pool: Pool, status: str) -> None:
     bay = await add_bay(any_pool, "A1")
     now = await any_pool.fetchval("SELECT now()")
     await add_actuation(any_pool, bay, now, status=status)
@@ -137,7 +137,7 @@ async def test_b10_a_display_has_one_command_with_the_network_server_at_most(any
         await any_pool.execute("UPDATE actuations SET status = 'sending' WHERE status = 'pending'")
 
 
-async def test_a9_an_attempt_without_a_display_is_kept_as_a_failure_with_its_reason(any_pool: Pool) -> None:
+async def test_a9_an_actuation_without_a_display_is_stored_as_failed_with_its_reason(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     now = await any_pool.fetchval("SELECT now()")
     nothing = dict.fromkeys(("display_device_id", "display_deveui", "display_code", "fport"))
@@ -164,7 +164,7 @@ async def test_a_long_error_can_be_kept(any_pool: Pool) -> None:
     await add_actuation(any_pool, bay, now, status="failed", downlink_error="ä" * 2000)
 
 
-async def test_a18_what_was_decided_cannot_be_rewritten(any_pool: Pool) -> None:
+async def test_a18_a_stored_decision_cannot_be_changed(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
     await add_actuation(any_pool, bay, await any_pool.fetchval("SELECT now()"))
     await any_pool.execute(
@@ -187,21 +187,21 @@ async def test_a18_what_was_decided_cannot_be_rewritten(any_pool: Pool) -> None:
 
 async def test_changes_of_state_and_new_actuations_are_announced(any_pool: Pool) -> None:
     bay = await add_bay(any_pool, "A1")
-    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with any_pool.acquire() as listener:
 
-        def hear(_: object, __: int, channel: str, payload: object) -> None:
-            heard.put_nowait((channel, str(payload)))
+        def receive(_: object, __: int, channel: str, payload: object) -> None:
+            received.put_nowait((channel, str(payload)))
 
         for channel in ("baylight_state", "baylight_actuations"):
-            await listener.add_listener(channel, hear)
+            await listener.add_listener(channel, receive)
         insert = "INSERT INTO state_changes (space_id, new_state, source) SELECT $1, 'FREE', 'assignment' "
         for rows in ("WHERE false", "FROM generate_series(1, 3)"):
             await any_pool.execute(insert + rows, bay.space_id)
         await add_actuation(any_pool, bay, await any_pool.fetchval("SELECT now()"))
         async with asyncio.timeout(5):
             low, high = (await any_pool.fetchrow("SELECT min(id), max(id) FROM state_changes")) or (0, 0)
-            assert await heard.get() == ("baylight_state", f"{low}-{high}")
-            assert await heard.get() == ("baylight_actuations", "")
+            assert await received.get() == ("baylight_state", f"{low}-{high}")
+            assert await received.get() == ("baylight_actuations", "")
         for channel in ("baylight_state", "baylight_actuations"):
-            await listener.remove_listener(channel, hear)
+            await listener.remove_listener(channel, receive)

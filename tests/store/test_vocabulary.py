@@ -1,4 +1,4 @@
-"""One list of words: the schema's CHECKs, and what the program reads from the schema, say what the code says."""
+"""Words of the schema, compared with those of the code: CHECKs, transitions and constraint names."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_the_trigger_allows_the_transitions_of_the_code_and_no_other(any_p
     assert allowed - same == {(old, new) for old, targets in TRANSITIONS.items() for new in targets}
 
 
-async def test_every_constraint_that_is_put_in_words_exists(any_pool: Pool) -> None:
+async def test_every_constraint_that_an_error_translates_exists(any_pool: Pool) -> None:
     known = {
         row[0]
         for row in await any_pool.fetch(
@@ -86,7 +86,7 @@ async def test_an_installation_has_one_secret_of_its_own(any_pool: Pool) -> None
         await any_pool.execute("INSERT INTO installation (id, key_secret) VALUES (2, '')")
 
 
-async def test_ids_are_version_7_and_come_in_the_order_of_time(any_pool: Pool) -> None:
+async def test_ids_have_version_7_and_the_order_of_time(any_pool: Pool) -> None:
     rows = await any_pool.fetch(
         "SELECT at, uuid7(at) AS id, uuid7_floor(at) AS low FROM generate_series("
         "timestamptz '2026-01-31 23:59:59.990Z', '2026-02-01 00:00:00.010Z', interval '1 ms') AS at"
@@ -99,7 +99,7 @@ async def test_ids_are_version_7_and_come_in_the_order_of_time(any_pool: Pool) -
     assert [i.int >> 80 for i in ids] == [int(row["at"].timestamp() * 1000 + 0.5) for row in rows]
 
 
-async def test_the_floor_of_an_instant_is_not_above_the_ids_made_then(any_pool: Pool) -> None:
+async def test_the_lowest_id_of_an_instant_is_not_above_the_ids_made_then(any_pool: Pool) -> None:
     at = datetime(2026, 2, 1, 12, 0, 0, 600, tzinfo=UTC)
     low = UUID(str(await any_pool.fetchval("SELECT uuid7_floor($1)", at)))
     assert low <= uuid7(at)

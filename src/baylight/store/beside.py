@@ -1,8 +1,8 @@
-"""Traces of `baylight v2` in the permanent core: our tables beside those of a V2 database.
+"""Schema of our tables while they stand beside those of a V2 database: the only trace of `baylight v2` in this package.
 
-While a V2 database is migrated, V2's tables have their names in `public` and ours lie in `baylight_next`; at all other
-times there is no such schema. When no V2 database is left to migrate, delete this file with its imports, and V2's keys
-in access/keys.py.
+While a V2 database is migrated, V2's tables are in `public` and ours are in `baylight_next`. At all other times there
+is no such schema. When no V2 database is left to migrate, delete this file with its imports, and V2's keys in
+access/keys.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ IS_BESIDE = f"SELECT current_schema() = '{SCHEMA}'"
 GIVE_WAY = f"SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = '{SCHEMA}'"
 """SQL for the start of a connection.
 
-PostgreSQL ends one side of a deadlock after a second. It must be ours, which tries again, and not a V2 application.
+PostgreSQL ends one side of a deadlock after a second. That side must be ours, which tries again, and not a V2
+application.
 """
 
 

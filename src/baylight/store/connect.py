@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: their settings and codecs, and names for the errors that callers tell apart."""
+"""Connections to PostgreSQL: their settings and codecs, and names for the errors that callers distinguish."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SESSION = {
     "timezone": "UTC",
     "search_path": beside.SEARCH_PATH,
     "jit": "off",
-    # Batches look up rows by key. The planner, which does not know how few they are, would read whole tables at the
-    # default, which is the price of a rotating disk.
+    # Batches look up rows by key. The planner does not know the number of these keys. At the default, which is the cost
+    # of a rotating disk, it would read whole tables.
     "random_page_cost": "1.1",
 }
 
@@ -37,11 +37,11 @@ AWAY = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby
     *REFUSED,
 )
-"""What asyncpg raises while the database is away, restarting, full, read-only or does not let us in: the same work may
+"""Errors of asyncpg while the database is away, restarting, full, read-only or does not let us in. The same work may
 succeed later."""
 
 RETRY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError, *AWAY)
-"""As AWAY, and the outcomes of a race that the next try will not meet."""
+"""Errors after which the same work is tried again: those of AWAY, and those of a race between two transactions."""
 
 BAD_VALUE = asyncpg.DataError
 """A value is out of range or has characters that cannot be stored."""
@@ -54,8 +54,8 @@ async def connect(
 ) -> asyncpg.Connection[asyncpg.Record]:
     """Open a connection with our codecs.
 
-    `interactive`: a person waits for it, 10 s at most, and has to correct a refused user or an unknown database.
-    Raises as `reaching`.
+    `interactive`: a person waits for the connection, at most 10 s, and must correct a refused user or an unknown
+    database. Raises as `reaching` does.
     """
     mistakes = (ValueError, *REFUSED) if interactive else (ValueError,)
     with reaching(mistakes):
@@ -66,9 +66,10 @@ async def connect(
 
 @contextmanager
 def reaching(mistakes: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
-    """Raises InputError `bad_database` for `mistakes`, TransientError `database_away` for the rest of AWAY.
+    """Translate errors of a connection that cannot be opened.
 
-    ValueError: the address cannot be read.
+    Raises InputError `bad_database` for `mistakes`, and TransientError `database_away` for the other errors of AWAY.
+    ValueError means that the address cannot be parsed.
     """
     try:
         yield
@@ -93,9 +94,9 @@ def _microseconds(at: datetime) -> tuple[int]:
 
 
 async def install_codecs(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Let json and jsonb travel as Python values, and timestamptz in half the time of asyncpg's own codec.
+    """Convert json and jsonb from and to Python values, and timestamptz in half the time of asyncpg's own codec.
 
-    No timestamptz is infinite here.
+    The codec of timestamptz does not know infinity, which no column contains.
     """
     await connection.set_type_codec(
         "timestamptz",

@@ -21,7 +21,7 @@ RETRY_S = 1.0
 async def notifications(dsn: str, *channels: str) -> AsyncIterator[tuple[str, str] | None]:
     """Yield (channel, payload) of each notification.
 
-    None is yielded when the connection is lost, and when there is a connection again: notifications in between are lost.
+    Yield None when the connection is lost, and when there is a connection again. Notifications in between are lost.
     """
     while True:
         arrived: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Migrations: numbered SQL files, applied once each, in order."""
+"""Migrations of the schema: numbered SQL files, each applied once, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from baylight.store.pool import Connection
 _LOCK = 0x6261796C69676874  # "baylight"
 _LOCK_TIMEOUT = "2s"
 _TRIES = 30
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 _NO_TRANSACTION = "-- no-transaction"
 _STATEMENT_PART = re.compile(
     r"""--[^\n]*|/\*.*?\*/|\b[eE]'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|(?P<end>;)|.""", re.DOTALL
@@ -32,7 +32,7 @@ _STATEMENT_PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """`checksum`: SHA-256 of the file, or, if there is none of this name, of what was applied."""
+    """A migration. `checksum`: SHA-256 of its file, or of the applied text if there is no such file."""
 
     name: str
     checksum: str
@@ -40,12 +40,12 @@ class Migration:
 
 
 async def upgrade(target: str | Connection, *, directory: Traversable | None = None) -> list[str]:
-    """Applies what is pending; the names of what was applied. Idempotent; of two at once, one waits.
+    """Apply the pending migrations and return their names. Idempotent. If two run at once, one waits.
 
-    Each file is one transaction, unless it begins with `-- no-transaction`: such a file runs statement by statement,
-    and again from its start after a failure, so it must bear being repeated.
-    Raises InputError for a changed or unknown migration, TransientError if a lock cannot be had or the database is
-    away.
+    Each file is one transaction, unless it begins with `-- no-transaction`. Such a file runs statement by statement. It
+    must be repeatable, since it runs again from its start after a failure.
+    Raises InputError for a changed or unknown migration, and TransientError if a lock is not free in time or the
+    database is away.
     """
     files = _files(directory)
     async with _connected(target) as connection, _alone(connection):
@@ -60,13 +60,13 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
 
 
 async def status(target: str | Connection, *, directory: Traversable | None = None) -> list[Migration]:
-    """All migrations, in order. Raises as `upgrade`."""
+    """Return all migrations, in order. Raises as `upgrade` does."""
     async with _connected(target) as connection:
         return _compare(_files(directory), await _applied(connection))
 
 
 async def check(target: str | Connection, *, directory: Traversable | None = None) -> None:
-    """Raises InputError if the schema is not the one that this program was made for."""
+    """Check that the schema is the one of this program. Raises InputError if it is not."""
     pending = [m.name for m in await status(target, directory=directory) if m.applied_at is None]
     if pending:
         raise InputError(
@@ -77,7 +77,7 @@ async def check(target: str | Connection, *, directory: Traversable | None = Non
 
 
 def _files(directory: Traversable | None) -> dict[str, str]:
-    """Text of each migration by its name (the file's without `.sql`), in order."""
+    """Return the text of each migration by its name (the file name without `.sql`), in order."""
     where = directory or resources.files("baylight") / "sql" / "migrations"
     found = sorted(f.name for f in where.iterdir() if f.name.endswith(".sql"))
     return {name.removesuffix(".sql"): (where / name).read_text(encoding="utf-8") for name in found}
@@ -116,7 +116,10 @@ def _compare(files: dict[str, str], applied: dict[str, asyncpg.Record]) -> list[
 
 
 async def _apply(connection: Connection, name: str, text: str) -> None:
-    """Tries again while others hold locks: waiting long in the queue of a lock would stop all who come after us."""
+    """Apply one migration. Try again while other sessions hold locks.
+
+    Other sessions queue behind one that waits for a lock, so each wait ends after `_LOCK_TIMEOUT`.
+    """
     sql = beside.placed(text) if await connection.fetchval(beside.IS_BESIDE) else text
     for attempt in range(_TRIES):
         try:
@@ -130,7 +133,7 @@ async def _apply(connection: Connection, name: str, text: str) -> None:
                     await _record(connection, name, text)
             return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-            await asyncio.sleep(min(0.1 * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0))
+            await asyncio.sleep(min(0.1 * 2**attempt, _MAX_PAUSE_S) * random.uniform(0.5, 1.0))
     raise TransientError("migration_locked", f"migration {name} could not get its locks in {_TRIES} tries", name=name)
 
 
@@ -148,7 +151,7 @@ async def _record(connection: Connection, name: str, text: str) -> None:
 
 
 def statements(text: str) -> list[str]:
-    """The statements of a script. Semicolons in quotes, dollar quotes and comments do not end one."""
+    """Return the statements of a script. Semicolons in quotes, dollar quotes and comments do not end a statement."""
     found, start = [], 0
     for part in _STATEMENT_PART.finditer(text):
         if part["end"]:
@@ -174,8 +177,11 @@ async def _connected(target: str | Connection) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def _alone(connection: Connection) -> AsyncIterator[None]:
-    """Holds the advisory lock. It asks again and again: a session that waits inside PostgreSQL for the lock holds a
-    snapshot, for which CREATE INDEX CONCURRENTLY of the lock's holder would wait in turn, for ever."""
+    """Hold the advisory lock, and ask for it repeatedly until it is free.
+
+    A session that waited for the lock inside PostgreSQL would hold a snapshot. CREATE INDEX CONCURRENTLY in the session
+    that has the lock would wait for that snapshot for ever.
+    """
     while True:
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
             break

@@ -1,4 +1,4 @@
-"""The pool of connections to PostgreSQL, and statements over many rows."""
+"""Pool of connections to PostgreSQL, and statements over many rows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def array_literal(values: Iterable[object]) -> str:
 
 
 async def update_all(connection: Connection, sql: str, rows: Sequence[object], *others: object) -> None:
-    """Runs an UPDATE of as many rows as there are `rows`, its first argument. Raises RuntimeError if it finds fewer."""
+    """Run an UPDATE of all `rows`, its first argument. Raises RuntimeError if it changes another number of rows."""
     done = await connection.execute(sql, rows, *others)
     if done != f"UPDATE {len(rows)}":
         raise RuntimeError(f"{done} of {len(rows)} rows: {sql.strip().splitlines()[0]}")
 
 
 async def open_pool(dsn: str, *, size: int = 10) -> Pool:
-    """Open a pool of up to `size` connections. Raises as `connect`."""
+    """Open a pool of at most `size` connections. Raises as `reaching` does."""
     with reaching():
         return await asyncpg.create_pool(
             dsn, min_size=1, max_size=size, init=_begin, reset=_keep, server_settings=SESSION, command_timeout=60
@@ -47,4 +47,4 @@ async def _begin(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 async def _keep(_: Connection) -> None:
-    """Nothing to undo: settings are made for a transaction alone. Saves a round trip for each use of a connection."""
+    """Reset nothing, since settings are made only for a transaction. This saves a round trip for each use."""

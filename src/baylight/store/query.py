@@ -1,7 +1,7 @@
 """Queries by name, with named parameters and typed rows.
 
-`sql/queries/<package>/<file>.sql` holds them. `-- name: <query>` begins each; the comment below it says what the query
-gives, what it locks, and what its parameters mean. A parameter is `:its_name`.
+The queries are in `sql/queries/<package>/<file>.sql`. Each begins with `-- name: <query>`. The comment below that line
+describes what the query returns, what it locks, and what its parameters mean. A parameter is `:its_name`.
 
 A query is a constant beside the code that calls it:
 
@@ -40,10 +40,10 @@ _PARAMETER = re.compile(r"'(?:[^']|'')*'|--[^\n]*|(?<![:\w]):([a-z_]\w*)")
 
 
 class Statement:
-    """An SQL statement that returns no rows."""
+    """SQL statement that returns no rows."""
 
     def __init__(self, name: str) -> None:
-        """`name`: `<package>.<file>.<query>`. Raises ValueError if there is no such query."""
+        """Find the query `name`, `<package>.<file>.<query>`. Raises ValueError if there is no such query."""
         self.name = name
         self.sql, self.parameters = _find(name)
 
@@ -61,14 +61,14 @@ class Statement:
         await connection.executemany(self.sql, rows)
 
     def _arguments(self, parameters: dict[str, object]) -> list[object]:
-        """Raises TypeError if a parameter is missing or unknown."""
+        """Return the parameters in the order of the statement. Raises TypeError if one is missing or unknown."""
         if len(parameters) != len(self.parameters) or not parameters.keys() >= set(self.parameters):
             raise TypeError(f"{self.name} needs {', '.join(self.parameters)}; given are {', '.join(parameters)}")
         return [parameters[name] for name in self.parameters]
 
 
 class RowsStatement(Statement, Generic[Row]):
-    """A statement over many rows that travel as one JSON array, the parameter `rows`.
+    """SQL statement over many rows, which are sent as one JSON array, the parameter `rows`.
 
     `json_to_recordset(:rows)` in the SQL lists the fields of `row`, with their types. A field that is None may be left
     out of the JSON (`omit_defaults=True`).
@@ -79,17 +79,18 @@ class RowsStatement(Statement, Generic[Row]):
         self.row = row
 
     async def run_all(self, connection: Connection, rows: Sequence[Row], **parameters: object) -> None:
-        """As `run`. Raises RuntimeError if the number of changed rows differs from the number of `rows`."""
+        """Execute the statement. Raises RuntimeError if the number of changed rows differs from that of `rows`."""
         changed = await self.run(connection, rows=rows, **parameters)
         if changed != len(rows):
             raise RuntimeError(f"{self.name} changed {changed} of {len(rows)} rows")
 
 
 class Query(Statement, Generic[Row]):
-    """An SQL statement that returns rows.
+    """SQL statement that returns rows.
 
-    `row`: a dataclass, Struct or NamedTuple whose first fields are the columns, in their order; fields behind them have
-    defaults. Or the type of the only column. A column of text becomes a member of an Enum if its field says so.
+    `row` is the type of the only column, or a dataclass, Struct or NamedTuple. The first fields of `row` are the
+    columns, in their order, and the fields behind them have defaults. Text becomes a member of an Enum if the type of
+    its field is that Enum.
     """
 
     def __init__(self, name: str, row: type[Row]) -> None:
@@ -106,12 +107,12 @@ class Query(Statement, Generic[Row]):
         return [build(record) for record in records]
 
     async def first(self, connection: Connection, **parameters: object) -> Row | None:
-        """Return the first row, or None if there is none. A single column that is NULL is None as well."""
+        """Return the first row, or None if there is none. The NULL of a single column is None as well."""
         record = await connection.fetchrow(self.sql, *self._arguments(parameters))
         return None if record is None else self._builder(record)(record)
 
     async def one(self, connection: Connection, **parameters: object) -> Row:
-        """Return the row of a query that always has one. Raises LookupError if it has none."""
+        """Return the row of a query that always has one. Raises LookupError if there is none."""
         record = await connection.fetchrow(self.sql, *self._arguments(parameters))
         if record is None:
             raise LookupError(f"{self.name} returned no row")
@@ -119,7 +120,7 @@ class Query(Statement, Generic[Row]):
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """Type of each field that a column may fill, by name and in order; empty for a single column."""
+        """Type of each field that a column may fill, by name and in order. Empty for a single column."""
         return _fields(self.row)
 
     def _builder(self, record: asyncpg.Record) -> Callable[[asyncpg.Record], Row]:
@@ -203,7 +204,7 @@ def _fields(row: Any) -> dict[str, Any]:
 
 
 def members(type_: Any) -> dict[str | None, Enum | None] | None:
-    """Return the members of an Enum by value, with None for None; None if the type, or `X | None`, is no Enum."""
+    """Return the members of an Enum, or of `Enum | None`, by value, with None for None. Return None for other types."""
     options = typing.get_args(type_) if typing.get_origin(type_) in (UnionType, typing.Union) else (type_,)
     for option in options:
         if isinstance(option, type) and issubclass(option, Enum):

@@ -1,4 +1,4 @@
-"""Violated constraints in words that say what to change. A rule of the data is a constraint with a name of ours."""
+"""Violated constraints as errors that name what to change. A rule of the data is a constraint with a name of ours."""
 
 from __future__ import annotations
 
