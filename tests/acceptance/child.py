@@ -1,5 +1,4 @@
-"""`baylight serve` in a process of its own, with short times. It says when its imports are done, and begins when it is
-told to."""
+"""Process of `baylight serve` with short times. It reports when its imports are done, and waits for the word `go`."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Child:
-    """`output`: where its log goes."""
+    """Child process. `output`: file of its log."""
 
     def __init__(self, settings: Settings, output: Path) -> None:
         shown = {
@@ -44,7 +43,7 @@ class Child:
             )
 
     def go(self) -> None:
-        """Blocks until its imports are done; what it does from then on is run."""
+        """Block until the imports of the child are done, then let it run."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"
@@ -52,16 +51,16 @@ class Child:
         self.process.stdin.flush()
 
     def connected(self) -> bool:
-        """Whether it, or one before it with the same output, has subscribed at the broker."""
+        """Return whether this child, or one before it with the same output, has subscribed at the broker."""
         return b"broker_connected" in self.output.read_bytes()
 
     def kill(self) -> None:
-        """SIGKILL. Idempotent."""
+        """Send SIGKILL. Idempotent."""
         self.process.kill()
         self.end()
 
     def terminate(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM. Return the exit code."""
         self.process.terminate()
         return self.end()
 

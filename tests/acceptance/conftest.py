@@ -1,4 +1,4 @@
-"""A stage: database, broker, a simulated ChirpStack with cars and lights, and the real program between them."""
+"""Stage of a test: database, broker, a simulated ChirpStack with cars and lights, and the real program between them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RED, GREEN, PURPLE, ORANGE, PINK, FLASHING_BLUE = (
 
 
 async def eventually(pool: Pool, sql: str, *args: object, equals: object = True) -> None:
-    """Waits until a query gives this one value."""
+    """Wait until a query returns this one value."""
     deadline = time.monotonic() + DEADLINE_S
     while (found := await pool.fetchval(sql, *args)) != equals:
         assert time.monotonic() < deadline, f"{found!r}, not {equals!r}, after {DEADLINE_S:.0f} s: {sql}"
@@ -52,7 +52,7 @@ async def until(condition: Callable[[], bool], what: str = "it did not come true
 
 @dataclass
 class Stage:
-    """`spaces`: by bay code, the id of its space."""
+    """Stage of a test. `spaces`: id of the space by the code of its bay."""
 
     pool: Pool
     dsn: str
@@ -82,7 +82,7 @@ class Stage:
 
     @asynccontextmanager
     async def program(self, *, loop: dict[str, timedelta] | None = None, **more: Any) -> AsyncIterator[Program]:
-        """A program that runs and is connected; it is stopped in order at the end. `loop`: fields of LoopPolicy."""
+        """Run a program; yield it when it is connected; stop it in order at the end. `loop`: fields of LoopPolicy."""
         program = Program(self.settings(**more))
         short = {"lease": timedelta(seconds=2), "backoff": timedelta(seconds=0.2), "grace": timedelta(seconds=0.5)}
         program.policies = replace(program.policies, loop=replace(program.policies.loop, **{**short, **(loop or {})}))
@@ -97,14 +97,16 @@ class Stage:
             await running
 
     def power_on(self) -> None:
-        """The devices begin to speak: not before a program listens, for a broker keeps nothing for a client that it
-        never saw. Idempotent."""
+        """Let the devices begin to send. Idempotent.
+
+        A program must be connected first, for a broker keeps no messages for a client that has never subscribed.
+        """
         if not self.powered:
             self.powered = True
             self.fake.power_on()
 
     async def register(self) -> None:
-        """Every bay of the park, with its two devices."""
+        """Register every bay of the park, with its two devices."""
         for bay in self.bays:
             sensor = await factories.add_sensor(self.pool, device_type=bay.sensor_type, dev_eui=bay.sensor_eui)
             display = await factories.add_display(
@@ -116,13 +118,13 @@ class Stage:
             self.spaces[bay.code] = space["id"]
 
     async def begin(self) -> None:
-        """Each sensor tells its bay, each light shows it and has proven it."""
+        """Let each sensor report its bay. Wait until each light shows the state and has reported it."""
         for bay in self.bays:
             bay.sensor.heartbeat()
         await self.all_proven()
 
     async def all_proven(self) -> None:
-        """Waits until every display is in sync, nothing is on its way, and each lamp itself shows what is so."""
+        """Wait until every display is in sync, no command is on its way, and each lamp itself shows the right state."""
         deadline = time.monotonic() + DEADLINE_S
         while True:
             open_ends = await self.pool.fetch(
@@ -139,7 +141,7 @@ class Stage:
             await asyncio.sleep(0.05)
 
     async def wrong_lights(self) -> list[str]:
-        """Bays that are taken for something else than they are, or whose lamp shows something else than decided."""
+        """Return the bays whose state is not the real one, or whose lamp shows another state than the decided one."""
         wrong = []
         for bay in self.bays:
             row = await self.pool.fetchrow(
@@ -151,7 +153,7 @@ class Stage:
             )
             assert row is not None
             if row["current_state"] in ("FREE", "OCCUPIED") and (row["current_state"] == "OCCUPIED") != bay.occupied:
-                wrong.append(f"{bay.code} is taken for {row['current_state']}")
+                wrong.append(f"{bay.code} has the state {row['current_state']}, which is wrong")
             if bay.light.code.hex() != row["code"]:
                 wrong.append(f"{bay.code} is {row['current_state']}, its lamp shows {bay.light.code.hex()}")
         return wrong
@@ -160,16 +162,16 @@ class Stage:
         return str(await self.pool.fetchval("SELECT current_state FROM spaces WHERE id = $1", self.spaces[bay.code]))
 
     async def becomes(self, bay: Bay, column: str, value: str) -> None:
-        """Waits until a column of the bay's display has this value."""
+        """Wait until a column of the bay's display has this value."""
         sql = f"SELECT {column}::text FROM display_devices WHERE dev_eui = $1"
         await eventually(self.pool, sql, bay.display_eui, equals=value)
 
     async def shows(self, bay: Bay, code: bytes) -> None:
-        """Waits until the lamp itself shows it."""
+        """Wait until the lamp itself shows this code."""
         await until(lambda: bay.light.code == code, f"{bay.code} shows {bay.light.code.hex()}, not {code.hex()}")
 
     async def statuses(self, bay: Bay) -> list[str]:
-        """Of the bay's actuations, oldest first."""
+        """Return the statuses of the bay's actuations, oldest first."""
         rows = await self.pool.fetch(
             "SELECT status FROM actuations WHERE display_deveui = $1 ORDER BY id", bay.display_eui
         )
@@ -189,7 +191,7 @@ async def stage_on(
     seed: int = 1,
     **behaviour: Any,
 ) -> AsyncIterator[Stage]:
-    """`traffic`: how much faster than in life cars come and go."""
+    """Yield a stage. `traffic`: how many times faster than in reality cars come and go."""
     fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=speed, **behaviour), seed=seed)
     park = CarPark(fake, floors=1, bays=bays, seed=seed, speed=traffic)
     stage = Stage(pool, database.dsn, broker, fake, park, by_mqtt)
@@ -203,13 +205,13 @@ async def stage_on(
 
 @pytest.fixture
 async def stage(database: Database, pool: Pool, broker: EmbeddedBroker) -> AsyncIterator[Stage]:
-    """Two bays, one per type of sensor; downlinks by gRPC."""
+    """Yield a stage with two bays, one per type of sensor, and downlinks by gRPC."""
     async with stage_on(database, pool, broker) as stage:
         yield stage
 
 
-def a_place() -> Path:
-    """Not below pytest's own directory: that is closed to PostgreSQL's account if root runs us."""
+def directory_for_postgres() -> Path:
+    """Create a directory outside of pytest's own, which PostgreSQL's account cannot read if root runs the tests."""
     directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
     directory.chmod(0o711)
     return directory
@@ -217,8 +219,8 @@ def a_place() -> Path:
 
 @pytest.fixture
 async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
-    """A server that the test may stop: the others share theirs."""
-    postgres = EmbeddedPostgres(a_place())
+    """Yield a server that the test may stop, unlike the shared one."""
+    postgres = EmbeddedPostgres(directory_for_postgres())
     try:
         await postgres.start()
         yield postgres

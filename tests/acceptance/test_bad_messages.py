@@ -1,4 +1,4 @@
-"""Whatever comes from the broker: it is stored or counted with its reason, stops nothing, and changes no light."""
+"""Bad messages from the broker: each is stored or counted with its reason, stops nothing, and changes no light."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from baylight.app.program import Program
 from baylight.lab.sim.events import Json, device_info, encode, event_topic, up_payload
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
 
-OCCUPIED, TAKEN = bytes.fromhex("01fb3a0000280400"), b"\x01"
+OCCUPIED, OCCUPIED_BYTE = bytes.fromhex("01fb3a0000280400"), b"\x01"
 OWN_EVENTS = ("up", "join", "txack", "ack", "log", "status", "location", "integration", "")
 
 
-def taken(program: Program) -> int:
-    """Messages that ingest has done with, whatever became of them."""
+def handled(program: Program) -> int:
+    """Return the number of messages that ingest has handled, with any outcome."""
     return sum(program.ingest.counts.values())
 
 
 async def publish(stage: Stage, program: Program, messages: list[tuple[str, bytes]]) -> None:
-    """Returns when the program has taken all of them."""
-    before = taken(program)
+    """Publish messages. Return when the program has handled all of them."""
+    before = handled(program)
     for topic, payload in messages:
         await stage.fake.publish_raw(topic, payload)
     await stage.fake.settled()
     await until(
-        lambda: taken(program) >= before + len(messages), f"{len(messages)} sent, {taken(program) - before} taken"
+        lambda: handled(program) >= before + len(messages), f"{len(messages)} sent, {handled(program) - before} handled"
     )
 
 
 def bad_payloads(good: Json, dev_eui: str) -> list[bytes]:
-    """Of an `up` whose reading would turn the light, were it believed."""
+    """Return bad payloads made from an `up` whose reading would change the light."""
     texts = [b"", b"{", b"null", b"[]", b"42", b'"up"', b"\xff\xfe\x00", b"{" * 5000, b'{"a":' * 2000, b"NaN"]
     texts += [encode(good)[:-7], b"\x00" * 300, json.dumps(good).encode("utf-16")]
     bodies: list[Json] = [{}, dict.fromkeys(good)]
@@ -49,7 +49,7 @@ def bad_payloads(good: Json, dev_eui: str) -> list[bytes]:
     return texts + [json.dumps(body).encode() for body in bodies]
 
 
-async def test_messages_that_cannot_be_read_are_kept_with_their_reason_and_change_nothing(stage: Stage) -> None:
+async def test_messages_that_cannot_be_parsed_are_kept_with_their_reason_and_change_nothing(stage: Stage) -> None:
     bay = stage.bays[1]
     info = device_info(bay.sensor_eui)
     topic = event_topic(stage.fake.application_id, bay.sensor_eui, "up")
@@ -67,9 +67,9 @@ async def test_messages_that_cannot_be_read_are_kept_with_their_reason_and_chang
         await still_works(stage, program)
 
 
-async def test_frames_that_say_nothing_of_the_bay_are_stored_and_change_nothing(stage: Stage) -> None:
+async def test_frames_without_a_reading_of_the_bay_are_stored_and_change_nothing(stage: Stage) -> None:
     bay, light = stage.bays[1], stage.bays[1].display_eui
-    frames = [(0, b""), (102, b""), (102, OCCUPIED[:7]), (102, OCCUPIED + b"\0"), (99, OCCUPIED), (223, TAKEN)]
+    frames = [(0, b""), (102, b""), (102, OCCUPIED[:7]), (102, OCCUPIED + b"\0"), (99, OCCUPIED), (223, OCCUPIED_BYTE)]
     frames += [(255, OCCUPIED), (102, b"\x01" * 242), (102, b"\x01" * 300), (204, bytes(16))]
     async with stage.program() as program:
         await stage.begin()
@@ -88,7 +88,7 @@ async def test_frames_that_say_nothing_of_the_bay_are_stored_and_change_nothing(
         await still_works(stage, program)
 
 
-async def test_b1_a_frame_without_a_reading_never_frees_a_taken_bay(stage: Stage) -> None:
+async def test_b1_a_frame_without_a_reading_never_frees_an_occupied_bay(stage: Stage) -> None:
     for bay in stage.bays:
         await stage.park.arrive(bay.code)
     async with stage.program():
@@ -105,7 +105,7 @@ async def test_b1_a_frame_without_a_reading_never_frees_a_taken_bay(stage: Stage
         assert all(bay.light.code == RED for bay in stage.bays)
 
 
-async def test_events_of_devices_that_nobody_registered_are_stored(stage: Stage) -> None:
+async def test_events_of_unregistered_devices_are_stored(stage: Stage) -> None:
     stranger = "0102030405060708"
     info = device_info(stranger)
     topic = event_topic(stage.fake.application_id, stranger, "up")
@@ -130,7 +130,7 @@ async def test_an_eui_in_capitals_is_the_same_device(stage: Stage) -> None:
         await stage.all_proven()
 
 
-async def test_b19_times_in_the_future_neither_order_nor_keep_out_what_comes_later(stage: Stage) -> None:
+async def test_b19_times_in_the_future_neither_order_nor_exclude_later_uplinks(stage: Stage) -> None:
     bay = stage.bays[1]
     info, now = device_info(bay.sensor_eui), datetime.now(UTC)
     async with stage.program() as program:
@@ -162,7 +162,7 @@ async def test_b2_a_join_from_the_far_future_does_not_hide_a_later_one(stage: St
         await stage.all_proven()
 
 
-async def test_every_kind_of_event_survives_nonsense_in_every_field(stage: Stage) -> None:
+async def test_nonsense_in_any_field_of_any_event_stops_nothing(stage: Stage) -> None:
     bay = stage.bays[0]
     junk: list[object] = [None, True, -1, 1e300, "", "\u0000", "x" * 3000, [], [None], {}, {"a": {"b": []}}]
     info = device_info(bay.display_eui)
@@ -203,7 +203,7 @@ async def rows(stage: Stage, table: str) -> int:
 
 
 async def still_works(stage: Stage, program: Program) -> None:
-    """The next car turns its light."""
+    """Check that the next car changes its light."""
     for bay in stage.bays:
         await stage.park.arrive(bay.code)
         await stage.shows(bay, RED)

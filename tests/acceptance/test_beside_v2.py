@@ -1,4 +1,4 @@
-"""`baylight serve` on a V2 database at work: it watches, and from the switch on it decides and sends."""
+"""`baylight serve` on a V2 database at work: it observes, and from the switch on it decides and sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TYPES = {role: {**rules, **MORE.get(role, {})} for role, rules in proposed_types
 HEARD = "SELECT count(*) FROM uplinks WHERE dev_eui = $1 AND occupancy = 'OCCUPIED'"
 
 
-async def test_a_process_that_watches_v2_sends_nothing_and_begins_to_send_at_the_switch_without_a_restart(
+async def test_a_process_that_observes_v2_sends_nothing_and_begins_to_send_at_the_switch_without_a_restart(
     server: Server, broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     fake = FakeChirpStack(broker.host, broker.port, behaviour=Behaviour(speed=SPEED), seed=1)
@@ -43,7 +43,7 @@ async def test_a_process_that_watches_v2_sends_nothing_and_begins_to_send_at_the
             await until(serve.connected)
             stage.power_on()
             await v2.apply("verify", types=TYPES)
-            await watches(stage, v2, seen, missed)
+            await observes(stage, v2, seen, missed)
             await v2.apply("switch", types=TYPES)
             for bay in park.bays:
                 await stage.shows(bay, RED)
@@ -64,8 +64,8 @@ async def test_a_process_that_watches_v2_sends_nothing_and_begins_to_send_at_the
             await pool.close()
 
 
-async def watches(stage: Stage, v2: V2Database, seen: Bay, missed: Bay) -> None:
-    """A car comes to each of two bays. V2 takes note of one: Baylight says where it would have decided otherwise."""
+async def observes(stage: Stage, v2: V2Database, seen: Bay, missed: Bay) -> None:
+    """Let a car come to each of two bays, of which V2 notes one. Baylight reports where it would decide otherwise."""
     for bay in (seen, missed):
         await stage.park.arrive(bay.code)
         await eventually(stage.pool, f"SELECT ({HEARD}) > 0", bay.sensor_eui)

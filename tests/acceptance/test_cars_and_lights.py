@@ -1,4 +1,4 @@
-"""What a driver sees: a light that tells the truth, whatever happens to it."""
+"""Lights as a driver sees them: they show the true state, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMPATIENT = {"report_timeout": timedelta(seconds=1)}
 
 @pytest.fixture(params=[0, 1], ids=["Bosch TPS110", "Browan TBMS100"])
 def number(request: pytest.FixtureRequest) -> int:
-    """Of the bay."""
+    """Return the number of a bay."""
     return int(request.param)
 
 
@@ -39,7 +39,7 @@ async def test_a_car_comes_and_the_light_turns_red_it_goes_and_the_light_turns_g
     ]  # fmt: skip
 
 
-async def test_b3_the_history_of_a_light_tells_three_proofs_apart(stage: Stage) -> None:
+async def test_b3_the_history_of_a_light_distinguishes_three_proofs(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program():
         await stage.begin()
@@ -51,14 +51,14 @@ async def test_b3_the_history_of_a_light_tells_three_proofs_apart(stage: Stage) 
     )
     assert row is not None
     assert row["downlink_queue_id"] in {item.id for _, item in stage.fake.accepted}
-    # ChirpStack's clock is ours here: decided, handed over, sent by a gateway, told by the lamp.
+    # ChirpStack's clock is ours here. The order is: decided, handed over, sent by a gateway, reported by the lamp.
     assert row["created_at"] <= row["sent_at"] <= row["shown_at"]
     assert row["created_at"] <= row["transmitted_at"] <= row["shown_at"]
     steps = await stage.pool.fetch("SELECT kind FROM actuation_events WHERE actuation_id = $1", row["id"])
     assert {s["kind"] for s in steps} == {"sending", "queued", "tx_ack", "reported"}
 
 
-async def test_a_light_that_lies_is_told_again(stage: Stage) -> None:
+async def test_a_light_that_shows_the_wrong_code_receives_the_right_one_again(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program():
         await stage.park.arrive(bay.code)
@@ -74,7 +74,7 @@ async def test_a_light_that_lies_is_told_again(stage: Stage) -> None:
     assert tuple(newest) == ("reconciliation", "shown")
 
 
-async def test_a_light_that_shows_another_colour_than_it_was_told_is_never_in_sync(stage: Stage) -> None:
+async def test_a_light_that_shows_another_colour_than_the_commanded_one_is_never_in_sync(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program(loop=IMPATIENT):
         await stage.begin()
@@ -87,7 +87,9 @@ async def test_a_light_that_shows_another_colour_than_it_was_told_is_never_in_sy
         await stage.all_proven()
 
 
-async def test_b2_after_a_power_cut_the_light_is_lit_again_once_it_is_heard(stage: Stage, number: int) -> None:
+async def test_b2_after_a_power_cut_the_light_is_lit_again_once_its_uplink_is_received(
+    stage: Stage, number: int
+) -> None:
     bay = stage.bays[number]
     async with stage.program():
         await stage.park.arrive(bay.code)
@@ -104,7 +106,7 @@ async def test_b2_after_a_power_cut_the_light_is_lit_again_once_it_is_heard(stag
                                      bay.display_eui)  # fmt: skip
 
 
-async def test_b2_a_power_cut_while_a_command_is_on_its_way_is_made_good(stage: Stage) -> None:
+async def test_b2_after_a_power_cut_while_a_command_is_on_its_way_the_light_is_right_again(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program():
         await stage.begin()
@@ -117,9 +119,11 @@ async def test_b2_a_power_cut_while_a_command_is_on_its_way_is_made_good(stage: 
         await stage.all_proven()
 
 
-async def test_b2_a_power_cut_while_a_command_is_handed_over_is_made_good_at_once(stage: Stage) -> None:
-    """The join empties the queue of a command whose answer is still on its way: waiting for its expiry would let the
-    light lie for a minute."""
+async def test_b2_after_a_power_cut_while_a_command_is_handed_over_the_light_is_right_again_at_once(
+    stage: Stage,
+) -> None:
+    """The join empties the queue of a command whose answer is still on its way. If Baylight waited for the expiry of
+    that command, the light would be wrong for a minute."""
     bay = stage.bays[0]
     async with stage.program(downlink_ttl_s=600):
         await stage.begin()
@@ -133,7 +137,7 @@ async def test_b2_a_power_cut_while_a_command_is_handed_over_is_made_good_at_onc
     assert (await stage.statuses(bay))[-2:] == ["failed", "shown"]
 
 
-async def test_b2_power_cuts_of_all_lights_at_once_are_made_good(stage: Stage) -> None:
+async def test_b2_after_power_cuts_of_all_lights_at_once_all_are_right_again(stage: Stage) -> None:
     async with stage.program():
         await stage.begin()
         for bay in stage.bays:
@@ -157,14 +161,14 @@ async def test_a_deaf_light_is_drifted_then_unreachable_and_recovers(stage: Stag
         assert (
             await stage.pool.fetchval("SELECT display_state FROM spaces WHERE id = $1", stage.spaces[bay.code])
             == "FREE"
-        ), "what the lamp is known to show is told, not what it must show"
+        ), "the shown state is the one that the lamp is known to show, not the desired one"
         bay.light.deaf = False
         await stage.shows(bay, RED)
         await stage.all_proven()
     assert (await stage.statuses(bay))[-1] == "shown"
 
 
-async def test_a_light_is_never_sent_anything_but_a_light(stage: Stage) -> None:
+async def test_a_display_receives_no_commands_except_codes_of_its_light(stage: Stage) -> None:
     async with stage.program():
         await stage.begin()
         for bay in stage.bays:

@@ -1,4 +1,4 @@
-"""A database that is there and yet cannot take what comes: nothing is lost that a repair can still store."""
+"""Databases that answer and yet cannot store: no message is lost that can be stored after a repair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
 from tests.acceptance.conftest import RED, stage_on, until
-from tests.acceptance.test_processes import all_told
+from tests.acceptance.test_processes import all_stored
 from tests.conftest import Database
 
 TROUBLE = {
@@ -21,7 +21,7 @@ TROUBLE = {
         ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"],
         ["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"],
     ),
-    "tables that somebody has taken away": (
+    "tables that a person has renamed": (
         ["ALTER TABLE uplinks RENAME TO uplinks_gone", "ALTER TABLE rejected_messages RENAME TO rejected_gone"],
         ["ALTER TABLE uplinks_gone RENAME TO uplinks", "ALTER TABLE rejected_gone RENAME TO rejected_messages"],
     ),
@@ -39,7 +39,7 @@ async def trouble(pool: Pool, kind: str) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-async def test_b5_what_a_database_refuses_to_take_is_waited_for_and_not_lost(
+async def test_b5_messages_that_a_database_refuses_wait_for_it_and_are_not_lost(
     own_postgres: EmbeddedPostgres,
     mosquitto: MosquittoBroker,
     kind: str,
@@ -56,6 +56,6 @@ async def test_b5_what_a_database_refuses_to_take_is_waited_for_and_not_lost(
                     await stage.fake.settled()
                     await until(lambda: any(line["event"] == "handler_retries" for line in logs))
             await stage.shows(bay, RED)
-            await all_told(stage)
+            await all_stored(stage)
             await stage.all_proven()
     pool.terminate()

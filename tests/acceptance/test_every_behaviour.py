@@ -1,4 +1,4 @@
-"""All of ChirpStack's behaviours at once, on top of it duplicates, disorder and bad luck: at the end all is right."""
+"""All behaviours of ChirpStack at once, with duplicates, disorder and power cuts: at the end every light is right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
 from tests.acceptance.conftest import stage_on, until
-from tests.acceptance.test_processes import all_told, nothing_was_done_twice
+from tests.acceptance.test_processes import all_stored, nothing_was_done_twice
 from tests.conftest import Database
 
 SWITCHES = (
@@ -25,7 +25,7 @@ SWITCHES = (
 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("by_mqtt", [False, True], ids=["gRPC", "MQTT"])
-async def test_whatever_happens_on_the_way_the_end_is_right(
+async def test_after_duplicates_disorder_and_power_cuts_every_light_is_right(
     database: Database, pool: Pool, broker: EmbeddedBroker, seed: int, by_mqtt: bool
 ) -> None:
     async with (
@@ -45,13 +45,13 @@ async def test_whatever_happens_on_the_way_the_end_is_right(
             stage.fake.set_gateway(GatewayMode.OK, dev_eui=bay.display_eui)
         await stage.park.quiesce()
         cars.cancel()
-        await all_told(stage)
+        await all_stored(stage)
         await stage.all_proven()
         await nothing_was_done_twice(pool)
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-async def test_it_depends_on_none_of_chirpstacks_habits(
+async def test_baylight_depends_on_no_single_behaviour_of_chirpstack(
     database: Database, pool: Pool, broker: EmbeddedBroker, switch: str
 ) -> None:
     async with (
@@ -64,14 +64,14 @@ async def test_it_depends_on_none_of_chirpstacks_habits(
         stage.bays[0].light.power_cut()
         await stage.park.quiesce()
         cars.cancel()
-        await all_told(stage)
+        await all_stored(stage)
         await stage.all_proven()
 
 
-async def test_events_that_are_lost_on_the_way_leave_no_light_wrong_for_long(
+async def test_after_lost_events_each_light_is_right_again_within_eight_heartbeats(
     database: Database, pool: Pool, broker: EmbeddedBroker
 ) -> None:
-    """QoS 0, or a restart of ChirpStack. A sensor's next heartbeat and the next decision make it good."""
+    """QoS 0 or a restart of ChirpStack loses events. A sensor's next heartbeat and the next decision correct that."""
     async with (
         stage_on(database, pool, broker, bays=6, traffic=600, loss=0.2, seed=3) as stage,
         stage.program(loop={"report_timeout": timedelta(seconds=2)}),
@@ -86,14 +86,16 @@ async def test_events_that_are_lost_on_the_way_leave_no_light_wrong_for_long(
         await stage.all_proven()
 
 
-async def test_confirmed_downlinks_come_to_an_end_too(database: Database, pool: Pool, broker: EmbeddedBroker) -> None:
+async def test_confirmed_downlinks_that_are_not_acknowledged_end(
+    database: Database, pool: Pool, broker: EmbeddedBroker
+) -> None:
     async with stage_on(database, pool, broker, bays=2, class_c_timeout_s=10.0) as stage:
         await pool.execute("UPDATE display_devices SET confirmed_downlinks = true")
         async with stage.program():
             await stage.begin()
             bay = stage.bays[0]
             bay.light.deaf = True
-            stage.fake.devices[bay.display_eui].last_f_cnt = 1 << 20  # its radio hears nothing either
+            stage.fake.devices[bay.display_eui].last_f_cnt = 1 << 20  # its radio receives no frame either
             await stage.park.arrive(bay.code)
             await until(lambda: stage.fake.published["ack"] > 2)
             bay.light.deaf = False
@@ -107,6 +109,6 @@ async def test_confirmed_downlinks_come_to_an_end_too(database: Database, pool: 
 @pytest.mark.slow
 async def test_the_demo_runs_and_finds_every_light_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right = await demo(Options(data_dir=tmp_path / "data", seconds=4, check=True, bays=12, speed=40))
-    told = capsys.readouterr().out
-    assert right, told
-    assert "Every light shows what it must, and no uplink is lost." in told
+    output = capsys.readouterr().out
+    assert right, output
+    assert "Every light shows what it must, and no uplink is lost." in output

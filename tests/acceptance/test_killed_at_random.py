@@ -1,4 +1,4 @@
-"""The program is killed again and again while cars come and go: nothing is lost, nothing done twice, no light wrong."""
+"""Programs that are killed while cars come and go: no uplink is lost, no command is sent twice, no light is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.store.pool import Pool
 from tests.acceptance.child import Child
 from tests.acceptance.conftest import Stage, stage_on, until
-from tests.acceptance.test_processes import all_told, nothing_was_done_twice
+from tests.acceptance.test_processes import all_stored, nothing_was_done_twice
 from tests.conftest import Database
 
 KILLS = 50
@@ -20,7 +20,10 @@ SHORTEST_S, LONGEST_S = 0.2, 1.2
 
 
 async def killed_again_and_again(stage: Stage, output: Path, chance: random.Random) -> Child:
-    """The last child, which lives on. The next one always stands by, its imports done."""
+    """Kill children at random, and return the last one, which runs on.
+
+    The next child always waits with its imports done.
+    """
     running, standing_by = Child(stage.settings(), output), Child(stage.settings(), output)
     try:
         await asyncio.to_thread(running.go)
@@ -54,7 +57,7 @@ async def test_a_program_that_is_killed_fifty_times_loses_nothing_and_shows_no_w
     async with stage_on(database, pool, mosquitto, bays=20, traffic=150, duplicates=0.1, seed=7) as stage:
         last = await killed_again_and_again(stage, output, random.Random(7))
         try:
-            await all_told(stage)
+            await all_stored(stage)
             await stage.all_proven()
         finally:
             last.kill()

@@ -1,4 +1,4 @@
-"""Gateways and network servers that are silent, refuse, forget to answer or are away: told honestly, and made good."""
+"""Gateways and network servers that are silent, refuse, do not answer or are away: reported, and later corrected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ SHORT = {"ttl": timedelta(seconds=1), "report_timeout": timedelta(seconds=1)}
 
 
 @pytest.mark.parametrize("mode", [GatewayMode.SILENT, GatewayMode.NACK])
-async def test_what_no_gateway_sends_expires_is_told_and_made_good(stage: Stage, mode: GatewayMode) -> None:
+async def test_a_downlink_that_no_gateway_sends_expires_is_reported_and_sent_again(
+    stage: Stage, mode: GatewayMode
+) -> None:
     bay, other = stage.bays
     async with stage.program(loop=SHORT):
         await stage.begin()
@@ -54,7 +56,7 @@ async def test_a_gateways_refusals_are_kept_with_the_downlink_that_was_on_its_wa
     assert await stage.statuses(bay) == ["shown", "shown"]
 
 
-async def test_a_light_that_reports_is_believed_even_if_no_tx_ack_ever_comes(stage: Stage) -> None:
+async def test_the_report_of_a_light_counts_even_if_no_tx_ack_ever_comes(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program():
         await stage.begin()
@@ -84,7 +86,7 @@ async def test_while_the_network_server_is_away_nothing_is_lost_and_the_newest_w
     assert "superseded" in await stage.statuses(bay)
 
 
-async def test_a_slow_answer_for_one_light_holds_up_no_other_work(stage: Stage) -> None:
+async def test_a_slow_answer_for_one_light_delays_no_other_work(stage: Stage) -> None:
     async with stage.program() as program:
         await stage.begin()
         stage.fake.faults.slow_s = 3.0
@@ -99,7 +101,7 @@ async def test_a_slow_answer_for_one_light_holds_up_no_other_work(stage: Stage) 
 
 
 async def test_an_answer_that_never_comes_is_found_in_the_network_servers_queue(stage: Stage) -> None:
-    """gRPC makes an id of its own: after a lost answer only the downlink's expiry tells it."""
+    """ChirpStack makes the id of the downlink. After a lost answer only the downlink's expiry identifies it."""
     bay = stage.bays[0]
     async with stage.program(chirpstack_api_timeout_s=0.5):
         await stage.begin()
@@ -115,12 +117,12 @@ async def test_an_answer_that_never_comes_is_found_in_the_network_servers_queue(
     assert Counter(eui for eui, _ in stage.fake.accepted)[bay.display_eui] == 2, "sent twice"
 
 
-async def test_an_answer_that_never_comes_is_known_by_its_tx_ack(stage: Stage) -> None:
-    """Sent before anybody looked into the queue."""
+async def test_a_downlink_whose_answer_never_comes_is_identified_by_its_tx_ack(stage: Stage) -> None:
+    """The gateway sends the downlink before Baylight looks into the queue."""
     bay = stage.bays[0]
     async with stage.program(chirpstack_api_timeout_s=1.0):
         await stage.begin()
-        bay.light.reports_wrong = GREEN  # so that no report proves it first
+        bay.light.reports_wrong = GREEN  # so that no report is the first proof
         stage.fake.faults.lose_answers = True
         await stage.park.arrive(bay.code)
         await eventually(
@@ -198,7 +200,7 @@ async def test_downlinks_may_go_by_mqtt_instead(database: Database, pool: Pool, 
         assert not stage.fake.warnings
 
 
-async def test_by_mqtt_a_display_whose_application_is_unknown_is_sent_to_once_it_was_heard(
+async def test_by_mqtt_a_display_of_an_unknown_application_receives_commands_after_its_first_uplink(
     database: Database, pool: Pool, broker: EmbeddedBroker
 ) -> None:
     async with stage_on(database, pool, broker, by_mqtt=True) as stage:

@@ -1,4 +1,4 @@
-"""What the platform does to the program: several processes, a database or a broker that goes away, orders to end."""
+"""Programs on a real platform: several processes, a database or a broker that goes away, signals to end."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.conftest import Database
 UPLINKS = "SELECT count(*) FROM uplinks WHERE outcome <> 'unknown_device'"
 
 
-async def all_told(stage: Stage) -> None:
-    """Waits until every uplink that was sent is stored, once; lights may go on reporting meanwhile."""
+async def all_stored(stage: Stage) -> None:
+    """Wait until every uplink that was sent is stored once. Lights may go on reporting meanwhile."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
         await stage.fake.settled()
@@ -65,7 +65,7 @@ NOT_ONCE = {
 
 
 async def nothing_was_done_twice(pool: Pool) -> None:
-    """Each change has one actuation, no command was sent by two, none overtook a newer one."""
+    """Check that each change has one actuation, no command was sent by two, and none overtook a newer one."""
     assert [what for what, sql in NOT_ONCE.items() if await pool.fetchval(sql)] == []
 
 
@@ -85,7 +85,7 @@ async def test_two_processes_side_by_side_do_nothing_twice(
         await until(lambda: len(stage.park.changes) > 150)
         await stage.park.quiesce()
         cars.cancel()
-        await all_told(stage)
+        await all_stored(stage)
         await stage.all_proven()
         await nothing_was_done_twice(pool)
         shares = [program.ingest.counts["uplink", "state_changed"] for program in programs]
@@ -97,7 +97,7 @@ async def test_two_processes_side_by_side_do_nothing_twice(
 async def test_a_rolling_restart_under_traffic_loses_nothing(
     database: Database, pool: Pool, mosquitto: MosquittoBroker
 ) -> None:
-    """The broker keeps the share of the one that restarts."""
+    """The broker keeps the messages of the process that restarts."""
     shared = {"mqtt_share_group": "baylight"}
     async with (
         stage_on(database, pool, mosquitto, bays=6, traffic=600) as stage,
@@ -111,12 +111,12 @@ async def test_a_rolling_restart_under_traffic_loses_nothing(
         async with stage.program(mqtt_client_id="b2", **shared):
             await stage.park.quiesce()
             cars.cancel()
-            await all_told(stage)
+            await all_stored(stage)
             await stage.all_proven()
             await nothing_was_done_twice(pool)
 
 
-async def test_b5_a_database_that_restarts_is_waited_for_and_loses_nothing(
+async def test_b5_the_program_waits_for_a_database_that_restarts_and_loses_nothing(
     own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
 ) -> None:
     dsn = own_postgres.dsn()
@@ -136,18 +136,18 @@ async def test_b5_a_database_that_restarts_is_waited_for_and_loses_nothing(
                 await until(lambda: len(stage.park.changes) > 60)
                 await stage.park.quiesce()
                 cars.cancel()
-                await all_told(stage)
+                await all_stored(stage)
                 await stage.all_proven()
                 await nothing_was_done_twice(pool)
-    told = [line for line in logs if line["event"] == "database_outage"]
-    assert 1 <= len(told) <= 2, "told once by each part that needs it"
+    outages = [line for line in logs if line["event"] == "database_outage"]
+    assert 1 <= len(outages) <= 2, "logged once by each part that needs the database"
     pool.terminate()
 
 
-async def test_b5_what_was_not_stored_is_not_acknowledged(
+async def test_b5_a_message_that_was_not_stored_is_not_acknowledged(
     own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
 ) -> None:
-    """A car comes while the database is away, then the program ends: the next one hears of the car."""
+    """A car comes while the database is away, then the program ends. The next program receives the car's uplink."""
     dsn = own_postgres.dsn()
     await migrate.upgrade(dsn)
     pool = await open_pool(dsn, size=2)
@@ -162,7 +162,7 @@ async def test_b5_what_was_not_stored_is_not_acknowledged(
         await own_postgres.start()
         async with stage.program():
             await stage.shows(bay, RED)
-            await all_told(stage)
+            await all_stored(stage)
             await stage.all_proven()
     pool.terminate()
 
@@ -186,7 +186,7 @@ async def test_a_program_that_starts_before_its_database_waits_for_it(
     pool.terminate()
 
 
-async def test_a_broker_that_is_killed_is_waited_for_told_once_and_loses_no_car(
+async def test_the_program_waits_for_a_broker_that_is_killed_logs_it_once_and_loses_no_car(
     database: Database, pool: Pool, mosquitto: MosquittoBroker
 ) -> None:
     async with stage_on(database, pool, mosquitto, bays=6) as stage:
@@ -204,13 +204,13 @@ async def test_a_broker_that_is_killed_is_waited_for_told_once_and_loses_no_car(
                 await until(lambda: program.problems() == {})
                 for bay in stage.bays[3:]:
                     await stage.shows(bay, RED)
-                await all_told(stage)
+                await all_stored(stage)
                 await stage.all_proven()
     events = [line["event"] for line in logs]
     assert (events.count("broker_away"), events.count("broker_back")) == (1, 1)
 
 
-async def test_cars_that_come_while_no_program_runs_are_heard_of_at_the_next_start(
+async def test_uplinks_of_cars_that_come_while_no_program_runs_are_received_at_the_next_start(
     database: Database, pool: Pool, mosquitto: MosquittoBroker
 ) -> None:
     async with stage_on(database, pool, mosquitto) as stage:
@@ -222,11 +222,11 @@ async def test_cars_that_come_while_no_program_runs_are_heard_of_at_the_next_sta
         async with stage.program():
             for bay in stage.bays:
                 await stage.shows(bay, RED)
-            await all_told(stage)
+            await all_stored(stage)
             await stage.all_proven()
 
 
-async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
+async def test_sigterm_ends_the_program_in_order_and_leaves_no_command_half_sent(
     database: Database, pool: Pool, mosquitto: MosquittoBroker, tmp_path: Path
 ) -> None:
     async with stage_on(database, pool, mosquitto, bays=6, traffic=600) as stage:
@@ -247,7 +247,7 @@ async def test_sigterm_ends_it_in_order_and_nothing_is_left_half_done(
             cars.cancel()
             await eventually(pool, "SELECT count(*) = 6 FROM display_devices WHERE sync_status = 'in_sync'")
             await stage.all_proven()
-            await all_told(stage)
+            await all_stored(stage)
         finally:
             for child in children:
                 child.kill()

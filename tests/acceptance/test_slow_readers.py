@@ -1,4 +1,4 @@
-"""Callers of the API that do not read what they asked for: no light waits for them."""
+"""Callers of the API that do not read their responses: no light waits for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONNECTIONS = 2
 
 @pytest.fixture
 async def key(stage: Stage) -> str:
-    """May only read; what there is to export is more than sockets hold."""
+    """Return a key that may only read, for a database whose export is larger than the buffers of sockets."""
     await stage.pool.execute(
         "INSERT INTO spaces (code, name) SELECT 'X-' || n, repeat('x', 90) FROM generate_series(1, 60000) AS n"
     )
@@ -33,31 +33,31 @@ def callers() -> Iterator[ExitStack]:
         yield callers
 
 
-async def test_exports_that_nobody_reads_hold_up_no_light(stage: Stage, key: str, callers: ExitStack) -> None:
-    """An export is a read of one moment: it keeps its connection to the database until its caller has it all."""
+async def test_exports_that_no_caller_reads_delay_no_light(stage: Stage, key: str, callers: ExitStack) -> None:
+    """An export reads one snapshot, so it keeps its connection to the database until its caller has read all."""
     async with stage.program(database_pool_size=CONNECTIONS) as program:
         await stage.begin()
         for _ in range(2 * CONNECTIONS):
             callers.enter_context(_export(program.http_port, key))
-        await until(lambda: _all_taken(program))
+        await until(lambda: _all_in_use(program))
         await stage.park.arrive(stage.bays[0].code)
         await stage.shows(stage.bays[0], RED)
-        assert _all_taken(program)
+        assert _all_in_use(program)
         callers.close()
 
 
-async def test_who_does_not_read_for_long_is_sent_away(
+async def test_a_caller_that_does_not_read_for_long_is_disconnected(
     stage: Stage, key: str, callers: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "STALLED_S", 3)
     async with stage.program(database_pool_size=CONNECTIONS) as program:
         for _ in range(CONNECTIONS):
             callers.enter_context(_export(program.http_port, key))
-        await until(lambda: _all_taken(program))
+        await until(lambda: _all_in_use(program))
         await until(lambda: program.api_pool.get_idle_size() == program.api_pool.get_size(), "still being written")
 
 
-def _all_taken(program: app.Program) -> bool:
+def _all_in_use(program: app.Program) -> bool:
     return program.api_pool.get_size() == CONNECTIONS and not program.api_pool.get_idle_size()
 
 

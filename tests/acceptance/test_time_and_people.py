@@ -1,4 +1,4 @@
-"""What time and people do to a bay: silence, reservations, overrides, maintenance."""
+"""Effects of time and people on a bay: silence, reservations, overrides, maintenance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICY = Policy(reserved_soon=timedelta())
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a key of an administrator; its base address is that of the program of the test."""
+    """Yield a client with an admin key. The test sets its base address to that of its program."""
     async with stage.pool.acquire() as connection:
         _, text = await keys.create_key(by(connection, actor="tests"), "tests", ["admin"])
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {text}"}, timeout=10) as client:
@@ -31,7 +31,7 @@ async def api(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def hasten(pool: Pool, dev_eui: str, deadline_s: int) -> None:
-    """Gives a sensor a type of its own that is believed for so long only."""
+    """Give a sensor a type of its own whose readings are valid for `deadline_s` seconds only."""
     await pool.execute(
         """
         INSERT INTO device_types (code, category, manufacturer, model, codec, uplink_interval_s,
@@ -45,7 +45,7 @@ async def hasten(pool: Pool, dev_eui: str, deadline_s: int) -> None:
     await pool.execute("UPDATE sensor_devices SET device_type = 'hasty_' || device_type WHERE dev_eui = $1", dev_eui)
 
 
-async def test_b9_a_sensor_that_falls_silent_makes_its_bay_unknown_not_free(stage: Stage) -> None:
+async def test_b9_a_sensor_that_becomes_silent_makes_its_bay_unknown_not_free(stage: Stage) -> None:
     bay, other = stage.bays
     async with stage.program():
         await hasten(stage.pool, bay.sensor_eui, 2)
@@ -63,7 +63,7 @@ async def test_b9_a_sensor_that_falls_silent_makes_its_bay_unknown_not_free(stag
         await stage.shows(bay, RED)
 
 
-async def test_b9_a_frame_without_occupancy_does_not_keep_a_reading_young(stage: Stage) -> None:
+async def test_b9_a_frame_without_occupancy_does_not_extend_the_life_of_a_reading(stage: Stage) -> None:
     bay = stage.bays[1]
     async with stage.program():
         await hasten(stage.pool, bay.sensor_eui, 2)
@@ -74,7 +74,7 @@ async def test_b9_a_frame_without_occupancy_does_not_keep_a_reading_young(stage:
         assert await stage.state(bay) == "UNKNOWN"
 
 
-async def test_b11_a_reservation_begins_and_ends_by_itself_and_its_end_asks_the_sensor(stage: Stage) -> None:
+async def test_b11_a_reservation_begins_and_ends_without_a_request_and_then_the_sensor_decides(stage: Stage) -> None:
     taken, empty = stage.bays
     async with stage.program(reserved_soon_s=0):
         await stage.begin()
@@ -125,7 +125,7 @@ async def test_an_operator_closes_a_bay_and_opens_it_again_by_the_api(stage: Sta
         answer = await api.post("/api/v1/overrides", json={"space": bay.code, "state": "OUT_OF_ORDER"})
         assert answer.status_code == 201, answer.text
         await stage.shows(bay, PINK)
-        await stage.park.arrive(bay.code)  # the override holds whatever the sensor says
+        await stage.park.arrive(bay.code)  # the override counts, whatever the sensor reports
         await stage.all_proven()
         assert bay.light.code == PINK
         ended = await api.delete(f"/api/v1/overrides/{answer.json()['id']}")
@@ -134,7 +134,7 @@ async def test_an_operator_closes_a_bay_and_opens_it_again_by_the_api(stage: Sta
         await stage.all_proven()
 
 
-async def test_an_override_ends_by_itself(stage: Stage, api: httpx.AsyncClient) -> None:
+async def test_an_override_ends_without_a_request(stage: Stage, api: httpx.AsyncClient) -> None:
     bay = stage.bays[0]
     async with stage.program() as program:
         api.base_url = httpx.URL(f"http://127.0.0.1:{program.http_port}")
@@ -149,7 +149,7 @@ async def test_an_override_ends_by_itself(stage: Stage, api: httpx.AsyncClient) 
         await stage.all_proven()
 
 
-async def test_b14_a_display_without_the_code_says_so_and_keeps_its_light(stage: Stage) -> None:
+async def test_b14_a_missing_display_code_is_recorded_and_the_light_stays(stage: Stage) -> None:
     bay = stage.bays[0]
     codes = {k: v for k, v in factories.BUSYLIGHT_CODES.items() if k != "OCCUPIED"}
     await stage.pool.execute("UPDATE display_devices SET display_codes = $1 WHERE dev_eui = $2", codes, bay.display_eui)
@@ -164,7 +164,7 @@ async def test_b14_a_display_without_the_code_says_so_and_keeps_its_light(stage:
         await stage.all_proven()
 
 
-async def test_a_bay_that_is_paired_anew_gets_the_light_of_its_new_sensor(stage: Stage) -> None:
+async def test_a_bay_with_a_new_sensor_shows_the_reading_of_that_sensor(stage: Stage) -> None:
     first, second = stage.bays
     async with stage.program() as program:
         await stage.park.arrive(first.code)
@@ -178,7 +178,7 @@ async def test_a_bay_that_is_paired_anew_gets_the_light_of_its_new_sensor(stage:
                 sensor=second.sensor_eui,
                 reason="swap",
             )
-        await stage.shows(first, FLASHING_BLUE)  # what the sensor said of the bay that it left counts no more
+        await stage.shows(first, FLASHING_BLUE)  # the sensor's reading of the bay that it left no longer counts
         second.sensor.heartbeat()
         await stage.shows(first, GREEN)
         await stage.becomes(second, "sync_status", "unknown")

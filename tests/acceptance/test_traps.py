@@ -1,4 +1,4 @@
-"""What has gone wrong in the field, through the whole program. Rows of the list of traps that no other test has."""
+"""Faults from the field, through the whole program: those rows of the list of traps that no other test covers."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ import pytest
 
 from baylight.access import keys
 from tests.acceptance.conftest import FLASHING_BLUE, GREEN, RED, Stage, eventually
-from tests.acceptance.test_processes import all_told
+from tests.acceptance.test_processes import all_stored
 from tests.support.change import by
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOOD = 1500
 
 
-async def test_b6_a_reading_that_is_told_again_and_again_is_one_change(stage: Stage) -> None:
+async def test_b6_a_reading_that_is_reported_many_times_is_one_change(stage: Stage) -> None:
     bay = stage.bays[1]
     async with stage.program():
         await stage.begin()
         await stage.park.arrive(bay.code)
         for _ in range(20):
             bay.sensor.heartbeat()
-        await all_told(stage)
+        await all_stored(stage)
         await stage.all_proven()
     changes = "SELECT count(*) FROM state_changes WHERE space_id = $1"
     assert await stage.pool.fetchval(changes, stage.spaces[bay.code]) == 2
     assert await stage.statuses(bay) == ["shown", "shown"]
 
 
-async def test_b7_a_sensor_that_rejoined_is_heard_though_its_counters_begin_anew(stage: Stage) -> None:
+async def test_b7_readings_of_a_sensor_that_rejoined_count_though_its_counters_restart(stage: Stage) -> None:
     bay = stage.bays[1]
     async with stage.program():
         await stage.begin()
@@ -44,10 +44,10 @@ async def test_b7_a_sensor_that_rejoined_is_heard_though_its_counters_begin_anew
             await stage.fake.join(bay.sensor_eui)
             await (stage.park.leave if bay.occupied else stage.park.arrive)(bay.code)
             await stage.shows(bay, light)
-        await all_told(stage)
+        await all_stored(stage)
 
 
-async def test_b15_a_flood_of_events_is_taken_in_full_while_the_api_answers(stage: Stage) -> None:
+async def test_b15_a_flood_of_events_is_stored_in_full_while_the_api_answers(stage: Stage) -> None:
     bay = stage.bays[1]
     async with stage.pool.acquire() as connection:
         _, text = await keys.create_key(by(connection, actor="tests"), "tests", ["read"])
@@ -63,7 +63,7 @@ async def test_b15_a_flood_of_events_is_taken_in_full_while_the_api_answers(stag
                 bay.sensor.heartbeat()
             codes = await asyncio.gather(*(ask() for _ in range(20)))
         assert set(codes) == {200}
-        await all_told(stage)
+        await all_stored(stage)
         await stage.all_proven()
 
 
@@ -83,7 +83,7 @@ async def test_b16_a_key_of_the_network_server_is_in_no_table_and_no_log(
     assert not any(stage.fake.api_key in text for text in (*(row["a"] for row in rows), out.out, out.err))
 
 
-async def test_b21_what_was_known_days_ago_is_unknown_at_the_start(stage: Stage) -> None:
+async def test_b21_a_state_that_was_known_days_ago_is_unknown_at_the_start(stage: Stage) -> None:
     bay, other = stage.bays
     async with stage.program():
         await stage.begin()
@@ -96,7 +96,7 @@ async def test_b21_what_was_known_days_ago_is_unknown_at_the_start(stage: Stage)
     assert other.light.code == GREEN
 
 
-async def test_b22_a_reading_that_its_sensor_says_not_to_use_is_not_used(stage: Stage) -> None:
+async def test_b22_a_reading_that_its_sensor_marks_as_faulty_is_not_used(stage: Stage) -> None:
     bay = stage.bays[0]
     async with stage.program():
         await stage.pool.execute(

@@ -1,4 +1,4 @@
-"""The Things Stack beside ChirpStack: the whole program between real brokers and lights."""
+"""The Things Stack beside ChirpStack, with the whole program between real brokers and lights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECRET = "a secret of sixteen and more"
 
 @dataclass
 class Garage:
-    """A bay at The Things Stack alone: `sensor` and `light` are its simulated devices."""
+    """Bay at The Things Stack alone. `sensor` and `light` are its simulated devices."""
 
     tts: FakeTheThingsStack
     bay: factories.Bay
@@ -83,7 +83,7 @@ async def in_sync(pool: Pool, garage: Garage) -> None:
     await eventually(pool, sql, garage.bay.display_eui, equals="in_sync")
 
 
-async def test_a_bay_at_the_things_stack_alone_shows_the_truth_and_proves_it(pool: Pool, garage: Garage) -> None:
+async def test_a_bay_at_the_things_stack_alone_shows_and_reports_the_true_state(pool: Pool, garage: Garage) -> None:
     async with running(garage.settings):
         garage.light.report()
         garage.sensor.heartbeat()
@@ -102,7 +102,7 @@ async def test_a_bay_at_the_things_stack_alone_shows_the_truth_and_proves_it(poo
     assert await pool.fetchval("SELECT count(*) FROM rejected_messages") == 0
 
 
-async def test_a_site_with_webhooks_alone_gets_its_downlinks_by_http(pool: Pool, garage: Garage) -> None:
+async def test_a_site_with_only_webhooks_receives_its_downlinks_by_http(pool: Pool, garage: Garage) -> None:
     posts: asyncio.Queue[bytes] = asyncio.Queue()
     garage.tts.webhook = posts.put_nowait
 
@@ -135,7 +135,7 @@ async def test_a_site_with_webhooks_alone_gets_its_downlinks_by_http(pool: Pool,
     assert await pool.fetchval("SELECT status FROM actuations ORDER BY id DESC LIMIT 1") == "shown"
 
 
-async def test_a_light_that_rejoins_there_is_told_again_what_to_show(pool: Pool, garage: Garage) -> None:
+async def test_a_light_that_rejoins_there_receives_its_command_again(pool: Pool, garage: Garage) -> None:
     async with running(garage.settings):
         garage.light.first_report_s = 0.2
         garage.light.report()
@@ -160,7 +160,7 @@ async def test_a_downlink_that_fails_there_is_tried_again(pool: Pool, garage: Ga
         await in_sync(pool, garage)
 
 
-async def test_what_mqtt_and_the_webhook_both_bring_counts_once(pool: Pool, garage: Garage) -> None:
+async def test_an_event_that_comes_by_mqtt_and_by_the_webhook_counts_once(pool: Pool, garage: Garage) -> None:
     posts: list[bytes] = []
     garage.tts.webhook = posts.append
     async with running(garage.settings) as program:
@@ -178,10 +178,10 @@ async def test_what_mqtt_and_the_webhook_both_bring_counts_once(pool: Pool, gara
     assert any("uplink_message" in json.loads(post) for post in posts)
 
 
-async def test_a_device_that_both_servers_hear_makes_one_uplink_one_change_one_downlink(
+async def test_a_frame_that_both_servers_receive_makes_one_uplink_one_change_one_downlink(
     stage: Stage, mosquitto: MosquittoBroker
 ) -> None:
-    """The sensor is registered in both, with the same session: both decrypt each of its frames."""
+    """The sensor is registered in both servers with the same session, so both decrypt each of its frames."""
     bay = stage.bays[0]
     tts = FakeTheThingsStack(mosquitto.host, mosquitto.port)
     twin = tts.add_device(bay.sensor_eui, "bay-017")
