@@ -1,4 +1,4 @@
-"""Every query, compared with the migrated schema (columns, parameters) and with its calls; and the loader of queries."""
+"""Every query, compared with the migrated schema (columns, parameters) and with its calls; the loader of queries."""
 
 from __future__ import annotations
 

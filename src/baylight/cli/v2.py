@@ -1,4 +1,4 @@
-"""`baylight v2`: from a live V2 database to Baylight's schema and back, stage by stage."""
+"""Commands of `baylight v2`: from a live V2 database to Baylight's schema and back, stage by stage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def inspect(
     as_json: Json = False,
     write_choices: Annotated[Path | None, typer.Option(help="write the proposed choices to this file")] = None,
 ) -> None:
-    """Show what stands in the way. Reads only; safe on a database at work."""
+    """Show what stands in the way. This only reads, and is safe on a database at work."""
     from baylight.v2.findings import inspect
     from baylight.v2.steps import STEPS
 
@@ -81,7 +81,7 @@ def _print_report(report: Report) -> None:
 
 @app.command()
 def plan(choices: ChoicesFile = None) -> None:
-    """Show every statement, its lock, what it can block, and what undoes it. Runs nothing."""
+    """Show every statement, its lock, what it can block, and what undoes it. This runs none of them."""
     from baylight.v2.findings import check_choices
     from baylight.v2.migration_run import recorded_steps
     from baylight.v2.steps import STEPS
@@ -108,7 +108,7 @@ def _print_statements(statements: list[str]) -> None:
 
 @app.command()
 def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 600) -> None:
-    """Go on up to and with a stage. After a crash, run the same command again."""
+    """Run the steps up to and with a stage. After a crash, run the same command again."""
 
     async def work() -> None:
         from baylight.v2.run import apply
@@ -228,11 +228,11 @@ def colours(
         typer.echo(f"{display.dev_eui} {display.state}: {display.code}, the catalogue has {display.catalogue_code}")
     if displays:
         raise typer.Exit(FOUND)
-    typer.echo("All displays show what they should.")
+    typer.echo("All displays have the catalogue's codes.")
 
 
 def _read(path: Path | None) -> Choices:
-    """Raises InputError `bad_choices`."""
+    """Return the choices of a file, or the defaults without a file. Raises InputError `bad_choices`."""
     from baylight.v2.choices import Choices, parse
 
     return parse(path.read_text(encoding="utf-8")) if path else Choices()

@@ -1,4 +1,4 @@
-"""Carrying V2's rows over in batches that do not disturb V2. Each batch and its place are one transaction."""
+"""Backfill of V2's rows in batches that do not disturb V2. Each batch and its place are one transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DATA_ERRORS = (
     asyncpg.exceptions.ProgramLimitExceededError,
 )
 OTHER_HALF = "spaces, other half"
-"""Where the place of the second walk over the spaces is noted. It is recorded like a step, though it is none."""
+"""Name under which the place of the second walk over the spaces is noted, as if the walk were a step."""
 _FETCH_LIMIT = 20_000
 
 FORGET_CONTESTED = Statement("v2.backfill.forget_contested")
@@ -60,7 +60,7 @@ async def find_contested(migration: MigrationRun) -> None:
 
 
 async def carry_spaces(migration: MigrationRun) -> None:
-    """Carry page by page, in two walks at once; then carry the rows that V2 was writing, until none is left."""
+    """Carry the spaces page by page, in two walks at once. Then carry the rows that V2 was writing, until none is left."""
     pages = await PAGES_OF_SPACES.one(migration.connection)
     bar = Bar(migration, "spaces", await ESTIMATE_SPACES.one(migration.connection))
     bar.start(await SPACES_CARRIED.one(migration.connection))
@@ -85,7 +85,7 @@ async def carry_spaces(migration: MigrationRun) -> None:
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk over the pages from `page` to `end`, by a connection of its own."""
+    """Walk over the pages from `page` to `end`, by a connection of its own."""
 
     migration: MigrationRun
     step: str
@@ -129,12 +129,12 @@ async def _sweep(migration: MigrationRun) -> None:
         for first in range(0, len(ids), migration.pace.size):
             part = ids[first : first + migration.pace.size]
             if not await _carry_spaces(migration, part):
-                migration.pace.failed()  # other sessions hold them: slow down
+                migration.pace.failed()  # other sessions hold these rows, so slow down
                 await migration.pace.after(0.05)
 
 
 async def carry_reservations(migration: MigrationRun) -> None:
-    """Carry active ones first, in the order of their creation: of two that overlap, the earlier one stays."""
+    """Carry active reservations first, in the order of their creation. Of two that overlap, the earlier one stays."""
     bar = Bar(migration, "reservations", await ESTIMATE_RESERVATIONS.one(migration.connection))
     bar.start()
     for query in (ACTIVE_RESERVATIONS_LEFT, RESERVATIONS_LEFT):
@@ -165,7 +165,7 @@ async def carry_state_changes(migration: MigrationRun) -> None:
         await migration.carry(CARRY_STATE_CHANGES, step="state_changes", place=str(until), first=at + 1, last=until)
         at = until
         bar.move(at)
-    # V2 gives ids before it commits: a lower one may have come later, when its space was not carried yet.
+    # V2 gives ids before it commits. So a row with a lower id may have come later, when its space was not carried yet.
     async with migration.connection.transaction():
         await WRITE_AS_COPY.run(migration.connection)
         await WRITE_IN_BULK.run(migration.connection)

@@ -1,4 +1,4 @@
-"""What only the operator can decide, in one small TOML file. `inspect` proposes it; `plan` and `apply` check it."""
+"""Choices that only the operator can make, in one TOML file. `inspect` proposes it; `plan` and `apply` check it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ RESOLUTIONS: dict[str, tuple[str, ...]] = {
     "overlap": ("earliest",),
     "empty_name": ("quarantine",),
 }
-"""What may be done about each finding; `inspect` proposes the first."""
+"""Resolutions that each finding allows. `inspect` proposes the first."""
 
 PROPOSED_CODES = {"MAINTENANCE": "ffa5006400"}
-"""The only code of V2's that differs from the catalogue's: a display keeps it until `baylight v2 colours --fix`."""
+"""Codes of V2 that differ from the catalogue's, by state. A display keeps its code until `baylight v2 colours --fix`."""
 
 _SECTIONS = {"resolve", "types", "display_codes", "contract", "limits"}
 
@@ -41,7 +41,7 @@ STORED = Query("v2.choices.stored", dict[str, object])
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The operator's decisions. `types`: role -> EUI prefix -> device type; the prefix `""` fits every device."""
+    """Choices of the operator. `types`: role -> EUI prefix -> device type. The prefix `""` fits every device."""
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, Mapping[str, str]] = field(
@@ -55,7 +55,7 @@ class Choices:
     replication_lag_s: float = 10.0
 
     def of(self, finding: str) -> str:
-        """Return what is to be done about a finding."""
+        """Return the resolution of a finding."""
         return self.resolve.get(finding, RESOLUTIONS[finding][0])
 
 
@@ -114,7 +114,7 @@ def _mistakes(given: dict[str, Any]) -> Iterable[str]:
 
 
 def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the file that `inspect` proposes: every finding that is there, with the first of its resolutions."""
+    """Return the file that `inspect` proposes, with each of these findings and the first of its resolutions."""
     lines = ["# Proposed by `baylight v2 inspect`. Read it, change it, and give it to plan and apply.", "[resolve]"]
     lines += [
         f'{name} = "{RESOLUTIONS[name][0]}"  # {" | ".join(RESOLUTIONS[name])}'

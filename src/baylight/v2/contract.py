@@ -1,4 +1,4 @@
-"""The end: Baylight's tables get their own names, V2's go to an archive; and the way back."""
+"""Last stage, and its undo: Baylight's tables move to `public`, V2's to an archive."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LISTED_SPACES_LIMIT = 1000
 
 
 class SpaceCode(NamedTuple):
-    """A space."""
+    """Space as an error names it."""
 
     id: UUID
     code: str
 
 
 class Function(NamedTuple):
-    """A function, as the catalogue has it."""
+    """Function of the database, as PostgreSQL's catalogue has it."""
 
     name: str
     arguments: str
@@ -37,7 +37,7 @@ class Function(NamedTuple):
 
 
 class IdRange(NamedTuple):
-    """Both are None if there is nothing."""
+    """Range of ids. Both are None if there are none."""
 
     first: int | None
     last: int | None
@@ -80,7 +80,7 @@ def contract_sql() -> list[str]:
 async def contract(migration: MigrationRun) -> None:
     """Exchange the names in one short transaction.
 
-    Raises InputError `spaces_without` if a demanded device is missing somewhere.
+    Raises InputError `spaces_without` if a required device is missing.
     """
     connection, choices = migration.connection, migration.choices
     for role in choices.require:
@@ -251,7 +251,7 @@ def require_sql() -> list[str]:
 
 
 async def require_devices(migration: MigrationRun) -> None:
-    """Refuse live spaces without the demanded devices. Existing rows are checked without blocking."""
+    """Refuse live spaces without the required devices. The check of existing rows blocks no writer."""
     for role in migration.choices.require:
         *add, validate = statements(script(_RULES[role]))
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a migration. Reads only, in one snapshot; safe on a database at work."""
+"""Findings that stand in the way of a migration. They are read in one snapshot, which is safe on a database at work."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _US_PER_ROW = {
 
 
 class Found(NamedTuple):
-    """One example (ids, detail), and how many there are."""
+    """Example of a finding (ids, detail). `total`: number of all examples."""
 
     id: str
     detail: str
@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A table of V2's."""
+    """Size of a table of V2."""
 
     table: str
     rows: int
@@ -93,9 +93,10 @@ COLUMNS = Query("v2.findings.columns", str)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What stands in the way. `choice`: the key in [resolve], or None where there is nothing to choose.
+    """Finding that stands in the way. `choice`: the key in [resolve], or None where there is nothing to choose.
 
-    There are at most 20 examples (ids, detail)."""
+    `examples`: at most 20 pairs of ids and detail.
+    """
 
     kind: str
     meaning: str
@@ -107,7 +108,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings. `proposal`: text of a choices file. `seconds`: estimates by step; others need less than one."""
+    """Report of all findings. `proposal`: text of a choices file.
+
+    `seconds`: estimated time by step. A step without an estimate needs less than 1 s.
+    """
 
     findings: list[Finding]
     sizes: list[Size]
@@ -116,7 +120,7 @@ class Report:
 
 
 async def is_v2(connection: Connection) -> None:
-    """Raises InputError `not_v2` that names what is missing."""
+    """Check that this is a V2 database. Raises InputError `not_v2` that names the missing columns."""
     found = set(await COLUMNS.all(connection))
     needed = {f"{table}.{column}" for table, columns in _NEEDED.items() for column in columns.split()}
     if missing := sorted(needed - found):
@@ -129,7 +133,7 @@ def _needed_names() -> list[str]:
 
 
 async def inspect(connection: Connection) -> Report:
-    """Look for what stands in the way. Raises InputError `not_v2`."""
+    """Return all findings that stand in the way. Raises InputError `not_v2`."""
     await is_v2(connection)
     findings: list[Finding] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -175,7 +179,10 @@ def _colour(driver: DisplayDriver, code: str) -> str:
 
 
 async def check_choices(connection: Connection, choices: Choices) -> Report:
-    """Raises InputError `needs_choices` with every finding that the operator has not decided on."""
+    """Return the report if the operator has decided on every finding.
+
+    Raises InputError `not_v2`, `needs_choices` with the undecided findings, or `strange_state`.
+    """
     report = await inspect(connection)
     open_ = [f for f in report.findings if f.choice and f.choice not in choices.resolve]
     if open_:

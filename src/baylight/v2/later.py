@@ -1,5 +1,7 @@
-"""What would be costly to keep row by row while tables are filled: it is built when the rows are there, and V2 does not
-wait for it."""
+"""Indexes and constraints that are built after the tables are filled, since that costs less than row by row.
+
+V2 does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ _MORE_MEMORY = "maintenance_work_mem = '256MB'"
 
 
 class Dropped(NamedTuple):
-    """An index or constraint that was noted. `kind`: `index`, `key` or `foreign_key`."""
+    """Index or constraint that was noted. `kind`: `index`, `key` or `foreign_key`."""
 
     table_name: str
     name: str
@@ -38,7 +40,7 @@ class Dropped(NamedTuple):
 
 
 class Postponed(NamedTuple):
-    """An index or constraint to be built."""
+    """Index or constraint to be built."""
 
     id: int
     table_name: str
@@ -60,7 +62,7 @@ ANALYZE_ASSIGNMENTS = Statement("v2.later.analyze_assignments")
 
 
 async def postpone(connection: Connection) -> None:
-    """Note and drop them, inside the caller's transaction."""
+    """Note the indexes and constraints, and drop them, inside the caller's transaction."""
     rows = await POSTPONE.all(connection, indexes=list(INDEXES))
     for row in sorted(rows, key=lambda row: row.kind != "foreign_key"):
         if row.kind == "index":
@@ -71,7 +73,10 @@ async def postpone(connection: Connection) -> None:
 
 @asynccontextmanager
 async def _patiently(migration: MigrationRun) -> AsyncIterator[None]:
-    """For statements that wait for others, while no other session waits for them. Raises TransientError `locked`."""
+    """Run statements that wait for other sessions, while no other session waits for them.
+
+    Raises TransientError `locked`.
+    """
     connection = migration.connection
     await connection.execute(f"SET lock_timeout = {int(migration.patience_s * 1000)}; SET {_MORE_MEMORY}")
     try:
@@ -87,7 +92,7 @@ async def _patiently(migration: MigrationRun) -> AsyncIterator[None]:
 
 
 async def build_indexes(migration: MigrationRun) -> None:
-    """Build one after the other, CONCURRENTLY. A killed run may leave one half built: it is dropped and built again."""
+    """Build the indexes one after the other, CONCURRENTLY. An index that a killed run left half built is built again."""
     for row in await POSTPONED.all(migration.connection, kinds=["index"], of_assignments=False):
 
         async def build(row: Postponed = row) -> None:
@@ -101,7 +106,7 @@ async def build_indexes(migration: MigrationRun) -> None:
 
 
 async def build_assignments(migration: MigrationRun) -> None:
-    """Build the keys of the history of assignments; then write what was logged; from then on it is written at once."""
+    """Build the keys of the history of assignments, then write the logged changes. Later changes are written at once."""
     connection = migration.connection
     if not await ASSIGNMENTS_LOGGED.one(connection):
         return
@@ -126,7 +131,7 @@ async def build_assignments(migration: MigrationRun) -> None:
 
 
 async def _replay(migration: MigrationRun) -> None:
-    """Write what has been logged, except the last few changes: V2 adds some all the time."""
+    """Write the logged changes, until less than a full batch is left: V2 adds some all the time."""
     while await REPLAY_ASSIGNMENTS.one(migration.connection, limit=_REPLAY_LIMIT) == _REPLAY_LIMIT:
         pass
 
@@ -138,7 +143,7 @@ async def _write_as_copy(migration: MigrationRun, statement: Statement) -> None:
 
 
 async def _build_keys(migration: MigrationRun) -> None:
-    """V2's writes do not touch this table now, so its lock may be held until all keys are built."""
+    """Build the keys in one transaction. V2's writes do not touch this table now, so its lock may be held so long."""
     rows = await POSTPONED.all(migration.connection, kinds=["key", "index"], of_assignments=True)
 
     async def build(connection: Connection) -> None:
@@ -155,7 +160,7 @@ async def _build_keys(migration: MigrationRun) -> None:
 
 
 async def build_foreign_keys(migration: MigrationRun) -> None:
-    """Add them NOT VALID in one short transaction, then validate one by one, which blocks no writer."""
+    """Add the foreign keys NOT VALID in one short transaction. Validate them one by one, which blocks no writer."""
     connection = migration.connection
     rows = await POSTPONED_FOREIGN_KEYS.all(connection, kind="foreign_key")
 

@@ -1,4 +1,4 @@
-"""One run of the migration: what every step works with, and how a step is recorded."""
+"""Run of the migration, with the connections, pace and choices of its steps, and the record of each step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class RecordedStep(NamedTuple):
-    """`place`: how far a step in batches has come; `tries`: how often its lock was asked for."""
+    """Step that has begun. `place`: where a step in batches stands. `tries`: number of tries for its lock."""
 
     name: str
     stage: str
@@ -52,9 +52,9 @@ WRITE_IN_BULK = Statement("v2.migration_run.write_in_bulk")
 
 @dataclass(slots=True)
 class MigrationRun:
-    """What every step works with. `second` is a connection for what two halves can do at once.
+    """Run of the migration, which each step receives. `second` is a connection for work that is done in two halves.
 
-    `patience_s`: how long the run asks for a lock before it gives up. `verified`: this run has verified.
+    `patience_s`: seconds that the run asks for a lock before it gives up. `verified`: this run has verified.
     """
 
     connection: Connection
@@ -74,7 +74,7 @@ class MigrationRun:
         done: str | None = None,
         first: tuple[Sequence[str], Work] | None = None,
     ) -> None:
-        """Run `work` in one short transaction that holds these tables; `first` as in session.with_short_lock.
+        """Run `work` in one short transaction that holds these tables. `first` is that of session.with_short_lock.
 
         `done`: the step that this transaction completes. It is marked done in the same transaction.
         """
@@ -92,7 +92,7 @@ class MigrationRun:
             await NOTE_TRIES.run(self.connection, step=done, tries=tries)
 
     async def run_batch(self, work: Callable[[], Awaitable[int]]) -> int:
-        """Run one batch in a transaction of its own; try again while others hold what it needs."""
+        """Run one batch in a transaction of its own. Try again while other sessions hold the rows that it needs."""
 
         async def in_transaction() -> int:
             async with self.connection.transaction():
@@ -101,7 +101,7 @@ class MigrationRun:
         return await self._run_paced(in_transaction)
 
     async def carry(self, query: Query[int], **parameters: object) -> int:
-        """Run a query that carries a batch, notes its place and returns the count: `run_batch` in one round trip."""
+        """Run a query that carries a batch, notes its place and returns the count. This is one round trip."""
         return await self._run_paced(lambda: query.one(self.connection, **parameters))
 
     async def _run_paced(self, work: Callable[[], Awaitable[int]]) -> int:
@@ -126,7 +126,7 @@ class MigrationRun:
         )
 
     async def check_quarantine(self) -> None:
-        """Raises InputError `quarantine_full`."""
+        """Check the number of values in quarantine. Raises InputError `quarantine_full` if it is over the limit."""
         count = await COUNT_QUARANTINE.one(self.connection)
         if count > self.choices.quarantine_limit:
             raise InputError(
@@ -155,7 +155,7 @@ class Bar:
         self._began, self.done, self._first = time.monotonic(), done, done
 
     def move(self, to: int) -> None:
-        """Report, five times a second. `total` is an estimate: only `end` says that all is done."""
+        """Report at most five times a second. Only `end` reports that all is done, since `total` is an estimate."""
         self.done = to
         now = time.monotonic()
         if now - self._reported > 0.2 and to < self.total:
@@ -181,14 +181,14 @@ async def mark_started(connection: Connection, step: str, stage: str) -> None:
 async def mark_done(connection: Connection, step: str) -> None:
     """Record that a step is done.
 
-    Only the runner (`run._run`) marks steps, each after it has run; a step whose last work is one locked transaction is
+    Only the runner (`run._run`) marks steps, each after it has run. A step whose last work is one locked transaction is
     marked in that transaction, by `MigrationRun.run_locked(done=…)`.
     """
     await MARK_DONE.run(connection, step=step)
 
 
 async def place_of(connection: Connection, step: str) -> str | None:
-    """Return how far a step in batches has come, or None at its start."""
+    """Return where a step in batches stands, or None at its start."""
     return await PLACE.first(connection, step=step)
 
 

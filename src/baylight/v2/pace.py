@@ -1,4 +1,4 @@
-"""How fast a backfill may go: its batches have a fixed time, its pauses depend on their effect on others."""
+"""Pace of a backfill: its batches have a fixed time, and its pauses depend on their effect on other sessions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from baylight.store.query import Query, Statement
 
 BATCH_S = 0.02
 _MIN_ROWS, _MAX_ROWS = 50, 5000
-"""Of a batch. Fewer rows than a page has are no quicker to carry: the fixed cost of a batch outweighs them."""
+"""Limits of the rows of a batch. Below 50 rows, about a page, the fixed cost of a batch outweighs the rows."""
 _MIN_EASE = 0.1
 _LOOK_EVERY_S = 0.25
 _MAX_LAG_WAIT_S = 3600
 
 
 class Look(NamedTuple):
-    """`blocked`: sessions that wait for ours. `written`, `replayed`: bytes of the log; None without replicas."""
+    """Load on the database. `blocked`: number of sessions that wait for ours.
+
+    `written`, `replayed`: positions in the log, in bytes. `replayed` is None without replicas.
+    """
 
     blocked: int
     written: int
@@ -36,7 +39,7 @@ PROBE = Statement("v2.pace.probe")
 
 @dataclass(slots=True)
 class Progress:
-    """How far a step in batches has come. `left_s` is None while nothing is known yet."""
+    """Progress of a step in batches. `left_s` is None while it is not known."""
 
     step: str
     done: int
@@ -47,11 +50,11 @@ class Progress:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of a run. `size`: rows of the next batch, steered to BATCH_S. `ease`: the pause after a batch, as a
-    multiple of its time; 0 while no other session suffers.
+    """Pace of a run. `size`: rows of the next batch, chosen so that it lasts BATCH_S.
 
-    `watch` is a connection of its own. It looks on while the others (`pids`) work: which sessions wait for them, how
-    long a trivial read lasts, how far replicas are behind.
+    `ease`: pause after a batch, as a multiple of its time. It is 0 while no other session is delayed.
+    `watch` is a connection of its own. While the other connections (`pids`) work, it measures how many sessions wait
+    for them, how long a trivial read lasts, and how far replicas are behind.
     """
 
     watch: Connection
@@ -65,7 +68,7 @@ class Pace:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look on, while the body works."""
+        """Measure the load while the body works."""
         times = sorted([await self._probe() for _ in range(20)])
         task = asyncio.create_task(self._look(quiet_s=max(times[len(times) // 2], 0.0003)))
         try:
@@ -108,7 +111,7 @@ class Pace:
     def _lag(self, written: int, replayed: int | None) -> float:
         """Return for how many seconds the slowest replica has had something to replay; positions are in bytes.
 
-        PostgreSQL's own replay_lag does not serve: it keeps its value while a replica stands still.
+        PostgreSQL's own replay_lag is no use here, since it keeps its value while a replica stands still.
         """
         now = time.monotonic()
         self._written.append((now, written))

@@ -1,4 +1,4 @@
-"""What could not be carried over, and what was carried over though it is wrong: for people to look at and correct."""
+"""Values that could not be carried over, and values that were carried over though wrong, for people to correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baylight.v2.schema import OWN, relation_exists
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A value of V2's. `field` is `*` where the whole row could not be carried over."""
+    """Value of V2 in quarantine. `field` is `*` where the whole row could not be carried over."""
 
     table: str
     id: str
@@ -24,7 +24,7 @@ class Quarantined:
 
 
 class FlaggedDisplay(NamedTuple):
-    """A display whose code for a state is not the one of the catalogue."""
+    """Display whose code for a state is not the one of the catalogue."""
 
     dev_eui: str
     state: str
@@ -50,7 +50,7 @@ async def flagged_displays(connection: Connection) -> list[FlaggedDisplay]:
 
 
 async def fix_colours(connection: Connection) -> int:
-    """Give these displays the catalogue's code; return how many there were. Idempotent.
+    """Give the flagged displays the catalogue's code, and return their number. Idempotent.
 
     Raises InputError `not_begun`.
     """

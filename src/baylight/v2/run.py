@@ -1,4 +1,4 @@
-"""apply, rollback and status: which steps come next. One run works at a time."""
+"""Functions behind `apply`, `rollback` and `status`, which choose the next steps. Only one run works at a time."""
 
 from __future__ import annotations
 
@@ -23,21 +23,25 @@ from baylight.v2.steps import STEPS, Step
 
 PATIENCE_S = 600.0
 UNDOING = "undo expand"
-"""Recorded before the first trigger is dropped. From then on V2's writes are missed, so it must be finished."""
+"""Name that is recorded before the first trigger is dropped. V2's writes are missed from then on, so the undo must be
+finished."""
 
 Log = Callable[[str], None]
 OnProgress = Callable[[Progress], None]
 
 
 class Standing(NamedTuple):
-    """`owner`: who decides. `ignored_writes`: states that V2 wrote after the switch."""
+    """Standing of the migration. `owner`: the side that decides.
+
+    `ignored_writes`: number of states that V2 wrote after the switch.
+    """
 
     owner: str
     ignored_writes: int
 
 
 class QuarantineCount(NamedTuple):
-    """How many values could not be carried over for one reason."""
+    """Number of values that could not be carried over for one reason."""
 
     reason: str
     values: int
@@ -61,7 +65,7 @@ async def apply(
     on_progress: OnProgress = _ignore,
     patience_s: float = PATIENCE_S,
 ) -> None:
-    """Run what is left up to and with the stage `to`. Idempotent; after a crash the next call goes on where it ended.
+    """Run the steps that are left, up to and with the stage `to`. Idempotent. After a crash the next call continues.
 
     Raises InputError `unknown_stage`, `not_v2`, `needs_choices`, `quarantine_full`, `spaces_without`;
     ConflictError `not_verified`; TransientError `locked`, `batch_locked`, `replica_behind`, `database_away`.
@@ -83,7 +87,7 @@ async def apply(
 
 
 async def _run(migration: MigrationRun, step: Step, *, again: bool = False) -> None:
-    """Run a step, unless it is done, and mark it done; with `again` it runs in any case."""
+    """Run a step, unless it is done, and mark it done. With `again` it runs in any case."""
     recorded = (await recorded_steps(migration.connection)).get(step.name)
     if recorded and recorded.done_at and not again:
         return
@@ -106,7 +110,8 @@ async def rollback(
 ) -> list[str]:
     """Undo stages, the last first, down to `to`, which stays. `start` undoes all; without `to` only the last is undone.
 
-    Returns the stages that were undone. Idempotent. Raises InputError `unknown_stage`, TransientError as `apply`.
+    Return the stages that were undone. Idempotent. Raises InputError `unknown_stage`, and TransientError as `apply`
+    does.
     """
     if to is not None and to != "start":
         _stages_to(to)
@@ -165,7 +170,7 @@ async def _migration_run(
 
 @dataclass(frozen=True, slots=True)
 class StepStatus:
-    """A step that has begun. `rows`: of steps in batches; `tries`: how often its lock was asked for."""
+    """Step that has begun. `rows`: rows of a step in batches. `tries`: number of tries for its lock."""
 
     name: str
     stage: str
@@ -176,7 +181,10 @@ class StepStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`stage`: the last one that is done, or None. `ignored_writes`: states that V2 wrote after the switch."""
+    """Status of the migration. `stage`: the last stage that is done, or None.
+
+    `ignored_writes`: number of states that V2 wrote after the switch.
+    """
 
     stage: str | None
     owner: str
@@ -186,7 +194,7 @@ class Status:
 
 
 async def status(connection: Connection) -> Status:
-    """Return where the migration stands. Reads only."""
+    """Return the status of the migration. This only reads."""
     recorded = await recorded_steps(connection)
     if not recorded:
         return Status(None, "v2", [], {}, 0)

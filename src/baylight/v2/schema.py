@@ -1,4 +1,4 @@
-"""Baylight's own schema, created beside V2's: the ordinary migration files, placed in `baylight_next`."""
+"""Baylight's own schema, created beside V2's by the ordinary migration files, in `baylight_next`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN = "v2_migration"
 """Statements that create, move, lock or drop things have no parameters: names of these schemas, and names that the
 catalogue lists, are formatted into their text."""
 CARRY = ("carry", "carry_spaces", "carry_rows")
-"""Files of sql/v2: from V2's rows to Baylight's."""
+"""Files of sql/v2 with the functions that turn V2's rows into Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
 
 UNKNOWN_TYPES = (("unknown_sensor", "sensor"), ("unknown_display", "display"))
@@ -28,7 +28,7 @@ _QUIET_TRIGGERS = (
     ("sensor_devices", "sensor_devices_lifecycle_inserted"),
     ("display_devices", "display_devices_lifecycle_inserted"),
 )
-"""Triggers whose work the backfill does for a whole batch at once: rows carried in bulk do not fire them."""
+"""Triggers that rows carried in bulk do not fire. The backfill does their work for a whole batch at once."""
 
 RELATION_EXISTS = Query("v2.schema.relation_exists", bool)
 SCHEMA_EXISTS = Query("v2.schema.schema_exists", bool)
@@ -57,7 +57,7 @@ async def relation_exists(connection: Connection, relation: str) -> bool:
 
 
 async def require_both_schemas(connection: Connection) -> None:
-    """Raises InputError `not_beside` unless V2's and Baylight's tables stand beside each other."""
+    """Check that V2's and Baylight's tables stand beside each other. Raises InputError `not_beside`."""
     if not await relation_exists(connection, f"{NEXT}.spaces"):
         raise InputError(
             "not_beside", "there are no two sides: the migration has not begun, or its contract stage is done"

@@ -1,4 +1,4 @@
-"""Connections of the migration, and locks that no other session waits long for."""
+"""Connections of the migration, and locks for which other sessions wait at most some ms."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ NOWAIT_TRIES = 30
 _MAX_TRIES_OF_TWO = 5
 _SILENT_ROUNDS = 5
 MAX_LOCK_WAIT_MS = 20
-"""How long the migration waits for a lock on a table of V2, once NOWAIT has failed. Others may queue behind."""
+"""Milliseconds that the migration waits for a lock on a table of V2, after NOWAIT has failed. Other sessions may queue
+behind it."""
 
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError)
-"""Another session was first: the same work succeeds later."""
+"""Errors after which the same work succeeds later, because another session was first."""
 
 
 class Holder(NamedTuple):
-    """A session that holds a lock. `age`: of its transaction."""
+    """Session that holds a lock. `age`: age of its transaction."""
 
     pid: int
     role: str | None
@@ -76,7 +77,7 @@ async def connected(dsn: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def alone(connection: Connection, on_wait: Callable[[], None] | None = None) -> AsyncIterator[None]:
-    """Keep other runs out: a second one waits for the first. It asks again and again, so that it holds no snapshot."""
+    """Keep other runs out: a second one waits for the first. It asks repeatedly, so that it holds no snapshot."""
     reported = False
     while not await TRY_TO_BE_ALONE.one(connection, key=_LOCK):
         if not reported and on_wait:

@@ -1,4 +1,4 @@
-"""Every step of the migration, in order: what it runs, what it locks, and beside it what undoes it."""
+"""Table of all steps of the migration, in order, with the statements, the lock and the undo of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Sql = Callable[[], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step, and what undoes it.
+    """Step of the migration, with its undo.
 
     `sql` and `undo_sql` return the statements of `run` and `undo`, for `plan`. `lock` is the strongest lock on a
     table of V2. `undo` is idempotent; without one there is nothing to undo, and `undo_note` says why.
@@ -99,8 +99,8 @@ async def _functions(migration: MigrationRun) -> None:
 
 
 def _capture(table: str) -> Step:
-    """Return the step that creates the triggers on one table: each in a transaction of its own, so that no two tables
-    are locked at once."""
+    """Return the step that creates the triggers on one table. Each step is a transaction, so no two tables are locked
+    at once."""
     name, locked = f"capture {table}", [f"public.{table}"]
 
     def triggers(file: str) -> list[str]:

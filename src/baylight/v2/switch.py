@@ -1,4 +1,4 @@
-"""Who decides: V2 until the switch, Baylight after it. The other side's copy follows in the same transaction."""
+"""Switch from V2 to Baylight, the side that decides, and back. The other side's copy follows in the same transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_ROUNDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A space. `v2_since` and `decided_at`: since when each side has had its state."""
+    """Space whose state differs. `v2_since` and `decided_at`: instants since which each side has had its state."""
 
     id: UUID
     code: str
@@ -32,7 +32,7 @@ class Disagreement:
 
 
 class DisagreementCount(NamedTuple):
-    """In how many spaces V2 has one state and Baylight, for this reason, another."""
+    """Number of spaces in which V2 has one state and Baylight, for this reason, another."""
 
     v2_state: str
     state: str
@@ -96,8 +96,8 @@ async def give_to_baylight(migration: MigrationRun) -> None:
 
 
 async def give_back_to_v2(migration: MigrationRun) -> None:
-    """Let V2 decide again. V2's `state` has followed all the time; where it has no word for Baylight's state, its last
-    one counts."""
+    """Let V2 decide again. V2's `state` has followed all the time. Where V2 has no word for Baylight's state, V2's last
+    state counts."""
 
     async def flip(connection: Connection) -> None:
         await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
@@ -146,7 +146,7 @@ def _batch(
     migration: MigrationRun, step: str, statement: Statement, ids: list[UUID], place: str
 ) -> Callable[[], Awaitable[int]]:
     async def run() -> int:
-        # Nothing here is a decision, nor anything that V2 has a column for.
+        # No row here is a decision, and V2 has no column for any of them.
         await WRITE_AS_COPY.run(migration.connection)
         await statement.run(migration.connection, ids=ids)
         await NOTE_PLACE.run(migration.connection, step=step, place=place, rows=len(ids))
@@ -157,14 +157,14 @@ def _batch(
 
 @dataclass(frozen=True, slots=True)
 class ObserveReport:
-    """Where an observing Baylight disagrees with V2."""
+    """Report of the spaces in which an observing Baylight disagrees with V2."""
 
     summary: list[DisagreementCount]
     spaces: list[Disagreement]
 
 
 async def observe_report(connection: Connection, *, grace_s: float = 60.0, limit: int = 50) -> ObserveReport:
-    """Return where a Baylight that ran beside V2 would have decided otherwise, for longer than `grace_s`.
+    """Return the spaces in which an observing Baylight disagrees with V2 for more than `grace_s` seconds.
 
     Raises InputError `not_beside`.
     """

@@ -1,4 +1,4 @@
-"""Is everything there, and the same? One snapshot is compared, so that the answer is right on live data."""
+"""Comparison of both sides: all rows are there, and the same. It reads one snapshot, so it is right on live data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from baylight.v2.schema import require_both_schemas
 
 
 class Wrong(NamedTuple):
-    """A row for which a check does not hold."""
+    """Row for which a check does not hold."""
 
     id: str
     detail: str | None
 
 
 class TableCounts(NamedTuple):
-    """Rows on both sides, and a checksum over what both have."""
+    """Number of rows on both sides, and a checksum over the rows that both have."""
 
     name: str
     v2_rows: int
@@ -45,7 +45,7 @@ COUNTS = Query("v2.verify.counts", TableCounts)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`check` names the rule that does not hold; `id` names the row."""
+    """Difference between both sides. `check` names the rule that does not hold; `id` names the row."""
 
     check: str
     id: str
@@ -54,7 +54,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`counts`: by table, rows of V2 and rows of Baylight. Each check lists at most 20 differences."""
+    """Verdict of a comparison. `counts`: rows of V2 and rows of Baylight, by table.
+
+    Each check lists at most 20 differences.
+    """
 
     differences: list[Difference]
     counts: dict[str, tuple[int, int]]
@@ -66,7 +69,7 @@ class Verdict:
 
 
 async def verify(connection: Connection) -> Verdict:
-    """Compare both sides as they are at one instant, whatever is written meanwhile. Reads only.
+    """Compare both sides as they are at one instant, whatever is written meanwhile. This only reads.
 
     Raises InputError `not_beside`.
     """

@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
--- Do what the trigger of spaces would have done at the time of each change. Return how many changes there were.
+-- Do what the trigger of spaces would have done at the time of each change. Return the number of changes.
 CREATE OR REPLACE FUNCTION v2_migration.replay_assignments(change_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,6 +1,6 @@
--- V2 writes; Baylight's rows follow in the same transaction. No write of V2 is ever refused or fails because of this.
+-- When V2 writes, Baylight's rows follow in the same transaction. No write of V2 is refused or fails because of this.
 
--- Carry one space; if the new schema refuses it, quarantine it as a whole. The caller holds V2's row.
+-- Carry one space. If the new schema refuses it, quarantine it as a whole. The caller holds V2's row.
 CREATE OR REPLACE FUNCTION v2_migration.carry_or_quarantine(wanted_id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- As carry_or_quarantine, for rows that the caller does not hold: rows that V2 is writing at this moment are left out.
+-- Do the same for rows that the caller does not hold. Rows that V2 is writing at this moment are left out.
 CREATE OR REPLACE FUNCTION v2_migration.carry_one_by_one(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,17 +1,17 @@
 -- Functions that turn V2's values into Baylight's, for single rows (triggers) and for batches (backfill).
 -- Every name has its schema, since these functions run with the rights of their owner.
 
--- An EUI in Baylight's spelling; NULL if it is none. A regular expression would need 20 times as long.
+-- Return an EUI in Baylight's spelling, or NULL if the text is none. A regular expression would need 20 times as long.
 CREATE OR REPLACE FUNCTION v2_migration.canon_eui(eui text) RETURNS varchar(16)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN length(eui) = 16 AND translate(eui, '0123456789abcdefABCDEF', '') = '' THEN lower(eui) END;
 
--- V2's word for a state of Baylight's; NULL where V2 has none: then it keeps the state that it had.
+-- Return V2's word for a state of Baylight. It is NULL where V2 has none, and V2 then keeps the state that it had.
 CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE state WHEN 'UNKNOWN' THEN NULL WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
 
--- The location of V2's three texts; it is created if there is none.
+-- Return the location of V2's three texts. Create it if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,7 +43,7 @@ BEGIN
 END
 $$;
 
--- As place, for many at once, where no location has to be created or found below a site.
+-- Locations of V2's three texts for many spaces at once, where none must be created or found below a site.
 CREATE OR REPLACE FUNCTION v2_migration.known_place(building text, floor text, zone text)
 RETURNS TABLE (id uuid, known boolean)
 LANGUAGE sql STABLE
@@ -63,7 +63,7 @@ LEFT JOIN baylight_next.locations AS z
     AND z.kind = 'zone' AND z.name = nullif(zone, '')
 $$;
 
--- The last reading that V2 received from a sensor, in either spelling of its EUI. No row if there is none.
+-- Return the last reading that V2 received from a sensor, in either spelling of its EUI. No row if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.last_reading(eui text)
 RETURNS TABLE (seen_at timestamptz, rssi smallint, snr real, occupancy varchar(20))
 LANGUAGE sql STABLE
@@ -79,7 +79,7 @@ FROM (
 WHERE u."timestamp" IS NOT NULL ORDER BY u."timestamp" DESC LIMIT 1
 $$;
 
--- Ids of one moment lie together, so their indexes are filled much faster: as uuid7(), but with one time for all.
+-- Return an id like uuid7(), with one time for all rows. Ids of one instant lie together, so indexes are filled faster.
 CREATE OR REPLACE FUNCTION v2_migration.id_at(moment text) RETURNS uuid
 LANGUAGE sql VOLATILE
 RETURN (moment || substr(gen_random_uuid()::text, 16))::uuid;

@@ -1,4 +1,4 @@
--- Rows that belong to spaces: reservations and the history of states; and API keys.
+-- Functions that carry reservations, the history of states, and API keys.
 
 -- Create or correct one reservation, or quarantine it if the new schema refuses it. The caller holds V2's row.
 CREATE OR REPLACE FUNCTION v2_migration.carry_reservation(wanted_id uuid) RETURNS void
@@ -34,7 +34,8 @@ BEGIN
 END
 $$;
 
--- Of two that overlap, the one that was created first is carried over; the rest is carried or quarantined one by one.
+-- Of two reservations that overlap, the one that was created first is carried over. The others are carried or
+-- quarantined one by one.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off

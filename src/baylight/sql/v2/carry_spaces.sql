@@ -1,6 +1,6 @@
--- Spaces and their devices: one by one for triggers and sweeps, many at once for the backfill.
+-- Functions that carry spaces and their devices, one by one for triggers and sweeps, many at once for the backfill.
 
--- What each V2 space asks for, and what stands in the way.
+-- Devices and location that each V2 space asks for, and what stands in the way.
 CREATE OR REPLACE FUNCTION v2_migration.wanted(ids uuid[]) RETURNS v2_migration.want[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -142,7 +142,7 @@ BEGIN
 END
 $$;
 
--- Create or correct single rows, for triggers and sweeps; the trigger of spaces records assignments.
+-- Create or correct single rows, for triggers and sweeps. The trigger of spaces records assignments.
 CREATE OR REPLACE FUNCTION v2_migration.carry_spaces(ids uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -190,7 +190,7 @@ BEGIN
         current_state = CASE
             WHEN owner_now = 'v2' AND excluded.current_state IS DISTINCT FROM v2_migration.v2_state(s.current_state)
             THEN excluded.current_state ELSE s.current_state END;
-    -- This question comes after the spaces are written: then the answer cannot change before the end of the transaction.
+    -- This query runs after the spaces are written, so its answer cannot change before the end of the transaction.
     IF shared_now IS NOT NULL AND NOT (SELECT assignments_logged FROM v2_migration.control) THEN
         UPDATE baylight_next.device_assignments SET shared = true
         WHERE device_id = ANY(shared_now) AND superseded_at IS NULL AND upper_inf(valid);
@@ -204,7 +204,7 @@ $$;
 -- carries them.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_spaces(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
--- The tables grow from nothing while this runs: a plan for few rows would be kept for many.
+-- The tables are empty at first, and a plan for an empty table would be kept for a full one.
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$

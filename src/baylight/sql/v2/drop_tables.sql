@@ -1,4 +1,4 @@
--- What only Baylight has is deleted. The extension goes if it came with the migration.
+-- Delete what only Baylight has. The extension is dropped if the migration created it.
 DROP SCHEMA IF EXISTS baylight_next CASCADE;
 DO $$
 BEGIN

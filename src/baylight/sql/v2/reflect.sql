@@ -1,5 +1,5 @@
--- Baylight writes; V2's rows follow in the same transaction. It never waits for a row that V2 holds: then Baylight's
--- transaction fails with lock_not_available, which its services try again, and V2 is never the victim of a deadlock.
+-- When Baylight writes, V2's rows follow in the same transaction. Baylight never waits for a row that V2 holds. Instead
+-- its transaction fails with lock_not_available, and its services try again. So V2 is never the victim of a deadlock.
 
 CREATE OR REPLACE VIEW v2_migration.places AS
 SELECT l.id AS location_id,
@@ -16,7 +16,7 @@ LEFT JOIN baylight_next.locations AS c ON c.id = l.path[3]
 LEFT JOIN baylight_next.locations AS d ON d.id = l.path[4]
 LEFT JOIN baylight_next.locations AS e ON e.id = l.path[5];
 
--- What V2 would read of Baylight's spaces, in V2's own spelling where that still holds.
+-- Rows of V2 made from Baylight's spaces, in V2's own spelling where that still holds.
 CREATE OR REPLACE VIEW v2_migration.old_spaces AS
 SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude,
        s.sensor_deveui AS sensor_eui, s.display_deveui AS display_eui,
@@ -55,7 +55,7 @@ INNER JOIN baylight_next.spaces AS s
     AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id;
 
--- Make V2's rows equal to Baylight's; their state only if Baylight decides.
+-- Make V2's rows equal to Baylight's. Their state follows only if Baylight decides.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_spaces(ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

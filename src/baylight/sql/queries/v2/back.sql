@@ -1,5 +1,5 @@
 -- name: estimate_spaces
--- About how many spaces there are.
+-- Estimated number of spaces.
 SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'public.spaces'::regclass;
 
 -- name: next_spaces
@@ -19,16 +19,16 @@ SELECT id FROM public.reservations WHERE id > :after ORDER BY id LIMIT :limit;
 SELECT v2_migration.reflect_reservations(:ids) AS written;
 
 -- name: state_changes_to_reflect
--- The range of state changes that V2's table lacks; NULL if it lacks none.
+-- Range of the state changes that V2's table lacks. NULL if it lacks none.
 SELECT min(c.id) AS first, max(c.id) AS last FROM public.state_changes AS c
 WHERE NOT EXISTS (SELECT FROM v2_archive.state_changes AS l WHERE l.id = c.id);
 
 -- name: reflect_state_changes
--- Add those of a range to V2's table that it lacks.
+-- Add to V2's table the state changes of a range that it lacks.
 SELECT v2_migration.reflect_state_changes(:first, :last) AS written;
 
 -- name: revoke_keys
--- A key that was revoked meanwhile is revoked for V2 too.
+-- Revoke for V2 the keys that were revoked meanwhile.
 UPDATE v2_archive.api_keys AS l SET is_active = false
 FROM public.api_keys AS k WHERE k.id = l.id AND NOT k.is_active AND l.is_active;
 

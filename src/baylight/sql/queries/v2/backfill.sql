@@ -1,5 +1,5 @@
 -- name: forget_contested
--- What an earlier try found is found again.
+-- Forget what an earlier try noted. It is noted again.
 DELETE FROM v2_migration.contested;
 
 -- name: contested_sensors
@@ -37,7 +37,8 @@ GROUP BY lower(display_eui) HAVING count(*) > 1
 ON CONFLICT (role, eui) DO NOTHING;
 
 -- name: carry_pages
--- Carry the spaces of a range of pages, and note the place. `:first`: tid of the first row; `:after`: behind the last.
+-- Carry the spaces of a range of pages, and note the place. `:first`: tid of the first row. `:after`: tid behind the
+-- last row.
 WITH c AS MATERIALIZED (
     SELECT v2_migration.carry_new_spaces((
         SELECT array_agg(id) FROM public.spaces WHERE ctid >= :first::text::tid AND ctid < :after::text::tid
@@ -57,7 +58,7 @@ UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
 
 -- name: carry_spaces_one_by_one
--- As carry_spaces; a space that the new schema refuses is quarantined by itself.
+-- Carry these spaces one by one, and note the place. A space that the new schema refuses is quarantined by itself.
 WITH c AS MATERIALIZED (SELECT v2_migration.carry_one_by_one(:ids)::bigint AS carried)
 UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
@@ -73,7 +74,7 @@ WHERE NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)
 LIMIT :limit;
 
 -- name: carry_reservations
--- Carry these reservations. Their step has no place: it asks for what is left.
+-- Carry these reservations. Their step notes no place, since it selects the rows that are left.
 WITH c AS MATERIALIZED (SELECT v2_migration.carry_new_reservations(:ids)::bigint AS carried)
 UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
@@ -92,7 +93,7 @@ ORDER BY l.created_at, l.id
 LIMIT :limit;
 
 -- name: reservations_left
--- As active_reservations_left, of any status and in no order.
+-- Reservations of any status that are neither carried over nor quarantined, in no order.
 SELECT l.id FROM public.reservations AS l
 WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.space_id)
   AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r WHERE r.id = l.id)
@@ -103,7 +104,7 @@ WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.space_id)
 LIMIT :limit;
 
 -- name: last_state_change
--- The newest of V2's. Ids from 2^62 on are left out.
+-- Highest id of V2's state changes. Ids from 2^62 on are left out.
 SELECT coalesce(max(id), 0) AS id FROM public.state_changes WHERE id < 4611686018427387904;
 
 -- name: carry_state_changes
@@ -138,32 +139,33 @@ UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
 
 -- name: estimate_spaces
--- About how many rows V2's table has; counted if PostgreSQL has no estimate yet.
+-- Estimated number of rows of V2's table. The rows are counted if PostgreSQL has no estimate yet.
 SELECT CASE WHEN reltuples > 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM public.spaces) END AS rows
 FROM pg_class WHERE oid = 'public.spaces'::regclass;
 
 -- name: estimate_reservations
--- About how many rows V2's table has; counted if PostgreSQL has no estimate yet.
+-- Estimated number of rows of V2's table. The rows are counted if PostgreSQL has no estimate yet.
 SELECT CASE WHEN reltuples > 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM public.reservations) END AS rows
 FROM pg_class WHERE oid = 'public.reservations'::regclass;
 
 -- name: pages_of_spaces
--- How many pages V2's table has.
+-- Number of pages of V2's table.
 SELECT pg_relation_size('public.spaces') / 8192 AS pages;
 
 -- name: spaces_carried
--- How many spaces both walks have carried.
+-- Number of spaces that both walks have carried.
 SELECT coalesce(sum(rows), 0)::bigint AS rows FROM v2_migration.steps WHERE name ~ '^spaces';
 
 -- name: analyze_spaces
--- Plans made for small tables are not kept for large ones. A table that another session holds is skipped.
+-- Analyze the tables, so that plans for small tables are not kept for large ones. A table that another session holds is
+-- skipped.
 ANALYZE (SKIP_LOCKED) baylight_next.spaces, baylight_next.sensor_devices, baylight_next.display_devices,
     baylight_next.locations;
 
 -- name: analyze_reservations
--- As analyze_spaces.
+-- Analyze the tables, as analyze_spaces does.
 ANALYZE (SKIP_LOCKED) baylight_next.reservations;
 
 -- name: analyze_state_changes
--- As analyze_spaces.
+-- Analyze the table, as analyze_spaces does.
 ANALYZE (SKIP_LOCKED) baylight_next.state_changes;

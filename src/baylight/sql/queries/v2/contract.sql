@@ -6,7 +6,7 @@ WHERE s.deleted_at IS NULL
 ORDER BY s.code LIMIT :limit;
 
 -- name: remember_own
--- Which names in the public schema are Baylight's.
+-- Note which names in the public schema will be Baylight's.
 INSERT INTO v2_migration.own_objects (kind, name)
 SELECT 'table', relname FROM pg_class WHERE relnamespace = 'baylight_next'::regnamespace AND relkind IN ('r', 'p', 'v')
 UNION ALL
@@ -14,11 +14,12 @@ SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'baylight_next'::re
 ON CONFLICT DO NOTHING;
 
 -- name: remember_view_schema
--- The schema of V2's role is created by the migration, for views.
+-- Note that the migration creates the schema of V2's role, for views.
 INSERT INTO v2_migration.own_objects VALUES ('view_schema', :role) ON CONFLICT DO NOTHING;
 
 -- name: role_of_v2
--- The role that the V2 application logs in as: the only one besides the owner that may read its spaces, else the owner.
+-- Role that the V2 application logs in as. This is the only role besides the owner that may read its spaces, or the
+-- owner if there is no such role.
 SELECT CASE WHEN count(DISTINCT r.rolname) = 1 THEN min(r.rolname::text) ELSE min(o.rolname::text) END AS role
 FROM pg_class AS c
 INNER JOIN pg_roles AS o ON o.oid = c.relowner
@@ -32,8 +33,8 @@ SELECT format('%I.%I', :schema::text, relname) AS name FROM pg_class
 WHERE relnamespace = :schema::text::regnamespace AND relkind IN ('r', 'p') ORDER BY relname;
 
 -- name: drop_triggers
--- Statements that drop the migration's triggers on tables of a schema: on those of `:names`, or, if that is NULL, on all
--- but those of `:but`. Partitions have theirs from their parent.
+-- Statements that drop the migration's triggers on the tables `:names` of a schema. If `:names` is NULL, these are all
+-- tables except `:but`. The triggers of partitions go with those of their parent.
 SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname) AS statement
 FROM pg_trigger AS t
 INNER JOIN pg_class AS c ON c.oid = t.tgrelid
@@ -44,14 +45,15 @@ WHERE p.pronamespace = 'v2_migration'::regnamespace AND t.tgparentid = 0 AND n.n
 ORDER BY c.relname, t.tgname;
 
 -- name: move_tables
--- Statements that move tables and views, with all that hangs on them; which ones, as in drop_triggers.
+-- Statements that move tables and views to another schema, with all that belongs to them. `:names` and `:but` are those
+-- of drop_triggers.
 SELECT format('ALTER TABLE %I.%I SET SCHEMA %I', :before::text, relname, :after::text) AS statement FROM pg_class
 WHERE relnamespace = :before::text::regnamespace AND relkind IN ('r', 'p', 'v')
   AND (:names::text[] IS NULL OR relname = ANY(:names)) AND relname <> ALL(:but::text[])
 ORDER BY relname;
 
 -- name: functions
--- Functions of a schema, all or those of these names; those of extensions are left out.
+-- Functions of a schema, all or those of these names. Functions of extensions are left out.
 SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
        pg_get_functiondef(p.oid) AS definition
 FROM pg_proc AS p
@@ -73,8 +75,8 @@ WHERE n.nspname = :before::text AND c.relnamespace = n.oid AND NOT t.tgisinterna
 ORDER BY statement;
 
 -- name: create_views
--- Statements that create V2's names in the schema of V2's role, where PostgreSQL looks first: column for column of the
--- same type. Reservations that could not be carried over are read from the archive.
+-- Statements that create V2's names as views in the schema of V2's role, where PostgreSQL looks first. Each column has
+-- the same type. Reservations that could not be carried over are read from the archive.
 SELECT s.statement FROM (
     VALUES (1, 'spaces', 'v2_migration.old_spaces'), (2, 'reservations', 'public.reservations'),
            (3, 'state_changes', 'public.state_changes'), (4, 'sensor_readings', 'v2_archive.sensor_readings'),

@@ -2,7 +2,7 @@
 -- one would need several times as long. V2's database has no function of ours yet.
 
 -- name: bad_eui
--- Empty, short, or not hex.
+-- EUIs that are empty, short, or not hex.
 SELECT l.id::text, concat_ws(' ', l.code, CASE WHEN NOT e.sensor_ok THEN 'sensor ' || quote_literal(l.sensor_eui) END,
                              CASE WHEN NOT e.display_ok THEN 'display ' || quote_literal(l.display_eui) END) AS detail,
        count(*) OVER () AS total
@@ -15,7 +15,7 @@ WHERE NOT e.sensor_ok OR NOT e.display_ok
 LIMIT 20;
 
 -- name: contested_sensor
--- The same sensor on several live spaces, since V2 distinguishes EUIs by case.
+-- Sensors on several live spaces, since V2 distinguishes EUIs by case.
 SELECT string_agg(id::text, ' ' ORDER BY created_at, id) AS id,
        lower(sensor_eui) || ' on ' || string_agg(code, ', ' ORDER BY created_at, id) AS detail,
        count(*) OVER () AS total
@@ -25,7 +25,7 @@ GROUP BY lower(sensor_eui) HAVING count(*) > 1
 LIMIT 20;
 
 -- name: both_roles
--- Sensor of one space, display of another.
+-- EUIs that are the sensor of one space and the display of another.
 SELECT string_agg(id::text, ' ' ORDER BY role DESC, code) AS id,
        eui || ': ' || string_agg(role || ' of ' || code, ', ' ORDER BY role DESC, code) AS detail,
        count(*) OVER () AS total
@@ -45,7 +45,7 @@ GROUP BY eui
 LIMIT 20;
 
 -- name: shared_display
--- One display on several live spaces.
+-- Displays on several live spaces.
 SELECT string_agg(id::text, ' ' ORDER BY code) AS id,
        lower(display_eui) || ' on ' || string_agg(code, ', ' ORDER BY code) AS detail,
        count(*) OVER () AS total
@@ -62,7 +62,7 @@ FROM public.spaces WHERE deleted_at IS NOT NULL AND coalesce(sensor_eui, display
 LIMIT 20;
 
 -- name: half_position
--- A latitude without a longitude, or the other way round.
+-- Spaces with a latitude and no longitude, or the other way round.
 SELECT id::text, code AS detail, count(*) OVER () AS total
 FROM public.spaces WHERE (gps_latitude IS NULL) <> (gps_longitude IS NULL)
 LIMIT 20;
@@ -78,19 +78,19 @@ WHERE a.status = 'active' AND b.status = 'active'
 LIMIT 20;
 
 -- name: empty_name
--- Building, floor or zone is the empty text.
+-- Spaces whose building, floor or zone is the empty text.
 SELECT id::text, code AS detail, count(*) OVER () AS total
 FROM public.spaces WHERE building = '' OR floor = '' OR zone = ''
 LIMIT 20;
 
 -- name: strange_state
--- States outside of V2's own list.
+-- Spaces with a state that is not in V2's own list.
 SELECT id::text, code || ': ' || state AS detail, count(*) OVER () AS total FROM public.spaces
 WHERE state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
 LIMIT 20;
 
 -- name: strange_history
--- States in the history outside of V2's own list: they are carried over as they are.
+-- States in the history that are not in V2's own list. They are carried over as they are.
 SELECT id::text, new_state AS detail, count(*) OVER () AS total FROM public.state_changes
 WHERE new_state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
 LIMIT 20;
@@ -126,7 +126,7 @@ WHERE NOT starts_with(id, 'baylight_next.') AND NOT starts_with(id, 'v2_migratio
 LIMIT 20;
 
 -- name: sizes
--- Rows (estimated where there are many) and bytes of V2's tables.
+-- Rows and bytes of V2's tables. The number of rows is estimated if PostgreSQL has an estimate.
 SELECT c.relname AS "table", CASE
            WHEN c.reltuples >= 0 THEN c.reltuples::bigint  -- else PostgreSQL has no estimate yet
            WHEN c.relname = 'spaces' THEN (SELECT count(*) FROM public.spaces)
@@ -141,11 +141,11 @@ WHERE c.relnamespace = 'public'::regnamespace
 ORDER BY c.relname;
 
 -- name: count_displays
--- How many of V2's spaces have a display.
+-- Number of V2's spaces that have a display.
 SELECT count(*) AS displays FROM public.spaces WHERE display_eui <> '';
 
 -- name: columns
--- The columns that a V2 database has, as `table.column`.
+-- Columns that a V2 database has, as `table.column`.
 SELECT c.relname || '.' || a.attname AS name FROM pg_attribute AS a INNER JOIN pg_class AS c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
   AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys');

@@ -1,5 +1,5 @@
 -- name: postpone
--- Note what is built when the rows are there: foreign keys, keys and indexes of device_assignments, and `:indexes`.
+-- Note what is built after the rows are there: foreign keys, keys and indexes of device_assignments, and `:indexes`.
 INSERT INTO v2_migration.postponed (table_name, name, kind, definition)
 SELECT c.relname, k.conname, CASE k.contype WHEN 'f' THEN 'foreign_key' ELSE 'key' END, pg_get_constraintdef(k.oid)
 FROM pg_constraint AS k
@@ -18,14 +18,14 @@ WHERE c.relnamespace = 'baylight_next'::regnamespace AND (c.relname = 'device_as
 RETURNING table_name, name, kind;
 
 -- name: assignments_shared
--- What a display serves is shared, if it came to serve several spaces meanwhile.
+-- Mark the assignments of a display as shared if it came to serve several spaces meanwhile.
 UPDATE baylight_next.device_assignments AS a SET shared = true
 FROM baylight_next.display_devices AS d
 WHERE d.id = a.display_device_id AND d.shared AND NOT a.shared AND a.superseded_at IS NULL AND upper_inf(a.valid);
 
 -- name: doubled_assignments
--- Two transactions of V2's gave the same device to two spaces at once, in two spellings: the later row does not count,
--- and `verify` names its space.
+-- Supersede the later of two assignments of one device at the same time. Two transactions of V2 made them at once, in
+-- two spellings of the EUI. `verify` names the space of the later one.
 UPDATE baylight_next.device_assignments AS a SET superseded_at = clock_timestamp()
 FROM (
     SELECT id, lower(valid) < max(coalesce(upper(valid), 'infinity')) OVER (
@@ -36,7 +36,7 @@ FROM (
 WHERE a.id = o.id AND o.doubled;
 
 -- name: postponed
--- What is still to be built, of these kinds, in the order in which it was noted.
+-- Indexes and constraints of these kinds that are still to be built, in the order in which they were noted.
 SELECT id, table_name, name, kind, definition FROM v2_migration.postponed
 WHERE kind = ANY(:kinds::text[]) AND (table_name = 'device_assignments') = :of_assignments
 ORDER BY id;
@@ -46,21 +46,21 @@ ORDER BY id;
 SELECT id, table_name, name, kind, definition FROM v2_migration.postponed WHERE kind = :kind ORDER BY id;
 
 -- name: built
--- These are built.
+-- Note that these are built.
 DELETE FROM v2_migration.postponed WHERE id = ANY(:ids::bigint[]);
 
 -- name: foreign_keys_added
--- Foreign keys are added, and not validated yet.
+-- Note that the foreign keys are added, and not validated yet.
 UPDATE v2_migration.postponed SET kind = 'unvalidated' WHERE kind = 'foreign_key';
 
 -- name: assignments_logged
--- Changes of assignments are logged until the keys of their history are built.
+-- True while changes of assignments are logged, until the keys of their history are built.
 SELECT assignments_logged AS logged FROM v2_migration.control;
 
 -- name: replay_assignments
--- Write logged changes of assignments, at most `:limit`, and return how many.
+-- Write at most `:limit` logged changes of assignments, and return their number.
 SELECT v2_migration.replay_assignments(:limit::integer) AS changes;
 
 -- name: analyze_assignments
--- The planner learns the size of the table. It is skipped if another session holds it.
+-- Analyze the table, so that the planner knows its size. It is skipped if another session holds it.
 ANALYZE (SKIP_LOCKED) baylight_next.device_assignments;

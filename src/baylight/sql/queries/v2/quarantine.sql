@@ -1,5 +1,5 @@
 -- name: quarantined
--- What could not be carried over, and why.
+-- Values that could not be carried over, and why.
 SELECT source_table AS "table", source_id AS id, field, value, reason, detail
 FROM v2_migration.quarantine ORDER BY source_table, reason, source_id, field;
 
@@ -13,7 +13,7 @@ WHERE c.value IN ('ffa5006400') AND c.value <> t.default_config -> 'display_code
 ORDER BY d.dev_eui, c.key;
 
 -- name: fix
--- Give these displays the catalogue's code.
+-- Give the displays of `flagged` the catalogue's code.
 UPDATE display_devices AS d
 SET display_codes = d.display_codes || f.right_codes
 FROM (

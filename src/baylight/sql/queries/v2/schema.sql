@@ -1,23 +1,24 @@
 -- name: relation_exists
--- Whether there is a table or view of this name.
+-- True if there is a table or view of this name.
 SELECT to_regclass(:relation) IS NOT NULL AS found;
 
 -- name: schema_exists
--- Whether there is a schema of this name.
+-- True if there is a schema of this name.
 SELECT to_regnamespace(:schema) IS NOT NULL AS found;
 
 -- name: record_migration
--- As `baylight db upgrade` records it.
+-- Record a migration as applied, as `baylight db upgrade` does.
 INSERT INTO baylight_next.schema_migrations (name, checksum) VALUES (:name, :checksum);
 
 -- name: add_unknown_type
--- For devices of V2 whose type is not known.
+-- Add the device type for V2's devices of unknown type.
 INSERT INTO baylight_next.device_types (code, category, manufacturer, model, codec, uplink_interval_s)
 VALUES (:code, :category, 'unknown', 'unknown', 'unknown', 3600)
 ON CONFLICT (code) DO NOTHING;
 
 -- name: start_own_ids
--- V2's ids are kept in state_changes; ids of Baylight's own rows begin far above those that V2 will reach.
+-- Set the next id of state_changes. V2's ids are kept, so the ids of Baylight's own rows begin far above those that V2
+-- will reach.
 SELECT setval('baylight_next.state_changes_id_seq',
               coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000) AS id;
 
@@ -29,7 +30,8 @@ WHERE tgrelid = ('baylight_next.' || :table)::regclass AND tgname = :trigger
 ON CONFLICT (table_name, trigger_name) DO UPDATE SET definition = excluded.definition;
 
 -- name: create_quiet_triggers
--- Statements that create these triggers again: quiet, so that rows carried in bulk do not fire them, or as they were.
+-- Statements that create the noted triggers again. If `:quiet`, rows carried in bulk do not fire them; else they are as
+-- they were.
 SELECT s.statement FROM v2_migration.quiet_triggers AS t
 CROSS JOIN LATERAL (
     VALUES

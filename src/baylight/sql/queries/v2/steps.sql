@@ -1,3 +1,3 @@
 -- name: note_last_reading
--- Where the readings stand when the first sensor is registered.
+-- Note the newest reading of V2 before the first sensor is registered.
 UPDATE v2_migration.control SET last_reading = coalesce((SELECT max(id) FROM public.sensor_readings), 0);

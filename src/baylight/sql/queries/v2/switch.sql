@@ -1,13 +1,13 @@
 -- name: last_reading
--- Up to which reading V2's readings were looked at.
+-- Id of the reading up to which V2's readings are copied.
 SELECT last_reading FROM v2_migration.control;
 
 -- name: newest_reading
--- The newest of V2's readings.
+-- Id of the newest of V2's readings.
 SELECT coalesce(max(id), 0) AS id FROM public.sensor_readings;
 
 -- name: set_last_reading
--- Note up to which reading V2's readings were looked at.
+-- Note the id of the reading up to which V2's readings are copied.
 UPDATE v2_migration.control SET last_reading = :last;
 
 -- name: sensors_read_since
@@ -37,19 +37,19 @@ WHERE EXISTS (SELECT FROM baylight_next.sensor_devices AS d WHERE d.dev_eui = o.
    OR EXISTS (SELECT FROM baylight_next.display_devices AS d WHERE d.dev_eui = o.dev_eui);
 
 -- name: supersede_observed_actuations
--- What Baylight would have sent while it observed is not sent after the switch.
+-- Supersede the actuations that Baylight made while it observed. They are not sent after the switch.
 UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pending';
 
 -- name: forget_observed
--- What Baylight decided otherwise while it observed no longer counts.
+-- Forget the decisions of Baylight that differed from V2's while it observed.
 DELETE FROM v2_migration.observed_decisions;
 
 -- name: set_owner
--- Whose decisions count: `v2` or `baylight`.
+-- Set the side whose decisions count, `v2` or `baylight`.
 UPDATE v2_migration.control SET owner = :owner, owner_since = clock_timestamp();
 
 -- name: next_displays
--- Displays that are to show something else than what V2 shows, behind the id `:after`.
+-- Displays behind the id `:after` that must show another state than the one that V2 shows.
 SELECT d.id FROM baylight_next.display_devices AS d
 WHERE d.id > :after AND EXISTS (
     SELECT FROM baylight_next.spaces AS s
@@ -59,7 +59,8 @@ WHERE d.id > :after AND EXISTS (
 ORDER BY d.id LIMIT :limit;
 
 -- name: shown_by_v2
--- Displays show what V2 made them show: after the switch only other decisions are sent.
+-- Set the desired state of these displays to the one that V2 shows, without a command. So only other decisions are sent
+-- after the switch.
 UPDATE baylight_next.display_devices AS d
 SET desired_state = s.current_state, desired_code = d.display_codes ->> s.current_state, desired_at = now(),
     commanded_actuation_id = NULL
@@ -71,13 +72,14 @@ WHERE d.id = s.display_device_id
   AND (d.desired_state, d.desired_code) IS DISTINCT FROM (s.current_state::text, d.display_codes ->> s.current_state);
 
 -- name: next_spaces
--- Spaces, behind the id `:after`, that are not due to be decided anyway.
+-- Spaces behind the id `:after` that are not yet due to be decided.
 SELECT id FROM baylight_next.spaces
 WHERE id > :after AND deleted_at IS NULL AND (recompute_at IS NULL OR recompute_at > clock_timestamp())
 ORDER BY id LIMIT :limit;
 
 -- name: redecide
--- Make the timer decide these spaces by Baylight's rules, unless it is due to do so anyway.
+-- Make these spaces due, so that the timer decides them by Baylight's rules. Spaces that are already due stay as they
+-- are.
 UPDATE baylight_next.spaces SET recompute_at = clock_timestamp()
 WHERE id IN (
     SELECT id FROM baylight_next.spaces
@@ -91,21 +93,21 @@ SELECT s.id FROM baylight_next.spaces AS s INNER JOIN public.spaces AS l ON l.id
 WHERE s.current_state <> l.state LIMIT :limit;
 
 -- name: follow_v2
--- Give these spaces V2's state: it decides again. Rows that V2 holds are skipped, until the next batch.
+-- Give these spaces V2's state, since V2 decides again. Rows that V2 holds are skipped until the next batch.
 UPDATE baylight_next.spaces AS s SET current_state = l.state, current_state_at = clock_timestamp(), recompute_at = NULL
 FROM (SELECT id, state FROM public.spaces WHERE id = ANY(:ids::uuid[]) FOR SHARE SKIP LOCKED) AS l
 WHERE s.id = l.id AND s.current_state <> l.state;
 
 -- name: estimate_spaces
--- About how many rows the table has.
+-- Estimated number of rows of the table.
 SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'baylight_next.spaces'::regclass;
 
 -- name: estimate_display_devices
--- About how many rows the table has.
+-- Estimated number of rows of the table.
 SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'baylight_next.display_devices'::regclass;
 
 -- name: observe_report
--- Where Baylight decides otherwise than V2, for longer than `:grace_s` seconds.
+-- Spaces in which Baylight has decided otherwise than V2 for more than `:grace_s` seconds.
 SELECT l.id, l.code, l.state AS v2_state, s.current_state_at AS v2_since, d.state, d.reason, d.decided_at
 FROM v2_migration.observed_decisions AS d
 INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
@@ -116,7 +118,7 @@ ORDER BY d.decided_at
 LIMIT :limit;
 
 -- name: observe_summary
--- As observe_report, counted by what differs.
+-- Number of the spaces of observe_report, by both states and the reason.
 SELECT l.state AS v2_state, d.state, d.reason, count(*) AS spaces
 FROM v2_migration.observed_decisions AS d
 INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id

@@ -7,13 +7,13 @@ WHERE NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)
 LIMIT 20;
 
 -- name: spaces_unknown_to_v2
--- Spaces that V2 does not have, and did not delete.
+-- Spaces that V2 does not have, and that are not deleted.
 SELECT s.id::text AS id, s.code AS detail FROM baylight_next.spaces AS s
 WHERE NOT EXISTS (SELECT FROM public.spaces AS l WHERE l.id = s.id) AND s.deleted_at IS NULL
 LIMIT 20;
 
 -- name: spaces_round_trip
--- V2's own columns, against what V2 would read of the new tables.
+-- Spaces whose columns in V2 differ from those that the new tables give for V2.
 SELECT l.id::text AS id,
        concat_ws(', ',
            CASE WHEN l.name IS DISTINCT FROM o.name THEN 'name' END,
@@ -37,7 +37,7 @@ WHERE (l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longit
 LIMIT 20;
 
 -- name: devices_of_spaces
--- A carried EUI is the device's, and the device's is the space's.
+-- Spaces whose copy of an EUI differs from that of their device.
 SELECT s.id::text AS id, s.code || ': ' || coalesce(s.sensor_deveui, '-') || ' ' || coalesce(s.display_deveui, '-') AS detail
 FROM baylight_next.spaces AS s
 LEFT JOIN baylight_next.sensor_devices AS sd ON sd.id = s.sensor_device_id
@@ -46,7 +46,7 @@ WHERE s.sensor_deveui IS DISTINCT FROM sd.dev_eui OR s.display_deveui IS DISTINC
 LIMIT 20;
 
 -- name: euis_unexplained
--- An EUI of V2's that serves no space, and no quarantined value explains it.
+-- EUIs of V2 that serve no space, and that no quarantined value explains.
 SELECT l.id::text AS id, l.code AS detail FROM public.spaces AS l
 INNER JOIN baylight_next.spaces AS s ON s.id = l.id
 WHERE l.deleted_at IS NULL
@@ -61,7 +61,7 @@ WHERE l.deleted_at IS NULL
 LIMIT 20;
 
 -- name: assignments
--- Each live space's devices are those of the open assignments, and the other way round.
+-- Live spaces whose devices differ from those of the open assignments, and the other way round.
 SELECT coalesce(n.space_id, a.space_id)::text AS id, coalesce(n.role, a.role) AS detail
 FROM (
     SELECT s.id AS space_id, r.role, r.device_id FROM baylight_next.spaces AS s
@@ -76,7 +76,7 @@ WHERE n.device_id IS DISTINCT FROM a.device_id AND NOT (SELECT assignments_logge
 LIMIT 20;
 
 -- name: reservations
--- Every reservation of V2's is carried over as it is, or quarantined.
+-- Reservations that differ between both sides, or that one side does not have, unless they are quarantined.
 SELECT coalesce(l.id, r.id)::text AS id,
        CASE WHEN l.id IS NULL THEN 'V2 does not have it' WHEN r.id IS NULL THEN 'not carried over' ELSE 'differs' END AS detail
 FROM public.reservations AS l
@@ -90,7 +90,7 @@ WHERE (l.space_id, l.start_time, l.end_time, l.user_email, l.user_phone, l.statu
 LIMIT 20;
 
 -- name: state_changes
--- Every change of state in V2's history is in the new one.
+-- State changes of V2's history that are not in the new one.
 SELECT l.id::text AS id, 'not carried over, or differs' AS detail FROM public.state_changes AS l
 LEFT JOIN baylight_next.state_changes AS c ON c.id = l.id
 WHERE (l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, l.metadata, l."timestamp")
@@ -100,7 +100,7 @@ WHERE (l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, 
 LIMIT 20;
 
 -- name: api_keys
--- Every key of V2's is there with its rights.
+-- API keys of V2 that are missing, or that have other rights.
 SELECT l.id::text AS id, l.key_name AS detail FROM public.api_keys AS l
 LEFT JOIN baylight_next.api_keys AS k ON k.id = l.id
 WHERE k.id IS NULL OR k.is_active <> coalesce(l.is_active, false) OR k.is_admin <> coalesce(l.is_admin, false)
@@ -128,7 +128,7 @@ WHERE NOT convalidated AND connamespace = 'baylight_next'::regnamespace
   AND conname NOT IN (SELECT name FROM v2_migration.postponed);
 
 -- name: counts
--- Rows on both sides, and a checksum over what both have. V2's is compared with the one taken of the new tables.
+-- Number of rows on both sides, and a checksum over the rows that both have.
 SELECT 'spaces' AS name,
        (SELECT count(*) FROM public.spaces) AS v2_rows,
        (SELECT count(*) FROM baylight_next.spaces) AS rows,
