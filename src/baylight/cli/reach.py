@@ -1,4 +1,4 @@
-"""The settings: whether they are known, and whether what they name answers."""
+"""Check of the settings: their names are known, and the servers that they name answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ EVERY_S = 0.05
 
 
 async def reach(settings: Settings) -> list[Finding]:
-    """Connect beside a running `serve`: under a client id of its own, and to topics that have no publisher."""
+    """Connect to the servers of the settings. This does not disturb a running `serve`.
+
+    The client id is another one, and the topics have no publisher.
+    """
     from baylight.app import connections
     from baylight.app.intake import Intake
     from baylight.insight import doctor
@@ -26,7 +29,7 @@ async def reach(settings: Settings) -> list[Finding]:
     from baylight.log import configure
 
     findings = [_known()]
-    configure(level="error")  # what is found is told once, as a finding
+    configure(level="error")  # each fault is reported once, as a finding
     beside = {
         "mqtt_client_id": f"{settings.mqtt_client_id}-doctor",
         "mqtt_topic": "baylight/doctor",
@@ -53,8 +56,8 @@ def _known() -> Finding:
     wrong = misspelt(os.environ)
     if not wrong:
         return Finding("settings", True, "each is known")
-    told = "; ".join(f"{name} is not known: is {meant} meant?" for name, meant in wrong.items())
-    return Finding("settings", False, told, "set the right name, for this one has no effect")
+    unknown = "; ".join(f"{name} is not known: is {meant} meant?" for name, meant in wrong.items())
+    return Finding("settings", False, unknown, "set the right name, for this one has no effect")
 
 
 async def _ping_broker(consumer: MqttConsumer) -> None:
