@@ -19,7 +19,7 @@ from tests.v2.conftest import V2Database, v2_database
 
 MORE = {"sensor": {"7076ff": "bosch_tps110"}}
 TYPES = {role: {**rules, **MORE.get(role, {})} for role, rules in proposed_types().items()}
-HEARD = "SELECT count(*) FROM uplinks WHERE dev_eui = $1 AND occupancy = 'OCCUPIED'"
+RECEIVED = "SELECT count(*) FROM uplinks WHERE dev_eui = $1 AND occupancy = 'OCCUPIED'"
 
 
 async def test_a_process_that_observes_v2_sends_nothing_and_begins_to_send_at_the_switch_without_a_restart(
@@ -68,7 +68,7 @@ async def observes(stage: Stage, v2: V2Database, seen: Bay, missed: Bay) -> None
     """Let a car come to each of two bays, of which V2 notes one. Baylight reports where it would decide otherwise."""
     for bay in (seen, missed):
         await stage.park.arrive(bay.code)
-        await eventually(stage.pool, f"SELECT ({HEARD}) > 0", bay.sensor_eui)
+        await eventually(stage.pool, f"SELECT ({RECEIVED}) > 0", bay.sensor_eui)
     await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED' WHERE code = $1", seen.code)
     await eventually(stage.pool, "SELECT count(*) > 0 FROM v2_migration.observed_decisions")
     report = await observe_report(v2.admin, grace_s=0)

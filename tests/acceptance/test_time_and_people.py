@@ -75,7 +75,7 @@ async def test_b9_a_frame_without_occupancy_does_not_extend_the_life_of_a_readin
 
 
 async def test_b11_a_reservation_begins_and_ends_without_a_request_and_then_the_sensor_decides(stage: Stage) -> None:
-    taken, empty = stage.bays
+    occupied, empty = stage.bays
     async with stage.program(reserved_soon_s=0):
         await stage.begin()
         now = datetime.now(UTC)
@@ -84,14 +84,14 @@ async def test_b11_a_reservation_begins_and_ends_without_a_request_and_then_the_
                 start_at, end_at = now + timedelta(seconds=1.5), now + timedelta(seconds=4)
                 new = reservations.NewReservation(bay.code, start_at, end_at)
                 await reservations.create_reservation(by(connection, now=now, policies=Policies(POLICY)), new)
-        assert (taken.light.code, empty.light.code) == (GREEN, GREEN)
-        await stage.shows(taken, PURPLE)
+        assert (occupied.light.code, empty.light.code) == (GREEN, GREEN)
+        await stage.shows(occupied, PURPLE)
         await stage.shows(empty, PURPLE)
-        await stage.park.arrive(taken.code)
-        await stage.shows(taken, RED)
+        await stage.park.arrive(occupied.code)
+        await stage.shows(occupied, RED)
         await stage.shows(empty, GREEN)
         await stage.all_proven()
-        assert taken.light.code == RED
+        assert occupied.light.code == RED
     assert await stage.pool.fetchval("SELECT bool_and(status = 'completed') FROM reservations")
     causes = await stage.pool.fetch(
         "SELECT source, new_state FROM state_changes WHERE space_id = $1 ORDER BY id", stage.spaces[empty.code]

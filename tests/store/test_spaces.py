@@ -83,7 +83,7 @@ async def test_a4_an_unrelated_update_changes_no_key_and_no_copy_on_any_kind_of_
     await add_space(any_pool, "display", display_device_id=(await add_display(any_pool))["id"])
     async with any_pool.acquire() as connection, connection.transaction():
         await connection.execute("ALTER TABLE spaces DISABLE TRIGGER spaces_sync_deveuis")
-        for code in ("copy of a registered sensor", "copy of nobody"):
+        for code in ("copy of a registered sensor", "copy of no device"):
             eui = (await add_sensor(any_pool))["dev_eui"] if "registered" in code else new_eui()
             await connection.execute(
                 "INSERT INTO spaces (code, name, sensor_deveui) VALUES (left($1, 20), $1, $2)", code, eui
