@@ -146,7 +146,7 @@ def test_doctor_finds_what_is_wrong_and_shows_what_to_do(
     result = garage("doctor", code=1)
     assert "ok    broker: answers" in result.stdout
     assert "LOOK  devices without uplinks: 2: A-13" in result.stdout
-    assert "check that the network server knows their DevEUIs" in result.stdout
+    assert "check that the network server has their DevEUIs" in result.stdout
     garage("space", "delete", "A-13")
     assert all(finding["ok"] for finding in data(garage("doctor", "--json")))
 
