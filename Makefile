@@ -46,6 +46,7 @@ check: $(DEV)
 	$(BIN)/lint-imports
 	$(BIN)/squawk src/baylight/sql/migrations/*.sql
 	$(BIN)/python -m tests.secrets_scan
+	$(BIN)/python -m tests.plain_english
 
 # All measurements, or some: make bench BENCHES=ingest ARGS=--quick
 BENCHES ?= $(basename $(notdir $(shell grep -l __main__ bench/*.py)))

@@ -56,6 +56,7 @@ READ = re.compile(
 ALLOWED = (
     # path, text on the line, why
     ("", r"heard_network_at", "a column of the database"),
+    ("", r"the light on the bay tells the truth", "the product in one line"),
     ("src/", r"sensor_never_heard|SENSOR_NEVER_HEARD", "a reason that is stored, and public in the API"),
     ("docs/", r"sensor_never_heard", "the same"),
     ("docs/reference/glossary.md", r"\|.*\|", "the column of words that are not used"),
@@ -80,7 +81,7 @@ def found(path: str, text: str) -> Iterator[str]:
 def _without_allowed(path: str, line: str) -> str:
     for place, form, _ in ALLOWED:
         if path.startswith(place):
-            line = re.sub(form, "", line)
+            line = re.sub(form, "", line, flags=re.IGNORECASE)
     return line
 
 

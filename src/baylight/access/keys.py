@@ -129,7 +129,7 @@ async def revoke_key(change: Change, id_or_prefix: str) -> Key:
 
 
 class Verifier:
-    """Looks a key up in the database each time (one indexed row), so that a revoked key is refused at once."""
+    """Find keys in the database at each request (one indexed row), so that a revoked key is refused at once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

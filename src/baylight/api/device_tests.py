@@ -23,7 +23,7 @@ Seconds = Annotated[float, Field(ge=0.001, le=3600)]
 
 
 class Pattern(Body):
-    """`light`: hex or a light in words. The default is a light that nobody mistakes for what the display shows."""
+    """`light`: hex or a light in words. The default is a light that cannot be mistaken for what the display shows."""
 
     light: str | None = None
     wait_s: Seconds = PATTERN_WAIT.total_seconds()

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/orphans", tags=["devices"])
 
 
 class Claim(Body):
-    """Without `device_type` the most likely guess counts, if it is the only one."""
+    """Claim of an orphan. If `device_type` is missing, the most likely guess counts, if it is the only one."""
 
     device_type: str | None = None
     notes: Annotated[str | None, Field(max_length=2000)] = None

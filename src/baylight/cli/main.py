@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from baylight.insight.doctor import Finding
 
 app = typer.Typer(
-    help="Baylight: the light on the bay shows the true state, and Baylight can prove it.",
+    help="Baylight: the light on the bay tells the truth, and Baylight can prove it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

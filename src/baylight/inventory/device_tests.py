@@ -86,7 +86,7 @@ async def create_pattern_test(
 ) -> DeviceTest:
     """Make a display show a light that stands for no state, for some seconds; the desired light follows afterwards.
 
-    `light`: hex or a light in words. The default is a light that nobody mistakes for what the display shows. `get_test`
+    `light`: hex or a light in words. The default is a light that cannot be mistaken for what the display shows. `get_test`
     returns the result later. Raises NotFoundError; InputError `bad_light`, `bad_display_code`, `no_pattern`;
     ConflictError `serves_nothing`.
     """
@@ -210,7 +210,7 @@ async def _select(
 
 
 def _pattern(display: LockedDisplay) -> bytes:
-    """Return the code of a light that nobody mistakes for FREE or for what the display shows now.
+    """Return the code of a light that cannot be mistaken for FREE or for what the display shows now.
 
     A display without such a pattern gets the light of one of its states. Raises InputError `no_pattern`.
     """

@@ -23,7 +23,7 @@ from baylight.store.query import Query, Statement
 
 _WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
 FRAMES_PER_GUESS = 5
-"""Stored frames of a device that the codecs of all types are tried on."""
+"""Number of stored frames of a device that the codecs of all types are tried on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Orphan:
 
 
 class Frame(NamedTuple):
-    """Stored uplink of an orphan."""
+    """Uplink of an orphan, as it is stored."""
 
     dev_eui: str
     f_port: int | None
