@@ -105,7 +105,11 @@ async def test_displays_are_shared_by_a_rule(site: Site, client: httpx.AsyncClie
     made = await _ok(await client.post(f"{API}/displays", json=new), 201)
     assert (made["shared"], made["shared_rule"]) == (True, "count")
     for code in ("A-1", "A-2", "A-3"):
-        space = {"code": code, "display": new["dev_eui"], "default_state": "FREE" if code != "A-3" else "UNKNOWN"}
+        space = {
+            "code": code,
+            "display_dev_eui": new["dev_eui"],
+            "default_state": "FREE" if code != "A-3" else "UNKNOWN",
+        }
         await _ok(await client.post(f"{API}/spaces", json=space), 201)
     shown = await _ok(await client.get(f"{API}/displays/{new['dev_eui']}"))
     assert bytes.fromhex(shown["desired_code"]) == b"2"

@@ -33,7 +33,7 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
     made = await _ok(await client.post("/api/v1/displays", json=new_display), 201)
     assert made["lights"]["FREE"]["colour"] == "green"
 
-    space = {"code": "A-1", "location": "Garage/Floor 1", "sensor": sensor}
+    space = {"code": "A-1", "location": "Garage/Floor 1", "sensor_dev_eui": sensor}
     await _ok(await client.post("/api/v1/spaces", json=space), 201)
     assert (await client.post("/api/v1/spaces", json=space)).status_code == 409
     shown = await _ok(await client.put("/api/v1/spaces/A-1/display", json={"dev_eui": display, "reason": "install"}))
@@ -58,7 +58,7 @@ async def test_name_location_and_position_of_a_space_change(site: Site, client: 
     moved = await _ok(await client.patch(path, json=body))
     assert (moved["name"], moved["location"], moved["state"]) == ("Ramp", "Garage/Floor 1", "MAINTENANCE")
     cleared = await _ok(await client.patch(path, json={"clear": ["position"]}))
-    assert (cleared["location"], cleared["gps_latitude"]) == ("Garage/Floor 1", None)
+    assert (cleared["location"], cleared["latitude"]) == ("Garage/Floor 1", None)
     for wrong in ({}, {"latitude": 52.5}, {"latitude": 91, "longitude": 0}, {"clear": ["name"]}, {"colour": "red"}):
         assert (await client.patch(path, json=wrong)).status_code == 422, wrong
     assert (await client.patch(path, json={"location": "Roof"})).status_code == 404

@@ -78,7 +78,7 @@ async def test_an_installation_is_made_by_four_files(garage: Connection) -> None
     ]
     bay = await spaces.get_space(garage, "A-1")
     assert (bay.name, bay.sensor_dev_eui, bay.display_dev_eui) == ("Bay one", SENSOR_A, LIGHT_A)
-    assert str(bay.gps_longitude) == "-13.40500000"
+    assert str(bay.longitude) == "-13.40500000"
     assert bay.state == "UNKNOWN"
     assert bay.state_reason == "sensor_never_heard"
     assert bay.desired_state == "UNKNOWN"
@@ -159,7 +159,7 @@ async def test_a_dry_run_reports_all_and_changes_nothing(garage: Connection) -> 
 async def test_an_empty_cell_keeps_and_a_dash_empties(garage: Connection) -> None:
     await well(garage, "spaces", "A-1,,-,-,-,,yes,")
     bay = await spaces.get_space(garage, "A-1")
-    assert (bay.name, bay.location, bay.gps_latitude, bay.state) == ("Bay one", None, None, "MAINTENANCE")
+    assert (bay.name, bay.location, bay.latitude, bay.state) == ("Bay one", None, None, "MAINTENANCE")
 
 
 async def test_two_spaces_exchange_their_devices_in_one_file(garage: Connection) -> None:

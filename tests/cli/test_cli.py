@@ -69,7 +69,7 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     changed = garage("space", "change", "A-13", "--name", "Ramp", "--latitude", "-52.5", "--longitude", "0", "--json")
     assert (data(changed)["name"], data(changed)["location"]) == ("Ramp", "Garage/Level 1")
     cleared = data(garage("space", "change", "A-13", "--clear", "location", "--clear", "position", "--json"))
-    assert (cleared["location"], cleared["gps_latitude"]) == (None, None)
+    assert (cleared["location"], cleared["latitude"]) == (None, None)
     assert "name what to change" in garage("space", "change", "A-13", code=2).stderr
     garage("space", "change", "A-13", "--location", "Garage/Level 1")
     garage("location", "add", "Hut")

@@ -26,12 +26,12 @@ async def garage(db: Connection) -> None:
 
 async def test_what_is_given_changes_and_the_rest_stays(db: Connection) -> None:
     named = await spaces.change_space(by(db), "A-1", name="By the ramp")
-    assert (named.name, named.location, named.gps_latitude) == ("By the ramp", "Garage/Floor 1", None)
+    assert (named.name, named.location, named.latitude) == ("By the ramp", "Garage/Floor 1", None)
     placed = await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
-    assert (placed.name, placed.gps_latitude, placed.gps_longitude) == ("By the ramp", Decimal("52.12345679"), 0)
+    assert (placed.name, placed.latitude, placed.longitude) == ("By the ramp", Decimal("52.12345679"), 0)
     await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
     cleared = await spaces.change_space(by(db), "A-1", clear=["location", "position"])
-    assert (cleared.location, cleared.gps_latitude, cleared.gps_longitude) == (None, None, None)
+    assert (cleared.location, cleared.latitude, cleared.longitude) == (None, None, None)
     rows = await db.fetch("SELECT before, after FROM audit_log WHERE action = 'space.change' ORDER BY id")
     assert [{k: v for k, v in row["after"].items() if v != row["before"][k]} for row in rows] == [
         {"name": "By the ramp"},

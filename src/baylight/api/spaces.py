@@ -20,13 +20,13 @@ Reason = Literal["install", "swap", "maintenance", "correction", "removal"]
 
 
 class NewSpace(Body):
-    """A new space. `location`: a path such as `Garage/Floor 1`. `sensor`, `display`: DevEUIs."""
+    """A new space. `location`: a path such as `Garage/Floor 1`."""
 
     code: Annotated[str, Field(min_length=1, max_length=20)]
     name: Annotated[str | None, Field(max_length=100)] = None
     location: str | None = None
-    sensor: DevEuiText | None = None
-    display: DevEuiText | None = None
+    sensor_dev_eui: DevEuiText | None = None
+    display_dev_eui: DevEuiText | None = None
     default_state: StateWord = "UNKNOWN"
     latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
     longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
@@ -71,7 +71,12 @@ async def list_spaces(
 
 @router.post("", status_code=201, summary="Create a space, with its devices if given")
 async def create_space(change: Changing, new: NewSpace) -> Space:
-    return await spaces.create_space(change, **new.model_dump())
+    return await spaces.create_space(
+        change,
+        sensor=new.sensor_dev_eui,
+        display=new.display_dev_eui,
+        **new.model_dump(exclude={"sensor_dev_eui", "display_dev_eui"}),
+    )
 
 
 @router.get("/{code:path}/why", summary="Explain the state of a space")

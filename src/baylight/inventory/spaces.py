@@ -36,8 +36,8 @@ class Space:
     name: str
     location_id: UUID | None
     location: str | None
-    gps_latitude: Decimal | None
-    gps_longitude: Decimal | None
+    latitude: Decimal | None
+    longitude: Decimal | None
     metadata: dict[str, Any] | None
     state: State
     state_at: datetime
@@ -168,7 +168,7 @@ async def change_space(
         location_id, path = found.location_id, found.location
         if place is not None or "location" in clear:
             location_id, path = (place.id, place.path) if place else (None, None)
-        here = (found.gps_latitude, found.gps_longitude)
+        here = (found.latitude, found.longitude)
         there = position or ((None, None) if "position" in clear else here)
         before = _audited(found.name, found.location, here)
         after = _audited(name or found.name, path, there)

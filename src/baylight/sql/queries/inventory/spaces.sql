@@ -20,7 +20,8 @@ WITH chosen AS (
 )
 
 SELECT
-    s.id, s.code, s.name, s.location_id, named.path AS location, s.gps_latitude, s.gps_longitude, s.metadata,
+    s.id, s.code, s.name, s.location_id, named.path AS location, s.gps_latitude AS latitude,
+    s.gps_longitude AS longitude, s.metadata,
     s.current_state AS state, s.current_state_at AS state_at, s.state_reason, s.sensor_state, s.sensor_state_at,
     s.display_state, s.display_state_at, s.default_state, s.maintenance, s.recompute_at,
     s.sensor_deveui AS sensor_dev_eui, s.display_deveui AS display_dev_eui,
