@@ -135,7 +135,10 @@ class Settings(BaseSettings):
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Return variables that are no setting but look like one, with that setting. Others may belong to other programs."""
+    """Return variables that are no setting but look like one, with that setting.
+
+    Others may belong to other programs.
+    """
     known = [field.upper() for field in Settings.model_fields]
     found = {}
     for name in sorted(names):

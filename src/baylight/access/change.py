@@ -90,7 +90,8 @@ class Change:
         """Decide spaces again and give the result to their displays; return how many spaces changed state. Idempotent.
 
         `trigger` None: only time has passed, and the rule that wins says why. `source`: the id of the reservation or
-        override behind the change, by default the actor. `released`: displays that have just stopped serving one of the spaces.
+        override behind the change, by default the actor. `released`: displays that have just stopped serving one of the
+        spaces.
         """
         return await spaces.redecide(
             self.connection,

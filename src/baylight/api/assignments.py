@@ -25,8 +25,10 @@ Superseded = Annotated[bool, Query(description="with the assignments that correc
 
 
 class NewSwap(Body):
-    """A swap. `at`: when it was done, if not now. `retire`: decommission the old device. `role`: needed only if a sensor
-    and a display have the DevEUI `old`."""
+    """Swap of a device. `at`: when it was done, if not now. `retire`: decommission the old device.
+
+    `role`: needed only if a sensor and a display have the DevEUI `old`.
+    """
 
     old: DevEuiText
     new: DevEuiText

@@ -25,8 +25,8 @@ ACQUIRE_S = 5
 class Inbound:
     """A network server that delivers by HTTP.
 
-    `handle(event, body)` returns after the commit; `event` is the parameter of the query. It raises TransientError if the
-    event cannot be stored now.
+    `handle(event, body)` returns after the commit; `event` is the parameter of the query. It raises TransientError if
+    the event cannot be stored now.
     """
 
     secret: str

@@ -12,7 +12,7 @@ from baylight.api.deps import Given
 from baylight.api.problems import Refused
 
 ANSWER_S = 4.0
-"""ChirpStack stops waiting after 5 s and does not try again. So the answer that nothing was stored must come earlier."""
+"""Time for an answer. ChirpStack stops waiting after 5 s and does not try again, so a refusal must come earlier."""
 router = APIRouter(prefix="/inbound", tags=["inbound"])
 
 

@@ -89,7 +89,10 @@ def problem(
 
 
 def described(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI document with the right type of errors. The framework calls all answers plain JSON. Idempotent."""
+    """Return the OpenAPI document with the right type of errors. Idempotent.
+
+    The framework calls all answers plain JSON.
+    """
     for path in schema["paths"].values():
         for operation in path.values():
             content = operation["responses"]["default"]["content"]

@@ -20,7 +20,10 @@ router = APIRouter(prefix="/reservations", tags=["reservations and overrides"])
 
 
 class NewReservation(Body):
-    """Reservation in [`start_at`, `end_at`), at most 24 hours. The same `request_id` again gives the same reservation."""
+    """Reservation in [`start_at`, `end_at`), at most 24 hours.
+
+    The same `request_id` again gives the same reservation.
+    """
 
     space: str
     start_at: Instant

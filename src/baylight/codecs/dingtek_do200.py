@@ -6,8 +6,16 @@ FPort 3. Bytes 0 = 80, 1-2 model 00 02, 3 kind, 4 length of the frame, last = 81
 
 | kind | length | meaning |
 |---|---|---|
-| 01, 02 | 21 | 5-6 level; 7 high nibble occupied, low nibble level alarm; 8 high nibble magnet alarm, low nibble low battery; 9-10 battery in 0.01 V; 11-16 magnetic field, three axes |
+| 01, 02 | 21 | reading, see below |
 | 03 | 17 | parameters, without occupancy |
+
+| bytes of a reading | meaning |
+|---|---|
+| 5-6 | level |
+| 7 | high nibble occupied, low nibble level alarm |
+| 8 | high nibble magnet alarm, low nibble low battery |
+| 9-10 | battery in 0.01 V |
+| 11-16 | magnetic field, three axes |
 
 Published frames of a DO200 have nibbles of 0 only. The meaning of the high nibble of byte 7 is the one of the maker's
 DO201 and DO202, whose frames are the same up to there. A nibble other than 0 and 1 is no occupancy.

@@ -5,11 +5,13 @@ Source: Nwave's codecs for The Things Network.
 | FPort | NPS310SM | NPS405 |
 |---|---|---|
 | 1, a change | 1 byte: bit 0 occupied | 1 byte: bit 7 occupied, low 7 bits: how long the previous state lasted |
-| 2, heartbeat | 1 byte: bit 0 occupied | 3 bytes: bit 7 occupied, low 7 bits: health of the hardware; battery in 4 mV above 2.5 V; temperature in 0.5 °C above 10 °C, signed |
+| 2, heartbeat | 1 byte: bit 0 occupied | 3 bytes, see below |
 | 3, startup | 5 bytes: 3 of firmware, cause of the reset, bit 0 occupied | the same |
 | 6, debug | any | any |
 | 10, a user's tag | - | 5 bytes: bit 7 occupied (0: not known), low 7 bits as FPort 1; 4 of the tag |
 
+Heartbeat of an NPS405: a byte whose bit 7 is occupied and whose low 7 bits are the health of the hardware; a byte of
+battery in 4 mV above 2.5 V; a byte of temperature in 0.5 °C above 10 °C, signed.
 Startup: "occupied" counts, "free" does not, because the frame may come before the first measurement. The tag of a user
 is not stored.
 """

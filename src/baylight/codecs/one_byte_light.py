@@ -9,7 +9,8 @@ Downlink, 1 byte:
 | 04, 05, 07 | orange, purple, white |
 | 06 | blue, flashing once in 2 s |
 
-Uplink, optional: 1 byte, what it shows now. Not every such light sends it, so it is stored as a fact and proves nothing.
+Uplink, optional: 1 byte, what it shows now. Not every such light sends it, so it is stored as a fact and proves
+nothing.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from baylight.domain.state import Occupancy
 class Reading(msgspec.Struct, frozen=True):
     """Decoded meaning of a sensor's uplink.
 
-    `occupancy` None: this frame has no information about the bay (never FREE). `fields`: JSON-ready values, units in the
-    names (`battery_v`, `temperature_c`). `damaged`: the device reports that its readings cannot be trusted. `hold`: how
-    long an OCCUPIED by motion counts; None: until the sensor reports another occupancy.
+    `occupancy` None: this frame has no information about the bay (never FREE). `fields`: JSON-ready values, units in
+    the names (`battery_v`, `temperature_c`). `damaged`: the device reports that its readings cannot be trusted.
+    `hold`: how long an OCCUPIED by motion counts; None: until the sensor reports another occupancy.
     """
 
     occupancy: Occupancy | None

@@ -167,7 +167,10 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def _messages(value: object) -> tuple[str, ...]:
-    """Return errors or warnings as texts. The standard has a list of strings; codecs also return strings and objects."""
+    """Return errors or warnings as texts.
+
+    The standard has a list of strings; codecs also return strings and objects.
+    """
     if not value:
         return ()
     items: Sequence[object] = value if isinstance(value, list) else [value]

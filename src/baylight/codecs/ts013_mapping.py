@@ -19,7 +19,10 @@ _BOUNDS = {"occupied_below": "free_above", "occupied_above": "free_below"}
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Path into JSON: `a.b`, `list[0]`, `list[]` (each element), `list[variable=x]` (elements whose `variable` is x)."""
+    """Path into JSON.
+
+    Forms: `a.b`, `list[0]`, `list[]` (each element), `list[variable=x]` (elements whose `variable` is x).
+    """
 
     text: str
     steps: tuple[tuple[str, str], ...]
@@ -134,8 +137,8 @@ class OccupancyMapping:
     ) -> Occupancy | None:
         """Return the occupancy, None for no information.
 
-        `previous`: the sensor's last occupancy, `age_s` old. It stays between the bounds of a threshold, and an OCCUPIED
-        by motion stays until `motion_timeout_s` is over.
+        `previous`: the sensor's last occupancy, `age_s` old. It stays between the bounds of a threshold, and an
+        OCCUPIED by motion stays until `motion_timeout_s` is over.
         """
         if self.f_ports is not None and f_port not in self.f_ports:
             return None

@@ -3,9 +3,9 @@
 `ingest.py` stores a batch of events in one transaction; `Ingest._store` reads as a table of contents. `batch.py` sorts
 its messages, `duplicates.py` finds uplinks that are stored already, `sensors.py` loads and saves sensors, `uplinks.py`
 applies each event to its device, `scripted.py` runs JavaScript codecs, `strangers.py` counts unregistered devices.
-`spaces.py` decides spaces and hands changes to displays, `displays.py` loads and saves displays. `relay.py` hands commands
-to network servers, `recovery.py` finds the outcome of those whose sender ended, `early_events.py` matches events that came
-before the answer. `retention.py` drops old partitions.
+`spaces.py` decides spaces and hands changes to displays, `displays.py` loads and saves displays. `relay.py` hands
+commands to network servers, `recovery.py` finds the outcome of those whose sender ended, `early_events.py` matches
+events that came before the answer. `retention.py` drops old partitions.
 
 Rules are in `domain`; here are locks, SQL and order. Rows are locked by sensors, spaces, displays, actuations, each by
 id. Every change of `spaces.current_state` goes through `spaces.py`, also those that people make.

@@ -148,8 +148,8 @@ def _surely_new(arrival: Arrival, sensors: dict[DevEui, Sensor]) -> bool:
 def _row(arrival: Arrival) -> NewUplink:
     u = arrival.uplink
     return _uplink_row(
-        u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, u.network_at, u.f_cnt, u.f_port, u.data,
-        arrival.reading, arrival.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, arrival.outcome, arrival.error,
+        u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, u.network_at, u.f_cnt, u.f_port,
+        u.data, arrival.reading, arrival.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, arrival.outcome, arrival.error,
         u.network_server,
     )  # fmt: skip
 

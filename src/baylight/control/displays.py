@@ -170,7 +170,7 @@ async def load(
         display.space_id = serves.get(display.id)
     shared = [display.id for display in found if display.shared]
     if shared and not to_send:
-        # Read after the displays were locked: a writer that changes one of these spaces holds that lock until it commits.
+        # Read after the displays were locked: a writer that changes one of these spaces holds that lock until COMMIT.
         for row in await SPACES_OF_SHARED.all(connection, display_ids=shared):
             displays[row.display_id].space_states[row.space_id] = row.state
     return displays
@@ -185,7 +185,10 @@ def _complete(display: Display, policy: LoopPolicy) -> None:
 
 
 async def save(connection: Connection, displays: Iterable[Display]) -> None:
-    """Write what changed: displays, actuations, steps. The number of statements does not depend on the number of rows."""
+    """Write what changed: displays, actuations, steps.
+
+    The number of statements does not depend on the number of rows.
+    """
     changed = list(displays)
     if not changed:
         return
@@ -227,8 +230,8 @@ async def _insert(connection: Connection, rows: list[tuple[DevEui | None, Actuat
 
 def _new_actuation(dev_eui: DevEui | None, a: Actuation) -> _NewActuation:
     return _actuation_row(
-        a.id, a.space_id, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_id, dev_eui, a.code,
-        a.f_port, a.confirmed, a.status, a.error, a.next_attempt_at, a.created_at, a.superseded_by,
+        a.id, a.space_id, a.trigger_type, a.trigger_source, a.previous_state, a.new_state, a.display_id, dev_eui,
+        a.code, a.f_port, a.confirmed, a.status, a.error, a.next_attempt_at, a.created_at, a.superseded_by,
     )  # fmt: skip
 
 

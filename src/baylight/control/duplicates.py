@@ -18,7 +18,10 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query
 
 SAME_FRAME_WINDOW = timedelta(minutes=1)
-"""Most time between the dates that two network servers give to one frame: clocks differ, and a device repeats a frame."""
+"""Most time between the dates that two network servers give to one frame.
+
+Clocks differ, and a device repeats a frame.
+"""
 MAX_AHEAD = timedelta(days=2)
 """Longest time that `observed_at` may lie in the future: gateways without GPS run minutes ahead (B19)."""
 

@@ -82,8 +82,10 @@ class Ingest:
         await self._update_gateways(batch)
 
     async def _store_retried(self, messages: Sequence[Message], now: datetime) -> Batch:
-        """Store a batch in a transaction. Begin again if a device has another codec than was known, or if an uplink that
-        seemed new is stored already."""
+        """Store a batch in a transaction.
+
+        Begin again if a device has another codec than was known, or if an uplink that seemed new is stored already.
+        """
         recheck_all = False
         for _ in range(MAX_TRIES):
             batch = Batch(messages, now, recheck_all=recheck_all)

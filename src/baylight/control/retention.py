@@ -45,8 +45,8 @@ class Retained:
 async def run(connection: Connection, now: datetime, *, uplink_months: int, actuation_months: int) -> Retained:
     """Make and drop partitions, delete old rows. Idempotent; several processes may do it at once.
 
-    Must not run in a transaction of the caller. Raises asyncpg.LockNotAvailableError if the tables are too busy now: try
-    later.
+    Must not run in a transaction of the caller. Raises asyncpg.LockNotAvailableError if the tables are too busy now:
+    try later.
     """
     async with connection.transaction():
         await connection.execute(LOCK_TIMEOUT)

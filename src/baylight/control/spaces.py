@@ -257,7 +257,7 @@ def request_changes(spaces: Iterable[Space], displays: Mapping[UUID, Display]) -
 def _wanted_by_changes(
     spaces: Iterable[Space], displays: Mapping[UUID, Display]
 ) -> tuple[list[_Wanted], list[Actuation]]:
-    """Return what changes give to displays, in the order of time; and failed actuations of the spaces without display."""
+    """Return what changes give to displays, in the order of time; and failed actuations of spaces without display."""
     wanted, failed = [], []
     for space in spaces:
         for c in space.changes:

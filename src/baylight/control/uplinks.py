@@ -69,9 +69,9 @@ class NewUplink(NamedTuple):
 def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     """Decode an uplink and apply it to its sensor; return True if the sensor's spaces must be decided again.
 
-    Only a positive reading proves anything about a bay (B1). A reading older than the newest is stored as `stale`: it must
-    not turn time back. A frame without occupancy proves that the radio works, and no more. A reading that repeats what is
-    known (B6) changes no decision, if it comes at least REPEAT_MARGIN before the sensor counts as silent.
+    Only a positive reading proves anything about a bay (B1). A reading older than the newest is stored as `stale`: it
+    must not turn time back. A frame without occupancy proves that the radio works, and no more. A reading that repeats
+    what is known (B6) changes no decision, if it comes at least REPEAT_MARGIN before the sensor counts as silent.
     """
     uplink, at = arrival.uplink, arrival.at
     sensor.seen_at = arrival.received_at

@@ -28,8 +28,8 @@ class Candidate:
 def may_serve(role: Role, device: Candidate, space: str, *, others: Sequence[str], present: str | None = None) -> None:
     """Raise an error unless the device may begin to serve a space.
 
-    `space`: the code of the space. `others`: codes of the other live spaces that the device serves. `present`: DevEUI of
-    the device that would have to leave and may not be replaced.
+    `space`: the code of the space. `others`: codes of the other live spaces that the device serves. `present`: DevEUI
+    of the device that would have to leave and may not be replaced.
     Raises ConflictError `role_taken`, `device_in_use`; InputError `device_disabled`.
     """
     if present is not None:

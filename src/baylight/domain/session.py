@@ -30,9 +30,9 @@ class Session(msgspec.Struct, gc=False):
         return before != (self.network_server, self.application_id)
 
     def frames_ahead(self, uplink: Uplink) -> int | None:
-        """Return how far the frame counter lies beyond the newest stored one of the same session; None: another session.
+        """Return how far the frame counter lies beyond the newest stored one of the same session.
 
-        Above 0, the frame is new. Else it may be stored already, or be a copy of a stored frame.
+        None: another session. Above 0, the frame is new. Else it may be stored already, or be a copy of a stored frame.
         """
         if self.last_f_cnt is None or uplink.f_cnt is None or uplink.dev_addr != self.dev_addr:
             return None

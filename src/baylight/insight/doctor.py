@@ -72,7 +72,8 @@ _CHECKS = (
     _Check("assignments", Query("insight.doctor.assignments_differ", str), "agree with the spaces", _REPORT),
     _Check("reservations", Query("insight.doctor.reservations_overlap", str), "none overlap", _REPORT),
     _Check(
-        "outstanding commands", Query("insight.doctor.several_outstanding", str), "at most one for each display", _REPORT
+        "outstanding commands", Query("insight.doctor.several_outstanding", str), "at most one for each display",
+        _REPORT,
     ),
     _Check("last readings", Query("insight.doctor.readings_differ", str), "agree with the stored uplinks", _REPORT),
     _Check("causes", Query("insight.doctor.causes_missing", str), "each change of the last week has one", _REPORT),

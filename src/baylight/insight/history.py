@@ -37,7 +37,10 @@ class UplinkRow:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A change of a space's state. `considered`: the rules that applied, the winner first. `trigger_source`: id of the cause."""
+    """Change of a space's state.
+
+    `considered`: the rules that applied, the winner first. `trigger_source`: id of the cause.
+    """
 
     id: int
     space: str
@@ -71,8 +74,8 @@ class Actuation:
     """A decision that a display must show something, and its delivery.
 
     `sent_at`: the network server accepted the command; `transmitted_at`: a gateway sent it; `confirmed_at`: the device
-    acknowledged it or reported its code; `shown_at`: the device reported that it shows the code. Only a single actuation
-    has its `steps`.
+    acknowledged it or reported its code; `shown_at`: the device reported that it shows the code. Only a single
+    actuation has its `steps`.
     """
 
     id: UUID

@@ -78,8 +78,9 @@ class Loop:
 class Explanation:
     """Explanation of the state of a space, and of what its light shows.
 
-    `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due. `uplink`:
-    the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that caused `change`.
+    `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due.
+    `uplink`: the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that
+    caused `change`.
     """
 
     at: datetime

@@ -198,7 +198,10 @@ async def _until(stopping: asyncio.Event, running: asyncio.Task[None], seconds: 
 
 
 async def _report(garage: _Garage) -> bool:
-    """Wait until all lights are proven, at most CONVERGE_S; print the report; return True if nothing is wrong or lost."""
+    """Wait until all lights are proven, at most CONVERGE_S, and print the report.
+
+    Return True if nothing is wrong or lost.
+    """
     connection = await asyncpg.connect(garage.dsn)
     try:
         ends_at = time.monotonic() + CONVERGE_S

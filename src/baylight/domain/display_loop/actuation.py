@@ -25,10 +25,10 @@ Things Stack."""
 class LoopPolicy:
     """Time limits of the closed loop.
 
-    `ttl`: after this time the network server drops a downlink that no gateway sent. `report_timeout`: how long a display
-    may need to report what it shows. `lease`: how long a sender may need to record the outcome. `grace`: how long after
-    an expiry we still wait for the network server's news. `settle`: how long before the command's arrival a report may
-    have been made and still count for it. `unreachable_after`: number of failures in a row.
+    `ttl`: after this time the network server drops a downlink that no gateway sent. `report_timeout`: how long a
+    display may need to report what it shows. `lease`: how long a sender may need to record the outcome. `grace`: how
+    long after an expiry we still wait for the network server's news. `settle`: how long before the command's arrival a
+    report may have been made and still count for it. `unreachable_after`: number of failures in a row.
     """
 
     ttl: timedelta = timedelta(seconds=60)

@@ -148,8 +148,8 @@ class Display(Record, gc=False):
     def accepted(self, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
         """Record that the network server accepted the actuation. Idempotent; a late answer becomes a step and no more.
 
-        If the display rejoined meanwhile, the actuation counts only if the network server's queue still had it afterwards
-        (`recovered`).
+        If the display rejoined meanwhile, the actuation counts only if the network server's queue still had it
+        afterwards (`recovered`).
         """
         actuation = self._find(actuation_id)
         if actuation is None or actuation.status is not SENDING:
@@ -295,7 +295,7 @@ class Display(Record, gc=False):
             self.reconcile_at = min(self.reconcile_at, now + self.policy.backoff)
 
     def reported(self, code: str, at: datetime, now: datetime) -> None:
-        """Record what the display reports that it shows. The caller leaves out reports that are older than the newest."""
+        """Record what the display reports that it shows. The caller leaves out reports older than the newest."""
         self.facts_changed = True
         before = self.reported_code
         self.reported_code, self.reported_at = code, at

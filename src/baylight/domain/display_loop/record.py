@@ -1,4 +1,4 @@
-"""Fields of one display, its unfinished actuations, its changes since it was loaded; and the sync status that follows."""
+"""Fields of one display, its unfinished actuations, its changes since it was loaded; and its sync status."""
 
 from __future__ import annotations
 
@@ -264,7 +264,8 @@ class Record(Session, gc=False):
         elif newest_at + self.silent_after <= now:
             self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
         else:
-            # An early deadline does no harm: the timer looks at the display again, and moves it on. So it is seldom written.
+            # An early deadline does no harm: the timer looks at the display again, and moves the deadline. So it is
+            # seldom written.
             self.sync_status = SyncStatus.IN_SYNC
             if self.reconcile_at is None or not now < self.reconcile_at <= newest_at + self.silent_after:
                 self.reconcile_at = newest_at + self.silent_after

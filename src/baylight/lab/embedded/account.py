@@ -1,4 +1,4 @@
-"""Unprivileged account that PostgreSQL runs under if root runs Baylight, and directories that this account can reach."""
+"""Unprivileged account that PostgreSQL runs under if root runs Baylight, and directories that it can reach."""
 
 from __future__ import annotations
 

@@ -58,7 +58,10 @@ class Bay:
 
 @dataclass(frozen=True, slots=True)
 class SentUplinks:
-    """Numbers of uplinks. `published` includes duplicates but not losses on purpose; `distinct` counts each uplink once."""
+    """Numbers of uplinks.
+
+    `published` includes duplicates but not losses on purpose; `distinct` counts each uplink once.
+    """
 
     published: int
     distinct: int
@@ -148,7 +151,7 @@ class CarPark:
         if change is not None:
             change.light_s = time.monotonic() - change.began
 
-    # What can be asked ---------------------------------------------------------------------------------------------------
+    # What can be asked -----------------------------------------------------------------------------------------------
 
     def truth(self) -> dict[str, bool]:
         """Return for each bay code whether a car stands there."""

@@ -134,7 +134,10 @@ class FakeChirpStack:
         tags: Mapping[str, str] | None = None,
         gateway_id: str = GATEWAY,
     ) -> Device:
-        """Register a device that has joined and sent an uplink before. Another tenant's has an application of its own."""
+        """Register a device that has joined and sent an uplink before.
+
+        A device of another tenant has an application of its own.
+        """
         application_id = APPLICATION if tenant == TENANT else events.stable_uuid(f"application of {tenant}")
         own_tags = dict(tags or {})
 

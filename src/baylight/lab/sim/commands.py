@@ -199,7 +199,10 @@ class DeviceService:
             await asyncio.sleep(self._queues.faults.late_s)
 
     async def _device(self, dev_eui: str, context: Context) -> Device:
-        """Check the key, then the device. For a tenant's key, "foreign" and "absent" have the same answer, without text."""
+        """Check the key, then the device.
+
+        For a tenant's key, "foreign" and "absent" have the same answer, without text.
+        """
         admin = await self._key(context)
         if not _is_eui(dev_eui):
             await context.abort(grpc.StatusCode.INTERNAL, "Odd number of digits")

@@ -103,7 +103,10 @@ class Downlinks:
         return self._behaviour.class_c_lock_s if self._behaviour.one_downlink_at_a_time else 0.0
 
     def _head(self, device: Device) -> Item | None:
-        """Return the item to send now. Drop those before it that expired, are too long or were not acknowledged in time."""
+        """Return the item to send now.
+
+        Drop those before it that expired, are too long or were not acknowledged in time.
+        """
         for item in list(device.queue):
             if item.is_pending:
                 if item.timeout_at is not None and time.monotonic() >= item.timeout_at:

@@ -124,7 +124,7 @@ class Device:
     uplinks_published: int = 0
 
     def receive(self, frame: Frame) -> bool:
-        """Receive a frame; return False if the LoRaWAN stack drops it: another session, or a used counter (a replay)."""
+        """Receive a frame; return False if the LoRaWAN stack drops it (another session, or a replayed counter)."""
         if frame.session != self.session:
             return False
         accepted = frame.f_cnt > self.last_f_cnt

@@ -24,7 +24,10 @@ _CONNECT_S = 15.0
 
 @dataclass(slots=True, eq=False)
 class TtsDevice:
-    """Device of the application. `queue` holds downlinks for a class A device; a class C device receives them at once."""
+    """Device of the application.
+
+    `queue` holds downlinks for a class A device; a class C device receives them at once.
+    """
 
     dev_eui: str
     device_id: str

@@ -90,8 +90,8 @@ class ChirpStackGrpc:
     async def ping(self) -> None:
         """Ask for the queue of a device that does not exist.
 
-        An admin key receives an empty queue, a tenant key `device_not_known`. Both prove address and key. A key that was
-        deleted in ChirpStack gives the same answer as a tenant key; the first downlink fails with it.
+        An admin key receives an empty queue, a tenant key `device_not_known`. Both prove address and key. A key that
+        was deleted in ChirpStack gives the same answer as a tenant key; the first downlink fails with it.
         """
         try:
             await self.queue(_NO_DEVICE)
