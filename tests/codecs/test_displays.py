@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from baylight.codecs.all import DISPLAY_DRIVERS, display_driver
 from baylight.codecs.registry import DisplayDriver
-from baylight.domain.display import Light, name, parse_light
+from baylight.domain.lights import Light, name, parse_light
 from baylight.errors import DeviceDataError, InputError
 
 CODES = [

@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from baylight.codecs.kuando_busylight import KuandoBusylight
-from baylight.domain.display import Light, name
+from baylight.domain.lights import Light, name
 from baylight.errors import DeviceDataError, InputError
 
 DRIVER = KuandoBusylight()

@@ -20,7 +20,7 @@ from __future__ import annotations
 from baylight.codecs.frame import declared
 from baylight.codecs.one_byte_light import OneByteLight
 from baylight.codecs.registry import Report
-from baylight.domain.display import COLOURS, Light, name
+from baylight.domain.lights import COLOURS, Light, name
 from baylight.errors import DeviceDataError, InputError
 
 _CLASS_C = b"\xff\xc3"

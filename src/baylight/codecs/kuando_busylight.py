@@ -34,7 +34,7 @@ import struct
 
 from baylight.codecs.frame import declared
 from baylight.codecs.registry import Report
-from baylight.domain.display import Light
+from baylight.domain.lights import Light
 from baylight.errors import DeviceDataError, InputError
 
 _F_PORT = 15

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 from baylight.codecs.frame import F_PORTS, declared
 from baylight.codecs.registry import Report
-from baylight.domain.display import COLOURS, Light, name
+from baylight.domain.lights import COLOURS, Light, name
 from baylight.errors import InputError
 
 _LIGHTS = {

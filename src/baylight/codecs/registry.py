@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from baylight.domain.display import Light
+from baylight.domain.lights import Light
 from baylight.domain.state import Occupancy
 
 

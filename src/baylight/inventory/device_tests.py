@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from baylight.access.change import Change
 from baylight.codecs.registry import DisplayDriver
 from baylight.domain.assignment import Role
-from baylight.domain.display import distinguishable, parse_light
 from baylight.domain.downlink import TriggerType
+from baylight.domain.lights import distinguishable, parse_light
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.devices import find_device
 from baylight.inventory.display_codes import light_of, parse_code

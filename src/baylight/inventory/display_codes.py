@@ -10,8 +10,8 @@ from itertools import combinations
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import DisplayDriver
 from baylight.codecs.ts013 import PREFIX
-from baylight.domain.display import Light, distinguishable, name, parse_light
 from baylight.domain.downlink import MAX_PAYLOAD_BYTES
+from baylight.domain.lights import Light, distinguishable, name, parse_light
 from baylight.domain.state import State
 from baylight.errors import InputError
 
@@ -53,7 +53,7 @@ def find_driver(codec: str) -> DisplayDriver | None:
 def check_codes(codec: str, codes: Mapping[str, str], type_codes: Mapping[str, str]) -> dict[str, str]:
     """Return the codes by state, as lower-case hex.
 
-    A code is hex, or a light in words as `domain.display.parse_light` reads it (`orange`, `#ff9900`,
+    A code is hex, or a light in words as `domain.lights.parse_light` reads it (`orange`, `#ff9900`,
     `red, flashing 500/500`), which the display's driver encodes. A display with a JavaScript codec accepts only
     `type_codes`, the codes of its type: nothing is known about others.
     Raises InputError `no_driver`, `bad_state`, and `bad_display_code`, which names the state and what to change.

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from baylight.access.change import Change
 from baylight.codecs.all import display_driver
 from baylight.domain.assignment import Assignment, Correction, Role, may_serve
-from baylight.domain.display import name
+from baylight.domain.lights import name
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.assignments import Locked, LockedSpace, Move

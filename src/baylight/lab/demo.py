@@ -21,7 +21,7 @@ from baylight.access.change import Change
 from baylight.app.policies import policies_of
 from baylight.app.program import Program, SystemClock
 from baylight.codecs.all import display_driver
-from baylight.domain.display import distinguishable
+from baylight.domain.lights import distinguishable
 from baylight.inventory import device_types, devices, locations, spaces
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.embedded.postgres import EmbeddedPostgres

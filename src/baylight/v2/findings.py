@@ -9,7 +9,7 @@ from typing import NamedTuple
 from baylight.codecs.all import display_driver
 from baylight.codecs.catalogue import load_catalogue
 from baylight.codecs.registry import DisplayDriver
-from baylight.domain.display import name
+from baylight.domain.lights import name
 from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.store.query import Query

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from baylight.domain.display import Light
+from baylight.domain.lights import Light
 from baylight.lab.sim.network import Radio
 
 HEARTBEAT_S = 30 * 60.0

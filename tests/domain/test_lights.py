@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.domain.display import COLOURS, Light, distinguishable, name, parse_light
+from baylight.domain.lights import COLOURS, Light, distinguishable, name, parse_light
 from baylight.errors import InputError
 
 PART = st.integers(0, 255)
