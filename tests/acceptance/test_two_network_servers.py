@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from baylight.app.program import Program
 from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.lab.sim.devices import Busylight, Tbms100
-from baylight.lab.sim.tts import FakeTheThingsStack
-from baylight.lab.sim.tts_api import KEY, WEBHOOK, http_api
+from baylight.lab.sim.tts.api import KEY, WEBHOOK, http_api
+from baylight.lab.sim.tts.server import FakeTheThingsStack
 from baylight.settings import Settings
 from baylight.store.pool import Pool
 from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until

@@ -15,8 +15,8 @@ from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui
 from baylight.errors import InputError, PermanentError, TransientError
 from baylight.lab.embedded.broker import MosquittoBroker
-from baylight.lab.sim.tts import FakeTheThingsStack
-from baylight.lab.sim.tts_api import KEY, WEBHOOK, http_api
+from baylight.lab.sim.tts.api import KEY, WEBHOOK, http_api
+from baylight.lab.sim.tts.server import FakeTheThingsStack
 from baylight.lns.tts.api import TtsApi, tts_api
 from baylight.lns.tts.downlinks import TtsDownlinks
 from baylight.settings import Settings

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from baylight.lab.sim.tts import FakeTheThingsStack
+from baylight.lab.sim.tts.server import FakeTheThingsStack
 
 KEY, WEBHOOK = "NNSXS.KEY", "baylight"
 _DOWN = "/api/v3/as/applications/{application}/webhooks/{webhook}/devices/{device_id}/down/{operation}"
