@@ -18,8 +18,8 @@ import psutil
 from baylight import log
 from baylight.codecs.all import sensor_codec
 from baylight.codecs.registry import SensorCodec
-from baylight.codecs.ts013 import Answer, Decoded, Script, decode_call
-from baylight.codecs.ts013_mapping import OccupancyMapping
+from baylight.codecs.ts013.calls import Answer, Decoded, Script, decode_call
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.sandbox.pool import Sandbox
 from bench import ground

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from baylight.codecs.ts013 import Answer, Call
+from baylight.codecs.ts013.calls import Answer, Call
 from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError

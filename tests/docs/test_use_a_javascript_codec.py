@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
-from baylight.codecs.ts013_display import DisplayMapping
-from baylight.codecs.ts013_mapping import OccupancyMapping
+from baylight.codecs.ts013.display_mapping import DisplayMapping
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
 from tests.conftest import Database
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/how-to/use-a-javascript-codec.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from baylight.codecs.ts013 import Answer, Call, Function, Script, decode_call
+from baylight.codecs.ts013.calls import Answer, Call, Function, Script, decode_call
 from baylight.errors import DeviceDataError
 from baylight.sandbox.pool import Sandbox
 

@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
-from baylight.codecs.ts013 import PREFIX
+from baylight.codecs.ts013.calls import PREFIX
 from baylight.domain.ids import SPACE_CODE
 from baylight.domain.state import State
 from baylight.errors import InputError, shorten

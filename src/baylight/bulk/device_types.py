@@ -9,7 +9,7 @@ from baylight.bulk import cells
 from baylight.bulk.sheets import Column, Sheet
 from baylight.bulk.steps import Pages, Step
 from baylight.codecs.all import display_driver, sensor_codec
-from baylight.codecs.ts013 import PREFIX
+from baylight.codecs.ts013.calls import PREFIX
 from baylight.errors import InputError
 from baylight.inventory.display_codes import check_codes
 from baylight.store.pool import Connection

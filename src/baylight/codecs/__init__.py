@@ -4,8 +4,8 @@ A sensor's codec turns FPort and bytes into a `Reading`; a display's driver turn
 a `Report`. All are pure: no I/O, no clock, no state. A frame without information about the bay has occupancy None,
 never FREE. A frame that is not declared raises DeviceDataError; the uplink is then stored as not decodable.
 
-It is not the place of states and rules (`domain`), nor of device types (`catalogue`). The files `ts013*.py` hold calls,
-answers and mappings of JavaScript codecs, which `sandbox` runs.
+It is not the place of states and rules (`domain`), nor of device types (`catalogue`). `ts013` holds calls, answers and
+mappings of JavaScript codecs, which `sandbox` runs.
 
 Start with `registry.py` (the interfaces), `dragino_lds02.py` (a short codec) and `all.py` (the list of all). What can
 go wrong: a maker changes a frame. `tests/codecs/samples` holds real frames and what they mean.

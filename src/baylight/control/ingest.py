@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from baylight.codecs.ts013 import PREFIX
+from baylight.codecs.ts013.calls import PREFIX
 from baylight.control import displays, sensors, spaces
 from baylight.control.batch import Batch
 from baylight.control.scripted import Decoders

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from baylight.codecs.ts013 import PREFIX, Answer, Call, Decoded, Script, decode_call
-from baylight.codecs.ts013_display import Mapped, parse_mapping
+from baylight.codecs.ts013.calls import PREFIX, Answer, Call, Decoded, Script, decode_call
+from baylight.codecs.ts013.display_mapping import Mapped, parse_mapping
 from baylight.errors import DeviceDataError
 from baylight.ports import CodecEngine
 from baylight.store.pool import Pool

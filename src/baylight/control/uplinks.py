@@ -9,7 +9,7 @@ import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.registry import Reading, Report
-from baylight.codecs.ts013 import Decoded
+from baylight.codecs.ts013.calls import Decoded
 from baylight.control.sensors import Sensor
 from baylight.domain.display_loop.actuation import GAVE_UP, Step
 from baylight.domain.display_loop.display import Display

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import DisplayDriver
-from baylight.codecs.ts013 import PREFIX
+from baylight.codecs.ts013.calls import PREFIX
 from baylight.domain.downlink import MAX_PAYLOAD_BYTES
 from baylight.domain.lights import Light, distinguishable, name, parse_light
 from baylight.domain.state import State

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from baylight.codecs.ts013 import PREFIX, Answer, Call, Function, Script
-from baylight.codecs.ts013_display import DisplayMapping, Mapped
+from baylight.codecs.ts013.calls import PREFIX, Answer, Call, Function, Script
+from baylight.codecs.ts013.display_mapping import DisplayMapping, Mapped
 from baylight.domain.downlink import MAX_PAYLOAD_BYTES
 from baylight.domain.state import State
 from baylight.errors import ConflictError, InputError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from baylight.access.change import Change
-from baylight.codecs.ts013 import PREFIX
-from baylight.codecs.ts013_display import DisplayMapping
+from baylight.codecs.ts013.calls import PREFIX
+from baylight.codecs.ts013.display_mapping import DisplayMapping
 from baylight.domain.downlink import MAX_F_PORT
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_types

@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 
 from baylight.access.change import Change
-from baylight.codecs.ts013 import PREFIX, Answer, Call, Decoded, Function, Script, decode_call
-from baylight.codecs.ts013_display import DisplayMapping, Mapped, parse_mapping
-from baylight.codecs.ts013_examples import Example, parse_examples
+from baylight.codecs.ts013.calls import PREFIX, Answer, Call, Decoded, Function, Script, decode_call
+from baylight.codecs.ts013.display_mapping import DisplayMapping, Mapped, parse_mapping
+from baylight.codecs.ts013.examples import Example, parse_examples
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, DeviceDataError, InputError, NotFoundError
 from baylight.js_codecs.display_codes import check_displays

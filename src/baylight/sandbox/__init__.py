@@ -4,7 +4,7 @@
 a worker, with limits for memory, files and processes. `engine.py` runs QuickJS inside of it, with one context for each
 codec; `prelude.js` defines what codecs expect of their host.
 
-It does not know what an answer means (`codecs/ts013*.py`) or which codec is active (`js_codecs`).
+It does not know what an answer means (`codecs/ts013`) or which codec is active (`js_codecs`).
 
 Start with `worker.py`, which describes the frames between the processes. What can go wrong: a codec loops, uses too
 much memory or kills its worker. That is a DeviceDataError of its own call; a codec that repeats it is suspended.

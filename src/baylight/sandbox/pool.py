@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from baylight.codecs.ts013 import Answer, Call, answer
+from baylight.codecs.ts013.calls import Answer, Call, answer
 from baylight.errors import DeviceDataError
 from baylight.log import Outage, logger
 from baylight.sandbox.worker import SLOW_S, frame

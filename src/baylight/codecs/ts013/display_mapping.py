@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from baylight.codecs.ts013_mapping import OccupancyMapping, Path, bad_mapping, normals
-from baylight.codecs.ts013_mapping import normal as normal_form
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping, Path, bad_mapping, normals
+from baylight.codecs.ts013.sensor_mapping import normal as normal_form
 from baylight.domain.state import State
 
 

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from baylight.codecs.registry import Reading, Report
-from baylight.codecs.ts013_display import DisplayMapping, Mapped
-from baylight.codecs.ts013_mapping import OccupancyMapping, number
+from baylight.codecs.ts013.display_mapping import DisplayMapping, Mapped
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping, number
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 

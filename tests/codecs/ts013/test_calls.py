@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baylight.codecs.registry import Reading
-from baylight.codecs.ts013 import Answer, Decoded, answer, same
-from baylight.codecs.ts013_examples import parse_examples
-from baylight.codecs.ts013_mapping import OccupancyMapping
+from baylight.codecs.ts013.calls import Answer, Decoded, answer, same
+from baylight.codecs.ts013.examples import parse_examples
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError, InputError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.codecs.ts013_mapping import OccupancyMapping, Path, number
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping, Path, number
 from baylight.domain.state import Occupancy
 from baylight.errors import InputError
 

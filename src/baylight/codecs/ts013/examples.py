@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from baylight.codecs.ts013 import Answer, Function, same
+from baylight.codecs.ts013.calls import Answer, Function, same
 from baylight.domain.state import Occupancy, State
 from baylight.errors import InputError, shorten
 
