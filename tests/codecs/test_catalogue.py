@@ -4,7 +4,7 @@ import pytest
 
 from baylight.codecs.all import DISPLAY_DRIVERS, SENSOR_CODECS, display_driver, sensor_codec
 from baylight.codecs.catalogue import DeviceType, _device_type, load_catalogue
-from baylight.codecs.milesight import MilesightEm310Udl
+from baylight.codecs.devices.milesight import MilesightEm310Udl
 from baylight.domain.lights import Light, distinguishable, name
 from baylight.domain.state import State
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from baylight.codecs.all import sensor_codec
-from baylight.codecs.kuando_busylight import KuandoBusylight
-from baylight.codecs.netvox_r602a import NetvoxR602a
-from baylight.codecs.one_byte_light import OneByteLight
+from baylight.codecs.devices.kuando_busylight import KuandoBusylight
+from baylight.codecs.devices.netvox_r602a import NetvoxR602a
+from baylight.codecs.devices.one_byte_light import OneByteLight
 from baylight.domain.lights import name
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError, InputError

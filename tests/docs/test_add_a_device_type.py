@@ -58,7 +58,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_page_names_three_files():
     assert [name for name, _ in FILES] == [
-        "src/baylight/codecs/acme_bay_eye.py",
+        "src/baylight/codecs/devices/acme_bay_eye.py",
         "src/baylight/catalogue/acme_bay_eye.toml",
         "tests/codecs/samples/acme_bay_eye.toml",
     ]

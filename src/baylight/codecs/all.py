@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from baylight.codecs.bosch_tps110 import BoschTps110
-from baylight.codecs.browan_tbdw100 import BrowanTbdw100
-from baylight.codecs.browan_tbms100 import BrowanTbms100
-from baylight.codecs.dingtek_do200 import DingtekDo200
-from baylight.codecs.dragino_lds02 import DraginoLds02
-from baylight.codecs.elsys_ers import ElsysErs
-from baylight.codecs.fleximodo import Fleximodo
-from baylight.codecs.heltec import HeltecCounter, HeltecStatus
-from baylight.codecs.kuando_busylight import KuandoBusylight
-from baylight.codecs.libelium_smart_parking import LibeliumSmartParking
-from baylight.codecs.merryiot_ms10 import MerryiotMs10
-from baylight.codecs.milesight import MilesightEm310Udl, MilesightVs330, MilesightVs340, MilesightWs202
-from baylight.codecs.netvox_r602a import NetvoxR602a
-from baylight.codecs.netvox_r719a import NetvoxR719a
-from baylight.codecs.nwave_nps import NwaveNps310, NwaveNps405
-from baylight.codecs.one_byte_light import OneByteLight
-from baylight.codecs.pni_placepod import PniPlacepod
+from baylight.codecs.devices.bosch_tps110 import BoschTps110
+from baylight.codecs.devices.browan_tbdw100 import BrowanTbdw100
+from baylight.codecs.devices.browan_tbms100 import BrowanTbms100
+from baylight.codecs.devices.dingtek_do200 import DingtekDo200
+from baylight.codecs.devices.dragino_lds02 import DraginoLds02
+from baylight.codecs.devices.elsys_ers import ElsysErs
+from baylight.codecs.devices.fleximodo import Fleximodo
+from baylight.codecs.devices.heltec import HeltecCounter, HeltecStatus
+from baylight.codecs.devices.kuando_busylight import KuandoBusylight
+from baylight.codecs.devices.libelium_smart_parking import LibeliumSmartParking
+from baylight.codecs.devices.merryiot_ms10 import MerryiotMs10
+from baylight.codecs.devices.milesight import MilesightEm310Udl, MilesightVs330, MilesightVs340, MilesightWs202
+from baylight.codecs.devices.netvox_r602a import NetvoxR602a
+from baylight.codecs.devices.netvox_r719a import NetvoxR719a
+from baylight.codecs.devices.nwave_nps import NwaveNps310, NwaveNps405
+from baylight.codecs.devices.one_byte_light import OneByteLight
+from baylight.codecs.devices.pni_placepod import PniPlacepod
+from baylight.codecs.devices.tekzitel_tekzipark import TekzitelTekzipark
 from baylight.codecs.registry import DisplayDriver, SensorCodec
-from baylight.codecs.tekzitel_tekzipark import TekzitelTekzipark
 
 SENSOR_CODECS: tuple[SensorCodec, ...] = (
     BoschTps110(),

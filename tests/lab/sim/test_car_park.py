@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from baylight.codecs.bosch_tps110 import BoschTps110
-from baylight.codecs.browan_tbms100 import BrowanTbms100
+from baylight.codecs.devices.bosch_tps110 import BoschTps110
+from baylight.codecs.devices.browan_tbms100 import BrowanTbms100
 from baylight.domain.state import Occupancy
 from baylight.lab.sim.behaviour import Behaviour
 from baylight.lab.sim.car_park import Bay, CarPark

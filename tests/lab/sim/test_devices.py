@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from baylight.codecs.bosch_tps110 import BoschTps110
-from baylight.codecs.browan_tbms100 import BrowanTbms100
-from baylight.codecs.kuando_busylight import KuandoBusylight
+from baylight.codecs.devices.bosch_tps110 import BoschTps110
+from baylight.codecs.devices.browan_tbms100 import BrowanTbms100
+from baylight.codecs.devices.kuando_busylight import KuandoBusylight
 from baylight.domain.state import Occupancy
 from baylight.lab.sim.devices import DIM_GREEN, Busylight, Tbms100, Tps110
 

@@ -10,7 +10,7 @@ does not fit.
 
 from __future__ import annotations
 
-from baylight.codecs.browan_tbms100 import tabs_fields
+from baylight.codecs.devices.browan_tbms100 import tabs_fields
 from baylight.codecs.frame import ANY_LENGTH, declared
 from baylight.codecs.registry import Reading
 from baylight.domain.state import Occupancy

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from baylight.codecs.kuando_busylight import KuandoBusylight
+from baylight.codecs.devices.kuando_busylight import KuandoBusylight
 from baylight.domain.lights import Light, name
 from baylight.errors import DeviceDataError, InputError
 

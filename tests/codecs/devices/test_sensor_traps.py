@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.codecs.fleximodo import Fleximodo
-from baylight.codecs.milesight import MilesightEm310Udl
-from baylight.codecs.pni_placepod import PniPlacepod
+from baylight.codecs.devices.fleximodo import Fleximodo
+from baylight.codecs.devices.milesight import MilesightEm310Udl
+from baylight.codecs.devices.pni_placepod import PniPlacepod
 from baylight.domain.state import Occupancy
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.codecs.bosch_tps110 import BoschTps110
+from baylight.codecs.devices.bosch_tps110 import BoschTps110
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 

@@ -17,8 +17,8 @@ one digit of up to four, so it does not prove the number.
 
 from __future__ import annotations
 
+from baylight.codecs.devices.one_byte_light import OneByteLight
 from baylight.codecs.frame import declared
-from baylight.codecs.one_byte_light import OneByteLight
 from baylight.codecs.registry import Report
 from baylight.domain.lights import COLOURS, Light, name
 from baylight.errors import DeviceDataError, InputError

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.codecs.browan_tbms100 import BrowanTbms100
+from baylight.codecs.devices.browan_tbms100 import BrowanTbms100
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
