@@ -120,7 +120,7 @@ def problems() -> str:
     found: dict[str, str] = {}
     statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
     source = ROOT / "src" / "baylight"
-    for path in (path for part in ANSWERING for path in (source / part).glob("*.py")):
+    for path in (path for part in ANSWERING for path in (source / part).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for error, code in re.findall(r'\b(InputError|NotFoundError|ConflictError)\(\s*"([a-z0-9_]+)"', text):
             found[code] = statuses[error]
