@@ -26,7 +26,7 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # While the database is away, its pools write a traceback at each try. The parts that need it report the outage once.
+    # While the database is away, its pools write a traceback at each try. The parts that need it report this once.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(message)s")
 

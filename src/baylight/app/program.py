@@ -41,7 +41,10 @@ WAIT_S = 1.0
 
 
 def tune_collector() -> None:
-    """Make the garbage collector run rarely. It finds no cycles in a batch, whose objects (over 10,000) end together."""
+    """Make the garbage collector run rarely.
+
+    It finds no cycles in a batch, whose objects (over 10,000) end together.
+    """
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
 

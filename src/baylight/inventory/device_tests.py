@@ -86,8 +86,8 @@ async def create_pattern_test(
 ) -> DeviceTest:
     """Make a display show a light that stands for no state, for some seconds; the desired light follows afterwards.
 
-    `light`: hex or a light in words. The default is a light that cannot be mistaken for what the display shows. `get_test`
-    returns the result later. Raises NotFoundError; InputError `bad_light`, `bad_display_code`, `no_pattern`;
+    `light`: hex or a light in words. The default is a light that cannot be mistaken for what the display shows.
+    `get_test` returns the result later. Raises NotFoundError; InputError `bad_light`, `bad_display_code`, `no_pattern`;
     ConflictError `serves_nothing`.
     """
     test_id = uuid4()

@@ -21,7 +21,10 @@ log = logger("sandbox")
 ALLOWANCE_S, REFILL = 1.0, 0.1
 """Seconds that the slow calls of a codec may use at once, and seconds that its allowance regains per second."""
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 30.0, 2.0
-"""Seconds within which a worker must start, and must send each answer. The engine's own limit per call is `engine.TIME_S`."""
+"""Seconds within which a worker must start, and must send each answer.
+
+The engine's own limit per call is `engine.TIME_S`.
+"""
 WORKER_COST_S = 30.0
 """Seconds of allowance that a codec loses with a worker: it is suspended for about 5 minutes."""
 MAX_LOSSES = 2

@@ -60,7 +60,10 @@ async def find_contested(migration: MigrationRun) -> None:
 
 
 async def carry_spaces(migration: MigrationRun) -> None:
-    """Carry the spaces page by page, in two walks at once. Then carry the rows that V2 was writing, until none is left."""
+    """Carry the spaces page by page, in two walks at once.
+
+    Then carry the rows that V2 was writing, until none is left.
+    """
     pages = await PAGES_OF_SPACES.one(migration.connection)
     bar = Bar(migration, "spaces", await ESTIMATE_SPACES.one(migration.connection))
     bar.start(await SPACES_CARRIED.one(migration.connection))

@@ -29,7 +29,10 @@ RESOLUTIONS: dict[str, tuple[str, ...]] = {
 """Resolutions that each finding allows. `inspect` proposes the first."""
 
 PROPOSED_CODES = {"MAINTENANCE": "ffa5006400"}
-"""Codes of V2 that differ from the catalogue's, by state. A display keeps its code until `baylight v2 colours --fix`."""
+"""Codes of V2 that differ from the catalogue's, by state.
+
+A display keeps its code until `baylight v2 colours --fix`.
+"""
 
 _SECTIONS = {"resolve", "types", "display_codes", "contract", "limits"}
 

@@ -92,7 +92,10 @@ async def _patiently(migration: MigrationRun) -> AsyncIterator[None]:
 
 
 async def build_indexes(migration: MigrationRun) -> None:
-    """Build the indexes one after the other, CONCURRENTLY. An index that a killed run left half built is built again."""
+    """Build the indexes one after the other, CONCURRENTLY.
+
+    An index that a killed run left half built is built again.
+    """
     for row in await POSTPONED.all(migration.connection, kinds=["index"], of_assignments=False):
 
         async def build(row: Postponed = row) -> None:
@@ -106,7 +109,10 @@ async def build_indexes(migration: MigrationRun) -> None:
 
 
 async def build_assignments(migration: MigrationRun) -> None:
-    """Build the keys of the history of assignments, then write the logged changes. Later changes are written at once."""
+    """Build the keys of the history of assignments, then write the logged changes.
+
+    Later changes are written at once.
+    """
     connection = migration.connection
     if not await ASSIGNMENTS_LOGGED.one(connection):
         return

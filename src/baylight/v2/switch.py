@@ -1,4 +1,7 @@
-"""Switch from V2 to Baylight, the side that decides, and back. The other side's copy follows in the same transaction."""
+"""Switch from V2 to Baylight, the side that decides, and back.
+
+The other side's copy follows in the same transaction.
+"""
 
 from __future__ import annotations
 

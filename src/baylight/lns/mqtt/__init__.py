@@ -1,8 +1,8 @@
 """Consumer of an MQTT broker that acknowledges a message only after its handler is done.
 
 `consumer.py` keeps a connection and its subscription, `connection.py` is one life of it, with PUBACKs in the order of
-the messages, `lanes.py` sorts messages into lanes. The events of one device stay in one lane. A lane passes all messages
-that wait to the handler at once, and never waits for more.
+the messages, `lanes.py` sorts messages into lanes. The events of one device stay in one lane. A lane passes all
+messages that wait to the handler at once, and never waits for more.
 
 The package does not know what a message means. One function parses a message, another handles a batch. The package is
 not a general MQTT client.
