@@ -10,6 +10,7 @@ from uuid import UUID
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError, NotFoundError
+from baylight.inventory.assignments import find_space_id
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 
@@ -108,7 +109,6 @@ LIST_STATE_CHANGES_OF_SPACE = Query("insight.history.list_state_changes_of_space
 LIST_ACTUATIONS = Query("insight.history.list_actuations", Actuation)
 LIST_ACTUATIONS_OF_SPACE = Query("insight.history.list_actuations_of_space", Actuation)
 GET_ACTUATION = Query("insight.history.get_actuation", Actuation)
-FIND_SPACE_ID = Query("insight.history.space_id", UUID)
 STEPS = Query("insight.history.steps", Step)
 
 
@@ -132,7 +132,7 @@ async def list_state_changes(
     at, last = before or (None, None)
     if space is None:
         return await LIST_STATE_CHANGES.all(connection, before_id=last, limit=limit)
-    space_id = await _space_id(connection, space)
+    space_id = await find_space_id(connection, space)
     return await LIST_STATE_CHANGES_OF_SPACE.all(connection, space_id=space_id, before=at, before_id=last, limit=limit)
 
 
@@ -158,7 +158,7 @@ async def list_actuations(
     if space is None:
         eui = parse_dev_eui(display) if display is not None else None
         return await LIST_ACTUATIONS.all(connection, before_id=last, display_dev_eui=eui, status=status, limit=limit)
-    space_id = await _space_id(connection, space)
+    space_id = await find_space_id(connection, space)
     return await LIST_ACTUATIONS_OF_SPACE.all(
         connection, space_id=space_id, before=at, before_id=last, status=status, limit=limit
     )
@@ -170,10 +170,3 @@ async def get_actuation(connection: Connection, actuation_id: UUID) -> Actuation
     if found is None:
         raise NotFoundError("unknown_actuation", f"there is no actuation {actuation_id}", actuation=actuation_id)
     return replace(found, steps=await STEPS.all(connection, actuation_id=actuation_id))
-
-
-async def _space_id(connection: Connection, code: str) -> UUID:
-    found = await FIND_SPACE_ID.first(connection, code=code)
-    if found is None:
-        raise NotFoundError("unknown_space", f"there is no space {code!r}", space=code)
-    return found

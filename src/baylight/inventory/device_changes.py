@@ -11,6 +11,7 @@ from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError
 from baylight.inventory.assignments import LockedSpace, lock
 from baylight.inventory.devices import (
+    SET_DISPLAY_CODES,
     SET_ENABLED,
     SET_LIFECYCLE,
     Display,
@@ -26,7 +27,6 @@ from baylight.inventory.devices import (
 from baylight.inventory.display_codes import check_codes
 from baylight.store.query import Statement
 
-SET_DISPLAY_CODES = Statement("inventory.devices.set_display_codes")
 SET_SHARED = Statement("inventory.devices.set_shared")
 CHANGE_SENSOR = Statement("inventory.devices.change_sensor")
 CHANGE_DISPLAY = Statement("inventory.devices.change_display")

@@ -109,6 +109,7 @@ INSERT_SENSOR = Query("inventory.devices.insert_sensor", UUID)
 INSERT_DISPLAY = Query("inventory.devices.insert_display", UUID)
 LOCK_SENSORS = Query("inventory.devices.lock_sensors", LockedDevice)
 LOCK_DISPLAYS = Query("inventory.devices.lock_displays", LockedDisplay)
+SET_DISPLAY_CODES = Statement("inventory.devices.set_display_codes")
 SET_ENABLED: dict[Role, Statement] = {
     "sensor": Statement("inventory.devices.set_sensor_enabled"),
     "display": Statement("inventory.devices.set_display_enabled"),

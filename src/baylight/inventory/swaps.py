@@ -13,7 +13,14 @@ from baylight.domain.lights import name
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.assignments import Locked, LockedSpace, Move
-from baylight.inventory.devices import SET_ENABLED, SET_LIFECYCLE, LockedDevice, LockedDisplay, find_device
+from baylight.inventory.devices import (
+    SET_DISPLAY_CODES,
+    SET_ENABLED,
+    SET_LIFECYCLE,
+    LockedDevice,
+    LockedDisplay,
+    find_device,
+)
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -65,7 +72,6 @@ INSERT = Statement("inventory.swaps.insert")
 MARK_UNDONE = Statement("inventory.swaps.mark_undone")
 SET_MOBILE = Statement("inventory.swaps.set_mobile")
 TAKE_OVER = Statement("inventory.swaps.take_over")
-RESTORE_CODES = Statement("inventory.swaps.restore_codes")
 
 
 async def swap(
@@ -166,7 +172,7 @@ async def undo_swap(change: Change, swap_id: UUID, *, window: timedelta = UNDO_W
             since.append(await _put_back(change, move, part.at))
             moves.append(move)
         if role == "display":
-            await RESTORE_CODES.run(change.connection, display_id=new.id, codes=parts[0].new_codes_before)
+            await SET_DISPLAY_CODES.run(change.connection, id=new.id, codes=parts[0].new_codes_before)
         await MARK_UNDONE.run(change.connection, swap_id=swap_id, now=change.now, actor=change.actor)
         before, after = {"dev_eui": new.dev_eui}, {"dev_eui": old.dev_eui, "swap": str(swap_id)}
         await change.record("device.swap_undone", role, new.id, before=before, after=after)

@@ -1,7 +1,3 @@
--- name: space_id
--- The id of a code: of the live space, else of the space that was deleted last.
-SELECT id FROM spaces WHERE code = :code ORDER BY deleted_at DESC NULLS FIRST LIMIT 1;
-
 -- name: list_uplinks
 -- Uplinks of a device, the newest first; all, or those before an uplink.
 SELECT

@@ -55,10 +55,6 @@ UPDATE sensor_devices SET mobile = true WHERE id = :sensor_id;
 UPDATE display_devices SET display_codes = :codes, shared = shared OR :shared, shared_rule = :shared_rule
 WHERE id = :display_id;
 
--- name: restore_codes
--- Gives a display the codes that it had before the swap.
-UPDATE display_devices SET display_codes = :codes WHERE id = :display_id;
-
 -- name: state_when_retired
 -- The state of a device before it was decommissioned.
 SELECT previous_state FROM device_lifecycle_events
