@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +20,7 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
         """Read `BAYLIGHT_…=` as unset, because many turn a setting off like that in a file of settings."""
         assert info.field_name is not None
         return None if value == "" and cls.model_fields[info.field_name].default is None else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,14 +24,14 @@ class Page(BaseModel, Generic[T]):
     next: str | None
 
 
-def page(rows: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
+def page(rows: Sequence[T], limit: int, key: Callable[[T], object]) -> Page[T]:
     """Make a page of `limit` rows. One more row means that there is another page. `key`: the sort key of a row."""
     items = list(rows[:limit])
     more = len(rows) > limit
     return Page(items=items, next=encode(key(items[-1])) if more else None)
 
 
-def encode(key: Any) -> str:
+def encode(key: object) -> str:
     """Return the cursor of a sort key."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from baylight.cli.options import Json
@@ -31,13 +29,9 @@ def upgrade() -> None:
 @app.command("status")
 def status(as_json: Json = False) -> None:
     """List migrations, applied and pending."""
+    from baylight.store import migrate
 
-    async def work(c: Context) -> list[Any]:
-        from baylight.store import migrate
-
-        return list(await migrate.status(c.connection))
-
-    migrations = on_database(work)
+    migrations = on_database(lambda c: migrate.status(c.connection))
     if as_json:
         print_json(migrations)
         return
