@@ -14,7 +14,7 @@ from baylight.bulk.cells import unquote, write
 from baylight.bulk.imports import Report
 from baylight.bulk.kinds import SHEETS
 from baylight.errors import InputError
-from baylight.inventory import device_changes, devices, locations, spaces
+from baylight.inventory import device_settings, devices, locations, spaces
 from baylight.js_codecs import versions
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
@@ -181,7 +181,7 @@ async def test_two_spaces_exchange_their_devices_in_one_file(garage: Connection)
 
 
 async def test_devices_that_cannot_come_are_refused(garage: Connection) -> None:
-    await device_changes.set_enabled(by(garage), "sensor", SENSOR_B, False)
+    await device_settings.set_enabled(by(garage), "sensor", SENSOR_B, False)
     report = await load(
         garage,
         "assignments",

@@ -12,7 +12,7 @@ from baylight.control.relay import Relay
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.policies import Policies
 from baylight.errors import ConflictError, InputError
-from baylight.inventory import device_changes, devices, spaces
+from baylight.inventory import device_settings, devices, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
@@ -123,12 +123,12 @@ async def test_a_rule_is_changed_and_the_light_follows(db: Connection, ingest: I
     await share(db, "worst_state")
     await hear(ingest, clock, 0, FREE)
     assert await wants(db) == "UNKNOWN"
-    found = await device_changes.set_shared(by(db), SIGN, "any_free")
+    found = await device_settings.set_shared(by(db), SIGN, "any_free")
     assert (found.shared_rule, found.desired_state) == ("any_free", "FREE")
     with pytest.raises(ConflictError, match="serves A-0, A-1, A-2, A-3"):
-        await device_changes.set_shared(by(db), SIGN, None)
+        await device_settings.set_shared(by(db), SIGN, None)
     with pytest.raises(InputError, match="any_free"):
-        await device_changes.set_shared(by(db), SIGN, "most_free")
+        await device_settings.set_shared(by(db), SIGN, "most_free")
 
 
 async def test_spaces_that_change_at_the_same_moment_never_leave_a_wrong_green(

@@ -14,7 +14,7 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, TransientError
 from baylight.insight import doctor
-from baylight.inventory import device_changes, devices, locations, spaces
+from baylight.inventory import device_settings, devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.insight.test_why import EMPTY, GREEN_REPORT, TAKEN, uplink
@@ -87,7 +87,7 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     async def recolour(connection: Connection) -> None:
         codes = {"FREE": f"#00{dice.randint(100, 255):02x}00"}
-        await device_changes.set_display_codes(by(connection, now=clock.now()), dice.choice(DISPLAYS), codes)
+        await device_settings.set_display_codes(by(connection, now=clock.now()), dice.choice(DISPLAYS), codes)
 
     async def time_passes(connection: Connection) -> None:
         for part in (loop.spaces, loop.displays, loop.reservations):

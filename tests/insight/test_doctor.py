@@ -9,7 +9,7 @@ import pytest
 from baylight.control import retention
 from baylight.domain.state import Policy
 from baylight.insight import doctor
-from baylight.inventory import device_changes, devices, spaces
+from baylight.inventory import device_settings, devices, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.insight.test_why import EMPTY, TAKEN, take, uplink
@@ -109,7 +109,7 @@ async def test_invariant_6_holds_after_a_swap_and_after_a_pause_of_the_sensor(db
     await spaces.unassign(by(db), "A-1", "sensor")
     assert "last readings" not in await failed(db)
     await spaces.assign(by(db), "A-1", sensor=SENSOR)
-    await device_changes.set_enabled(by(db), "sensor", SENSOR, False)
+    await device_settings.set_enabled(by(db), "sensor", SENSOR, False)
     assert "last readings" not in await failed(db)
 
 
@@ -145,7 +145,7 @@ async def test_unregistered_devices_and_rejected_messages_are_found(db: Connecti
 
 
 async def test_b14_a_display_without_a_code_is_found(db: Connection) -> None:
-    await device_changes.set_display_codes(by(db), DISPLAY, {"FREE": "0000ff6400"}, replace=True)
+    await device_settings.set_display_codes(by(db), DISPLAY, {"FREE": "0000ff6400"}, replace=True)
     assert (await failed(db))["display codes"] == f"1: A-1 ({DISPLAY}): no code for UNKNOWN"
 
 

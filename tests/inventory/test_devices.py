@@ -6,7 +6,7 @@ import pytest
 
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.inventory import device_changes, devices, spaces
+from baylight.inventory import device_settings, devices, spaces
 from baylight.store.pool import Connection
 from tests.support.change import NOW, by
 
@@ -47,24 +47,24 @@ async def test_attributes_of_a_device_can_be_changed(db: Connection) -> None:
     await devices.register_sensor(by(db), SENSOR, notes="old")
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     for _ in range(2):
-        sensor = await device_changes.change_sensor(by(db, actor="bob"), SENSOR.upper(), mobile=True)
+        sensor = await device_settings.change_sensor(by(db, actor="bob"), SENSOR.upper(), mobile=True)
         assert (sensor.notes, sensor.mobile) == ("old", True)
-        display = await device_changes.change_display(
+        display = await device_settings.change_display(
             by(db, actor="bob"), DISPLAY, notes="left", f_port=99, confirmed_downlinks=True
         )
         assert (display.notes, display.f_port, display.confirmed_downlinks) == ("left", 99, True)
     rows = await db.fetch("SELECT action, actor, before, after FROM audit_log WHERE action LIKE '%.change' ORDER BY id")
     assert [(row["action"], row["actor"]) for row in rows] == [("sensor.change", "bob"), ("display.change", "bob")]
     assert (rows[1]["before"]["f_port"], rows[1]["after"]["f_port"]) == (15, 99)
-    assert (await device_changes.change_sensor(by(db, actor="bob"), SENSOR, notes="")).notes is None
+    assert (await device_settings.change_sensor(by(db, actor="bob"), SENSOR, notes="")).notes is None
     await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError, match="serves A-1: unassign it first"):
-        await device_changes.change_sensor(by(db, actor="bob"), SENSOR, mobile=False)
+        await device_settings.change_sensor(by(db, actor="bob"), SENSOR, mobile=False)
     with pytest.raises(InputError, match="1 to 223"):
-        await device_changes.change_display(by(db, actor="bob"), DISPLAY, f_port=0)
+        await device_settings.change_display(by(db, actor="bob"), DISPLAY, f_port=0)
     for nothing in (
-        device_changes.change_sensor(by(db, actor="bob"), SENSOR),
-        device_changes.change_display(by(db, actor="bob"), DISPLAY),
+        device_settings.change_sensor(by(db, actor="bob"), SENSOR),
+        device_settings.change_display(by(db, actor="bob"), DISPLAY),
     ):
         with pytest.raises(InputError, match="name what to change"):
             await nothing
@@ -114,7 +114,7 @@ async def test_b18_a_code_that_shows_no_light_is_refused_with_its_state(
 async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     await spaces.create_space(by(db), "A-1", display=DISPLAY, default_state="FREE")
-    display = await device_changes.set_display_codes(by(db, now=LATER), DISPLAY, {"FREE": "#00c800"})
+    display = await device_settings.set_display_codes(by(db, now=LATER), DISPLAY, {"FREE": "#00c800"})
     assert display.display_codes["FREE"] == "0000c86400"
     assert display.display_codes["OCCUPIED"] == "ff00006400"
     assert display.desired_code == "0000c86400"
@@ -126,7 +126,7 @@ async def test_new_codes_reach_the_light_at_once(db: Connection) -> None:
 async def test_codes_can_be_replaced_as_a_whole_and_a_missing_one_is_reported(db: Connection) -> None:
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     await spaces.create_space(by(db), "A-1", display=DISPLAY, default_state="FREE")
-    display = await device_changes.set_display_codes(by(db), DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True)
+    display = await device_settings.set_display_codes(by(db), DISPLAY, {"OCCUPIED": "ff00006400"}, replace=True)
     assert display.display_codes == {"OCCUPIED": "ff00006400"}
     assert display.sync_status == "misconfigured"
 
@@ -135,8 +135,8 @@ async def test_a_disabled_sensor_does_not_count_and_counts_again_from_its_next_r
     await devices.register_sensor(by(db), SENSOR)
     await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = $1", NOW)
-    await device_changes.set_enabled(by(db), "sensor", SENSOR, False)
-    await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
+    await device_settings.set_enabled(by(db), "sensor", SENSOR, False)
+    await device_settings.set_enabled(by(db), "sensor", SENSOR, True)
     space = await spaces.get_space(db, "A-1")
     assert (space.state, space.state_reason) == ("UNKNOWN", "sensor_never_heard")
     assert (await devices.get_sensor(db, SENSOR)).occupancy is None
@@ -146,13 +146,13 @@ async def test_a_decommissioned_device_drives_nothing_until_it_is_registered_aga
     await devices.register_sensor(by(db), SENSOR)
     await spaces.create_space(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError, match="unassign it first"):
-        await device_changes.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned")
+        await device_settings.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned")
     await spaces.unassign(by(db), "A-1", "sensor")
-    await device_changes.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned", reason="broken")
+    await device_settings.set_lifecycle(by(db), "sensor", SENSOR, "decommissioned", reason="broken")
     with pytest.raises(InputError, match="decommissioned"):
         await spaces.assign(by(db), "A-1", sensor=SENSOR)
     with pytest.raises(ConflictError):
-        await device_changes.set_enabled(by(db), "sensor", SENSOR, True)
+        await device_settings.set_enabled(by(db), "sensor", SENSOR, True)
     assert await devices.list_sensors(db) == []
     sensor, new = await devices.register_sensor(by(db), SENSOR)
     assert (new, sensor.lifecycle_state, sensor.enabled) == (False, "registered", True)
@@ -169,11 +169,11 @@ async def test_only_the_steps_of_the_table_are_possible(db: Connection, before: 
             await db.execute("SET LOCAL session_replication_role = replica")  # any state, past the trigger
             await db.execute("UPDATE display_devices SET lifecycle_state = $1", before)
         if after == before or after in LIFECYCLE[before]:
-            await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
+            await device_settings.set_lifecycle(by(db), "display", DISPLAY, after)
             assert (await devices.get_display(db, DISPLAY)).lifecycle_state == after
         else:
             with pytest.raises(ConflictError, match=f"from {before} to {after}"):
-                await device_changes.set_lifecycle(by(db), "display", DISPLAY, after)
+                await device_settings.set_lifecycle(by(db), "display", DISPLAY, after)
 
 
 async def test_pages_join_without_gap_or_repetition(db: Connection) -> None:
@@ -192,7 +192,7 @@ async def test_unknown_devices_are_named(db: Connection) -> None:
     with pytest.raises(NotFoundError, match=SENSOR):
         await devices.get_sensor(db, SENSOR)
     with pytest.raises(NotFoundError, match=DISPLAY):
-        await device_changes.set_enabled(by(db), "display", DISPLAY, False)
+        await device_settings.set_enabled(by(db), "display", DISPLAY, False)
 
 
 async def test_the_network_server_of_a_device_is_stored(db: Connection) -> None:

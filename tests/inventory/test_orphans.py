@@ -14,7 +14,7 @@ from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.errors import InputError, NotFoundError
-from baylight.inventory import device_changes, devices, orphans
+from baylight.inventory import device_settings, devices, orphans
 from baylight.store.pool import Connection, Pool
 from tests.support import factories
 from tests.support.change import NOW, by
@@ -229,6 +229,6 @@ async def test_registered_devices_leave_the_table_and_keep_their_uplinks(
 
 async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connection) -> None:
     await devices.register_sensor(by(db), TBMS100)
-    await device_changes.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
+    await device_settings.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
     await ingest.store_batch([uplink(TBMS100)])
     assert await orphans.list_orphans(db) == []

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from baylight.errors import BaylightError, ConflictError, InputError, NotFoundError
-from baylight.inventory import device_changes, devices, locations, spaces
+from baylight.inventory import device_settings, devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
@@ -91,7 +91,7 @@ async def test_a_device_of_another_space_is_refused_by_name(db: Connection) -> N
 
 async def test_a_disabled_device_is_refused(db: Connection) -> None:
     await spaces.create_space(by(db), "A-1")
-    await device_changes.set_enabled(by(db), "display", D1, False)
+    await device_settings.set_enabled(by(db), "display", D1, False)
     with pytest.raises(InputError, match="disabled"):
         await spaces.assign(by(db), "A-1", display=D1)
 

@@ -14,7 +14,7 @@ from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import doctor
 from baylight.insight.as_of import get_space_as_of, list_uplinks_of_space
-from baylight.inventory import assignments, device_changes, devices, spaces, swaps
+from baylight.inventory import assignments, device_settings, devices, spaces, swaps
 from baylight.store.pool import Connection, Pool
 from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.support.change import by
@@ -134,7 +134,7 @@ async def test_an_undone_swap_gives_a_retired_device_its_state_back(
     db: Connection, bay: None, clock: Clock, state: str
 ) -> None:
     if state != "installed":
-        await device_changes.set_lifecycle(by(db, now=clock.tick(1)), "sensor", S1, state)
+        await device_settings.set_lifecycle(by(db, now=clock.tick(1)), "sensor", S1, state)
     done = await swaps.swap(by(db), S1, S2, retire=True)
     await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
     old = await devices.get_sensor(db, S1)
@@ -158,9 +158,9 @@ async def test_an_old_device_that_may_not_serve_does_not_come_back(
 ) -> None:
     done = await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
     if decommissioned:
-        await device_changes.set_lifecycle(by(db), "sensor", S1, "decommissioned")
+        await device_settings.set_lifecycle(by(db), "sensor", S1, "decommissioned")
     else:
-        await device_changes.set_enabled(by(db), "sensor", S1, False)
+        await device_settings.set_enabled(by(db), "sensor", S1, False)
     with pytest.raises(InputError) as refused:
         await swaps.undo_swap(by(db, now=clock.tick(1)), done.id)
     assert refused.value.code == "device_disabled"
@@ -209,7 +209,7 @@ async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
     await spaces.create_space(by(db, now=clock.tick(1)), "A-14", sensor=S2)
     with pytest.raises(ConflictError, match="serves A-14"):
         await swaps.swap(by(db, now=clock.tick(1)), S1, S2)
-    await device_changes.set_lifecycle(by(db), "sensor", S3, "decommissioned")
+    await device_settings.set_lifecycle(by(db), "sensor", S3, "decommissioned")
     with pytest.raises(InputError, match="decommissioned"):
         await swaps.swap(by(db, now=clock.tick(1)), S1, S3)
     with pytest.raises(InputError, match="not over yet"):
@@ -221,8 +221,8 @@ async def test_a_retired_device_one_in_use_and_a_time_to_come_are_refused(
 async def test_a_new_display_takes_over_the_chosen_codes_and_receives_its_command_at_once(
     db: Connection, bay: None, clock: Clock
 ) -> None:
-    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"UNKNOWN": "white", "FREE": "#00c800"})
-    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D2, {"RESERVED": "purple"})
+    await device_settings.set_display_codes(by(db, now=clock.tick(1)), D1, {"UNKNOWN": "white", "FREE": "#00c800"})
+    await device_settings.set_display_codes(by(db, now=clock.tick(1)), D2, {"RESERVED": "purple"})
     done = await swaps.swap(by(db, now=clock.tick(1)), D1, D2)
     new = await devices.get_display(db, D2)
     assert new.display_codes == (await devices.get_display(db, D1)).display_codes
@@ -241,7 +241,9 @@ async def test_a_display_of_another_type_takes_over_the_lights_that_it_can_show(
     db: Connection, bay: None, clock: Clock
 ) -> None:
     await devices.register_display(by(db), D3, device_type="one_byte_light")
-    await device_changes.set_display_codes(by(db, now=clock.tick(1)), D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"})
+    await device_settings.set_display_codes(
+        by(db, now=clock.tick(1)), D1, {"RESERVED": "orange", "MAINTENANCE": "cyan"}
+    )
     done = await swaps.swap(by(db, now=clock.tick(1)), D1, D3)
     new = await devices.get_display(db, D3)
     assert new.lights["RESERVED"].colour == "orange"

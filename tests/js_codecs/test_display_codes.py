@@ -21,7 +21,7 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import BaylightError, ConflictError, InputError
 from baylight.insight import doctor
-from baylight.inventory import device_changes, device_tests, devices, display_commands, spaces
+from baylight.inventory import device_settings, device_tests, devices, display_commands, spaces
 from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
@@ -206,10 +206,10 @@ async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(
 
 async def test_only_codes_of_the_type_are_accepted(stage: Stage) -> None:
     with pytest.raises(InputError, match="OCCUPIED: 'ff' is not a code of this display's type: FREE 1001"):
-        await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "ff"})
+        await device_settings.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "ff"})
     with pytest.raises(InputError, match="orange"):
-        await device_changes.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "orange"})
-    changed = await device_changes.set_display_codes(stage.change, DISPLAY, {"RESERVED": "1002"})
+        await device_settings.set_display_codes(stage.change, DISPLAY, {"OCCUPIED": "orange"})
+    changed = await device_settings.set_display_codes(stage.change, DISPLAY, {"RESERVED": "1002"})
     assert changed.display_codes == {**CODES, "RESERVED": "1002"}
     assert changed.warnings == ["OCCUPIED has the code of RESERVED: they look alike"]
     with pytest.raises(InputError, match="brick"):

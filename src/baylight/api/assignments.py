@@ -14,7 +14,7 @@ from baylight.domain.assignment import Role
 from baylight.insight import as_of as insight
 from baylight.insight.as_of import SpaceThen
 from baylight.insight.history import UplinkRow
-from baylight.inventory import assignments, device_changes, swaps
+from baylight.inventory import assignments, device_settings, swaps
 from baylight.inventory.assignments import Served
 from baylight.inventory.devices import Display
 from baylight.inventory.swaps import Swap
@@ -117,7 +117,7 @@ async def remove_device(change: Changing, code: str, body: Removal) -> list[Serv
 @router.put("/displays/{dev_eui}/shared", summary="Set how a display combines several spaces")
 async def share_display(change: Changing, dev_eui: DevEuiText, body: Share) -> Display:
     """The light follows at once."""
-    return await device_changes.set_shared(change, dev_eui, body.rule)
+    return await device_settings.set_shared(change, dev_eui, body.rule)
 
 
 @router.get("/swaps", summary="List swaps, the newest first")

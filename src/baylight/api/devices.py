@@ -11,7 +11,7 @@ from baylight.api.bodies import Body, DevEuiText, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
-from baylight.inventory import device_changes, device_types, devices
+from baylight.inventory import device_settings, device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.inventory.devices import Display, Sensor
 
@@ -105,7 +105,7 @@ async def get_sensor(key: Reading, connection: Database, dev_eui: DevEuiText) ->
 
 @router.patch("/sensors/{dev_eui}", summary="Change notes or mobility of a sensor")
 async def change_sensor(change: Changing, dev_eui: DevEuiText, body: SensorChange) -> Sensor:
-    return await device_changes.change_sensor(change, dev_eui, **body.model_dump())
+    return await device_settings.change_sensor(change, dev_eui, **body.model_dump())
 
 
 @router.get("/displays", summary="List displays by DevEUI")
@@ -133,25 +133,25 @@ async def get_display(key: Reading, connection: Database, dev_eui: DevEuiText) -
 @router.patch("/displays/{dev_eui}", summary="Change notes, FPort or confirmation of a display")
 async def change_display(change: Changing, dev_eui: DevEuiText, body: DisplayChange) -> Display:
     """FPort and confirmation apply from the next downlink on."""
-    return await device_changes.change_display(change, dev_eui, **body.model_dump())
+    return await device_settings.change_display(change, dev_eui, **body.model_dump())
 
 
 @router.put("/displays/{dev_eui}/codes", summary="Set the codes of a display")
 async def set_display_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
     """The light follows at once. The answer describes the light of each code."""
-    return await device_changes.set_display_codes(change, dev_eui, body.display_codes, replace=body.replace)
+    return await device_settings.set_display_codes(change, dev_eui, body.display_codes, replace=body.replace)
 
 
 @router.put("/{registry}/{dev_eui}/enabled", status_code=204, summary="Enable or disable a device")
 async def set_enabled(change: Changing, registry: Registry, dev_eui: DevEuiText, body: Switch) -> Response:
     """Readings of a disabled sensor do not count. A disabled display receives no commands."""
-    await device_changes.set_enabled(change, ROLES[registry], dev_eui, body.on)
+    await device_settings.set_enabled(change, ROLES[registry], dev_eui, body.on)
     return Response(status_code=204)
 
 
 @router.put("/{registry}/{dev_eui}/lifecycle", status_code=204, summary="Move a device one step in its life")
 async def set_lifecycle(change: Changing, registry: Registry, dev_eui: DevEuiText, body: Step) -> Response:
-    await device_changes.set_lifecycle(change, ROLES[registry], dev_eui, body.state, reason=body.reason)
+    await device_settings.set_lifecycle(change, ROLES[registry], dev_eui, body.state, reason=body.reason)
     return Response(status_code=204)
 
 

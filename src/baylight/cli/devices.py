@@ -133,15 +133,15 @@ def change_device(
     as_json: Json = False,
 ) -> None:
     """Change notes, mobility, FPort or confirmation. The rest stays."""
-    from baylight.inventory import device_changes
+    from baylight.inventory import device_settings
 
     async def work(c: Context) -> Sensor | Display:
         if await _role(c, dev_eui, role) == "sensor":
             given = f_port is not None or confirmed is not None
             _refuse(given, "--f-port and --confirmed are options of displays; this is a sensor")
-            return await device_changes.change_sensor(c.change, dev_eui, notes=notes, mobile=mobile)
+            return await device_settings.change_sensor(c.change, dev_eui, notes=notes, mobile=mobile)
         _refuse(mobile is not None, "--mobile is an option of sensors; this is a display")
-        return await device_changes.change_display(
+        return await device_settings.change_display(
             c.change, dev_eui, notes=notes, f_port=f_port, confirmed_downlinks=confirmed
         )
 
@@ -158,14 +158,14 @@ def set_codes(
     as_json: Json = False,
 ) -> None:
     """Show or change the code of each state of a display. The light follows at once."""
-    from baylight.inventory import device_changes, devices
+    from baylight.inventory import device_settings, devices
 
     given = parse_codes(codes)
 
     async def work(c: Context) -> Display:
         if not given:
             return await devices.get_display(c.connection, dev_eui)
-        return await device_changes.set_display_codes(c.change, dev_eui, given)
+        return await device_settings.set_display_codes(c.change, dev_eui, given)
 
     found = on_database(work)
     if as_json:
@@ -179,10 +179,10 @@ def share_display(
     dev_eui: Eui, rule: Annotated[str, typer.Argument(help=f"{RULES}; none: the display serves one space")]
 ) -> None:
     """Set how a display combines several spaces into one light."""
-    from baylight.inventory import device_changes
+    from baylight.inventory import device_settings
 
     wanted = None if rule == "none" else rule
-    found = on_database(lambda c: device_changes.set_shared(c.change, dev_eui, wanted))
+    found = on_database(lambda c: device_settings.set_shared(c.change, dev_eui, wanted))
     typer.echo(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
 
 
@@ -206,11 +206,11 @@ def set_lifecycle(
     reason: Reason = None,
 ) -> None:
     """Set the lifecycle state of a device."""
-    from baylight.inventory import device_changes
+    from baylight.inventory import device_settings
 
     async def work(c: Context) -> str:
         found = await _role(c, dev_eui, role)
-        await device_changes.set_lifecycle(c.change, found, dev_eui, state, reason=reason)
+        await device_settings.set_lifecycle(c.change, found, dev_eui, state, reason=reason)
         return found
 
     typer.echo(f"{on_database(work)} {dev_eui} is {state}")
@@ -223,11 +223,11 @@ def retire_device(dev_eui: Eui, role: Role = None, reason: Reason = None) -> Non
 
 
 def _set_enabled(dev_eui: str, given: Role, on: bool) -> None:
-    from baylight.inventory import device_changes
+    from baylight.inventory import device_settings
 
     async def work(c: Context) -> str:
         role = await _role(c, dev_eui, given)
-        await device_changes.set_enabled(c.change, role, dev_eui, on)
+        await device_settings.set_enabled(c.change, role, dev_eui, on)
         return role
 
     typer.echo(f"{on_database(work)} {dev_eui} is {'enabled' if on else 'disabled'}")

@@ -103,14 +103,6 @@ UPDATE sensor_devices SET enabled = :on, occupancy = NULL, occupancy_at = NULL W
 -- Enables or disables a display. A disabled display receives no commands.
 UPDATE display_devices SET enabled = :on WHERE id = :id;
 
--- name: change_sensor
--- Replaces what an operator may change at any time.
-UPDATE sensor_devices SET notes = :notes, mobile = :mobile WHERE id = :id;
-
--- name: change_display
--- Replaces what an operator may change at any time.
-UPDATE display_devices SET notes = :notes, fport = :f_port, confirmed_downlinks = :confirmed_downlinks WHERE id = :id;
-
 -- name: set_sensor_lifecycle
 -- Moves a sensor one step in its life. A trigger refuses a step that is not in the table.
 UPDATE sensor_devices SET lifecycle_state = :state WHERE id = :id;
@@ -122,15 +114,6 @@ UPDATE display_devices SET lifecycle_state = :state WHERE id = :id;
 -- name: set_display_codes
 -- Replaces all codes of a display.
 UPDATE display_devices SET display_codes = :codes WHERE id = :id;
-
--- name: set_shared
--- Sets whether a display may serve several spaces, and by which rule. Marks its assignments in force with it.
-WITH marked AS (
-    UPDATE device_assignments SET shared = :shared
-    WHERE display_device_id = :id AND superseded_at IS NULL AND upper_inf(valid)
-)
-
-UPDATE display_devices SET shared = :shared, shared_rule = :shared_rule WHERE id = :id;
 
 -- name: lock_spaces_of
 -- Live spaces that a device serves. Locks their rows by id, before the device's own if it is a display.

@@ -1,4 +1,4 @@
-"""Changes of registered devices. The spaces that they serve are decided again at once."""
+"""Settings and lifecycle of registered devices. The spaces that a device serves are decided again at once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from baylight.inventory.devices import (
 from baylight.inventory.display_codes import check_codes
 from baylight.store.query import Statement
 
-SET_SHARED = Statement("inventory.devices.set_shared")
-CHANGE_SENSOR = Statement("inventory.devices.change_sensor")
-CHANGE_DISPLAY = Statement("inventory.devices.change_display")
+SET_SHARED = Statement("inventory.device_settings.set_shared")
+CHANGE_SENSOR = Statement("inventory.device_settings.change_sensor")
+CHANGE_DISPLAY = Statement("inventory.device_settings.change_display")
 
 
 async def set_display_codes(
