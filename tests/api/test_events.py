@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -15,11 +16,10 @@ import pytest
 from baylight.access import keys
 from baylight.api import events as events_route
 from baylight.api import hub
-from tests.api.conftest import Site, serving
-from tests.api.test_history import add_actuation
-from tests.conftest import Server
 from tests.support.change import by
-from tests.support.factories import add_bay
+from tests.support.factories import add_actuation, add_bay
+from tests.support.servers import Server
+from tests.support.site import Site, serving
 
 
 class Stream:
@@ -79,7 +79,7 @@ async def test_an_actuation_is_sent_at_each_status(site: Site, address: str) -> 
     bay = await add_bay(site.pool, "A-1")
     async with watching(address, await site.key("read")) as stream:
         await stream.until("snapshot")
-        id_ = await add_actuation(site, bay, 0)
+        id_ = await add_actuation(site.pool, bay, datetime.now(UTC))
         assert (await stream.until("actuation"))["status"] == "pending"
         await site.pool.execute("UPDATE actuations SET status = 'sending' WHERE id = $1", id_)
         await site.pool.execute("SELECT pg_notify('baylight_displays', '')")

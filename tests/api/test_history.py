@@ -10,9 +10,9 @@ import httpx
 import pytest
 from prometheus_client import Counter
 
-from baylight.domain.ids import uuid7
-from tests.api.conftest import Site
+from tests.support import factories
 from tests.support.factories import Bay, add_bay
+from tests.support.site import Site
 
 NOW = datetime.now(UTC)
 
@@ -25,17 +25,6 @@ async def add_change(site: Site, bay: Bay, number: int) -> None:
     )  # fmt: skip
 
 
-async def add_actuation(site: Site, bay: Bay, number: int, *, status: str = "pending") -> UUID:
-    at = NOW + timedelta(seconds=number)
-    await site.pool.execute(
-        """INSERT INTO actuations (id, space_id, trigger_type, new_state, display_device_id, display_deveui,
-                                   display_code, fport, status, created_at)
-           VALUES ($1, $2, 'sensor_uplink', 'OCCUPIED', $3, $4, 'ff00006400', 15, $5, $6)""",
-        id_ := uuid7(at), bay.space_id, bay.display_id, bay.display_eui, status, at,
-    )  # fmt: skip
-    return id_
-
-
 async def add_uplink(site: Site, bay: Bay, number: int) -> None:
     at = NOW + timedelta(seconds=number)
     await site.pool.execute(
@@ -43,6 +32,10 @@ async def add_uplink(site: Site, bay: Bay, number: int) -> None:
            VALUES ($1, $1, $2, $3, 'unchanged', '\\x01ff', $4)""",
         at, uuid4(), bay.sensor_eui, number,
     )  # fmt: skip
+
+
+async def add_actuation(site: Site, bay: Bay, number: int) -> UUID:
+    return await factories.add_actuation(site.pool, bay, NOW + timedelta(seconds=number))
 
 
 ADD = {"history": add_change, "actuations": add_actuation, "uplinks": add_uplink}

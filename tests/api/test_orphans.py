@@ -1,19 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from baylight.control.ingest import Ingest
-from baylight.domain.events import Uplink
-from baylight.domain.ids import DevEui
-from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
-from tests.api.conftest import RealClock, Site
 from tests.support import factories
+from tests.support.site import Site
+from tests.support.uplinks import receive_at, uplink
 
 TBMS100 = "58a0cb0000110001"
 LIGHT = "0102030405060708"
@@ -25,13 +20,7 @@ async def strangers(pool: Pool) -> None:
     await factories.add_device_types(pool)
     now = datetime.now(UTC)
     report = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
-    given: dict[str, Any] = {"observed_at": now, "network_at": now, "dev_addr": "01020304", "f_cnt": 1}
-    await Ingest(pool, RealClock(), Policies()).store_batch(
-        [
-            Uplink(DevEui(TBMS100), str(uuid4()), f_port=102, data=bytes.fromhex("01fb3a0000280400"), **given),
-            Uplink(DevEui(LIGHT), str(uuid4()), f_port=15, data=report, **given),
-        ]
-    )
+    await receive_at(pool, [uplink(TBMS100, now), uplink(LIGHT, now, report, f_port=15)], now)
 
 
 @pytest.mark.usefixtures("strangers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -19,35 +19,24 @@ from baylight.domain.policies import Policies
 from baylight.domain.state import Policy, State
 from baylight.schedule import reservations
 from baylight.store.pool import Pool, open_pool
-from tests.conftest import Database
 from tests.support import factories
 from tests.support.change import by
+from tests.support.clock import RealClock
 from tests.support.factories import Bay
+from tests.support.network_server import NetworkServer
+from tests.support.servers import Database
 
 LOOP = LoopPolicy()
 POLICIES = Policies(Policy(reserved_soon=timedelta()), LOOP)
 
 
-class Clock:
-    """Real time, moved on by hand: rows of the database carry its own."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def tick(self, by: timedelta) -> None:
-        self.ahead += by
+@pytest.fixture
+def clock() -> RealClock:
+    return RealClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def timer(pool: Pool, clock: Clock) -> Timer:
+def timer(pool: Pool, clock: RealClock) -> Timer:
     return Timer(pool, clock, POLICIES, 25, 37)
 
 
@@ -66,14 +55,14 @@ async def state(pool: Pool, bay: Bay) -> str:
     return str(await pool.fetchval("SELECT current_state FROM spaces WHERE id = $1", bay.space_id))
 
 
-async def hand_over(pool: Pool, bay: Bay, clock: Clock) -> None:
+async def hand_over(pool: Pool, bay: Bay, clock: RealClock) -> None:
     """A light that the network server has, and no gateway sends."""
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
         trigger, now = TriggerType.SENSOR_UPLINK, clock.now()
         display.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
         await displays.save(connection, [display])
-    await Relay(pool, _Server(), clock, LOOP).send_due()
+    await Relay(pool, NetworkServer(reports_queue=None), clock, LOOP).send_due()
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -83,7 +72,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_b9_a_space_is_unknown_once_its_sensor_was_silent_too_long(
-    pool: Pool, timer: Timer, clock: Clock
+    pool: Pool, timer: Timer, clock: RealClock
 ) -> None:
     bay, fresh = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
     await heard(pool, bay, "FREE", clock.now() - timedelta(hours=3))
@@ -96,7 +85,7 @@ async def test_b9_a_space_is_unknown_once_its_sensor_was_silent_too_long(
     assert await timer.spaces() == 0
 
 
-async def test_two_loops_at_once_decide_each_space_once(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_two_loops_at_once_decide_each_space_once(pool: Pool, timer: Timer, clock: RealClock) -> None:
     for number in range(10):
         bay = await factories.add_bay(pool, f"A-{number:02d}")
         await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
@@ -106,7 +95,9 @@ async def test_two_loops_at_once_decide_each_space_once(pool: Pool, timer: Timer
     assert await pool.fetchval("SELECT count(*) FROM actuations") == 10
 
 
-async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(
+    pool: Pool, timer: Timer, clock: RealClock
+) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await hand_over(pool, bay, clock)
     clock.tick(LOOP.ttl)
@@ -122,7 +113,7 @@ async def test_a_downlink_that_no_gateway_sent_expires_and_is_sent_anew(pool: Po
 
 @pytest.mark.parametrize(("report_timeout_s", "status"), [(300, "transmitted"), (60, "failed")])
 async def test_a8_a_change_waits_for_a_report_as_long_as_the_settings_say(
-    pool: Pool, clock: Clock, report_timeout_s: int, status: str
+    pool: Pool, clock: RealClock, report_timeout_s: int, status: str
 ) -> None:
     policies = Policies(loop=LoopPolicy(report_timeout=timedelta(seconds=report_timeout_s)))
     bay = await factories.add_bay(pool, "A-01")
@@ -138,7 +129,7 @@ async def test_a8_a_change_waits_for_a_report_as_long_as_the_settings_say(
 
 
 async def test_a_downlink_of_a_display_that_serves_no_space_any_more_expires_too(
-    pool: Pool, timer: Timer, clock: Clock
+    pool: Pool, timer: Timer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await hand_over(pool, bay, clock)
@@ -152,7 +143,7 @@ async def test_a_downlink_of_a_display_that_serves_no_space_any_more_expires_too
     assert await timer.displays() == 0
 
 
-async def test_what_is_due_is_looked_at_once_however_much_it_is(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_what_is_due_is_looked_at_once_however_much_it_is(pool: Pool, timer: Timer, clock: RealClock) -> None:
     """A deadline that would not move on would keep the loop busy for ever."""
     await factories.add_display(pool)
     await pool.execute(
@@ -166,7 +157,9 @@ async def test_what_is_due_is_looked_at_once_however_much_it_is(pool: Pool, time
     assert seen == [MAX_DUE, 10, 0]
 
 
-async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(
+    pool: Pool, timer: Timer, clock: RealClock
+) -> None:
     bay, now = await factories.add_bay(pool, "A-01"), clock.now()
     await heard(pool, bay, "OCCUPIED", now)
     async with pool.acquire() as connection:
@@ -184,7 +177,7 @@ async def test_b11_a_reservation_ends_by_the_clock_and_asks_the_sensor(pool: Poo
     assert await pool.fetchval("SELECT status FROM reservations") == "completed"
 
 
-async def test_housekeeping_comes_hourly(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_housekeeping_comes_hourly(pool: Pool, timer: Timer, clock: RealClock) -> None:
     await timer.housekeeping()
     latest = "SELECT max(relname) FROM pg_class WHERE relname LIKE 'uplinks\\_y%' AND relkind = 'r'"
     before = await pool.fetchval(latest)
@@ -205,7 +198,7 @@ async def has_partitions_ahead(pool: Pool) -> bool:
     return bool(await pool.fetchval(sql))
 
 
-async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, timer: Timer, clock: RealClock) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
     await pool.execute("ALTER TABLE state_changes RENAME TO hidden")
@@ -222,7 +215,7 @@ async def test_the_loop_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, t
 
 
 async def test_a_database_that_takes_nothing_is_a_trouble_until_all_of_a_round_works(
-    pool: Pool, database: Database, timer: Timer, clock: Clock
+    pool: Pool, database: Database, timer: Timer, clock: RealClock
 ) -> None:
     """Some parts have nothing to do, or only read: that they work does not end the trouble of the others."""
     bay = await factories.add_bay(pool, "A-01")
@@ -240,31 +233,23 @@ async def test_a_database_that_takes_nothing_is_a_trouble_until_all_of_a_round_w
     assert [line["event"] for line in logs] == ["database_outage", "database_works_again"]
 
 
-async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(pool: Pool, timer: Timer, clock: Clock) -> None:
+async def test_a_relay_and_a_loop_at_once_do_not_get_in_each_others_way(
+    pool: Pool, timer: Timer, clock: RealClock
+) -> None:
     """Both lock displays; neither waits for the other for long, and none is skipped for good."""
     bays = [await factories.add_bay(pool, f"A-{number:02d}") for number in range(12)]
     for bay in bays:
         await heard(pool, bay, "FREE", clock.now() - timedelta(hours=4))
     await timer.spaces()
     await pool.execute("UPDATE display_devices SET reconcile_at = $1", clock.now())
-    relay = Relay(pool, _Server(), clock, LOOP)
+    relay = Relay(pool, NetworkServer(reports_queue=None), clock, LOOP)
     async with asyncio.timeout(20):
         while await pool.fetchval("SELECT count(*) FROM actuations WHERE status = 'queued'") < len(bays):
             await asyncio.gather(relay.send_due(), timer.displays(), timer.spaces())
 
 
-class _Server:
-    async def enqueue(self, downlink: object) -> str:
-        return f"q-{id(downlink)}"
-
-    async def queue(self, dev_eui: object) -> None:
-        return None
-
-    async def ping(self) -> None: ...
-
-
 async def test_what_takes_over_when_an_override_ends_is_not_told_as_its_cause(
-    pool: Pool, timer: Timer, clock: Clock
+    pool: Pool, timer: Timer, clock: RealClock
 ) -> None:
     bay, now = await factories.add_bay(pool, "A-01"), clock.now()
     await pool.execute(

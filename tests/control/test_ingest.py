@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
-from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck, Uplink
-from baylight.domain.ids import DevEui
+from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support import factories
-
-T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-OCCUPIED, FREE = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = T0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def tick(self, seconds: float) -> datetime:
-        self.at += timedelta(seconds=seconds)
-        return self.at
+from tests.support.clock import T0, Clock
+from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 
 @pytest.fixture
@@ -41,23 +26,6 @@ def clock() -> Clock:
 @pytest.fixture
 def ingest(pool: Pool, clock: Clock) -> Ingest:
     return Ingest(pool, clock, Policies())
-
-
-def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, *, f_port: int | None = 102, **more: Any) -> Uplink:
-    given: dict[str, Any] = {
-        "dev_eui": dev_eui,
-        "deduplication_id": str(uuid4()),
-        "observed_at": at,
-        "network_at": at,
-        "dev_addr": "01020304",
-        "f_cnt": 1,
-        "f_port": f_port,
-        "data": data,
-        "rssi_dbm": -100,
-        "snr_db": 5.5,
-        "gateway_id": "0016c001ff10a235",
-    }
-    return Uplink(**given | more)
 
 
 async def state(pool: Pool, space_id: UUID) -> str:

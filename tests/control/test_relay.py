@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -20,72 +18,21 @@ from baylight.domain.events import Join, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import State
-from baylight.errors import BaylightError, PermanentError, TransientError
+from baylight.errors import PermanentError
 from baylight.store.pool import Pool
-from tests.control.test_ingest import FREE, OCCUPIED, uplink
 from tests.support import factories
+from tests.support.clock import RealClock
 from tests.support.factories import Bay
+from tests.support.network_server import AWAY, NetworkServer
+from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 POLICY = LoopPolicy()
-AWAY = TransientError("chirpstack_away", "it does not answer")
 UNKNOWN_DEVICE = PermanentError("device_not_known", "no such device")
 
 
-class Clock:
-    """Real time, moved on by hand: rows of the database carry its own."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def tick(self, by: timedelta) -> None:
-        self.ahead += by
-
-
-@dataclass
-class NetworkServer:
-    """Makes ids of its own. `fails`: what becomes of a call; `keeps`: whether it has the item nonetheless."""
-
-    fails: Callable[[Downlink], BaylightError | None] = lambda _: None
-    keeps: bool = False
-    tells_queue: bool = True
-    odd_answers: int = 0
-    next_id: str | None = None
-    taken: list[Downlink] = field(default_factory=list)
-    items: dict[DevEui, list[QueueItem]] = field(default_factory=dict)
-    entered: asyncio.Event = field(default_factory=asyncio.Event)
-    door: asyncio.Event | None = None
-
-    async def enqueue(self, downlink: Downlink) -> str:
-        self.entered.set()
-        if self.door is not None:
-            await self.door.wait()
-        error = self.fails(downlink)
-        if error is None or self.keeps:
-            self.taken.append(downlink)
-            item = QueueItem(self.next_id or str(uuid4()), downlink.f_port, downlink.data, False, downlink.expires_at)
-            self.items.setdefault(downlink.dev_eui, []).append(item)
-            if error is None:
-                return item.id
-        assert error is not None
-        raise error
-
-    async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
-        if self.odd_answers:
-            self.odd_answers -= 1
-            raise RuntimeError("a bug")
-        if not self.tells_queue:
-            raise AWAY
-        return list(self.items.get(dev_eui, []))
-
-    async def ping(self) -> None: ...
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> RealClock:
+    return RealClock()
 
 
 @pytest.fixture
@@ -94,11 +41,11 @@ def lns() -> NetworkServer:
 
 
 @pytest.fixture
-def relay(pool: Pool, lns: NetworkServer, clock: Clock) -> Relay:
+def relay(pool: Pool, lns: NetworkServer, clock: RealClock) -> Relay:
     return Relay(pool, lns, clock, POLICY)
 
 
-async def want(pool: Pool, bay: Bay, state: State, clock: Clock) -> None:
+async def want(pool: Pool, bay: Bay, state: State, clock: RealClock) -> None:
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
         trigger = TriggerType.SENSOR_UPLINK
@@ -110,23 +57,23 @@ async def statuses(pool: Pool) -> list[str]:
     return [row["status"] for row in await pool.fetch("SELECT status FROM actuations ORDER BY id")]
 
 
-async def hear(pool: Pool, bay: Bay, data: bytes, clock: Clock) -> None:
+async def hear(pool: Pool, bay: Bay, data: bytes, clock: RealClock) -> None:
     await Ingest(pool, clock, Policies(loop=POLICY)).store_batch([uplink(bay.sensor_eui, clock.now(), data)])
 
 
-async def tell_tx_ack(pool: Pool, clock: Clock, dev_eui: DevEui, queue_id: str) -> None:
+async def tell_tx_ack(pool: Pool, clock: RealClock, dev_eui: DevEui, queue_id: str) -> None:
     ingest = Ingest(pool, clock, Policies(loop=POLICY))
     await ingest.store_batch([TxAck(dev_eui, queue_id, 7, 1, "0016c001ff10a235", clock.now())])
 
 
 async def test_a_light_goes_out_with_its_port_its_expiry_and_the_wish_for_a_report(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.OCCUPIED, clock)
     before = clock.now()
     assert await relay.send_due() == 1
-    (sent,) = lns.taken
+    (sent,) = lns.accepted
     assert (sent.dev_eui, sent.f_port, sent.data.hex(), sent.confirmed) == (bay.display_eui, 15, "ff0000640001", False)
     assert POLICY.ttl <= sent.expires_at - before < POLICY.ttl + timedelta(seconds=5)
     row = await pool.fetchrow("SELECT * FROM actuations")
@@ -138,7 +85,7 @@ async def test_a_light_goes_out_with_its_port_its_expiry_and_the_wish_for_a_repo
 
 
 async def test_b10_one_is_outstanding_and_the_newest_follows(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     for state in (State.FREE, State.OCCUPIED, State.FREE, State.RESERVED):
@@ -147,11 +94,11 @@ async def test_b10_one_is_outstanding_and_the_newest_follows(
     assert await statuses(pool) == ["queued", "superseded", "superseded", "pending"]
     await tell_tx_ack(pool, clock, bay.display_eui, lns.items[bay.display_eui][0].id)
     await relay.send_due()
-    assert [d.data.hex()[:6] for d in lns.taken] == ["0000ff", "ff00ff"]
+    assert [d.data.hex()[:6] for d in lns.accepted] == ["0000ff", "ff00ff"]
 
 
 async def test_b10_cars_that_come_and_go_before_the_relay_looks_cost_one_downlink(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay, other = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
     for data in (FREE, OCCUPIED, FREE, OCCUPIED):
@@ -159,7 +106,7 @@ async def test_b10_cars_that_come_and_go_before_the_relay_looks_cost_one_downlin
     await hear(pool, other, FREE, clock)
     assert await statuses(pool) == ["pending"] * 5
     assert await relay.send_due() == 2
-    assert sorted(d.data.hex()[:6] for d in lns.taken) == ["0000ff", "ff0000"]
+    assert sorted(d.data.hex()[:6] for d in lns.accepted) == ["0000ff", "ff0000"]
     assert await statuses(pool) == ["superseded"] * 3 + ["queued"] * 2
     by = "SELECT a.superseded_by = b.id FROM actuations AS a, actuations AS b WHERE b.status = 'queued'"
     of_it = by + " AND b.space_id = a.space_id AND a.status = 'superseded'"
@@ -167,11 +114,11 @@ async def test_b10_cars_that_come_and_go_before_the_relay_looks_cost_one_downlin
 
 
 async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that_is_behind(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await hear(pool, bay, FREE, clock)
-    behind = Clock()
+    behind = RealClock()
     behind.tick(timedelta(seconds=-3))
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], POLICY, dev_euis=()))[bay.display_id]
@@ -180,12 +127,12 @@ async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that
         await displays.save(connection, [display])
     assert await statuses(pool) == ["pending"] * 2
     assert await relay.send_due() == 1
-    assert [d.data.hex()[:6] for d in lns.taken] == ["ff0000"]
+    assert [d.data.hex()[:6] for d in lns.accepted] == ["ff0000"]
     assert await statuses(pool) == ["queued", "superseded"]
 
 
 async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     """Its rejoin alone would send what is desired once more; what waits already is that."""
     bay = await factories.add_bay(pool, "A-01")
@@ -198,18 +145,18 @@ async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(
 
 
 async def test_two_relays_at_once_send_each_light_once(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     for number in range(20):
         await want(pool, await factories.add_bay(pool, f"A-{number:02d}"), State.FREE, clock)
     other = Relay(pool, lns, clock, POLICY)
     await asyncio.gather(*(r.send_due() for r in (relay, other) * 3))
-    assert sorted(d.dev_eui for d in lns.taken) == sorted({d.dev_eui for d in lns.taken})
+    assert sorted(d.dev_eui for d in lns.accepted) == sorted({d.dev_eui for d in lns.accepted})
     assert await statuses(pool) == ["queued"] * 20
 
 
 async def test_a_server_that_is_away_is_tried_again_and_later_each_time(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     await want(pool, await factories.add_bay(pool, "A-01"), State.FREE, clock)
     lns.fails = lambda _: AWAY
@@ -225,7 +172,7 @@ async def test_a_server_that_is_away_is_tried_again_and_later_each_time(
 
 
 async def test_a_key_that_is_refused_is_a_trouble_of_the_network_server(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     """No light at all can be told then: who asks whether Baylight can work must hear of it."""
     bay = await factories.add_bay(pool, "A-01")
@@ -241,7 +188,7 @@ async def test_a_key_that_is_refused_is_a_trouble_of_the_network_server(
 
 
 async def test_a_refusal_for_good_fails_with_its_reason_and_holds_up_no_other_light(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bad, good = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
     for bay in (bad, good):
@@ -255,7 +202,7 @@ async def test_a_refusal_for_good_fails_with_its_reason_and_holds_up_no_other_li
 
 
 async def test_an_error_that_nobody_foresaw_holds_up_no_other_light(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     odd, good = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
     for bay in (odd, good):
@@ -275,18 +222,18 @@ async def test_an_error_that_nobody_foresaw_holds_up_no_other_light(
 
 
 async def test_b18_a_stored_code_that_is_no_light_is_never_sent(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     codes = factories.BUSYLIGHT_CODES | {"FREE": "aa01"}
     await pool.execute("UPDATE display_devices SET display_codes = $1", codes)
     await want(pool, bay, State.FREE, clock)
     await relay.send_due()
-    assert (lns.taken, await statuses(pool)) == ([], ["failed"])
+    assert (lns.accepted, await statuses(pool)) == ([], ["failed"])
 
 
 async def test_an_answer_that_was_lost_is_found_in_the_queue_and_nothing_is_sent_twice(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -297,7 +244,7 @@ async def test_an_answer_that_was_lost_is_found_in_the_queue_and_nothing_is_sent
 
 
 async def test_an_answer_that_was_lost_after_the_transmission_is_known_by_its_tx_ack(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -314,7 +261,7 @@ async def test_an_answer_that_was_lost_after_the_transmission_is_known_by_its_tx
 
 
 async def test_a_tx_ack_that_came_before_the_answer_counts(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -341,7 +288,7 @@ async def die_while_sending(pool: Pool, relay: Relay, lns: NetworkServer) -> Non
 
 
 async def test_a_sender_that_died_before_it_was_heard_is_recovered_and_sent(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -352,11 +299,11 @@ async def test_a_sender_that_died_before_it_was_heard_is_recovered_and_sent(
     assert await statuses(pool) == ["pending"]
     clock.tick(timedelta(seconds=10))
     await relay.send_due()
-    assert (await statuses(pool), len(lns.taken)) == (["queued"], 1)
+    assert (await statuses(pool), len(lns.accepted)) == (["queued"], 1)
 
 
 async def test_a_sender_that_died_after_it_was_heard_is_recovered_by_the_expiry(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -375,7 +322,7 @@ async def test_a_sender_that_died_after_it_was_heard_is_recovered_by_the_expiry(
 
 
 async def test_a_sender_that_died_after_the_transmission_is_recovered_by_the_tx_ack(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
@@ -387,21 +334,21 @@ async def test_a_sender_that_died_after_the_transmission_is_recovered_by_the_tx_
 
 
 async def test_while_the_server_does_not_tell_its_queue_nothing_is_guessed(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await want(pool, bay, State.FREE, clock)
     await die_while_sending(pool, relay, lns)
     clock.tick(POLICY.lease)
-    lns.tells_queue = False
+    lns.reports_queue = False
     await relay.recovery.recover()
     assert await statuses(pool) == ["sending"]
-    lns.tells_queue = True
+    lns.reports_queue = True
     await relay.recovery.recover()
     assert await statuses(pool) == ["pending"]
 
 
-async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: NetworkServer, clock: Clock) -> None:
+async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: NetworkServer, clock: RealClock) -> None:
     """What its sender left behind is recovered, and what is new is sent."""
     relay = Relay(pool, lns, clock, LoopPolicy(lease=timedelta(seconds=0.1)))
     lost, new = await factories.add_bay(pool, "A-01"), await factories.add_bay(pool, "A-02")
@@ -425,7 +372,7 @@ async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: Ne
 
 
 async def test_displays_that_were_disabled_do_not_hold_up_the_others(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     bays = [await factories.add_bay(pool, f"A-{number:02d}") for number in range(CLAIM_LIMIT + 1)]
     for bay in bays:
@@ -434,12 +381,12 @@ async def test_displays_that_were_disabled_do_not_hold_up_the_others(
     await pool.execute("UPDATE display_devices SET enabled = false WHERE dev_eui <> $1", last)
     for _ in range(2):
         await relay.send_due()
-    assert [downlink.dev_eui for downlink in lns.taken] == [last]
+    assert [downlink.dev_eui for downlink in lns.accepted] == [last]
     assert sorted(set(await statuses(pool))) == ["failed", "queued"]
 
 
 async def test_it_ends_with_what_it_hands_over_recorded(
-    pool: Pool, relay: Relay, lns: NetworkServer, clock: Clock
+    pool: Pool, relay: Relay, lns: NetworkServer, clock: RealClock
 ) -> None:
     await want(pool, await factories.add_bay(pool, "A-01"), State.FREE, clock)
     lns.door = asyncio.Event()

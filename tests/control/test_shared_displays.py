@@ -15,9 +15,10 @@ from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_settings, devices, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
-from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
-from tests.control.test_relay import NetworkServer
 from tests.support.change import NOW, by
+from tests.support.clock import Clock
+from tests.support.network_server import NetworkServer
+from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 SIGN = "2020000000000009"
 SENSORS = [f"58a0cb00000000c{n}" for n in range(4)]
@@ -32,9 +33,7 @@ async def share(db: Connection, rule: str, *, device_type: str = "kuando_busylig
 
 @pytest.fixture
 def clock() -> Clock:
-    clock = Clock()
-    clock.at = NOW
-    return clock
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ async def wants(db: Connection) -> str | None:
 
 
 async def hear(ingest: Ingest, clock: Clock, n: int, data: bytes) -> None:
-    await ingest.store_batch([uplink(SENSORS[n], clock.tick(1), data)])  # type: ignore[arg-type]
+    await ingest.store_batch([uplink(SENSORS[n], clock.tick(1), data)])
 
 
 @pytest.mark.parametrize(
@@ -94,12 +93,12 @@ async def test_one_uplink_batch_of_several_spaces_ends_in_the_right_light(
 ) -> None:
     await share(db, "all_free")
     at = clock.tick(1)
-    await ingest.store_batch([uplink(eui, at, FREE) for eui in SENSORS])  # type: ignore[arg-type]
+    await ingest.store_batch([uplink(eui, at, FREE) for eui in SENSORS])
     assert await wants(db) == "FREE"
     clock.tick(1)
     lns = NetworkServer()
     assert await Relay(pool, lns, clock, LoopPolicy()).send_due() == 1
-    assert [d.data.hex()[:6] for d in lns.taken] == ["0000ff"]
+    assert [d.data.hex()[:6] for d in lns.accepted] == ["0000ff"]
     rows = await db.fetch("SELECT new_state, status FROM actuations ORDER BY id")
     assert [tuple(row) for row in rows if row["status"] != "superseded"] == [("FREE", "queued")]
 

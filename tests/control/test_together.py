@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
@@ -17,8 +17,9 @@ from baylight.insight import doctor
 from baylight.inventory import device_settings, devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
-from tests.insight.test_why import EMPTY, GREEN_REPORT, TAKEN, uplink
 from tests.support.change import by
+from tests.support.clock import RealClock
+from tests.support.uplinks import FREE, GREEN_REPORT, OCCUPIED, uplink
 
 SENSORS = [f"58a0cb00000000a{n}" for n in range(6)]
 DISPLAYS = [f"202000000000000{n}" for n in range(6)]
@@ -29,13 +30,8 @@ WATCHED = {"work in time", "devices without uplinks", "displays"}
 """What doctor may find here: nobody sends downlinks, and not every device spoke."""
 
 
-class Now:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Connection, pool: Pool) -> None:
-    clock, policy = Now(), Policy()
+    clock, policy = RealClock(), Policy()
     for place in ("Garage/Floor 1", "Yard"):
         await locations.create_location(by(db), place)
     for code, sensor, display in zip(CODES, SENSORS, DISPLAYS, strict=True):
@@ -52,8 +48,8 @@ async def test_everybody_at_once_keeps_the_invariants_without_a_deadlock(db: Con
 
     async def hear(connection: Connection) -> None:
         at = clock.now()
-        batch = [uplink(dice.choice((TAKEN, EMPTY)), at, dev_eui=eui) for eui in dice.sample(SENSORS, 4)]
-        batch += [uplink(GREEN_REPORT, at, dev_eui=eui, f_port=15) for eui in dice.sample(DISPLAYS, 3)]
+        batch = [uplink(eui, at, dice.choice((OCCUPIED, FREE))) for eui in dice.sample(SENSORS, 4)]
+        batch += [uplink(eui, at, GREEN_REPORT, f_port=15) for eui in dice.sample(DISPLAYS, 3)]
         await dice.choice(ingests).store_batch(batch)
 
     async def swap(connection: Connection) -> None:

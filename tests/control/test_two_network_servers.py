@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,46 +13,26 @@ from msgspec.structs import replace
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.display_loop.actuation import LoopPolicy
-from baylight.domain.downlink import Downlink, QueueItem
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
-from tests.support import factories
+from tests.support import factories, uplinks
+from tests.support.clock import T0, Clock
+from tests.support.network_server import NetworkServer
+from tests.support.uplinks import FREE, OCCUPIED
 
-T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-OCCUPIED, FREE = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
 APPLICATIONS = {"chirpstack": "0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11", "tts": "garage/bay-017"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = T0 + timedelta(minutes=10)
-
-    def now(self) -> datetime:
-        return self.at
 
 
 @pytest.fixture
 def ingest(pool: Pool) -> Ingest:
-    return Ingest(pool, Clock(), Policies())
+    return Ingest(pool, Clock(T0 + timedelta(minutes=10)), Policies())
 
 
 def uplink(dev_eui: DevEui, f_cnt: int, data: bytes, server: str, *, at: datetime = T0, **more: Any) -> Uplink:
-    given: dict[str, Any] = {
-        "dev_eui": dev_eui,
-        "deduplication_id": str(uuid4()),
-        "observed_at": at,
-        "network_at": at,
-        "dev_addr": "01020304",
-        "f_cnt": f_cnt,
-        "f_port": 102,
-        "data": data,
-        "rssi_dbm": -100,
-        "application_id": APPLICATIONS[server],
-        "network_server": server,
-    }
-    return Uplink(**given | more)
+    through: dict[str, Any] = {"application_id": APPLICATIONS[server], "network_server": server}
+    return uplinks.uplink(dev_eui, at, data, f_cnt=f_cnt, snr_db=None, gateway_id=None, **through | more)
 
 
 def copy_of(first: Uplink, *, after: float = 0.4, server: str = "tts") -> Uplink:
@@ -104,7 +84,7 @@ async def test_copies_that_two_processes_take_at_once_are_stored_once(pool: Pool
     bay = await factories.add_bay(pool, "A-01")
     first = [uplink(bay.sensor_eui, n, (OCCUPIED, FREE)[n % 2], "chirpstack", at=T0 + timedelta(seconds=n))
              for n in range(20)]  # fmt: skip
-    both = [Ingest(pool, Clock(), Policies()) for _ in range(2)]
+    both = [Ingest(pool, Clock(T0 + timedelta(minutes=10)), Policies()) for _ in range(2)]
     for frame in first:
         await asyncio.gather(both[0].store_batch([frame]), both[1].store_batch([copy_of(frame)]))
     assert await counted(pool) == (20, 20, 20)
@@ -182,29 +162,11 @@ async def test_an_application_that_was_told_at_registration_gives_way_to_the_fir
     assert await way(pool, display["dev_eui"]) == ("tts", APPLICATIONS["tts"])
 
 
-class Server:
-    """A network server that takes everything."""
-
-    def __init__(self) -> None:
-        self.taken: list[Downlink] = []
-
-    async def enqueue(self, downlink: Downlink) -> str:
-        self.taken.append(downlink)
-        return str(downlink.id)
-
-    async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
-        return None
-
-    async def ping(self) -> None:
-        return None
-
-
 async def test_a_downlink_says_which_server_and_where_there(pool: Pool, ingest: Ingest) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await ingest.store_batch(
         [uplink(bay.display_eui, 1, b"", "tts", f_port=0), uplink(bay.sensor_eui, 7, OCCUPIED, "tts")]
     )
-    server, later = Server(), Clock()
-    later.at += timedelta(seconds=1)
+    server, later = NetworkServer(), Clock(T0 + timedelta(minutes=10, seconds=1))
     assert await Relay(pool, server, later, LoopPolicy()).send_due() == 1
-    assert [(d.network_server, d.application_id) for d in server.taken] == [("tts", "garage/bay-017")]
+    assert [(d.network_server, d.application_id) for d in server.accepted] == [("tts", "garage/bay-017")]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from baylight.cli.main import app
 from baylight.lab.embedded.broker import EmbeddedBroker
-from tests.conftest import Database
-from tests.support.uplinks import receive
+from tests.support.servers import Database
+from tests.support.uplinks import receive_now
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorial"
 FIRST, SECOND = ((TUTORIALS / name).read_text("utf-8") for name in ("first-car-park.md", "swap-a-device.md"))
@@ -28,7 +28,7 @@ def follow(page: str, dsn: str) -> dict[str, str]:
         program, *words = shlex.split(line, comments=True)
         if program == "up":
             dev_eui, f_port, f_cnt, data = words
-            receive(dsn, dev_eui, int(f_port), int(f_cnt), base64.b64decode(data))
+            receive_now(dsn, dev_eui, int(f_port), int(f_cnt), base64.b64decode(data))
         elif words != ["serve"]:
             result = CliRunner().invoke(app, words)
             assert result.exit_code == 0, f"{line}: {result.output}"

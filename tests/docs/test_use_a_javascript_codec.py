@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from baylight.cli.main import app
 from baylight.codecs.ts013.display_mapping import DisplayMapping
 from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
-from tests.conftest import Database
+from tests.support.servers import Database
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/how-to/use-a-javascript-codec.md").read_text("utf-8")
 FILES = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

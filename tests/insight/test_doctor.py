@@ -12,8 +12,8 @@ from baylight.insight import doctor
 from baylight.inventory import device_settings, devices, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
-from tests.insight.test_why import EMPTY, TAKEN, take, uplink
 from tests.support.change import NOW, by
+from tests.support.uplinks import FREE, OCCUPIED, receive_at, uplink
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 HOUR = timedelta(hours=1)
@@ -39,7 +39,7 @@ async def unguarded(db: Connection, statement: str, *arguments: object) -> None:
 
 
 async def test_a_working_installation_is_healthy(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
     await reservations.create_reservation(by(db), reservations.NewReservation("A-1", NOW, NOW + HOUR))
     await overrides.set_override(by(db), "RESERVED", space="A-1")
     await db.execute("UPDATE display_devices SET last_seen_at = $1", NOW)
@@ -84,13 +84,13 @@ async def test_invariant_5_in_sync_without_proof_is_found(db: Connection) -> Non
 
 
 async def test_invariant_6_a_state_without_an_explanation_is_found(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
     await db.execute("UPDATE spaces SET current_state = 'FREE'")
     assert (await failed(db))["states of spaces"] == "1: A-1: FREE but by the rules OCCUPIED"
 
 
 async def test_invariant_6_a_reading_without_its_uplink_is_found(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(TAKEN, NOW)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
     await db.execute("UPDATE sensor_devices SET occupancy = 'FREE'")
     assert (await failed(db))["last readings"] == f"1: {SENSOR}: FREE but the uplinks report OCCUPIED"
 
@@ -127,15 +127,15 @@ async def test_invariant_7_a_change_without_cause_is_found(db: Connection) -> No
 
 
 async def test_b5_a_high_ratio_of_undecodable_uplinks_is_found(db: Connection, pool: Pool) -> None:
-    messages = [uplink(b"\x01" * 3, NOW + timedelta(milliseconds=n), f_cnt=n) for n in range(20)]
-    await take(pool, messages, NOW)
+    messages = [uplink(SENSOR, NOW + timedelta(milliseconds=n), b"\x01" * 3, f_cnt=n) for n in range(20)]
+    await receive_at(pool, messages, NOW)
     found = {f.check: f for f in await doctor.examine(db, now=NOW + HOUR, policy=Policy())}["decoding"]
     assert (found.ok, found.detail) == (False, "20 of 20 uplinks of the last day could not be decoded")
     assert found.what_to_do
 
 
 async def test_unregistered_devices_and_rejected_messages_are_found(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(EMPTY, NOW, dev_eui="00000000000000ff")], NOW)
+    await receive_at(pool, [uplink("00000000000000ff", NOW, FREE)], NOW)
     await db.execute(
         "INSERT INTO rejected_messages VALUES ('\\x00', 'a/b', '\\x00', 1, 'not_json', 'no', 3, $1, $1)", NOW
     )

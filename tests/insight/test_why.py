@@ -1,17 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import uuid4
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from baylight.control.ingest import Ingest
-from baylight.domain.events import Uplink
-from baylight.domain.ids import DevEui
-from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import NotFoundError
 from baylight.insight import why
@@ -19,41 +12,10 @@ from baylight.inventory import devices, locations, spaces
 from baylight.schedule import overrides, reservations
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
+from tests.support.uplinks import FREE, GREEN_REPORT, OCCUPIED, receive_at, uplink
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
-TAKEN, EMPTY = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
-GREEN_REPORT = bytes.fromhex("c4ffffff2100000004000000030000000000ff64003d0f01")
 MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class Stopped:
-    """A clock that stands."""
-
-    at: datetime
-
-    def now(self) -> datetime:
-        return self.at
-
-
-def uplink(data: bytes, at: datetime, *, dev_eui: str = SENSOR, f_port: int = 102, f_cnt: int = 1) -> Uplink:
-    return Uplink(
-        dev_eui=DevEui(dev_eui),
-        deduplication_id=str(uuid4()),
-        observed_at=at,
-        network_at=at,
-        dev_addr="01020304",
-        f_cnt=f_cnt,
-        f_port=f_port,
-        data=data,
-        rssi_dbm=-112,
-        snr_db=3.5,
-        gateway_id="0016c001f1500812",
-    )
-
-
-async def take(pool: Pool, messages: Sequence[Uplink], at: datetime) -> None:
-    await Ingest(pool, Stopped(at), Policies()).store_batch(messages)
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +28,17 @@ async def bay(db: Connection) -> None:
 
 
 async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, pool: Pool) -> None:
-    sent = uplink(TAKEN, NOW, f_cnt=7)
-    await take(pool, [sent], NOW)
+    sent = uplink(SENSOR, NOW, OCCUPIED, f_cnt=7)
+    await receive_at(pool, [sent], NOW)
     e = await why.explain(db, "A-13", NOW + MINUTE, Policy())
     assert (e.space.state, e.decided, e.rules[0].reason) == ("OCCUPIED", "OCCUPIED", "sensor")
     assert e.uplink is not None
-    assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (SENSOR, 7, TAKEN.hex(), "OCCUPIED")
+    assert (e.uplink.dev_eui, e.uplink.f_cnt, e.uplink.data, e.uplink.occupancy) == (
+        SENSOR,
+        7,
+        OCCUPIED.hex(),
+        "OCCUPIED",
+    )
     assert e.change is not None
     assert (e.change.trigger_type, e.change.trigger_source) == ("sensor_uplink", sent.deduplication_id)
     assert e.changed_by == e.uplink
@@ -83,8 +50,8 @@ async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, 
 
 
 async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(TAKEN, NOW)], NOW)
-    await take(pool, [uplink(GREEN_REPORT, NOW, dev_eui=DISPLAY, f_port=15)], NOW + MINUTE)
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
+    await receive_at(pool, [uplink(DISPLAY, NOW, GREEN_REPORT, f_port=15)], NOW + MINUTE)
     e = await why.explain(db, "A-13", NOW + 2 * MINUTE, Policy())
     assert e.display is not None
     assert e.display.reported is not None
@@ -95,7 +62,7 @@ async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, poo
 
 
 async def test_losing_rules_and_the_reservation_are_shown_without_personal_data(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(EMPTY, NOW)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, FREE)], NOW)
     booked, _ = await reservations.create_reservation(
         by(db), reservations.NewReservation("A-13", NOW, NOW + 60 * MINUTE, user_email="secret@example.org")
     )
@@ -115,16 +82,16 @@ async def test_an_override_is_shown_with_its_author(db: Connection) -> None:
 
 
 async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(TAKEN, NOW, f_cnt=7)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED, f_cnt=7)], NOW)
     text = why.render(await why.explain(db, "A-13", NOW + 12 * MINUTE, Policy()))
     assert text.startswith("A-13 (Garage/Floor 1) is OCCUPIED since 2026-11-24 09:00:00 (12 min ago)")
     assert f"Sensor {SENSOR} reports OCCUPIED, received 2026-11-24 09:00:00 (12 min ago)" in text
-    assert f"frame 7, FPort 102, data {TAKEN.hex()}" in text
+    assert f"frame 7, FPort 102, data {OCCUPIED.hex()}" in text
     assert "None" not in text
 
 
 async def test_b9_silence_is_shown_before_the_state_is_recomputed(db: Connection, pool: Pool) -> None:
-    await take(pool, [uplink(EMPTY, NOW)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW, FREE)], NOW)
     e = await why.explain(db, "A-13", NOW + timedelta(hours=4), Policy())
     assert (e.space.state, e.decided, e.rules[0].reason) == ("FREE", "UNKNOWN", "sensor_silent")
     assert "the change is due" in why.render(e)

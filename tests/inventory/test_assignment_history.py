@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,12 +26,12 @@ from baylight.errors import InputError
 from baylight.insight.as_of import list_uplinks_of_space
 from baylight.inventory import assignments, swaps
 from baylight.store.pool import Pool, open_pool
-from tests.conftest import Server
-from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.support import factories
 from tests.support.change import by
+from tests.support.clock import T0, Clock
+from tests.support.servers import Server
+from tests.support.uplinks import FREE, OCCUPIED, uplink
 
-T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SPACES, SENSORS = st.integers(0, 1), st.integers(0, 3)
 AGO = st.one_of(st.just(0), st.integers(0, 90))
@@ -57,8 +57,7 @@ class History(RuleBasedStateMachine):
         self.spaces: list[Timeline] = [[], []]
         self.reports: list[tuple[int, int, str]] = []
         self.undoable: list[tuple[UUID, int, int, Timeline, int, int, int]] = []
-        self.clock = Clock()
-        self.clock.at = self.at(self.minute)
+        self.clock = Clock(self.at(self.minute))
         self.ingest = Ingest(self.pool, self.clock, Policies())
         self.sensors: list[Any] = [self.run(factories.add_sensor(self.pool)) for _ in range(4)]
         self.codes = [f"{self.sensors[0]['dev_eui'][-6:]}-{n}" for n in range(2)]

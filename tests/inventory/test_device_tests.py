@@ -12,7 +12,7 @@ from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.display_loop.actuation import LoopPolicy
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import Downlink
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
@@ -21,34 +21,19 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.insight import signal
 from baylight.inventory import device_tests, devices, display_codes, display_commands, spaces
 from baylight.store.pool import Connection, Pool
-from tests.control.test_ingest import OCCUPIED, Clock, uplink
 from tests.support.change import by
+from tests.support.clock import Clock
+from tests.support.network_server import NetworkServer
+from tests.support.uplinks import OCCUPIED, uplink
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
-
-
-class Network:
-    """Network server that accepts every downlink."""
-
-    def __init__(self) -> None:
-        self.sent: list[Downlink] = []
-
-    async def enqueue(self, downlink: Downlink) -> str:
-        self.sent.append(downlink)
-        return f"item-{len(self.sent)}"
-
-    async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
-        return None
-
-    async def ping(self) -> None:
-        raise NotImplementedError
 
 
 class Stage:
     """A bay, the program's parts, and a network server that the test drives."""
 
     def __init__(self, db: Connection, pool: Pool, clock: Clock) -> None:
-        self.db, self.pool, self.clock, self.network = db, pool, clock, Network()
+        self.db, self.pool, self.clock, self.network = db, pool, clock, NetworkServer(reports_queue=None)
         self.ingest = Ingest(pool, clock, Policies())
         self.relay = Relay(pool, self.network, clock, LoopPolicy())
         self.reconcile = Timer(pool, clock, Policies(), 25, 37)
@@ -60,9 +45,9 @@ class Stage:
     async def deliver(self, *, report: bool = True) -> Downlink:
         """Deliver the next downlink; the display reports the code in it."""
         assert await self.relay.send_due() == 1
-        downlink = self.network.sent[-1]
+        downlink = self.network.accepted[-1]
         at = self.clock.tick(1)
-        item = f"item-{len(self.network.sent)}"
+        item = self.network.items[downlink.dev_eui][-1].id
         await self.ingest.store_batch([TxAck(downlink.dev_eui, item, 1, None, "0016c001ff10a235", at)])
         if report:
             await self.report(downlink.data[:5])
@@ -71,7 +56,7 @@ class Stage:
     async def report(self, code: bytes) -> None:
         at = self.clock.tick(1)
         data = bytes(8) + b"\x01\0\0\0" * 2 + code + bytes((59, 12, 1))
-        await self.ingest.store_batch([uplink(DevEui(DISPLAY), at, data, f_port=15)])
+        await self.ingest.store_batch([uplink(DISPLAY, at, data, f_port=15)])
 
     async def look(self, test: device_tests.DeviceTest) -> device_tests.DeviceTest:
         return await device_tests.get_test(self.db, test.id, now=self.clock.now())
@@ -79,8 +64,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(db: Connection, pool: Pool) -> Stage:
-    clock = Clock()
-    clock.at = await db.fetchval("SELECT clock_timestamp()")
+    clock = Clock(await db.fetchval("SELECT clock_timestamp()"))
     await devices.register_sensor(by(db), SENSOR)
     await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
     await spaces.create_space(by(db, now=clock.now()), "A-13", sensor=SENSOR, display=DISPLAY)
@@ -145,7 +129,7 @@ async def test_the_running_program_ends_tests_without_a_request(stage: Stage) ->
 
 async def test_a_decision_goes_before_a_test(stage: Stage) -> None:
     test = await device_tests.create_pattern_test(stage.change, DISPLAY)
-    await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED)])
+    await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(1), OCCUPIED)])
     assert (await stage.deliver()).data[:3] == b"\xff\x00\x00"
     assert (await stage.look(test)).detail == "a newer decision superseded it before it was proven"
 
@@ -166,7 +150,7 @@ async def test_a_test_without_a_display_or_a_space_is_refused(stage: Stage) -> N
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
     test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     assert (await stage.look(test)).result == "running"
-    await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
+    await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED)])
     assert (await stage.look(test)).result == "running"
     await stage.deliver()
     done = await stage.look(test)
@@ -184,7 +168,7 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 ) -> None:
     test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     if car:
-        await stage.ingest.store_batch([uplink(DevEui(SENSOR), stage.clock.tick(5), OCCUPIED)])
+        await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED)])
     if delivered_after is not None:
         stage.clock.tick(delivered_after)
         await stage.deliver()
@@ -224,7 +208,7 @@ async def test_an_invalid_downlink_is_refused(stage: Stage, payload: str, f_port
 async def test_the_signal_is_compared_with_the_needs_of_the_device(stage: Stage) -> None:
     assert (await signal.get_signal(stage.db, SENSOR)).verdict == "unknown"
     for n, (f_cnt, snr) in enumerate(((1, -6.0), (2, -7.0), (5, -8.0))):
-        frame = uplink(DevEui(SENSOR), stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
+        frame = uplink(SENSOR, stage.clock.tick(1), OCCUPIED, f_cnt=f_cnt, snr_db=snr, rssi_dbm=-110 - n)
         await stage.ingest.store_batch([frame])
     found = await signal.get_signal(stage.db, SENSOR)
     assert (found.frames, found.lost, found.snr_db, found.rssi_dbm) == (3, 2, -7.0, -111)

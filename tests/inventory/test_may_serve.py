@@ -15,9 +15,9 @@ from baylight.domain.assignment import Role
 from baylight.errors import InputError
 from baylight.inventory import assignments, device_types
 from baylight.store.pool import Connection, Pool, open_pool
-from tests.conftest import Server
 from tests.support.change import by
 from tests.support.factories import add_display, add_sensor, add_space, new_eui
+from tests.support.servers import Server
 
 ROLES: tuple[Role, ...] = get_args(Role)
 DEVICES, SPACES = range(3), range(3)

@@ -15,11 +15,12 @@ from baylight.inventory import assignments, devices, spaces, swaps
 from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
-from tests.js_codecs import test_versions as test_codecs
-from tests.js_codecs.test_versions import FREE, MAPPING, Clock, uplink
+from tests.support import bay_eye
+from tests.support.bay_eye import FREE, MAPPING, uplink
 from tests.support.change import by
+from tests.support.clock import Clock
 
-MOTION = test_codecs.OCCUPIED
+MOTION = bay_eye.OCCUPIED
 S1, S2 = DevEui("70b3d57ed0000001"), DevEui("70b3d57ed0000002")
 TIMEOUT_S = 600
 Look = Callable[[float], Awaitable[str]]
@@ -35,17 +36,15 @@ async def engine() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def clock(db: Connection) -> Clock:
     """Some hours behind the database's own clock, which dates everything that has no date of its own."""
-    clock = Clock()
-    clock.at = await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=12)
-    return clock
+    return Clock(await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=12))
 
 
 @pytest.fixture
 async def start(db: Connection, engine: Sandbox, clock: Clock) -> datetime:
     """A bay with one motion sensor, and another in the van."""
-    await test_codecs.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
+    await bay_eye.add(db, mapping=MAPPING | {"motion_timeout_s": TIMEOUT_S})
     await versions.activate_codec(by(db, now=clock.now()), engine, "bay_eye", 1)
-    await test_codecs.add_type(db)
+    await bay_eye.add_type(db)
     for eui in (S1, S2):
         await devices.register_sensor(by(db), eui, device_type="acme_bay_eye")
     await spaces.create_space(by(db, now=clock.now()), "A-13")

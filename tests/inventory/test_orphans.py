@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -16,26 +15,19 @@ from baylight.domain.policies import Policies
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory import device_settings, devices, orphans
 from baylight.store.pool import Connection, Pool
-from tests.support import factories
+from tests.support import factories, uplinks
 from tests.support.change import NOW, by
+from tests.support.clock import Clock
+from tests.support.uplinks import OCCUPIED
 
 TBMS100 = DevEui("58a0cb0000110001")
 STRANGER = DevEui("0102030405060708")
-OCCUPIED = bytes.fromhex("01fb3a0000280400")
 REPORT = bytes.fromhex("d0ffffff1e00000008000000060000000000ffff00290c01")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        return self.at
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -45,22 +37,13 @@ def ingest(db: Connection, pool: Pool, clock: Clock) -> Ingest:
 
 def uplink(dev_eui: DevEui, data: bytes = OCCUPIED, **more: Any) -> Uplink:
     given: dict[str, Any] = {
-        "dev_eui": dev_eui,
-        "deduplication_id": str(uuid4()),
-        "observed_at": NOW,
-        "network_at": NOW,
-        "dev_addr": "01020304",
-        "f_cnt": 1,
-        "f_port": 102,
-        "data": data,
         "rssi_dbm": -101,
         "snr_db": -4.5,
-        "gateway_id": "0016c001ff10a235",
         "device_name": "found in a box",
         "application_id": "garage/bay-017",
         "network_server": "tts",
     }
-    return Uplink(**given | more)
+    return uplinks.uplink(dev_eui, NOW, data, **given | more)
 
 
 async def stored(pool: Pool) -> int:
@@ -90,7 +73,7 @@ async def test_of_a_noisy_stranger_a_few_uplinks_an_hour_are_stored_and_all_coun
         await ingest.store_batch([uplink(STRANGER) for _ in range(50)] + [uplink(TBMS100)])
     assert (await orphans.get_orphan(db, STRANGER)).uplinks == 205
     assert await stored(pool) == strangers.KEPT_PER_HOUR + 4
-    clock.at += timedelta(hours=1)
+    clock.tick(timedelta(hours=1))
     await ingest.store_batch([uplink(STRANGER) for _ in range(50)])
     assert await stored(pool) == 2 * strangers.KEPT_PER_HOUR + 4
     assert ingest.counts["uplink", "unknown_device"] == 259
@@ -209,7 +192,7 @@ async def test_silent_strangers_expire_with_their_uplinks(
     ingest: Ingest, db: Connection, pool: Pool, clock: Clock
 ) -> None:
     await ingest.store_batch([uplink(STRANGER), uplink(TBMS100)])
-    clock.at += timedelta(days=1)
+    clock.tick(timedelta(days=1))
     await ingest.store_batch([uplink(TBMS100)])
     expiry = clock.at + retention.ORPHANS_KEPT - timedelta(hours=1)
     await retention.run(db, expiry, uplink_months=25, actuation_months=37)

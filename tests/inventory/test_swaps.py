@@ -16,8 +16,9 @@ from baylight.insight import doctor
 from baylight.insight.as_of import get_space_as_of, list_uplinks_of_space
 from baylight.inventory import assignments, device_settings, devices, spaces, swaps
 from baylight.store.pool import Connection, Pool
-from tests.control.test_ingest import FREE, OCCUPIED, Clock, uplink
 from tests.support.change import by
+from tests.support.clock import Clock
+from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 S1, S2, S3 = "58a0cb00000000a1", "58a0cb00000000a2", "58a0cb00000000a3"
 D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
@@ -26,9 +27,7 @@ D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
 @pytest.fixture
 async def clock(db: Connection) -> Clock:
     """Some hours behind, so that no recorded time lies ahead of the database's own clock."""
-    clock = Clock()
-    clock.at = await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=3)
-    return clock
+    return Clock(await db.fetchval("SELECT clock_timestamp()") - timedelta(hours=3))
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def bay(db: Connection, clock: Clock) -> None:
 
 async def receive(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
     for eui, data in frames:
-        await ingest.store_batch([uplink(eui, clock.tick(1), data)])  # type: ignore[arg-type]
+        await ingest.store_batch([uplink(eui, clock.tick(1), data)])
 
 
 async def db_now(db: Connection) -> datetime:
@@ -261,7 +260,7 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
         ingest = Ingest(pool, clock, Policies())
         while not stop.is_set():
             data = OCCUPIED if len(sent) % 2 else FREE
-            await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])  # type: ignore[arg-type]
+            await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])
             sent.append((eui, data))
 
     async def swap_often() -> None:

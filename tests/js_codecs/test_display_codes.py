@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -14,8 +13,8 @@ from baylight.access.change import Change
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.display_loop.actuation import LoopPolicy
-from baylight.domain.downlink import Downlink, QueueItem
-from baylight.domain.events import TxAck, Uplink
+from baylight.domain.downlink import Downlink
+from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
@@ -26,6 +25,9 @@ from baylight.js_codecs import types, versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
 from tests.support.change import by
+from tests.support.clock import Clock
+from tests.support.network_server import NetworkServer
+from tests.support.uplinks import uplink
 
 DISPLAY = DevEui("70b3d50000000001")
 POLICY = Policy()
@@ -57,41 +59,13 @@ EXAMPLES: list[dict[str, Any]] = [
 ]
 
 
-class Clock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        return self.at
-
-    def tick(self, seconds: float) -> datetime:
-        self.at += timedelta(seconds=seconds)
-        return self.at
-
-
-class Network:
-    """Network server that accepts every downlink."""
-
-    def __init__(self) -> None:
-        self.sent: list[Downlink] = []
-
-    async def enqueue(self, downlink: Downlink) -> str:
-        self.sent.append(downlink)
-        return f"item-{len(self.sent)}"
-
-    async def queue(self, dev_eui: DevEui) -> Sequence[QueueItem] | None:
-        return None
-
-    async def ping(self) -> None: ...
-
-
 @dataclass
 class Stage:
     """One bay, A-1, without sensor, that is set FREE or OCCUPIED by its default state."""
 
     db: Connection
     clock: Clock
-    network: Network
+    network: NetworkServer
     relay: Relay
     ingest: Ingest
     engine: Sandbox
@@ -102,14 +76,15 @@ class Stage:
 
     async def deliver(self) -> Downlink:
         assert await self.relay.send_due() == 1
-        downlink = self.network.sent[-1]
+        downlink = self.network.accepted[-1]
         at = self.clock.tick(1)
-        await self.ingest.store_batch([TxAck(DISPLAY, f"item-{len(self.network.sent)}", 1, None, "gw", at)])
+        item = self.network.items[DISPLAY][-1].id
+        await self.ingest.store_batch([TxAck(DISPLAY, item, 1, None, "gw", at)])
         return downlink
 
     async def report(self, data: str) -> None:
         at = self.clock.tick(6)
-        await self.ingest.store_batch([Uplink(DISPLAY, str(uuid4()), at, at, "01020304", None, 7, bytes.fromhex(data))])
+        await self.ingest.store_batch([uplink(DISPLAY, at, bytes.fromhex(data), f_port=7, f_cnt=None)])
 
     async def status(self) -> str:
         return (await devices.get_display(self.db, DISPLAY)).sync_status
@@ -137,7 +112,7 @@ async def codec(db: Connection, engine: Sandbox) -> versions.Version:
 @pytest.fixture
 async def stage(db: Connection, pool: Pool, engine: Sandbox, codec: versions.Version) -> Stage:
     await add_type(db, engine)
-    clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), Network()
+    clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), NetworkServer(reports_queue=None)
     loop = LoopPolicy()
     await devices.register_display(by(db), DISPLAY, device_type="acme_signal")
     stage = Stage(
@@ -198,7 +173,7 @@ async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(
     mute = "70b3d50000000002"
     await devices.register_display(by(db), mute, device_type="mute_signal")
     await spaces.assign(stage.change, "A-1", display=mute, reason="swap")
-    sent = (await stage.relay.send_due(), stage.network.sent[-1])[1]
+    sent = (await stage.relay.send_due(), stage.network.accepted[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
     await stage.ingest.store_batch([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
     assert (await devices.get_display(db, mute)).sync_status == "in_sync"

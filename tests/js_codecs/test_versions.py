@@ -5,66 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
-from baylight.domain.events import Uplink
-from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.inventory.device_types import DeviceTypeRow
-from baylight.js_codecs import types, versions
+from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
 from tests.support import factories
+from tests.support.bay_eye import EXAMPLES, FREE, MAPPING, OCCUPIED, SOURCE, add, add_type, uplink
 from tests.support.change import by
-
-T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-SOURCE = """
-function decodeUplink(input) {
-  if (input.bytes.length < 2) throw new Error('a frame has two bytes');
-  if (input.bytes[0] === 0xee) for (;;);
-  return { data: { taken: input.bytes[0] === 1, battery: (input.bytes[1] / 10).toFixed(1) + ' V' } };
-}
-function encodeDownlink(input) { return { bytes: [input.data.on ? 1 : 0], fPort: 7 }; }
-"""
-MAPPING = {"field": "taken", "occupied": [True], "free": [False], "f_ports": [3], "battery_v": "battery"}
-EXAMPLES: list[dict[str, Any]] = [
-    {
-        "type": "uplink",
-        "description": "a car",
-        "input": {"bytes": "0124", "fPort": 3},
-        "output": {"data": {"taken": True, "battery": "3.6 V"}},
-        "occupancy": "OCCUPIED",
-    },
-    {
-        "type": "downlink-encode",
-        "description": "on",
-        "input": {"data": {"on": True}},
-        "output": {"bytes": [1], "fPort": 7},
-    },
-]
-OCCUPIED, FREE = b"\x01\x24", b"\x00\x24"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = T0
-
-    def now(self) -> datetime:
-        return self.at
-
-    def tick(self, seconds: float) -> datetime:
-        self.at += timedelta(seconds=seconds)
-        return self.at
+from tests.support.clock import T0, Clock
 
 
 @pytest.fixture
@@ -84,18 +43,6 @@ def ingest(pool: Pool, clock: Clock, engine: Sandbox) -> Ingest:
     return Ingest(pool, clock, Policies(), engine)
 
 
-async def add(
-    db: Connection, source: str = SOURCE, mapping: Mapping[str, Any] | None = MAPPING, **more: Any
-) -> versions.Version:
-    given: dict[str, Any] = {"examples": EXAMPLES}
-    return await versions.create_codec(by(db), "bay_eye", source, mapping=mapping, **given | more)
-
-
-async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> DeviceTypeRow:
-    given: dict[str, Any] = {"manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
-    return await types.create_sensor_type(by(db), name, types.NewDeviceType("acme_bay_eye", **given | more))
-
-
 @pytest.fixture
 async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     """A bay whose sensor decodes by version 1 of the codec."""
@@ -103,22 +50,6 @@ async def bay(db: Connection, pool: Pool, engine: Sandbox) -> factories.Bay:
     await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     await add_type(db)
     return await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
-
-
-def uplink(dev_eui: DevEui, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
-    return Uplink(
-        dev_eui=dev_eui,
-        deduplication_id=str(uuid4()),
-        observed_at=at,
-        network_at=at,
-        dev_addr="01020304",
-        f_cnt=1,
-        f_port=f_port,
-        data=data,
-        rssi_dbm=-100,
-        snr_db=5.5,
-        gateway_id="0016c001ff10a235",
-    )
 
 
 async def state(db: Connection, bay: factories.Bay) -> str:

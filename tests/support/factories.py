@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from baylight.codecs.catalogue import load_catalogue
-from baylight.domain.ids import DevEui
+from baylight.domain.ids import DevEui, uuid7
 from baylight.inventory import device_types
 from baylight.store.pool import Pool
 
@@ -73,6 +74,23 @@ async def add_bay(pool: Pool, code: str, *, sensor_type: str = "browan_tbms100",
         pool, code, sensor_device_id=sensor["id"], display_device_id=display["id"], location_id=floor
     )
     return Bay(space["id"], code, sensor["id"], sensor["dev_eui"], display["id"], display["dev_eui"])
+
+
+async def add_actuation(pool: Pool, bay: Bay, at: datetime, *, status: str = "pending") -> UUID:
+    """Add an actuation of a bay that was made at a time; return its id."""
+    columns = {
+        "id": uuid7(at),
+        "space_id": bay.space_id,
+        "trigger_type": "sensor_uplink",
+        "new_state": "OCCUPIED",
+        "display_device_id": bay.display_id,
+        "display_deveui": bay.display_eui,
+        "display_code": "ff00006400",
+        "fport": 15,
+        "status": status,
+        "created_at": at,
+    }
+    return (await _insert(pool, "actuations", columns))["id"]
 
 
 async def _insert(pool: Pool, table: str, columns: dict[str, Any]) -> asyncpg.Record:
