@@ -6,10 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
-from tests.cli.test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
 from tests.docs.generated import commands
-
-__all__ = ["cli", "garage"]
+from tests.support.cli import DISPLAY, SENSOR, Cli, data
 
 OTHER_SENSOR, OTHER_DISPLAY, THIRD = "58a0cb00000000a2", "2020000000000009", "58a0cb00000000a3"
 

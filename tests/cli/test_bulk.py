@@ -7,9 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
-from tests.cli.test_cli import Cli, cli, garage
+from tests.support.cli import Cli
 
-__all__ = ["cli", "garage"]
 SPACES = "# baylight spaces v1\ncode,name,location,latitude,longitude,default_state,maintenance,metadata\n"
 
 

@@ -3,48 +3,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from baylight.cli.main import app
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.settings import Settings
-from tests.conftest import Database
 from tests.docs.generated import commands
-
-SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(database: Database, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command on a fresh database and checks its exit code."""
-    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", database.dsn)
-
-    def call(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, list(words))
-        assert result.exit_code == code, result.output
-        return result
-
-    call("db", "upgrade")
-    return call
-
-
-def data(result: Result) -> Any:
-    return json.loads(result.stdout)
-
-
-@pytest.fixture
-def garage(cli: Cli) -> Cli:
-    cli("location", "add", "Garage/Floor 1")
-    cli("device", "add", SENSOR.upper())
-    cli("device", "add", DISPLAY, "--type", "kuando_busylight")
-    cli("space", "add", "A-13", "--location", "Garage/Floor 1", "--sensor", SENSOR, "--display", DISPLAY)
-    return cli
+from tests.support.cli import DISPLAY, SENSOR, Cli, data
+from tests.support.servers import Database
 
 
 def test_a_garage_is_set_up_and_explained(garage: Cli) -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from baylight.cli.main import app
-from tests.conftest import Database
+from tests.support.servers import Database
 
 SOURCE = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baylight.bulk.kinds import SHEETS
-from tests.cli.test_cli import DISPLAY, SENSOR, Cli, cli, data, garage
-
-__all__ = ["cli", "garage"]
+from tests.support.cli import DISPLAY, SENSOR, Cli, data
 
 NEW = "58a0cb00000000a2"
 

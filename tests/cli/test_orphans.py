@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from tests.cli.test_cli import SENSOR, Cli, cli, data
-from tests.conftest import Database
-from tests.support.uplinks import receive
-
-__all__ = ["cli"]
+from tests.support.cli import SENSOR, Cli, data
+from tests.support.servers import Database
+from tests.support.uplinks import OCCUPIED, receive_now
 
 
 def test_orphans_are_listed_ignored_and_claimed(cli: Cli, database: Database) -> None:
     assert "none" in cli("orphan", "list").stderr
-    receive(database.dsn, SENSOR, 102, 1, bytes.fromhex("01fb3a0000280400"))
+    receive_now(database.dsn, SENSOR, 102, 1, OCCUPIED)
     assert cli("orphan", "list").stdout.splitlines()[1].split()[0] == SENSOR
     assert " browan_tbms100 (dev_eui, payload)" in cli("orphan", "show", SENSOR.upper()).stdout
     cli("orphan", "ignore", SENSOR)
