@@ -7,24 +7,19 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 import structlog
 
 from baylight.inventory import device_types
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.lab.embedded.postgres import EmbeddedPostgres
-from baylight.store import migrate
 from baylight.store.pool import Connection, Pool, open_pool
+from tests.support.servers import DEBIAN_15, Database, Server
 
-DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
 
 
@@ -32,55 +27,6 @@ VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().
 def _logs_as_they_come() -> None:
     """A command that ran in this process may have set another level; tests listen to the log."""
     structlog.reset_defaults()
-
-
-@dataclass(frozen=True)
-class Database:
-    dsn: str
-
-
-class Server:
-    """Hands out databases: copies of a template that was migrated once, or empty ones."""
-
-    def __init__(self, dsn_of: Callable[[str], str], admin: str) -> None:
-        self.dsn_of = dsn_of
-        self.admin = admin
-        self._template: str | None = None
-
-    async def execute(self, sql: str) -> None:
-        connection = await asyncpg.connect(self.dsn_of(self.admin))
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-    async def create(self, *, migrated: bool = True) -> str:
-        """The new database's name."""
-        name = f"baylight_test_{uuid4().hex}"
-        await self.execute(f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'}")
-        return name
-
-    async def template(self) -> str:
-        if self._template is None:
-            name = await self.create(migrated=False)
-            await migrate.upgrade(self.dsn_of(name))
-            self._template = name
-        return self._template
-
-    async def drop(self, name: str) -> None:
-        await self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    async def close(self) -> None:
-        if self._template is not None:
-            await self.drop(self._template)
-
-    @asynccontextmanager
-    async def database(self, *, migrated: bool = True) -> AsyncIterator[Database]:
-        name = await self.create(migrated=migrated)
-        try:
-            yield Database(self.dsn_of(name))
-        finally:
-            await self.drop(name)
 
 
 def _other_database(url: str, name: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 from fastapi import routing
 
 from baylight.access import keys
-from tests.api.conftest import Site
 from tests.support.change import by
+from tests.support.site import Site
 
 OPEN = {"/health/live", "/health/ready"}
 ADMIN = "/api/v1/keys"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.api.conftest import Site
+from tests.support.site import Site
 
 HEAD = b"# baylight spaces v1\r\ncode,name,location,latitude,longitude,default_state,maintenance,metadata\r\n"
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from baylight.sandbox.pool import Sandbox
-from tests.api.conftest import Site
+from tests.support.site import Site
 
 SOURCE = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }\n" + "// long\n" * 500
 EXAMPLE: dict[str, Any] = {"input": {"bytes": "01"}, "output": {"data": {"taken": 1}}, "occupancy": "OCCUPIED"}

@@ -23,8 +23,8 @@ from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.settings import Settings
 from baylight.store import migrate
 from baylight.store.pool import Pool
-from tests.conftest import Database
 from tests.support import factories
+from tests.support.servers import Database
 
 CHIRPSTACK, TTS = "the secret of ChirpStack", "the secret of The Things Stack"
 OCCUPIED = bytes.fromhex("01fb3a0000280400")

@@ -10,7 +10,7 @@ import httpx
 
 from baylight.inventory import device_types
 from baylight.ports import Listed
-from tests.api.conftest import Site
+from tests.support.site import Site
 
 EYE, STRANGER = "58a0cb0000000001", "0102030405060708"
 

@@ -12,8 +12,8 @@ import structlog
 
 from baylight.api.requests import MAX_BODY_BYTES
 from baylight.insight import live
-from tests.api.conftest import Site
 from tests.support.factories import add_bay
+from tests.support.site import Site
 
 
 def problem_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

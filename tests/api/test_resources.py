@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import Site
 from tests.support.factories import add_bay, add_device_types, new_eui
+from tests.support.site import Site
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from baylight.api.hub import EVENTS
 from baylight.bulk.kinds import SHEETS
 from baylight.insight.live import LiveActuation, LiveSpace
-from tests.api.conftest import Site
+from tests.support.site import Site
 
 REPLACED = {
     r"current_state(_at)?|state_since": "state, state_at",

@@ -11,7 +11,7 @@ from baylight.errors import InputError, TransientError
 from baylight.store import migrate
 from baylight.store.connect import connect
 from baylight.store.pool import open_pool
-from tests.conftest import Database
+from tests.support.servers import Database
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 UNREADABLE = "postgresql://nobody@127.0.0.1:port/none"

@@ -11,7 +11,7 @@ import pytest
 
 from baylight.errors import InputError
 from baylight.store import migrate
-from tests.conftest import Database, Server
+from tests.support.servers import Database, Server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from baylight.store.pool import Connection
-from tests.v2.conftest import connect, sensor
+from tests.support.v2 import connect, sensor
 
 SPACES = 400
 WRITERS = 2

@@ -14,7 +14,7 @@ from baylight.domain.state import Policy
 from baylight.insight import doctor
 from baylight.store import migrate
 from baylight.store.pool import open_pool
-from tests.v2.conftest import V2Database, sensor
+from tests.support.v2 import V2Database, sensor
 
 
 async def test_baylights_program_finds_its_tables_before_and_after_contract_without_reconnecting(

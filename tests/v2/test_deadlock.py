@@ -10,7 +10,7 @@ import pytest
 
 from baylight.store.connect import RETRY
 from baylight.store.pool import Connection, open_pool
-from tests.v2.conftest import V2Database
+from tests.support.v2 import V2Database
 
 
 async def waits(admin: Connection, waiter: int, holder: int) -> None:

@@ -16,7 +16,7 @@ from baylight.errors import InputError, TransientError
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, parse
 from baylight.v2.steps import STEPS
-from tests.v2.conftest import CHOICES, V2Database, connect, make_dirty
+from tests.support.v2 import CHOICES, V2Database, connect, make_dirty
 from tests.v2.load import Load, load
 
 KILLS = int(os.environ.get("BAYLIGHT_TEST_KILLS", "10"))

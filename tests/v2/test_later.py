@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from tests.v2.conftest import V2Database, display, sensor
+from tests.support.v2 import V2Database, display, sensor
 
 HISTORY = """
 SELECT s.code, coalesce(n.dev_eui, d.dev_eui) AS dev_eui, a.reason, upper_inf(a.valid) AS open, a.shared

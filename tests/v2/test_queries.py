@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.queries import in_files, statements, wrong_columns
-from tests.v2.conftest import V2Database
+from tests.support.v2 import V2Database
 
 
 async def test_each_query_has_the_columns_of_its_row_type(v2: V2Database) -> None:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from baylight.v2 import run
-from tests.v2.conftest import BASELINE, CHOICES
+from tests.support.v2 import BASELINE, CHOICES
 from tests.v2.replica import binaries, primary_and_replica
 
 PROGRAMS = binaries()

@@ -16,9 +16,9 @@ from baylight.v2 import choices, findings, run
 from baylight.v2.pace import Progress
 from baylight.v2.steps import STEPS
 from baylight.v2.switch import observe_report
-from tests.conftest import Server
+from tests.support.servers import Server
+from tests.support.v2 import CHOICES, V2Database, connect, display, make_dirty, sensor
 from tests.v2.catalog import catalog
-from tests.v2.conftest import CHOICES, V2Database, connect, display, make_dirty, sensor
 
 TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
 

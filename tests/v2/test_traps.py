@@ -13,7 +13,7 @@ from baylight.v2 import findings
 from baylight.v2.migration_run import STAGES
 from baylight.v2.quarantine import fix_colours, flagged_displays
 from baylight.v2.steps import STEPS
-from tests.v2.conftest import V2Database, display, make_dirty, sensor
+from tests.support.v2 import V2Database, display, make_dirty, sensor
 
 
 async def test_a1_there_is_one_order_of_stages_and_running_all_twice_changes_nothing(v2: V2Database) -> None:

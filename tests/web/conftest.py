@@ -13,10 +13,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from baylight.store.pool import Pool
 from baylight.web import page
-from tests.api.conftest import Site, serving
-from tests.api.conftest import site as site  # the fixture
-from tests.conftest import Database
 from tests.support.factories import Bay, add_bay, add_location
+from tests.support.servers import Database
+from tests.support.site import Site, serving, site_on
 
 CHROMIUM = Path(sys.prefix) / "chromium"
 FONTS = Path(__file__).with_name("fonts.conf")
@@ -40,6 +39,11 @@ async def bays(pool: Pool, database: Database) -> dict[str, Bay]:
     await pool.execute("UPDATE spaces SET display_state = current_state")
     await pool.execute("UPDATE display_devices SET sync_status = 'in_sync'")
     return made
+
+
+@pytest.fixture
+def site(pool: Pool, database: Database) -> Site:
+    return site_on(database, pool)
 
 
 @pytest.fixture

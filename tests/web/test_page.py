@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from baylight.web import page
-from tests.api.conftest import Site, serving
 from tests.support.factories import Bay
+from tests.support.site import Site, serving
 
 pytestmark = pytest.mark.slow
 

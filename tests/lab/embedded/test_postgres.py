@@ -17,7 +17,7 @@ import pytest
 from baylight.errors import InputError, PermanentError
 from baylight.lab.embedded.account import server_account
 from baylight.lab.embedded.postgres import EmbeddedPostgres, find_binaries
-from tests.conftest import DEBIAN_15
+from tests.support.servers import DEBIAN_15
 
 OWNER = """
 import asyncio, sys

@@ -15,7 +15,7 @@ from baylight.domain.state import Occupancy
 from baylight.lab.sim.behaviour import Behaviour
 from baylight.lab.sim.car_park import Bay, CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
-from tests.lab.sim.conftest import Site
+from tests.support.chirpstack_site import Site
 
 RED, GREEN = bytes.fromhex("ff0000ff00"), bytes.fromhex("0000ffff00")
 DECODERS = {"browan_tbms100": BrowanTbms100(), "bosch_tps110": BoschTps110()}

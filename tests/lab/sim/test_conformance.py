@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from baylight.lab.sim.behaviour import GatewayMode
-from tests.lab.sim.conftest import FOREIGN, LIGHT, MARKER, SENSOR, Site, Sites
+from tests.support.chirpstack_site import FOREIGN, LIGHT, MARKER, SENSOR, Site, Sites
 
 
 def in_a_minute() -> datetime:

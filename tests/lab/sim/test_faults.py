@@ -11,7 +11,7 @@ import pytest
 
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.protocol import chirpstack_pb2 as pb
-from tests.lab.sim.conftest import FOREIGN, LIGHT, SENSOR, Site, Sites
+from tests.support.chirpstack_site import FOREIGN, LIGHT, SENSOR, Site, Sites
 
 
 async def test_a_lost_answer_leaves_the_item_in_the_queue(site: Site) -> None:

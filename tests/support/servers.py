@@ -1,0 +1,64 @@
+"""Database servers of tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from baylight.store import migrate
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@dataclass(frozen=True)
+class Database:
+    dsn: str
+
+
+class Server:
+    """Server that makes databases: copies of a template that was migrated once, or empty ones."""
+
+    def __init__(self, dsn_of: Callable[[str], str], admin: str) -> None:
+        self.dsn_of = dsn_of
+        self.admin = admin
+        self._template: str | None = None
+
+    async def execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.dsn_of(self.admin))
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    async def create(self, *, migrated: bool = True) -> str:
+        """Make a database; return its name."""
+        name = f"baylight_test_{uuid4().hex}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'}")
+        return name
+
+    async def template(self) -> str:
+        if self._template is None:
+            name = await self.create(migrated=False)
+            await migrate.upgrade(self.dsn_of(name))
+            self._template = name
+        return self._template
+
+    async def drop(self, name: str) -> None:
+        await self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def close(self) -> None:
+        if self._template is not None:
+            await self.drop(self._template)
+
+    @asynccontextmanager
+    async def database(self, *, migrated: bool = True) -> AsyncIterator[Database]:
+        name = await self.create(migrated=migrated)
+        try:
+            yield Database(self.dsn_of(name))
+        finally:
+            await self.drop(name)
