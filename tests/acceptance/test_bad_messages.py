@@ -9,7 +9,8 @@ from typing import Any
 
 from baylight.app.program import Program
 from baylight.lab.sim.events import Json, device_info, encode, event_topic, up_payload
-from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
+from tests.support.eventually import eventually, until
+from tests.support.stage import GREEN, RED, Stage
 
 OCCUPIED, OCCUPIED_BYTE = bytes.fromhex("01fb3a0000280400"), b"\x01"
 OWN_EVENTS = ("up", "join", "txack", "ack", "log", "status", "location", "integration", "")

@@ -12,10 +12,11 @@ from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.store.pool import open_pool
 from baylight.v2.choices import proposed_types
 from baylight.v2.switch import observe_report
-from tests.acceptance.child import Child
-from tests.acceptance.conftest import RED, SPEED, Stage, eventually, until
-from tests.conftest import Server
-from tests.v2.conftest import V2Database, v2_database
+from tests.support.eventually import eventually, until
+from tests.support.processes import Child
+from tests.support.servers import Server
+from tests.support.stage import RED, SPEED, Stage
+from tests.support.v2 import V2Database, v2_database
 
 MORE = {"sensor": {"7076ff": "bosch_tps110"}}
 TYPES = {role: {**rules, **MORE.get(role, {})} for role, rules in proposed_types().items()}

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from baylight.lab.sim.devices import DIM_GREEN, Busylight
-from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
+from tests.support.eventually import eventually, until
+from tests.support.stage import GREEN, RED, Stage
 
 IMPATIENT = {"report_timeout": timedelta(seconds=1)}
 

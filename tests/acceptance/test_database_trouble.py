@@ -12,9 +12,10 @@ from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
-from tests.acceptance.conftest import RED, stage_on, until
-from tests.acceptance.test_processes import all_stored
-from tests.conftest import Database
+from tests.support.eventually import until
+from tests.support.processes import all_stored
+from tests.support.servers import Database
+from tests.support.stage import RED, stage_on
 
 TROUBLE = {
     "a standby, where nothing may be written": (

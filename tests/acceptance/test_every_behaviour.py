@@ -12,9 +12,10 @@ from baylight.lab.demo import Options, demo
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
-from tests.acceptance.conftest import stage_on, until
-from tests.acceptance.test_processes import all_stored, nothing_was_done_twice
-from tests.conftest import Database
+from tests.support.eventually import until
+from tests.support.processes import all_stored, nothing_was_done_twice
+from tests.support.servers import Database
+from tests.support.stage import stage_on
 
 SWITCHES = (
     "unordered_events", "emit_fields", "server_made_grpc_ids", "one_downlink_at_a_time", "txack_after_gateway_ok",

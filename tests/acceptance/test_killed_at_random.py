@@ -10,10 +10,10 @@ import pytest
 
 from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.store.pool import Pool
-from tests.acceptance.child import Child
-from tests.acceptance.conftest import Stage, stage_on, until
-from tests.acceptance.test_processes import all_stored, nothing_was_done_twice
-from tests.conftest import Database
+from tests.support.eventually import until
+from tests.support.processes import Child, all_stored, nothing_was_done_twice
+from tests.support.servers import Database
+from tests.support.stage import Stage, stage_on
 
 KILLS = 50
 SHORTEST_S, LONGEST_S = 0.2, 1.2

@@ -11,8 +11,9 @@ import pytest
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
-from tests.acceptance.conftest import GREEN, RED, Stage, eventually, stage_on, until
-from tests.conftest import Database
+from tests.support.eventually import eventually, until
+from tests.support.servers import Database
+from tests.support.stage import GREEN, RED, Stage, stage_on
 
 SHORT = {"ttl": timedelta(seconds=1), "report_timeout": timedelta(seconds=1)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,59 +13,10 @@ from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store import migrate
 from baylight.store.pool import Pool, open_pool
-from tests.acceptance.child import Child
-from tests.acceptance.conftest import DEADLINE_S, RED, Stage, eventually, stage_on, until
-from tests.conftest import Database
-
-UPLINKS = "SELECT count(*) FROM uplinks WHERE outcome <> 'unknown_device'"
-
-
-async def all_stored(stage: Stage) -> None:
-    """Wait until every uplink that was sent is stored once. Lights may go on reporting meanwhile."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        await stage.fake.settled()
-        sent, stored = stage.park.sent.distinct, await stage.pool.fetchval(UPLINKS)
-        if stored == sent:
-            return
-        assert time.monotonic() < deadline, f"{stored} of {sent} uplinks"
-        await asyncio.sleep(0.02)
-
-
-NOT_ONCE = {
-    "a change without its one actuation": """
-        SELECT count(*) FROM state_changes AS c
-        WHERE (SELECT count(*) FROM actuations AS a WHERE a.space_id = c.space_id AND a.created_at = c."timestamp"
-               AND a.new_state = c.new_state) <> 1
-        """,
-    "a break in the chain of states": """
-        SELECT count(*) FROM (
-            SELECT previous_state, lag(new_state) OVER (PARTITION BY space_id ORDER BY id) AS before FROM state_changes
-        ) AS chain WHERE before <> previous_state
-        """,
-    "one try made twice": """
-        SELECT count(*) FROM (
-            SELECT 1 FROM actuation_events WHERE kind = 'sending' GROUP BY actuation_id, attempt HAVING count(*) > 1
-        ) AS twice
-        """,
-    "two outstanding": """
-        SELECT count(*) FROM (
-            SELECT 1 FROM actuations WHERE status IN ('sending', 'queued')
-            GROUP BY display_device_id HAVING count(*) > 1
-        ) AS two
-        """,
-    "an older command handed over after a newer one": """
-        SELECT count(*) FROM (
-            SELECT sent_at, lag(sent_at) OVER (PARTITION BY display_device_id ORDER BY created_at, id) AS before
-            FROM actuations WHERE sent_at IS NOT NULL
-        ) AS sent WHERE before > sent_at
-        """,
-}
-
-
-async def nothing_was_done_twice(pool: Pool) -> None:
-    """Check that each change has one actuation, no command was sent by two, and none overtook a newer one."""
-    assert [what for what, sql in NOT_ONCE.items() if await pool.fetchval(sql)] == []
+from tests.support.eventually import eventually, until
+from tests.support.processes import Child, all_stored, nothing_was_done_twice
+from tests.support.servers import Database
+from tests.support.stage import RED, stage_on
 
 
 async def test_two_processes_side_by_side_do_nothing_twice(

@@ -11,8 +11,9 @@ import pytest
 from baylight.access import keys
 from baylight.app import connections
 from baylight.app import program as app
-from tests.acceptance.conftest import RED, Stage, until
 from tests.support.change import by
+from tests.support.eventually import until
+from tests.support.stage import RED, Stage
 
 CONNECTIONS = 2
 

@@ -14,9 +14,10 @@ from baylight.domain.state import Policy
 from baylight.inventory import spaces
 from baylight.schedule import reservations
 from baylight.store.pool import Pool
-from tests.acceptance.conftest import FLASHING_BLUE, GREEN, ORANGE, PINK, PURPLE, RED, Stage, eventually
 from tests.support import factories
 from tests.support.change import by
+from tests.support.eventually import eventually
+from tests.support.stage import FLASHING_BLUE, GREEN, ORANGE, PINK, PURPLE, RED, Stage
 
 POLICY = Policy(reserved_soon=timedelta())
 

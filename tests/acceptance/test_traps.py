@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from baylight.access import keys
-from tests.acceptance.conftest import FLASHING_BLUE, GREEN, RED, Stage, eventually
-from tests.acceptance.test_processes import all_stored
 from tests.support.change import by
+from tests.support.eventually import eventually
+from tests.support.processes import all_stored
+from tests.support.stage import FLASHING_BLUE, GREEN, RED, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOOD = 1500

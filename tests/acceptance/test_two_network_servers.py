@@ -21,9 +21,10 @@ from baylight.lab.sim.tts.api import KEY, WEBHOOK, http_api
 from baylight.lab.sim.tts.server import FakeTheThingsStack
 from baylight.settings import Settings
 from baylight.store.pool import Pool
-from tests.acceptance.conftest import GREEN, RED, Stage, eventually, until
-from tests.conftest import Database
 from tests.support import factories
+from tests.support.eventually import eventually, until
+from tests.support.servers import Database
+from tests.support.stage import GREEN, RED, Stage
 
 SECRET = "a secret of sixteen and more"
 

@@ -1,4 +1,8 @@
-"""Process of `baylight serve` with short times. It reports when its imports are done, and waits for the word `go`."""
+"""Processes of `baylight serve`, and what must be so after all of them.
+
+Run as a module, this is `baylight serve` with short times. It reports when its imports are done, and waits for the
+word `go`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -18,8 +23,43 @@ from baylight import log
 from baylight.app import program
 from baylight.domain.policies import Policies
 from baylight.settings import Settings
+from baylight.store.pool import Pool
+from tests.support.eventually import until
+
+if TYPE_CHECKING:
+    from tests.support.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
+UPLINKS = "SELECT count(*) FROM uplinks WHERE outcome <> 'unknown_device'"
+NOT_ONCE = {
+    "a change without its one actuation": """
+        SELECT count(*) FROM state_changes AS c
+        WHERE (SELECT count(*) FROM actuations AS a WHERE a.space_id = c.space_id AND a.created_at = c."timestamp"
+               AND a.new_state = c.new_state) <> 1
+        """,
+    "a break in the chain of states": """
+        SELECT count(*) FROM (
+            SELECT previous_state, lag(new_state) OVER (PARTITION BY space_id ORDER BY id) AS before FROM state_changes
+        ) AS chain WHERE before <> previous_state
+        """,
+    "one try made twice": """
+        SELECT count(*) FROM (
+            SELECT 1 FROM actuation_events WHERE kind = 'sending' GROUP BY actuation_id, attempt HAVING count(*) > 1
+        ) AS twice
+        """,
+    "two outstanding": """
+        SELECT count(*) FROM (
+            SELECT 1 FROM actuations WHERE status IN ('sending', 'queued')
+            GROUP BY display_device_id HAVING count(*) > 1
+        ) AS two
+        """,
+    "an older command handed over after a newer one": """
+        SELECT count(*) FROM (
+            SELECT sent_at, lag(sent_at) OVER (PARTITION BY display_device_id ORDER BY created_at, id) AS before
+            FROM actuations WHERE sent_at IS NOT NULL
+        ) AS sent WHERE before > sent_at
+        """,
+}
 
 
 class Child:
@@ -34,7 +74,7 @@ class Child:
         self.output = output
         with output.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.acceptance.child"],
+                [sys.executable, "-m", "tests.support.processes"],
                 cwd=ROOT,
                 env=_environment(shown),
                 stdin=subprocess.PIPE,
@@ -70,6 +110,24 @@ class Child:
             if pipe is not None:
                 pipe.close()
         return code
+
+
+async def all_stored(stage: Stage) -> None:
+    """Wait until every uplink that was sent is stored once. Lights may go on reporting meanwhile."""
+    sent = stored = 0
+
+    async def equal() -> bool:
+        nonlocal sent, stored
+        await stage.fake.settled()
+        sent, stored = stage.park.sent.distinct, await stage.pool.fetchval(UPLINKS)
+        return stored == sent
+
+    await until(equal, lambda: f"{stored} of {sent} uplinks", every_s=0.02)
+
+
+async def nothing_was_done_twice(pool: Pool) -> None:
+    """Check that each change has one actuation, no command was sent by two, and none overtook a newer one."""
+    assert [what for what, sql in NOT_ONCE.items() if await pool.fetchval(sql)] == []
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
