@@ -34,7 +34,7 @@ async def killed_again_and_again(stage: Stage, output: Path, chance: random.Rand
             bay.sensor.heartbeat()
         cars = asyncio.create_task(stage.park.run())
         for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(SHORTEST_S, LONGEST_S))
+            await asyncio.sleep(chance.uniform(SHORTEST_S, LONGEST_S))  # the moment of the kill
             await asyncio.to_thread(running.kill)
             await asyncio.to_thread(standing_by.go)
             running, standing_by = standing_by, Child(stage.settings(), output)

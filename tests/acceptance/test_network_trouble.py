@@ -163,9 +163,9 @@ async def test_answers_lost_for_a_while_under_traffic_leave_nothing_stuck(
         cars = asyncio.create_task(stage.park.run())
         for _ in range(3):
             stage.fake.faults.lose_answers = True
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(0.7)  # longer than the program waits for an answer
             stage.fake.faults.lose_answers = False
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # answers arrive for a while
         await stage.park.quiesce()
         cars.cancel()
         await stage.all_proven()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -22,6 +21,7 @@ from baylight.store.pool import Pool, open_pool
 from tests.support import factories
 from tests.support.change import by
 from tests.support.clock import RealClock
+from tests.support.eventually import until
 from tests.support.factories import Bay
 from tests.support.network_server import NetworkServer
 from tests.support.servers import Database
@@ -63,12 +63,6 @@ async def hand_over(pool: Pool, bay: Bay, clock: RealClock) -> None:
         display.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
         await displays.save(connection, [display])
     await Relay(pool, NetworkServer(reports_queue=None), clock, LOOP).send_due()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110 (there is nothing else to wait for)
-            await asyncio.sleep(0.05)
 
 
 async def test_b9_a_space_is_unknown_once_its_sensor_was_silent_too_long(

@@ -15,6 +15,7 @@ from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import T0, Clock
+from tests.support.eventually import SOMEONE_WAITS, eventually
 from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 
@@ -86,7 +87,6 @@ async def test_rows_that_somebody_changed_while_a_batch_waited_are_found(any_poo
     bays = [await factories.add_bay(any_pool, f"A-{n:02}") for n in range(8)]
     clock.tick(60)
     taker = Ingest(any_pool, clock, Policies())
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     for table in ("sensor_devices", "spaces"):
         code = (FREE, OCCUPIED)[table == "sensor_devices"]
         async with any_pool.acquire() as other:
@@ -95,9 +95,7 @@ async def test_rows_that_somebody_changed_while_a_batch_waited_are_found(any_poo
                     await other.execute(f"UPDATE {table} SET created_at = created_at - interval '1 day'")
                 batch = [uplink(bay.sensor_eui, clock.tick(1), code) for bay in bays]
                 taking = asyncio.create_task(taker.store_batch(batch))
-                async with asyncio.timeout(10):
-                    while not await any_pool.fetchval(blocked):  # noqa: ASYNC110 - a lock tells nobody who waits for it
-                        await asyncio.sleep(0.01)
+                await eventually(any_pool, SOMEONE_WAITS)
             await taking
         said = "OCCUPIED" if code == OCCUPIED else "FREE"
         assert [await state(any_pool, bay.space_id) for bay in bays] == [said] * 8

@@ -22,6 +22,7 @@ from baylight.errors import PermanentError
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import RealClock
+from tests.support.eventually import until
 from tests.support.factories import Bay
 from tests.support.network_server import AWAY, NetworkServer
 from tests.support.uplinks import FREE, OCCUPIED, uplink
@@ -359,13 +360,14 @@ async def test_it_goes_on_after_an_error_that_nobody_foresaw(pool: Pool, lns: Ne
     await pool.execute("ALTER TABLE actuation_events RENAME TO hidden")
     running = asyncio.create_task(relay.run())
     try:
-        async with asyncio.timeout(20):
-            while lns.odd_answers:  # noqa: ASYNC110 (there is nothing else to wait for)
-                await asyncio.sleep(0.01)
-            await pool.execute("ALTER TABLE hidden RENAME TO actuation_events")
-            while await statuses(pool) != ["queued", "queued"]:
-                clock.tick(timedelta(seconds=1))
-                await asyncio.sleep(0.05)
+        await until(lambda: not lns.odd_answers)
+        await pool.execute("ALTER TABLE hidden RENAME TO actuation_events")
+
+        async def both_are_queued() -> bool:
+            clock.tick(timedelta(seconds=1))
+            return await statuses(pool) == ["queued", "queued"]
+
+        await until(both_are_queued, every_s=0.05)
         assert not running.done()
     finally:
         running.cancel()

@@ -13,6 +13,7 @@ from baylight.inventory import devices, locations, spaces
 from baylight.schedule import overrides
 from baylight.store.pool import Connection, Pool
 from tests.support.change import by
+from tests.support.eventually import SOMEONE_WAITS, eventually
 
 DISPLAY = "2020000000000001"
 
@@ -107,7 +108,7 @@ async def test_a_location_that_is_closed_meanwhile_closes_the_space_that_comes(
         async with other.transaction():
             await first(other)
             waiting = asyncio.create_task(second(db))
-            await asyncio.sleep(0.2)
+            await eventually(pool, SOMEONE_WAITS)
             assert not waiting.done()
         await waiting
     assert (await spaces.get_space(db, "A-1")).state == "MAINTENANCE"

@@ -11,6 +11,7 @@ import pytest
 
 from baylight.errors import InputError
 from baylight.store import migrate
+from tests.support.eventually import until
 from tests.support.servers import Database, Server
 
 
@@ -132,16 +133,16 @@ async def test_a_migration_that_waits_too_long_for_a_lock_is_tried_again(
         await holder.execute("LOCK TABLE a IN ACCESS SHARE MODE")
         upgrade = asyncio.create_task(migrate.upgrade(empty.dsn, directory=tmp_path))
         tries: set[object] = set()
-        async with asyncio.timeout(20):
-            while len(tries) < 2:
-                tries |= {
-                    row["xact_start"]
-                    for row in await connection.fetch(
-                        "SELECT xact_start FROM pg_stat_activity "
-                        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'ALTER%'"
-                    )
-                }
-                await asyncio.sleep(0.05)
+
+        async def tried_twice() -> bool:
+            rows = await connection.fetch(
+                "SELECT xact_start FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'ALTER%'"
+            )
+            tries.update(row["xact_start"] for row in rows)
+            return len(tries) >= 2
+
+        await until(tried_twice, every_s=0.05)
         await held.rollback()
         assert await upgrade == ["m2"]
     finally:

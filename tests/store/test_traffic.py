@@ -12,6 +12,7 @@ import pytest
 
 from baylight.domain.ids import uuid7
 from baylight.store.pool import Pool
+from tests.support.eventually import eventually
 from tests.support.factories import Bay, add_bay
 
 
@@ -90,17 +91,13 @@ async def test_rows_that_came_before_their_partition_move_into_it(any_pool: Pool
 
 async def test_of_two_sessions_that_create_a_partition_one_waits_and_finds_it_created(any_pool: Pool) -> None:
     make = "SELECT ensure_partition('uplinks', '2031-05-01Z')"
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = $1"
+    waiting = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = $1"
     async with any_pool.acquire() as first:
         oid = await first.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")
         async with first.transaction():
             assert await first.fetchval(make)
             second = asyncio.create_task(any_pool.fetchval(make))
-            async with asyncio.timeout(10):
-                while True:
-                    if await first.fetchval(waiting, oid):
-                        break
-                    await asyncio.sleep(0.01)
+            await eventually(first, waiting, oid)
     assert not await second
 
 

@@ -11,7 +11,10 @@ DEADLINE_S = 20.0
 SOMEONE_WAITS = """
     SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
     """
-"""Query for `eventually`: whether a session of this database waits for a lock."""
+"""Query for `eventually`: whether a session of this database waits for a lock.
+
+A transaction sees what its first such query saw: ask outside of one.
+"""
 
 
 class Fetches(Protocol):

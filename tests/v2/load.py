@@ -35,7 +35,7 @@ class Load:
         eui = first_eui
         while not self.stopped:
             if self.reads_only:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # an idle writer
                 continue
             space, kind = chance.choice(mine), chance.random()
             if kind < 0.6:
@@ -59,14 +59,14 @@ class Load:
                 )  # fmt: skip
                 self.written[made] = {"sensor_eui": sensor(eui)}
                 mine.append(made)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # the pace of the load
 
     async def reader(self, connection: Connection) -> None:
         n = 0
         while not self.stopped:
             n += 1
             await self.run(connection, "SELECT * FROM spaces WHERE sensor_eui = $1", sensor(n % SPACES))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # the pace of the load
 
     async def run(self, connection: Connection, query: str, *arguments: Any) -> Any:
         began = time.perf_counter()

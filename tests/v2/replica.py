@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ import asyncpg
 from baylight.lab.embedded.account import ends_with_parent, give, reachable_copy, server_account
 from baylight.lab.embedded.postgres import find_binaries
 from baylight.store.connect import AWAY
+from tests.support.eventually import until
 
 _SETTINGS = (
     "listen_addresses=", "wal_level=replica", "max_wal_senders=4", "hot_standby=on", "fsync=off", "shared_buffers=32MB",
@@ -80,13 +80,16 @@ class Pair:
 
     async def _launch(self, server: str) -> None:
         self._spawn(server)
-        while True:
+
+        async def answers() -> bool:
             assert self._servers[-1].poll() is None
             try:
                 await (await asyncpg.connect(self.dsn(server, "postgres"))).close()
-                return
             except AWAY:
-                await asyncio.sleep(0.05)
+                return False
+            return True
+
+        await until(answers, f"{server} does not answer", deadline_s=60, every_s=0.05)
 
     def stop(self) -> None:
         for server in reversed(self._servers):

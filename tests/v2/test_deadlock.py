@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import asyncpg
 import pytest
 
 from baylight.store.connect import RETRY
 from baylight.store.pool import Connection, open_pool
+from tests.support.eventually import eventually
 from tests.support.v2 import V2Database
 
 
 async def waits(admin: Connection, waiter: int, holder: int) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        if holder in await admin.fetchval("SELECT pg_blocking_pids($1)", waiter):
-            return
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await eventually(admin, "SELECT $2 = ANY (pg_blocking_pids($1))", waiter, holder)
 
 
 @pytest.mark.parametrize("stage", ["verify", "switch"])

@@ -16,6 +16,7 @@ from baylight.errors import InputError, TransientError
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, parse
 from baylight.v2.steps import STEPS
+from tests.support.eventually import until
 from tests.support.v2 import CHOICES, V2Database, connect, make_dirty
 from tests.v2.load import Load, load
 
@@ -55,17 +56,20 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 async def finish(v2: V2Database, working: Load, to: str = "switch") -> None:
     await v2.apply(to)
     working.stopped = True
-    await asyncio.sleep(0)
-    await asyncio.wait_for(_quiet(working), 10)
+    await _quiet(working)
     assert (await v2.verify()).differences == []
 
 
 async def _quiet(working: Load) -> None:
-    """Until the statements under way have ended."""
+    """Wait until the statements under way have ended."""
     before = -1
-    while before != working.statements:
-        before = working.statements
-        await asyncio.sleep(0.1)
+
+    def stands_still() -> bool:
+        nonlocal before
+        last, before = before, working.statements
+        return before == last
+
+    await until(stands_still, "statements go on", deadline_s=10, every_s=0.1)
 
 
 async def test_kill_at_every_step_boundary(v2: V2Database) -> None:
@@ -118,7 +122,7 @@ async def test_kill_while_contracting_and_undoing_it(v2: V2Database) -> None:
             process = await start(v2, work, to)
             assert process.stdout
             await process.stdout.readline()
-            await asyncio.sleep(chance.uniform(0.0, 0.15))
+            await asyncio.sleep(chance.uniform(0.0, 0.15))  # the kill comes at any moment of the run
             await kill(process)
             assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
     await v2.apply("contract")
@@ -132,7 +136,7 @@ async def test_the_connections_of_a_run_are_terminated(v2: V2Database) -> None:
         failed = 0
         while failed < 4:
             doing = asyncio.create_task(v2.apply("switch"))
-            await asyncio.sleep(0.15 + 0.1 * failed)
+            await asyncio.sleep(0.15 + 0.1 * failed)  # further into the run each time
             await v2.admin.fetch(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'baylight v2' AND datname = current_database()"
@@ -158,7 +162,7 @@ async def test_statements_are_cancelled_and_timed_out(v2: V2Database) -> None:
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'baylight v2'"
                 " AND datname = current_database() AND query LIKE '%carry_%' AND state = 'active'"
             )
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # cancels at some pace: the run goes on between them
         await doing
         await finish(v2, working)
     await working.check(v2.admin)
@@ -171,7 +175,7 @@ async def test_a_transaction_that_holds_its_locks_for_long(v2: V2Database) -> No
         await held.start()
         await holder.execute("UPDATE spaces SET name = 'held' WHERE code = 'A001'")
         doing = asyncio.create_task(v2.apply("switch"))
-        await asyncio.sleep(3)
+        await asyncio.sleep(3)  # the locks are held for this long
         assert not doing.done()
         assert working.longest_s < LONGEST_S  # no session queues behind the run
         await held.commit()
@@ -236,7 +240,7 @@ async def test_rollback_from_every_stage_under_load(v2: V2Database) -> None:
             await v2.rollback("start")
         await v2.apply("switch")
         working.reads_only = True  # from the switch on the operator's V2 only reads
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # writes under way end; the readers go on
         await v2.apply("contract")
         await v2.rollback("start")
         working.reads_only = False

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from baylight.v2 import run
+from tests.support.eventually import until
 from tests.support.v2 import BASELINE, CHOICES
 from tests.v2.replica import binaries, primary_and_replica
 
@@ -47,9 +48,13 @@ async def test_the_backfill_waits_while_a_replica_is_behind_and_goes_on_when_it_
 async def _standstill(primary: asyncpg.Connection[asyncpg.Record]) -> int:
     """How many spaces were carried when for some time there were no more."""
     before, since = -1, time.monotonic()
-    while before <= 0 or time.monotonic() - since < STILL_S:
+
+    async def stands_still() -> bool:
+        nonlocal before, since
         now = await primary.fetchval("SELECT count(*) FROM baylight_next.spaces")
         if now != before:
             before, since = now, time.monotonic()
-        await asyncio.sleep(0.05)
+        return before > 0 and time.monotonic() - since >= STILL_S
+
+    await until(stands_still, "it goes on", deadline_s=60, every_s=0.05)
     return before

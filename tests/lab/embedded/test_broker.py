@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import socket
@@ -18,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
+from tests.support.eventually import until
 
 OWNER = """
 import sys, time
@@ -111,10 +113,8 @@ def test_mosquitto_keeps_over_a_kill_what_it_had_saved(mosquitto: MosquittoBroke
     reader.leave()
     writer.publish("a", *numbered(5))
     saved = tmp_path / "mosquitto" / "mosquitto.db"
-    published, deadline = time.time(), time.monotonic() + 15
-    while not (saved.exists() and saved.stat().st_mtime > published):
-        assert time.monotonic() < deadline, "mosquitto has saved nothing"
-        time.sleep(0.05)
+    published = time.time()
+    asyncio.run(until(lambda: saved.exists() and saved.stat().st_mtime > published, "mosquitto has saved nothing"))
     mosquitto.kill()
     writer.leave()
     mosquitto.start()

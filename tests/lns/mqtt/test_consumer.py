@@ -22,6 +22,7 @@ from baylight.errors import TransientError
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.mqtt.lanes import MESSAGE_LANES, Received
+from tests.support.eventually import until
 
 Broker = EmbeddedBroker | MosquittoBroker
 
@@ -71,12 +72,6 @@ async def running(consumer: MqttConsumer, *, connected: bool = True) -> AsyncIte
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not true():  # noqa: ASYNC110 - no event reports the condition
-            await asyncio.sleep(0.01)
 
 
 async def publish(broker: Broker, payloads: list[str], qos: int = 1) -> None:
@@ -392,7 +387,7 @@ async def test_stop_finishes_the_batch_under_way_and_leaves_the_rest_to_the_next
         await publish(any_broker, numbers(9))
         await until(lambda: consumer.waiting == 9)
         stopping = asyncio.create_task(consumer.stop())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the turn of `stop`
         assert not stopping.done()
         first.opened.set()
         await stopping

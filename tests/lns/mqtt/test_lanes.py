@@ -16,6 +16,7 @@ from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
 from baylight.errors import TransientError
 from baylight.lns.mqtt.lanes import MESSAGE_LANES, Batch, Lanes, Received
+from tests.support import eventually
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -58,14 +59,12 @@ async def running(handle: Callable[[list[str]], Awaitable[None]], max_batch: int
         lanes.stop()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - no event reports the condition
-        await asyncio.sleep(0.001)
+until = partial(eventually.until, every_s=0.001)
 
 
 async def turns(many: int = 10) -> None:
     for _ in range(many):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # no time passes: the other tasks have their turns
 
 
 async def test_a_lane_that_waits_delays_no_other_lane_and_keeps_its_order() -> None:
