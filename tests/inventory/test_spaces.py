@@ -1,7 +1,11 @@
+"""Spaces on a real database: their devices, their states, and what a change decides, refuses and records."""
+
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -23,7 +27,7 @@ async def registered(db: Connection) -> None:
 
 
 async def invariant_2(db: Connection) -> bool:
-    """The assignment in force is the device of the space, in both roles."""
+    """Return whether the assignment in force is the device of the space, in both roles."""
     return bool(
         await db.fetchval(
             """
@@ -242,68 +246,75 @@ async def test_pages_filter_by_subtree_state_and_device(db: Connection) -> None:
         await spaces.list_spaces(db, location="Cellar")
 
 
-async def test_locations_are_made_once_with_what_lies_above(db: Connection) -> None:
-    made = await locations.create_location(by(db), "Garage/Floor 1", timezone="Europe/Berlin")
-    again = await locations.create_location(by(db, actor="bob"), " Garage / Floor 1")
-    assert made == again
-    tree = [(place.path, place.kind, place.timezone) for place in await locations.list_locations(db)]
-    assert tree == [("Garage", "site", "Europe/Berlin"), ("Garage/Floor 1", "floor", None)]
-    with pytest.raises(ConflictError, match="is a floor"):
-        await locations.create_location(by(db), "Garage/Floor 1", kinds=["site", "building"])
-    with pytest.raises(InputError, match="not a path"):
-        await locations.create_location(by(db), "Garage//Floor")
+@pytest.fixture
+async def garage(db: Connection) -> None:
+    for path in ("Garage/Floor 1", "Garage/Floor 2"):
+        await locations.create_location(by(db), path)
+    await spaces.create_space(by(db), "A-1", location="Garage/Floor 1", default_state="FREE")
 
 
+@pytest.mark.usefixtures("garage")
+async def test_given_fields_change_and_the_rest_stays(db: Connection) -> None:
+    named = await spaces.change_space(by(db), "A-1", name="By the ramp")
+    assert (named.name, named.location, named.latitude) == ("By the ramp", "Garage/Floor 1", None)
+    placed = await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
+    assert (placed.name, placed.latitude, placed.longitude) == ("By the ramp", Decimal("52.12345679"), 0)
+    await spaces.change_space(by(db), "A-1", latitude=52.123456789, longitude=0)
+    cleared = await spaces.change_space(by(db), "A-1", clear=["location", "position"])
+    assert (cleared.location, cleared.latitude, cleared.longitude) == (None, None, None)
+    rows = await db.fetch("SELECT before, after FROM audit_log WHERE action = 'space.change' ORDER BY id")
+    assert [{k: v for k, v in row["after"].items() if v != row["before"][k]} for row in rows] == [
+        {"name": "By the ramp"},
+        {"latitude": 52.12345679, "longitude": 0.0},
+        {"location": None, "latitude": None, "longitude": None},
+    ]
+
+
+@pytest.mark.usefixtures("garage")
 @pytest.mark.parametrize(
-    ("path", "timezone", "message"),
+    ("wanted", "code"),
     [
-        ("Garage", "Mars/X", "not a time zone"),
-        ("Garage", "Asia/Tokyo", "Europe/Berlin: an import"),
-        ("G", "", "not a time"),
+        ({}, "nothing_given"),
+        ({"name": ""}, "bad_name"),
+        ({"name": "x" * 101}, "bad_name"),
+        ({"location": ""}, "bad_path"),
+        ({"location": "Garage/Roof"}, "unknown_location"),
+        ({"latitude": 52.5}, "bad_position"),
+        ({"longitude": 13.4}, "bad_position"),
+        ({"latitude": 91.0, "longitude": 13.4}, "bad_position"),
+        ({"latitude": 1e9, "longitude": 13.4}, "bad_position"),
+        ({"latitude": float("nan"), "longitude": 13.4}, "bad_position"),
+        ({"latitude": 52.5, "longitude": 13.4, "clear": ["position"]}, "given_and_cleared"),
     ],
 )
-async def test_a_time_zone_that_would_not_count_is_refused(
-    db: Connection, path: str, timezone: str, message: str
-) -> None:
-    await locations.create_location(by(db), "Garage", timezone="Europe/Berlin")
-    with pytest.raises((InputError, ConflictError), match=message):
-        await locations.create_location(by(db), path, timezone=timezone)
-    with pytest.raises(InputError, match="only a site"):
-        await locations.create_location(by(db), "Ramp", kinds=["zone"], timezone="Europe/Berlin")
-    assert [place.path for place in await locations.list_locations(db)] == ["Garage"]
+async def test_a_change_that_makes_no_sense_changes_nothing(db: Connection, wanted: dict[str, Any], code: str) -> None:
+    before = await spaces.get_space(db, "A-1")
+    with pytest.raises(InputError) as refused:
+        await spaces.change_space(by(db), "A-1", **wanted)
+    assert refused.value.code == code
+    assert await spaces.get_space(db, "A-1") == before
 
 
-async def test_a_location_is_renamed_and_deleted_once_it_holds_nothing(db: Connection) -> None:
-    await locations.create_location(by(db), "Garage/Flor")
-    await locations.create_location(by(db), "Garage/Ramp")
-    await spaces.create_space(by(db), "A-1", location="Garage/Flor")
-    for _ in range(2):
-        made = await locations.rename_location(by(db, actor="bob"), "Garage/Flor", " Floor ")
-        assert (made.path, made.spaces) == ("Garage/Floor", 1)
-        with pytest.raises(NotFoundError):
-            await locations.get_location(db, "Garage/Flor")
-        await locations.rename_location(by(db, actor="bob"), "Garage/Floor", "Flor")
-    with pytest.raises(ConflictError, match="there is already a location"):
-        await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "Ramp")
-    with pytest.raises(InputError, match="not the name of one"):
-        await locations.rename_location(by(db, actor="bob"), "Garage/Flor", "a/b")
-    for path, holds in (("Garage", "contains Flor"), ("Garage/Flor", "contains 1 spaces")):
-        with pytest.raises(ConflictError, match=holds):
-            await locations.delete_location(by(db, actor="bob"), path)
-    await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Ramp")
-    with pytest.raises(ConflictError, match="overrides were set"):
-        await locations.delete_location(by(db, actor="bob"), "Garage/Ramp")
-    await spaces.delete_space(by(db), "A-1")
-    await locations.delete_location(by(db, actor="bob"), "Garage/Flor")
-    assert [place.path for place in await locations.list_locations(db)] == ["Garage", "Garage/Ramp"]
-    actions = await db.fetch("SELECT action, actor FROM audit_log WHERE actor = 'bob' ORDER BY id")
-    assert [row["action"] for row in actions] == ["location.rename"] * 4 + ["location.delete"]
+async def test_a_space_that_is_not_there_is_refused(db: Connection) -> None:
+    with pytest.raises(NotFoundError, match="no space 'X-9'"):
+        await spaces.change_space(by(db), "X-9", name="x")
 
 
-async def test_the_same_location_made_by_two_at_once_is_one(db: Connection, pool: Pool) -> None:
-    async def make() -> str:
-        async with pool.acquire() as connection:
-            return str((await locations.create_location(by(connection), "Garage/Floor 1")).id)
+async def test_a_new_space_far_outside_the_world_is_refused(db: Connection) -> None:
+    with pytest.raises(InputError, match="latitude and longitude"):
+        await spaces.create_space(by(db), "A-2", latitude=1e9, longitude=0)
 
-    assert len(set(await asyncio.gather(*(make() for _ in range(4))))) == 1
-    assert len(await locations.list_locations(db)) == 2
+
+@pytest.mark.usefixtures("garage")
+async def test_a_space_is_what_its_new_location_makes_of_it_and_its_light_follows(db: Connection) -> None:
+    await spaces.assign(by(db), "A-1", display=D1)
+    await overrides.set_override(by(db), "OUT_OF_ORDER", location="Garage/Floor 2")
+    moved = await spaces.change_space(by(db), "A-1", location="Garage/Floor 2")
+    assert (moved.state, moved.state_reason, moved.desired_state) == (
+        "OUT_OF_ORDER",
+        "override",
+        "OUT_OF_ORDER",
+    )
+    assert (await spaces.change_space(by(db), "A-1", clear=["location"])).state == "FREE"
+    await locations.set_maintenance(by(db), "Garage", True)
+    assert (await spaces.change_space(by(db), "A-1", location="Garage/Floor 1")).state == "MAINTENANCE"
