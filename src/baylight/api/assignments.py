@@ -11,6 +11,7 @@ from pydantic import Field
 from baylight.api.bodies import Body, DevEuiText, Instant
 from baylight.api.deps import Changing, Database, Limit, Reading
 from baylight.domain.assignment import Role
+from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import as_of as insight
 from baylight.insight.as_of import SpaceThen
 from baylight.insight.history import UplinkRow
@@ -97,7 +98,7 @@ async def get_space_as_of(key: Reading, connection: Database, code: str, as_of: 
 
 @router.get("/spaces/{code:path}/uplinks", summary="List the uplinks of the sensors of a space, the newest first")
 async def list_space_uplinks(
-    key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = 100
+    key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = PAGE_SIZE
 ) -> list[UplinkRow]:
     """Return uplinks that a sensor sent while it served the space. `before`: only uplinks received earlier."""
     return await insight.list_uplinks_of_space(connection, code, before=before, limit=limit)
@@ -127,7 +128,7 @@ async def list_swaps(
     space: str | None = None,
     device: DevEuiText | None = None,
     role: Role | None = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
 ) -> list[Swap]:
     return await swaps.list_swaps(connection, space=space, device=device, role=role, limit=limit)
 

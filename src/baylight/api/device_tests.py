@@ -13,6 +13,7 @@ from baylight.api.bodies import Body, DevEuiText
 from baylight.api.deps import AdminChanging, Changing, Database, Given, Limit, Reading
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES
+from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import signal
 from baylight.insight.signal import Signal
 from baylight.inventory import device_tests, display_commands
@@ -76,7 +77,7 @@ async def list_device_tests(
     device: DevEuiText | None = None,
     role: Role | None = None,
     space: str | None = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
 ) -> list[DeviceTest]:
     """List device tests, the newest first. A test can be listed as `running` some seconds after its end."""
     return await device_tests.list_tests(connection, device=device, role=role, space=space, limit=limit)

@@ -11,6 +11,7 @@ from baylight.api.bodies import Body, DevEuiText, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
+from baylight.domain.paging import PAGE_SIZE
 from baylight.inventory import device_settings, device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.inventory.devices import Display, Sensor
@@ -83,7 +84,7 @@ ROLES: dict[Registry, Role] = {"sensors": "sensor", "displays": "display"}
 
 @router.get("/sensors", summary="List sensors by DevEUI")
 async def list_sensors(
-    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
+    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = PAGE_SIZE, cursor: Cursor = None
 ) -> Page[Sensor]:
     after = decode(cursor, str)
     rows = await devices.list_sensors(connection, after=after, limit=limit + 1, decommissioned=decommissioned)
@@ -110,7 +111,7 @@ async def change_sensor(change: Changing, dev_eui: DevEuiText, body: SensorChang
 
 @router.get("/displays", summary="List displays by DevEUI")
 async def list_displays(
-    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = 100, cursor: Cursor = None
+    key: Reading, connection: Database, decommissioned: bool = False, limit: Limit = PAGE_SIZE, cursor: Cursor = None
 ) -> Page[Display]:
     after = decode(cursor, str)
     rows = await devices.list_displays(connection, after=after, limit=limit + 1, decommissioned=decommissioned)

@@ -10,6 +10,7 @@ from pydantic import Field
 from baylight.api.bodies import Body, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
+from baylight.domain.paging import PAGE_SIZE
 from baylight.inventory import orphans
 from baylight.inventory.devices import Display, Sensor
 from baylight.inventory.orphans import Orphan
@@ -26,7 +27,7 @@ class Claim(Body):
 
 @router.get("")
 async def list_orphans(
-    key: Reading, connection: Database, ignored: bool = False, limit: Limit = 100, cursor: Cursor = None
+    key: Reading, connection: Database, ignored: bool = False, limit: Limit = PAGE_SIZE, cursor: Cursor = None
 ) -> Page[Orphan]:
     """List unregistered devices by DevEUI, with the device types that each may have: the most likely one first."""
     rows = await orphans.list_orphans(connection, after=decode(cursor, str), limit=limit + 1, ignored=ignored)

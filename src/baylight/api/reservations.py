@@ -13,6 +13,7 @@ from baylight.access.keys import Key, Scope
 from baylight.api.bodies import Body, Instant
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, decode, page
+from baylight.domain.paging import PAGE_SIZE
 from baylight.schedule import reservations
 from baylight.schedule.reservations import MAX_EMAIL_LENGTH, MAX_PHONE_LENGTH, MAX_REQUEST_ID_LENGTH, Reservation
 
@@ -46,7 +47,7 @@ async def list_reservations(
     space: str | None = None,
     status: str | None = None,
     ending_after: Instant | None = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Reservation]:
     """List reservations by start. `user_email` and `user_phone` are null for keys without the scope `write`."""

@@ -11,6 +11,7 @@ from baylight.api.bodies import Body, DevEuiText, StateWord, Switch
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
+from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import why
 from baylight.inventory import spaces
 from baylight.inventory.spaces import Space
@@ -59,7 +60,7 @@ async def list_spaces(
     location: str | None = None,
     state: StateWord | None = None,
     device: DevEuiText | None = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Space]:
     """Filters: `location`, the path of a subtree; `state`; `device`, the DevEUI of a device that serves the space."""

@@ -10,6 +10,7 @@ import typer
 
 from baylight.cli.options import AsOf, At, Eui, Json, Limit, Role, RoleArgument, Space, Superseded, instant
 from baylight.cli.run import Context, on_database, print_json, print_rows, text
+from baylight.domain.paging import PAGE_SIZE
 
 if TYPE_CHECKING:
     from baylight.inventory.swaps import Swap
@@ -62,7 +63,7 @@ def undo_swap(
 def list_swaps(
     dev_eui: Annotated[str | None, typer.Argument(help="DevEUI of a device; without: all swaps")] = None,
     role: Role = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     as_json: Json = False,
 ) -> None:
     """List swaps, newest first."""

@@ -10,6 +10,7 @@ import typer
 
 from baylight.cli.options import Eui, Json, Limit, Role, Space, duration
 from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
+from baylight.domain.paging import PAGE_SIZE
 
 if TYPE_CHECKING:
     from baylight.inventory.device_tests import DeviceTest
@@ -70,7 +71,7 @@ def run_pair_test(
 
 
 @app.command("tests")
-def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = 100, as_json: Json = False) -> None:
+def list_tests(dev_eui: Eui, role: Role = None, limit: Limit = PAGE_SIZE, as_json: Json = False) -> None:
     """List the tests of a device, newest first."""
     from baylight.inventory import device_tests
 

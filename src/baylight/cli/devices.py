@@ -8,6 +8,7 @@ import typer
 
 from baylight.cli.options import After, Eui, Json, Limit, Notes, Reason, Role, Type
 from baylight.cli.run import Context, on_database, print_fields, print_json, print_rows
+from baylight.domain.paging import PAGE_SIZE
 
 if TYPE_CHECKING:
     from baylight.inventory.devices import Display, Sensor
@@ -87,7 +88,7 @@ def add_device(
 def list_devices(
     role: Annotated[Literal["sensor", "display"] | None, typer.Option(help="only these, with more columns")] = None,
     after: After = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     everything: Annotated[bool, typer.Option("--all", help="include decommissioned devices")] = False,
     as_json: Json = False,
 ) -> None:

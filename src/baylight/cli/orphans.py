@@ -8,13 +8,16 @@ import typer
 
 from baylight.cli.options import After, Eui, Json, Limit, Notes, Type
 from baylight.cli.run import on_database, print_fields, print_rows
+from baylight.domain.paging import PAGE_SIZE
 
 Ignored = Annotated[bool, typer.Option("--ignored", help="list ignored devices instead")]
 app = typer.Typer(help="Claim or ignore unregistered devices that send.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_orphans(after: After = None, limit: Limit = 100, ignored: Ignored = False, as_json: Json = False) -> None:
+def list_orphans(
+    after: After = None, limit: Limit = PAGE_SIZE, ignored: Ignored = False, as_json: Json = False
+) -> None:
     """List unregistered devices by DevEUI."""
     from baylight.inventory import orphans
 

@@ -10,6 +10,7 @@ import typer
 
 from baylight.cli.options import For, Json, Limit, Space, Until, instant
 from baylight.cli.run import Context, on_database, print_fields, print_rows
+from baylight.domain.paging import PAGE_SIZE
 
 if TYPE_CHECKING:
     from baylight.schedule.reservations import Reservation
@@ -63,7 +64,7 @@ def list_reservations(
     space: Annotated[str | None, typer.Option(help="only reservations of this space")] = None,
     status: Annotated[str | None, typer.Option(help="only active, completed, cancelled or no_show")] = None,
     past: Annotated[bool, typer.Option("--past", help="include reservations that have ended")] = False,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     as_json: Json = False,
 ) -> None:
     """List reservations by start."""

@@ -11,6 +11,7 @@ import typer
 from baylight.cli.device_life import COLUMNS
 from baylight.cli.options import After, AsOf, Json, Limit, OnOff, RoleArgument, Space, State, Superseded, Switch
 from baylight.cli.run import on_database, print_fields, print_json, print_rows, text
+from baylight.domain.paging import PAGE_SIZE
 
 app = typer.Typer(help="Manage spaces: the places that can be taken.", no_args_is_help=True)
 
@@ -87,7 +88,7 @@ def list_spaces(
     state: Annotated[str | None, typer.Option(help="only spaces in this state")] = None,
     device: Annotated[str | None, typer.Option(help="only spaces of this device (DevEUI)")] = None,
     after: After = None,
-    limit: Limit = 100,
+    limit: Limit = PAGE_SIZE,
     as_json: Json = False,
 ) -> None:
     """List spaces by code."""

@@ -13,6 +13,7 @@ from baylight.codecs.registry import DisplayDriver
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import TriggerType
 from baylight.domain.lights import distinguishable, parse_light
+from baylight.domain.paging import PAGE_SIZE
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.devices import find_device
 from baylight.inventory.display_codes import light_of, parse_code
@@ -164,7 +165,7 @@ async def list_tests(
     device: str | None = None,
     role: Role | None = None,
     space: str | None = None,
-    limit: int = 100,
+    limit: int = PAGE_SIZE,
 ) -> list[DeviceTest]:
     """Return the newest tests first: all, or those of a device (DevEUI) or a space (code)."""
     device_id = (await find_device(connection, device, role)).id if device is not None else None

@@ -11,13 +11,12 @@ from baylight.access.change import Change
 from baylight.domain.assignment import Candidate, Role, SharedRule
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
+from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
 from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, similar_lights
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
-
-PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +120,20 @@ SET_LIFECYCLE: dict[Role, Statement] = {
 
 
 async def list_sensors(
-    connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
+    connection: Connection, *, after: str | None = None, limit: int = PAGE_SIZE, decommissioned: bool = False
 ) -> list[Sensor]:
-    """Return a page of sensors by DevEUI, beginning after one; `limit` 1-1000."""
+    """Return a page of sensors by DevEUI, beginning after one."""
     return await SENSORS.all(
-        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=page_size(limit)
+        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=check_page_size(limit)
     )
 
 
 async def list_displays(
-    connection: Connection, *, after: str | None = None, limit: int = PAGE, decommissioned: bool = False
+    connection: Connection, *, after: str | None = None, limit: int = PAGE_SIZE, decommissioned: bool = False
 ) -> list[Display]:
-    """Return a page of displays by DevEUI, beginning after one; `limit` 1-1000."""
+    """Return a page of displays by DevEUI, beginning after one."""
     rows = await DISPLAYS.all(
-        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=page_size(limit)
+        connection, dev_eui=None, after=after, decommissioned=decommissioned, limit=check_page_size(limit)
     )
     return [_with_lights(row) for row in rows]
 
@@ -302,13 +301,6 @@ def parse_rule(text: str) -> SharedRule:
         return SharedRule(text)
     except ValueError as error:
         raise InputError("bad_rule", f"{text!r} is no rule: one of {', '.join(SharedRule)}", rule=text) from error
-
-
-def page_size(limit: int) -> int:
-    """Return a valid size of a page. Raises InputError `bad_limit`."""
-    if not 1 <= limit <= 1000:
-        raise InputError("bad_limit", "a page holds 1 to 1000 items", limit=limit)
-    return limit
 
 
 def _with_lights(display: Display) -> Display:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from baylight.access.change import Change
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.domain.ids import parse_dev_eui
+from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.errors import DeviceDataError, InputError, NotFoundError
 from baylight.inventory import device_types, devices
 from baylight.inventory.device_types import DeviceTypeRow
@@ -97,10 +98,10 @@ DELETE = Statement("inventory.orphans.delete")
 
 
 async def list_orphans(
-    connection: Connection, *, after: str | None = None, limit: int = devices.PAGE, ignored: bool = False
+    connection: Connection, *, after: str | None = None, limit: int = PAGE_SIZE, ignored: bool = False
 ) -> list[Orphan]:
-    """Return a page of orphans by DevEUI, after a DevEUI; `limit` 1-1000."""
-    return await _select(connection, after=after, ignored=ignored, limit=devices.page_size(limit))
+    """Return a page of orphans by DevEUI, after a DevEUI."""
+    return await _select(connection, after=after, ignored=ignored, limit=check_page_size(limit))
 
 
 async def get_orphan(connection: Connection, dev_eui: str) -> Orphan:

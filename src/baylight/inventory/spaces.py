@@ -14,11 +14,11 @@ from baylight.access.change import Change
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
+from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.domain.state import Occupancy, State
 from baylight.errors import InputError
 from baylight.inventory import assignments, locations
 from baylight.inventory.assignments import LockedSpace, unknown_space
-from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -81,12 +81,12 @@ async def list_spaces(
     connection: Connection,
     *,
     after: str | None = None,
-    limit: int = PAGE,
+    limit: int = PAGE_SIZE,
     location: str | None = None,
     state: str | None = None,
     device: str | None = None,
 ) -> list[Space]:
-    """Return a page of spaces by code, beginning after one; `limit` 1-1000.
+    """Return a page of spaces by code, beginning after one.
 
     `location`: path of a subtree. `device`: a DevEUI. Raises NotFoundError `unknown_location`; InputError `bad_state`,
     `bad_dev_eui`, `bad_limit`.
@@ -95,7 +95,7 @@ async def list_spaces(
     dev_eui = parse_dev_eui(device) if device is not None else None
     wanted = parse_state(state) if state is not None else None
     return await _select(
-        connection, after=after, location_id=subtree, state=wanted, dev_eui=dev_eui, limit=page_size(limit)
+        connection, after=after, location_id=subtree, state=wanted, dev_eui=dev_eui, limit=check_page_size(limit)
     )
 
 

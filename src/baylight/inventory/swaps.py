@@ -10,6 +10,7 @@ from baylight.access.change import Change
 from baylight.codecs.all import display_driver
 from baylight.domain.assignment import Assignment, Correction, Role, may_serve
 from baylight.domain.lights import name
+from baylight.domain.paging import PAGE_SIZE
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.assignments import Locked, LockedSpace, Move
@@ -194,7 +195,7 @@ async def list_swaps(
     space: str | None = None,
     device: str | None = None,
     role: Role | None = None,
-    limit: int = 100,
+    limit: int = PAGE_SIZE,
 ) -> list[Swap]:
     """Return swaps, the newest first: of a space (code), of a device (DevEUI), or all.
 

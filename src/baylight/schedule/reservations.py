@@ -10,9 +10,9 @@ from uuid import UUID
 
 from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
+from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
-from baylight.inventory.devices import PAGE, page_size
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -147,7 +147,7 @@ async def list_reservations(
     status: str | None = None,
     ending_after: datetime | None = None,
     after: tuple[datetime, UUID] | None = None,
-    limit: int = PAGE,
+    limit: int = PAGE_SIZE,
 ) -> list[Reservation]:
     """Return a page of reservations by start. `after`: (`start_at`, `id`) of the last one of the page before.
 
@@ -156,7 +156,7 @@ async def list_reservations(
     if status is not None and status not in STATUSES:
         raise InputError("bad_status", f"{status!r} is none of {', '.join(STATUSES)}", status=status)
     return await _select(
-        connection, space=space, status=status, ending_after=ending_after, after=after, limit=page_size(limit)
+        connection, space=space, status=status, ending_after=ending_after, after=after, limit=check_page_size(limit)
     )
 
 
