@@ -11,8 +11,9 @@ from baylight.app.program import Program
 from baylight.lab.sim.events import Json, device_info, encode, event_topic, up_payload
 from tests.support.eventually import eventually, until
 from tests.support.stage import GREEN, RED, Stage
+from tests.support.uplinks import OCCUPIED
 
-OCCUPIED, OCCUPIED_BYTE = bytes.fromhex("01fb3a0000280400"), b"\x01"
+OCCUPIED_BYTE = b"\x01"
 OWN_EVENTS = ("up", "join", "txack", "ack", "log", "status", "location", "integration", "")
 
 

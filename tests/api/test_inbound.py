@@ -25,9 +25,9 @@ from baylight.store import migrate
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.servers import Database
+from tests.support.uplinks import OCCUPIED
 
 CHIRPSTACK, TTS = "the secret of ChirpStack", "the secret of The Things Stack"
-OCCUPIED = bytes.fromhex("01fb3a0000280400")
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -19,8 +19,8 @@ from baylight.domain.assignment import (
 )
 from baylight.domain.state import State
 from baylight.errors import InputError
+from tests.support.clock import T0
 
-T0 = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SPACE, A, B = UUID(int=1), UUID(int=2), UUID(int=3)
 STATES = st.lists(st.sampled_from(list(State)), min_size=1, max_size=8)
 

@@ -20,7 +20,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
-from tests.support import factories
+from tests.support import factories, uplinks
 from tests.support.bay_eye import EXAMPLES, FREE, MAPPING, OCCUPIED, SOURCE, add, add_type, uplink
 from tests.support.change import by
 from tests.support.clock import T0, Clock
@@ -300,7 +300,7 @@ async def test_b5_a_bad_codec_costs_its_own_uplinks_alone(
     other = await factories.add_bay(pool, "A-02")
     at = clock.tick(600)
     events = [uplink(bay.sensor_eui, at - timedelta(seconds=n), b"\xee\x00") for n in range(120)]
-    events += [uplink(other.sensor_eui, at, bytes.fromhex("01fb3a0000280400"), 102)]
+    events += [uplink(other.sensor_eui, at, uplinks.OCCUPIED, 102)]
     await ingest.store_batch(events)
     errors = [str(row["error"]) for row in await db.fetch("SELECT error FROM uplinks")]
     assert sum("100 ms" in error for error in errors) < 60
@@ -340,7 +340,7 @@ async def test_a_program_without_an_engine_stores_the_uplink(
 async def test_a_sensor_that_changes_its_codec_is_decoded_by_the_new_one(
     db: Connection, pool: Pool, ingest: Ingest, bay: factories.Bay, clock: Clock
 ) -> None:
-    builtin = bytes.fromhex("01fb3a0000280400")
+    builtin = uplinks.OCCUPIED
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), FREE)])
     await pool.execute("UPDATE sensor_devices SET device_type = 'browan_tbms100' WHERE id = $1", bay.sensor_id)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), builtin, 102)])
