@@ -89,10 +89,12 @@ class Change:
     ) -> int:
         """Decide spaces again and give the result to their displays; return how many spaces changed state. Idempotent.
 
-        `trigger` None: only time has passed, and the rule that wins says why. `source`: the id of the reservation or
-        override behind the change, by default the actor. `released`: displays that have just stopped serving one of the
-        spaces.
+        Without spaces nothing is done. `trigger` None: only time has passed, and the rule that wins says why. `source`:
+        the id of the reservation or override behind the change, by default the actor. `released`: displays that have
+        just stopped serving one of the spaces.
         """
+        if not (space_ids or released):
+            return 0
         return await spaces.redecide(
             self.connection,
             list(space_ids),

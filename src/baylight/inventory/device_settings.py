@@ -46,7 +46,7 @@ async def set_display_codes(
         if after != before:
             await SET_DISPLAY_CODES.run(change.connection, id=display.id, codes=after)
             await change.record("display.codes", "display", display.id, before=before, after=after)
-            await _redecide(change, spaces)
+            await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)
     return await get_display(change.connection, dev_eui)
 
 
@@ -66,7 +66,7 @@ async def set_shared(change: Change, dev_eui: str, rule: str | None) -> Display:
             before = {"shared": display.shared, "shared_rule": display.shared_rule}
             after = {"shared": shared, "shared_rule": shared_rule}
             await change.record("display.shared", "display", display.id, before=before, after=after)
-            await _redecide(change, spaces)
+            await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)
     return await get_display(change.connection, dev_eui)
 
 
@@ -84,7 +84,7 @@ async def set_enabled(change: Change, role: Role, dev_eui: str, on: bool) -> Non
         await SET_ENABLED[role].run(change.connection, id=device.id, on=on)
         action = f"{role}.{'enable' if on else 'disable'}"
         await change.record(action, role, device.id, before={"enabled": not on}, after={"enabled": on})
-        await _redecide(change, spaces)
+        await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)
 
 
 async def change_sensor(
@@ -185,8 +185,3 @@ async def _lock_display(change: Change, dev_eui: str) -> tuple[LockedDisplay, li
 
 def _codes(spaces: Sequence[LockedSpace]) -> list[str]:
     return sorted(space.code for space in spaces)
-
-
-async def _redecide(change: Change, spaces: Sequence[LockedSpace]) -> None:
-    if spaces:
-        await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)

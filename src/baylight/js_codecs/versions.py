@@ -256,7 +256,8 @@ def _occupancy(answer: Answer, f_port: int, mapping: Mapped | None) -> Occupancy
 
 def _outcome(outcome: Answer | DeviceDataError, f_port: int, mapping: Mapped | None) -> Outcome:
     if isinstance(outcome, DeviceDataError):
-        return Outcome(None, [], [], None, None, None, f"{outcome.code}: {outcome.message}")
+        problem = f"{outcome.code}: {outcome.message}"
+        return Outcome(data=None, errors=[], warnings=[], occupancy=None, payload=None, f_port=None, problem=problem)
     return Outcome(
         outcome.data,
         list(outcome.errors),

@@ -82,7 +82,8 @@ async def set_override(
         after = {"space": space, "location": location, "state": wanted, "reason": reason}
         after["until"] = until.isoformat() if until else None
         await change.record("override.set", "override", override_id, after=after)
-        await _redecide(replace(change, now=from_at), override)
+        begun = replace(change, now=from_at)
+        await begun.redecide(await _covered(connection, override), TriggerType.MANUAL_OVERRIDE, source=override_id)
     return override
 
 
@@ -95,7 +96,8 @@ async def end_override(change: Change, override_id: UUID) -> Override:
         ended_at = await END.first(connection, id=override_id, now=change.now, actor=change.actor)
         if ended_at is not None:
             await change.record("override.end", "override", override_id)
-            await _redecide(replace(change, now=ended_at), override)
+            ended = replace(change, now=ended_at)
+            await ended.redecide(await _covered(connection, override), TriggerType.MANUAL_OVERRIDE, source=override_id)
     return await get_override(connection, override_id)
 
 
@@ -143,11 +145,9 @@ async def _lock(connection: Connection, space: str | None, location_id: UUID | N
         await LOCK_LOCATION.run(connection, id=location_id)
 
 
-async def _redecide(change: Change, override: Override) -> None:
-    """Decide the spaces that an override covers."""
+async def _covered(connection: Connection, override: Override) -> list[UUID]:
+    """Return the ids of the spaces that an override covers."""
     if override.space_id is not None:
-        ids = [override.space_id]
-    else:
-        assert override.location_id is not None
-        ids = await locations.list_space_ids(change.connection, override.location_id)
-    await change.redecide(ids, TriggerType.MANUAL_OVERRIDE, source=override.id)
+        return [override.space_id]
+    assert override.location_id is not None
+    return await locations.list_space_ids(connection, override.location_id)
