@@ -1,4 +1,5 @@
-"""Events that network servers deliver by HTTP. This path needs no API key and has no rate limit (B15)."""
+"""Events that network servers deliver by HTTP. This path needs no API key and has no rate limit:
+a network server that is refused would lose events."""
 
 from __future__ import annotations
 

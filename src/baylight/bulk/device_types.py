@@ -37,7 +37,7 @@ async def _check_codecs(connection: Connection) -> None:
 
 
 def _wrong(row: ChangedType) -> Iterator[tuple[str, str, str]]:
-    """Yield column, code and message of what devices of this type could not use."""
+    """Yield column, code and message of each value that a device of this type cannot use."""
     scripted = row.codec.startswith(PREFIX)
     if scripted and not row.active:
         yield "codec", "unknown_codec", f"no version of the codec {row.codec} is active"

@@ -62,7 +62,7 @@ def sensor_codec(name: str) -> SensorCodec | None:
 def reports(codec: str, declared: bool) -> bool:
     """Return True if a display can report what it shows.
 
-    `declared`: the answer of its device type, which counts for a JavaScript codec.
+    `declared`: the value of its device type, which is used only for a JavaScript codec.
     """
     driver = display_driver(codec)
     return driver.reports if driver else declared

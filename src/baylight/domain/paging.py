@@ -5,7 +5,7 @@ from __future__ import annotations
 from baylight.errors import InputError
 
 PAGE_SIZE = 100
-"""Rows of a page, if no other number is given."""
+"""Default number of rows of a page."""
 MAX_PAGE_SIZE = 500
 
 

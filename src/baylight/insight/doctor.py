@@ -22,7 +22,7 @@ MAX_ERROR_RATIO = 0.05
 MIN_UPLINKS = 20
 """Number of uplinks below which the ratio of errors is chance."""
 DUE_WINDOW = timedelta(minutes=1)
-"""A state that is due may wait for so long for its recomputation."""
+"""Time within which a state that is due must be recomputed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ async def _replay(connection: Connection, now: datetime, policy: Policy) -> Find
 
 
 async def _error_ratio(connection: Connection, now: datetime) -> Finding:
-    """Check that uplinks can be decoded. In incident B5 every uplink failed without a warning."""
+    """Check that uplinks can be decoded. Otherwise a codec that fails at every uplink would go unnoticed."""
     uplinks, failed = await ERROR_RATIO.one(connection, now=now)
     bad = uplinks >= MIN_UPLINKS and failed > MAX_ERROR_RATIO * uplinks
     detail = f"{failed} of {uplinks} uplinks of the last day could not be decoded"

@@ -1,4 +1,4 @@
-"""The present: counts for dashboards, and each space for the live page."""
+"""Current counts for dashboards, and the current row of each space for the live page."""
 
 from __future__ import annotations
 

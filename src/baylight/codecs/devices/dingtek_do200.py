@@ -18,7 +18,8 @@ FPort 3. Bytes 0 = 80, 1-2 model 00 02, 3 kind, 4 length of the frame, last = 81
 | 11-16 | magnetic field, three axes |
 
 Published frames of a DO200 have nibbles of 0 only. The meaning of the high nibble of byte 7 is the one of the maker's
-DO201 and DO202, whose frames are the same up to there. A nibble other than 0 and 1 is no occupancy.
+DO201 and DO202, whose frames are the same up to there. Any other nibble than 0 and 1 gives no occupancy
+(None).
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Source: Elsys' payload description and codec.
 
 FPort 5 (the maker's default; the public examples of The Things Network have 1), fields of a type byte and a value,
-big-endian. 11, occupancy: 0 free, 1 pending (a person moved, the sensor has not yet decided), 2 occupied. 1 is no
-occupancy, and neither is the motion count (05) of a frame without 11. An unknown type ends the reading of a frame,
-because its size is unknown.
+big-endian. 11, occupancy: 0 free, 1 pending (a person moved, the sensor has not yet decided), 2 occupied. A frame
+with 1, or with a motion count (05) and without 11, gives no occupancy (None). An unknown type ends the reading of a
+frame, because its size is unknown.
 """
 
 from __future__ import annotations

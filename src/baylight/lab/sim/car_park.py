@@ -52,7 +52,7 @@ class Bay:
 
     @property
     def occupied(self) -> bool:
-        """Return True if a car stands there."""
+        """Return True if a car is on the bay."""
         return self.sensor.occupied
 
 

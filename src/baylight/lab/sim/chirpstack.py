@@ -115,7 +115,7 @@ class FakeChirpStack:
         await self._link.drained()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when the condition is true. It is checked after each change here."""
+        """Return when the condition is true. It is checked after each change of the simulated server."""
         while not condition():
             self._moved.clear()
             await self._moved.wait()

@@ -150,7 +150,7 @@ class Connection:
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
         self._consumer.resume()
         # A session that has the subscription already is not harmed. Retained messages are no events, so none are sent.
-        retained = 2 if self._consumer.version == 5 else 0  # 3.1.1 has no such option
+        retained = 2 if self._consumer.version == 5 else 0  # MQTT 3.1.1 does not have this option
         client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=retained))
 
     def _on_subscribe(self, client: Client, mid: int, granted: tuple[int, ...], properties: dict[str, Any]) -> None:

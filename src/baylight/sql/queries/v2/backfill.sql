@@ -74,7 +74,7 @@ WHERE NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)
 LIMIT :limit;
 
 -- name: carry_reservations
--- Carry these reservations. Their step notes no place, since it selects the rows that are left.
+-- Carry these reservations. The step stores no position, because it selects the rows that are left.
 WITH c AS MATERIALIZED (SELECT v2_migration.carry_new_reservations(:ids)::bigint AS carried)
 UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;

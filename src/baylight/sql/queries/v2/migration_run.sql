@@ -27,7 +27,7 @@ SELECT place FROM v2_migration.steps WHERE name = :step;
 DELETE FROM v2_migration.steps WHERE stage = :stage;
 
 -- name: forget_step
--- Forget that this step is done, so that it runs again.
+-- Remove the record of this step, so that it runs again.
 DELETE FROM v2_migration.steps WHERE name = :step;
 
 -- name: count_quarantine
