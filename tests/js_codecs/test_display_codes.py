@@ -175,7 +175,8 @@ async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(
     await spaces.assign(stage.change, "A-1", display=mute, reason="swap")
     sent = (await stage.relay.send_due(), stage.network.accepted[-1])[1]
     assert (sent.dev_eui, sent.data.hex()) == (mute, CODES["FREE"])
-    await stage.ingest.store_batch([TxAck(DevEui(mute), "item-2", 1, None, "gw", stage.clock.tick(1))])
+    item = stage.network.items[DevEui(mute)][-1].id
+    await stage.ingest.store_batch([TxAck(DevEui(mute), item, 1, None, "gw", stage.clock.tick(1))])
     assert (await devices.get_display(db, mute)).sync_status == "in_sync"
 
 
