@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from baylight.cli import devices, keys, reservations
+from baylight.cli import devices, keys, reservations, v2
 from baylight.cli.devices import Application, Codes, NetworkServer
 from baylight.cli.options import Eui, Json, Notes, Type
 
@@ -41,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     reservations.app.command("create", hidden=True)(
         _renamed(reservations.add_reservation, "reservation create", "reservation add")
     )
+    v2.app.command("shadow", hidden=True)(_renamed(v2.observe, "v2 shadow", "v2 observe"))
 
 
 def _renamed(command: Command, old: str, new: str, **fixed: str) -> Command:

@@ -187,7 +187,6 @@ def status(
         typer.echo(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
 
 
-@app.command("shadow", hidden=True)  # the former name of `observe`, for version 0.1
 @app.command()
 def observe(
     as_json: Json = False,
