@@ -18,7 +18,10 @@ from baylight.inventory import device_types
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store.pool import Connection, Pool, open_pool
-from tests.support.servers import DEBIAN_15, Database, Server
+
+pytest.register_assert_rewrite("tests.support")
+
+from tests.support.servers import DEBIAN_15, Database, Server  # noqa: E402 - its asserts are rewritten first
 
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
 
