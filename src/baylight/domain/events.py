@@ -19,6 +19,7 @@ class Uplink(msgspec.Struct, gc=False):
     `f_cnt` is the full 32-bit counter. `data` is decrypted; it is empty for MAC-only frames (`f_port` 0 or None). Radio
     facts are those of the strongest gateway. `network_server` is the server that sent the event. `application_id` is
     the device's place there: ChirpStack's application id, or The Things Stack's `<application>/<device id>`.
+    `device_class`: the class by which the server serves the device now, `A`, `B` or `C`; None: the server does not say.
     """
 
     dev_eui: DevEui
@@ -38,11 +39,15 @@ class Uplink(msgspec.Struct, gc=False):
     profile_name: str | None = None
     application_id: str | None = None
     network_server: str = "chirpstack"
+    device_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Join or rejoin of a device: it has a new session, new counters and an empty downlink queue."""
+    """Join or rejoin of a device: it has a new session, new counters and an empty downlink queue.
+
+    `device_class`: see `Uplink`. ChirpStack says A until the first uplink after the first join of a class C device.
+    """
 
     dev_eui: DevEui
     deduplication_id: str
@@ -50,13 +55,16 @@ class Join:
     dev_addr: str | None
     application_id: str | None = None
     network_server: str = "chirpstack"
+    device_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TxAck:
     """Notice that a gateway accepted a downlink for transmission. It proves nothing about the device.
 
-    `downlink_id` differs for each try of the same queue item.
+    `downlink_id` differs for each try of the same queue item. `f_cnt_down` is the counter of the frame in the device's
+    session. `frequency_hz`, `spreading_factor` (7-12) and `bandwidth_hz` are those of the transmission; None: the
+    server does not report them, or the modulation is not LoRa.
     """
 
     dev_eui: DevEui
@@ -65,6 +73,9 @@ class TxAck:
     f_cnt_down: int | None
     gateway_id: str | None
     observed_at: datetime
+    frequency_hz: int | None = None
+    spreading_factor: int | None = None
+    bandwidth_hz: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,20 @@ EXPECTED: dict[str, Event] = {
         device_name="P1-017",
         profile_name="Bay sensor",
         application_id=APPLICATION,
+        device_class="A",
     ),
-    "join": Join(EUI, DEDUPLICATION, AT, "01ffa0b3", APPLICATION),
-    "txack": TxAck(EUI, ITEM, 4294967295, 0, "0016c001f1500002", AT),
+    "join": Join(EUI, DEDUPLICATION, AT, "01ffa0b3", APPLICATION, device_class="A"),
+    "txack": TxAck(
+        EUI,
+        ITEM,
+        4294967295,
+        0,
+        "0016c001f1500002",
+        AT,
+        frequency_hz=869525000,
+        spreading_factor=12,
+        bandwidth_hz=125000,
+    ),
     "ack": Ack(EUI, ITEM, acknowledged=False, f_cnt_down=12, observed_at=AT),
     "log": Log(
         EUI,
@@ -82,6 +93,14 @@ EXPECTED: dict[str, Event] = {
     ),
     "status": DeviceStatus(EUI, DEDUPLICATION, AT, battery_pct=None, external_power=False, margin_db=-9),
 }
+
+
+@pytest.mark.parametrize(
+    ("said", "read_as"), [("CLASS_A", "A"), ("CLASS_B", "B"), ("CLASS_C", "C"), ("CLASS_X", None), (None, None)]
+)
+def test_the_class_by_which_a_device_is_served_is_read(said: str | None, read_as: str | None) -> None:
+    info = sample("up")["deviceInfo"] | {"deviceClassEnabled": said}
+    assert read("up", deviceInfo=info).device_class == read_as
 
 
 @pytest.mark.parametrize("kind", KINDS)

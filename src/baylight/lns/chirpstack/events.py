@@ -33,6 +33,7 @@ class _DeviceInfo(_Wire):
     application_id: str | None = None
     device_name: str | None = None
     device_profile_name: str | None = None
+    device_class_enabled: str | None = None
 
 
 class _RxInfo(_Wire):
@@ -40,6 +41,20 @@ class _RxInfo(_Wire):
     ns_time: str | None = None
     rssi: float | None = None
     snr: float | None = None
+
+
+class _Lora(_Wire):
+    bandwidth: wire.UInt32 | None = None
+    spreading_factor: wire.UInt8 | None = None
+
+
+class _Modulation(_Wire):
+    lora: _Lora | None = None
+
+
+class _TxInfo(_Wire):
+    frequency: wire.UInt32 | None = None
+    modulation: _Modulation | None = None
 
 
 class _Event(_Wire):
@@ -55,6 +70,7 @@ class _Event(_Wire):
     confirmed: bool | None = None
     data: str | None = None
     rx_info: list[_RxInfo | None] | None = None
+    tx_info: _TxInfo | None = None
     join_server_context: dict[str, Any] | None = None
     downlink_id: wire.UInt32 | None = None
     queue_item_id: str | None = None
@@ -71,6 +87,7 @@ class _Event(_Wire):
     battery_level: float | None = None
 
 
+_CLASSES = {"CLASS_A": "A", "CLASS_B": "B", "CLASS_C": "C"}
 _DECODER = msgspec.json.Decoder(_Event, strict=False)
 
 
@@ -123,6 +140,7 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
         wire.short(info.device_name),
         wire.short(info.device_profile_name),
         wire.short(info.application_id),
+        device_class=_device_class(info),
     )
 
 
@@ -133,10 +151,13 @@ def _join(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Join:
         observed_at=_time(event),
         dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
         application_id=wire.short(info.application_id),
+        device_class=_device_class(info),
     )
 
 
 def _tx_ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> TxAck:
+    sent = event.tx_info or _TxInfo()
+    lora = sent.modulation.lora if sent.modulation else None
     return TxAck(
         dev_eui=dev_eui,
         queue_item_id=_queue_item_id(event),
@@ -144,6 +165,9 @@ def _tx_ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> TxAck:
         f_cnt_down=event.f_cnt_down or 0,
         gateway_id=wire.hex_digits(event.gateway_id, wire.EUI64),
         observed_at=_time(event),
+        frequency_hz=sent.frequency or None,
+        spreading_factor=lora.spreading_factor if lora and 5 <= (lora.spreading_factor or 0) <= 12 else None,
+        bandwidth_hz=lora.bandwidth or None if lora else None,
     )
 
 
@@ -194,6 +218,11 @@ _BUILDERS: dict[str, Callable[[_Event, _DeviceInfo, DevEui], Event]] = {
     "log": _log,
     "status": _status,
 }
+
+
+def _device_class(info: _DeviceInfo) -> str | None:
+    """Return the class by which ChirpStack serves the device now; None if the event does not say it."""
+    return _CLASSES.get(info.device_class_enabled or "")
 
 
 def _dev_eui(event: _Event, in_topic: str | None) -> DevEui:
