@@ -78,7 +78,7 @@ EXPECTED: dict[str, Event] = {
         "0016c001f1500002",
         AT,
         frequency_hz=869525000,
-        spreading_factor=12,
+        spreading_factor=9,
         bandwidth_hz=125000,
     ),
     "ack": Ack(EUI, ITEM, acknowledged=False, f_cnt_down=12, observed_at=AT),
