@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from baylight.codecs.ts013.calls import Answer, Call
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
 
@@ -27,8 +27,9 @@ class NetworkServer(Protocol):
     async def enqueue(self, downlink: Downlink) -> str:
         """Hand over a downlink; return the queue item id that its txack, ack and log events will carry.
 
-        Raises TransientError (try again), NoUplinkYetError (try again after the next uplink of the device) or
-        PermanentError (the server can never accept this downlink). Not idempotent where the server makes its own ids.
+        Raises TransientError (try again; `network_server_key_refused` if the key is at fault, for which no device is to
+        blame), NoUplinkYetError (try again after the next uplink of the device) or PermanentError (the server can never
+        accept this downlink). Not idempotent where the server makes its own ids.
         """
         ...
 
@@ -36,8 +37,18 @@ class NetworkServer(Protocol):
         """Return the device's downlink queue, oldest first; None if this server cannot report it."""
         ...
 
+    async def device(self, dev_eui: DevEui) -> DeviceFacts | None:
+        """Return what the server says about the device; None if this server cannot report it.
+
+        Raises PermanentError `device_not_known`, and TransientError as `enqueue` does.
+        """
+        ...
+
     async def ping(self) -> None:
-        """Check address and key. Raises TransientError or PermanentError (bad address, bad key) in plain words."""
+        """Check address and key. Raises TransientError in plain words.
+
+        Its code is `network_server_key_refused` if the key is at fault; any other means that the server is away.
+        """
         ...
 
 

@@ -57,8 +57,12 @@ class Settings(BaseSettings):
     chirpstack_api: str | None = Field(
         None, description="host:port of ChirpStack's gRPC API; unset: downlinks go by MQTT command/down"
     )
-    chirpstack_api_key: SecretStr | None = Field(None, description="API key made in ChirpStack's web interface")
+    chirpstack_api_key: SecretStr | None = Field(
+        None,
+        description="API key made in ChirpStack's web interface: of the devices' tenant, not read-only",
+    )
     chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
+    chirpstack_api_ca: Path | None = Field(None, description="CA certificates (PEM) to trust instead of the system's")
     chirpstack_api_timeout_s: float = Field(
         5.0,
         ge=0.1,

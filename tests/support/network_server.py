@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError
 
@@ -56,5 +56,8 @@ class NetworkServer:
         if not self.reports_queue:
             raise AWAY
         return list(self.items.get(dev_eui, []))
+
+    async def device(self, dev_eui: DevEui) -> DeviceFacts | None:
+        return None
 
     async def ping(self) -> None: ...

@@ -44,11 +44,17 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
     """Return the network servers that are set up, by `network_server` of a device.
 
     Downlinks go by the network server's API if it is set, else by MQTT.
-    Raises InputError `chirpstack_api_key_missing`, and InputError as `tts_api` does.
+    Raises InputError `chirpstack_api_key_missing`, and InputError as `ChirpStackGrpc` and `tts_api` do.
     """
     servers: dict[str, NetworkServer] = {}
     if settings.chirpstack_api is not None:
-        servers["chirpstack"] = _chirpstack_api(settings, settings.chirpstack_api)
+        servers["chirpstack"] = ChirpStackGrpc(
+            settings.chirpstack_api,
+            _chirpstack_key(settings),
+            tls=settings.chirpstack_api_tls,
+            ca=settings.chirpstack_api_ca,
+            timeout_s=settings.chirpstack_api_timeout_s,
+        )
     elif broker := consumers.get("broker"):
         servers["chirpstack"] = ChirpStackMqtt(broker.publish)
     if api := tts_api(settings):
@@ -69,16 +75,11 @@ def inbound(settings: Settings, intake: Intake) -> dict[str, Inbound]:
     return found
 
 
-def _chirpstack_api(settings: Settings, target: str) -> ChirpStackGrpc:
-    """Return the client of ChirpStack's API. Raises InputError `chirpstack_api_key_missing`."""
+def _chirpstack_key(settings: Settings) -> str:
+    """Return the key of ChirpStack's API. Raises InputError `chirpstack_api_key_missing`."""
     if settings.chirpstack_api_key is None:
         raise InputError("chirpstack_api_key_missing", "set BAYLIGHT_CHIRPSTACK_API_KEY, or unset …_CHIRPSTACK_API")
-    return ChirpStackGrpc(
-        target,
-        settings.chirpstack_api_key.get_secret_value(),
-        tls=settings.chirpstack_api_tls,
-        timeout_s=settings.chirpstack_api_timeout_s,
-    )
+    return settings.chirpstack_api_key.get_secret_value()
 
 
 def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
@@ -162,12 +163,12 @@ def _not_encrypted(given: str, missing: str) -> InputError:
 
 def chirpstack_devices(settings: Settings) -> Source | None:
     """Return the source of ChirpStack's devices, or None if ChirpStack's API is not set."""
-    target, key = settings.chirpstack_api, settings.chirpstack_api_key
-    if not target or not key:
+    target = settings.chirpstack_api
+    if not target or settings.chirpstack_api_key is None:
         return None
-    secret, tls = key.get_secret_value(), settings.chirpstack_api_tls
+    key, tls, ca = _chirpstack_key(settings), settings.chirpstack_api_tls, settings.chirpstack_api_ca
     return lambda applications, tenant: devices.devices(
-        target, secret, applications=applications, tenant=tenant, tls=tls
+        target, key, applications=applications, tenant=tenant, tls=tls, ca=ca
     )
 
 

@@ -240,4 +240,5 @@ def _downlink(display: Display, actuation: Actuation) -> Downlink | BaylightErro
         expires_at=actuation.expires_at,
         application_id=display.application_id,
         network_server=display.network_server,
+        reported=display.last_uplink_at is not None,
     )

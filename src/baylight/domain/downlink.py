@@ -25,7 +25,8 @@ class Downlink:
 
     `id` is the actuation's; the network server may answer with an id of its own. `f_port`: 1-223. `data`: 1-242 bytes.
     `expires_at` is unique to the microsecond for each try: if the answer is lost, the try is found by it in the network
-    server's queue. `network_server` and `application_id`: see `Uplink`.
+    server's queue. `network_server` and `application_id`: see `Uplink`. `reported`: the device was there, for its
+    network server sent an uplink of it.
     """
 
     id: UUID
@@ -36,17 +37,35 @@ class Downlink:
     expires_at: datetime
     application_id: str | None = None
     network_server: str = "chirpstack"
+    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """Entry of the network server's downlink queue of a device."""
+    """Entry of the network server's downlink queue of a device.
+
+    `f_cnt_down`: counter of the last try; None: the network server has not tried to send it.
+    """
 
     id: str
     f_port: int
     data: bytes
     is_pending: bool
     expires_at: datetime | None
+    f_cnt_down: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """Facts about a device, as its network server has them.
+
+    `enabled`: False if a person disabled it there, so that nothing is sent to it. `class_c`: None before its
+    activation. `last_seen_at`: its last uplink there; None if there was none.
+    """
+
+    enabled: bool
+    class_c: bool | None
+    last_seen_at: datetime | None
 
 
 class ActuationStatus(StrEnum):

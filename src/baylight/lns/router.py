@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import PermanentError
+from baylight.errors import PermanentError, TransientError
 from baylight.ports import NetworkServer
 
 
@@ -25,7 +25,13 @@ class Router:
                 f"set BAYLIGHT_{downlink.network_server.upper()}_…, or move the device",
                 dev_eui=downlink.dev_eui,
             )
-        return await server.enqueue(downlink)
+        try:
+            return await server.enqueue(downlink)
+        except PermanentError as error:
+            if error.code != "bad_api_key":
+                raise
+            # No device is at fault, and all of them work again with a new key.
+            raise TransientError("network_server_key_refused", error.message) from error
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
         """Return the items of all servers for the device. A server that does not know the device has none."""
@@ -40,6 +46,24 @@ class Router:
             if items is not None:
                 found = (found or []) + items
         return found
+
+    async def device(self, dev_eui: DevEui) -> DeviceFacts | None:
+        """Return what the first server that knows the device says about it; None if none of them can report it.
+
+        Raises PermanentError `device_not_known` if a server can report devices and none knows this one.
+        """
+        not_known: PermanentError | None = None
+        for server in self._servers.values():
+            try:
+                if facts := await server.device(dev_eui):
+                    return facts
+            except PermanentError as error:
+                if error.code != "device_not_known":
+                    raise
+                not_known = error
+        if not_known is not None:
+            raise not_known
+        return None
 
     async def ping(self) -> None:
         for server in self._servers.values():

@@ -26,13 +26,15 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63hirpstack.proto\x12\x03\x61pi\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x01\n\x0f\x44\x65viceQueueItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65v_eui\x18\x02 \x01(\t\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\x12\x0e\n\x06\x66_port\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\'\n\x06object\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nis_pending\x18\x07 \x01(\x08\x12\x12\n\nf_cnt_down\x18\x08 \x01(\r\x12\x14\n\x0cis_encrypted\x18\t \x01(\x08\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x1d\x45nqueueDeviceQueueItemRequest\x12(\n\nqueue_item\x18\x01 \x01(\x0b\x32\x14.api.DeviceQueueItem\x12\x13\n\x0b\x66lush_queue\x18\x02 \x01(\x08\",\n\x1e\x45nqueueDeviceQueueItemResponse\x12\n\n\x02id\x18\x01 \x01(\t\"*\n\x17\x46lushDeviceQueueRequest\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\"\x1a\n\x18\x46lushDeviceQueueResponse\"A\n\x1aGetDeviceQueueItemsRequest\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\x12\x12\n\ncount_only\x18\x02 \x01(\x08\"X\n\x1bGetDeviceQueueItemsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12$\n\x06result\x18\x02 \x03(\x0b\x32\x14.api.DeviceQueueItem\"/\n\x13\x41pplicationListItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"K\n\x17ListApplicationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x11\n\ttenant_id\x18\x04 \x01(\t\"Y\n\x18ListApplicationsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12(\n\x06result\x18\x02 \x03(\x0b\x32\x18.api.ApplicationListItem\"a\n\x0e\x44\x65viceListItem\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x1b\n\x13\x64\x65vice_profile_name\x18\x08 \x01(\t\"K\n\x12ListDevicesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x16\n\x0e\x61pplication_id\x18\x04 \x01(\t\"O\n\x13ListDevicesResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12#\n\x06result\x18\x02 \x03(\x0b\x32\x13.api.DeviceListItem2[\n\x12\x41pplicationService\x12\x45\n\x04List\x12\x1c.api.ListApplicationsRequest\x1a\x1d.api.ListApplicationsResponse\"\x00\x32\xc0\x02\n\rDeviceService\x12;\n\x04List\x12\x17.api.ListDevicesRequest\x1a\x18.api.ListDevicesResponse\"\x00\x12T\n\x07\x45nqueue\x12\".api.EnqueueDeviceQueueItemRequest\x1a#.api.EnqueueDeviceQueueItemResponse\"\x00\x12K\n\nFlushQueue\x12\x1c.api.FlushDeviceQueueRequest\x1a\x1d.api.FlushDeviceQueueResponse\"\x00\x12O\n\x08GetQueue\x12\x1f.api.GetDeviceQueueItemsRequest\x1a .api.GetDeviceQueueItemsResponse\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63hirpstack.proto\x12\x03\x61pi\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x01\n\x0f\x44\x65viceQueueItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65v_eui\x18\x02 \x01(\t\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\x12\x0e\n\x06\x66_port\x18\x04 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\'\n\x06object\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nis_pending\x18\x07 \x01(\x08\x12\x12\n\nf_cnt_down\x18\x08 \x01(\r\x12\x14\n\x0cis_encrypted\x18\t \x01(\x08\x12.\n\nexpires_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x1d\x45nqueueDeviceQueueItemRequest\x12(\n\nqueue_item\x18\x01 \x01(\x0b\x32\x14.api.DeviceQueueItem\x12\x13\n\x0b\x66lush_queue\x18\x02 \x01(\x08\",\n\x1e\x45nqueueDeviceQueueItemResponse\x12\n\n\x02id\x18\x01 \x01(\t\"*\n\x17\x46lushDeviceQueueRequest\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\"\x1a\n\x18\x46lushDeviceQueueResponse\"A\n\x1aGetDeviceQueueItemsRequest\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\x12\x12\n\ncount_only\x18\x02 \x01(\x08\"X\n\x1bGetDeviceQueueItemsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12$\n\x06result\x18\x02 \x03(\x0b\x32\x14.api.DeviceQueueItem\"*\n\x0eTenantListItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"3\n\x12ListTenantsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\r\"O\n\x13ListTenantsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12#\n\x06result\x18\x02 \x03(\x0b\x32\x13.api.TenantListItem\":\n\x0b\x41pplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\ttenant_id\x18\x04 \x01(\t\"#\n\x15GetApplicationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"?\n\x16GetApplicationResponse\x12%\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x10.api.Application\"/\n\x13\x41pplicationListItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"K\n\x17ListApplicationsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x11\n\ttenant_id\x18\x04 \x01(\t\"Y\n\x18ListApplicationsResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12(\n\x06result\x18\x02 \x03(\x0b\x32\x18.api.ApplicationListItem\"T\n\x06\x44\x65vice\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x04 \x01(\t\x12\x13\n\x0bis_disabled\x18\x07 \x01(\x08\"#\n\x10GetDeviceRequest\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\"\x8b\x01\n\x11GetDeviceResponse\x12\x1b\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x0b.api.Device\x12\x30\n\x0clast_seen_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\rclass_enabled\x18\x06 \x01(\x0e\x32\x10.api.DeviceClass\"a\n\x0e\x44\x65viceListItem\x12\x0f\n\x07\x64\x65v_eui\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x1b\n\x13\x64\x65vice_profile_name\x18\x08 \x01(\t\"K\n\x12ListDevicesRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x16\n\x0e\x61pplication_id\x18\x04 \x01(\t\"O\n\x13ListDevicesResponse\x12\x13\n\x0btotal_count\x18\x01 \x01(\r\x12#\n\x06result\x18\x02 \x03(\x0b\x32\x13.api.DeviceListItem*4\n\x0b\x44\x65viceClass\x12\x0b\n\x07\x43LASS_A\x10\x00\x12\x0b\n\x07\x43LASS_B\x10\x01\x12\x0b\n\x07\x43LASS_C\x10\x02\x32L\n\rTenantService\x12;\n\x04List\x12\x17.api.ListTenantsRequest\x1a\x18.api.ListTenantsResponse\"\x00\x32\x9d\x01\n\x12\x41pplicationService\x12@\n\x03Get\x12\x1a.api.GetApplicationRequest\x1a\x1b.api.GetApplicationResponse\"\x00\x12\x45\n\x04List\x12\x1c.api.ListApplicationsRequest\x1a\x1d.api.ListApplicationsResponse\"\x00\x32\xf8\x02\n\rDeviceService\x12\x36\n\x03Get\x12\x15.api.GetDeviceRequest\x1a\x16.api.GetDeviceResponse\"\x00\x12;\n\x04List\x12\x17.api.ListDevicesRequest\x1a\x18.api.ListDevicesResponse\"\x00\x12T\n\x07\x45nqueue\x12\".api.EnqueueDeviceQueueItemRequest\x1a#.api.EnqueueDeviceQueueItemResponse\"\x00\x12K\n\nFlushQueue\x12\x1c.api.FlushDeviceQueueRequest\x1a\x1d.api.FlushDeviceQueueResponse\"\x00\x12O\n\x08GetQueue\x12\x1f.api.GetDeviceQueueItemsRequest\x1a .api.GetDeviceQueueItemsResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chirpstack_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEVICECLASS']._serialized_start=1787
+  _globals['_DEVICECLASS']._serialized_end=1839
   _globals['_DEVICEQUEUEITEM']._serialized_start=89
   _globals['_DEVICEQUEUEITEM']._serialized_end=335
   _globals['_ENQUEUEDEVICEQUEUEITEMREQUEST']._serialized_start=337
@@ -47,20 +49,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDEVICEQUEUEITEMSREQUEST']._serialized_end=616
   _globals['_GETDEVICEQUEUEITEMSRESPONSE']._serialized_start=618
   _globals['_GETDEVICEQUEUEITEMSRESPONSE']._serialized_end=706
-  _globals['_APPLICATIONLISTITEM']._serialized_start=708
-  _globals['_APPLICATIONLISTITEM']._serialized_end=755
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=757
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=832
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=834
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=923
-  _globals['_DEVICELISTITEM']._serialized_start=925
-  _globals['_DEVICELISTITEM']._serialized_end=1022
-  _globals['_LISTDEVICESREQUEST']._serialized_start=1024
-  _globals['_LISTDEVICESREQUEST']._serialized_end=1099
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=1101
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=1180
-  _globals['_APPLICATIONSERVICE']._serialized_start=1182
-  _globals['_APPLICATIONSERVICE']._serialized_end=1273
-  _globals['_DEVICESERVICE']._serialized_start=1276
-  _globals['_DEVICESERVICE']._serialized_end=1596
+  _globals['_TENANTLISTITEM']._serialized_start=708
+  _globals['_TENANTLISTITEM']._serialized_end=750
+  _globals['_LISTTENANTSREQUEST']._serialized_start=752
+  _globals['_LISTTENANTSREQUEST']._serialized_end=803
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=805
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=884
+  _globals['_APPLICATION']._serialized_start=886
+  _globals['_APPLICATION']._serialized_end=944
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=946
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=981
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=983
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=1046
+  _globals['_APPLICATIONLISTITEM']._serialized_start=1048
+  _globals['_APPLICATIONLISTITEM']._serialized_end=1095
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=1097
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=1172
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=1174
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=1263
+  _globals['_DEVICE']._serialized_start=1265
+  _globals['_DEVICE']._serialized_end=1349
+  _globals['_GETDEVICEREQUEST']._serialized_start=1351
+  _globals['_GETDEVICEREQUEST']._serialized_end=1386
+  _globals['_GETDEVICERESPONSE']._serialized_start=1389
+  _globals['_GETDEVICERESPONSE']._serialized_end=1528
+  _globals['_DEVICELISTITEM']._serialized_start=1530
+  _globals['_DEVICELISTITEM']._serialized_end=1627
+  _globals['_LISTDEVICESREQUEST']._serialized_start=1629
+  _globals['_LISTDEVICESREQUEST']._serialized_end=1704
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=1706
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=1785
+  _globals['_TENANTSERVICE']._serialized_start=1841
+  _globals['_TENANTSERVICE']._serialized_end=1917
+  _globals['_APPLICATIONSERVICE']._serialized_start=1920
+  _globals['_APPLICATIONSERVICE']._serialized_end=2077
+  _globals['_DEVICESERVICE']._serialized_start=2080
+  _globals['_DEVICESERVICE']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

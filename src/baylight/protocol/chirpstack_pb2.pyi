@@ -3,12 +3,23 @@ import datetime
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class DeviceClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLASS_A: _ClassVar[DeviceClass]
+    CLASS_B: _ClassVar[DeviceClass]
+    CLASS_C: _ClassVar[DeviceClass]
+
+CLASS_A: DeviceClass
+CLASS_B: DeviceClass
+CLASS_C: DeviceClass
 
 class DeviceQueueItem(_message.Message):
     __slots__ = (
@@ -101,6 +112,56 @@ class GetDeviceQueueItemsResponse(_message.Message):
         self, total_count: _Optional[int] = ..., result: _Optional[_Iterable[_Union[DeviceQueueItem, _Mapping]]] = ...
     ) -> None: ...
 
+class TenantListItem(_message.Message):
+    __slots__ = ("id", "name")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ListTenantsRequest(_message.Message):
+    __slots__ = ("limit", "offset")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    offset: int
+    def __init__(self, limit: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class ListTenantsResponse(_message.Message):
+    __slots__ = ("total_count", "result")
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    total_count: int
+    result: _containers.RepeatedCompositeFieldContainer[TenantListItem]
+    def __init__(
+        self, total_count: _Optional[int] = ..., result: _Optional[_Iterable[_Union[TenantListItem, _Mapping]]] = ...
+    ) -> None: ...
+
+class Application(_message.Message):
+    __slots__ = ("id", "name", "tenant_id")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    tenant_id: str
+    def __init__(
+        self, id: _Optional[str] = ..., name: _Optional[str] = ..., tenant_id: _Optional[str] = ...
+    ) -> None: ...
+
+class GetApplicationRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetApplicationResponse(_message.Message):
+    __slots__ = ("application",)
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    application: Application
+    def __init__(self, application: _Optional[_Union[Application, _Mapping]] = ...) -> None: ...
+
 class ApplicationListItem(_message.Message):
     __slots__ = ("id", "name")
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +192,45 @@ class ListApplicationsResponse(_message.Message):
         self,
         total_count: _Optional[int] = ...,
         result: _Optional[_Iterable[_Union[ApplicationListItem, _Mapping]]] = ...,
+    ) -> None: ...
+
+class Device(_message.Message):
+    __slots__ = ("dev_eui", "name", "application_id", "is_disabled")
+    DEV_EUI_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_DISABLED_FIELD_NUMBER: _ClassVar[int]
+    dev_eui: str
+    name: str
+    application_id: str
+    is_disabled: bool
+    def __init__(
+        self,
+        dev_eui: _Optional[str] = ...,
+        name: _Optional[str] = ...,
+        application_id: _Optional[str] = ...,
+        is_disabled: _Optional[bool] = ...,
+    ) -> None: ...
+
+class GetDeviceRequest(_message.Message):
+    __slots__ = ("dev_eui",)
+    DEV_EUI_FIELD_NUMBER: _ClassVar[int]
+    dev_eui: str
+    def __init__(self, dev_eui: _Optional[str] = ...) -> None: ...
+
+class GetDeviceResponse(_message.Message):
+    __slots__ = ("device", "last_seen_at", "class_enabled")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_AT_FIELD_NUMBER: _ClassVar[int]
+    CLASS_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    device: Device
+    last_seen_at: _timestamp_pb2.Timestamp
+    class_enabled: DeviceClass
+    def __init__(
+        self,
+        device: _Optional[_Union[Device, _Mapping]] = ...,
+        last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
+        class_enabled: _Optional[_Union[DeviceClass, str]] = ...,
     ) -> None: ...
 
 class DeviceListItem(_message.Message):

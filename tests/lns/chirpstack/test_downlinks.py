@@ -14,14 +14,16 @@ from uuid import UUID
 import grpc
 import pytest
 
-from baylight.domain.downlink import Downlink, QueueItem
+from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import PermanentError, TransientError
 from baylight.lab.embedded.broker import free_port
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.router import Router
 from baylight.protocol import chirpstack_pb2 as pb
 
 EUI = DevEui("58a0cb0000110001")
+SEEN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 DOWNLINK = Downlink(
     id=UUID("01890a5d-ac96-774b-bcce-b302099a8057"),
     dev_eui=EUI,
@@ -34,13 +36,17 @@ DOWNLINK = Downlink(
 
 
 class Server:
-    """Service that stores each request. It answers `status` if that is set, and never if `silent`."""
+    """Service that stores each request. It answers `status` if that is set, and never if `silent`.
+
+    `facts`: its answer about each device.
+    """
 
     def __init__(self) -> None:
         self.items: list[pb.DeviceQueueItem] = []
         self.authorization: str | None = None
         self.status: tuple[grpc.StatusCode, str] | None = None
         self.silent = False
+        self.facts = pb.GetDeviceResponse()
         self.target = ""
 
     async def start(self) -> grpc.aio.Server:
@@ -48,6 +54,7 @@ class Server:
         methods = {
             "Enqueue": self._handler(self.enqueue, pb.EnqueueDeviceQueueItemRequest),
             "GetQueue": self._handler(self.get_queue, pb.GetDeviceQueueItemsRequest),
+            "Get": self._handler(lambda _: self.facts, pb.GetDeviceRequest),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("api.DeviceService", methods),))
         self.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
@@ -78,8 +85,11 @@ class Server:
         return pb.GetDeviceQueueItemsResponse(total_count=len(items), result=items)
 
 
-async def _for_ever() -> None:
+async def never(topic: str, payload: bytes) -> None:
+    raise AssertionError(topic)
 
+
+async def _for_ever() -> None:
     await asyncio.Event().wait()
 
 
@@ -113,6 +123,49 @@ async def test_a_try_is_found_again_by_the_microseconds_of_its_expiry(chirpstack
     assert await chirpstack.queue(DevEui("0000000000000001")) == []
 
 
+async def test_i11_the_queue_shows_what_was_never_tried(server: Server, chirpstack: ChirpStackGrpc) -> None:
+    for f_cnt_down in (0, 7):
+        server.items.append(pb.DeviceQueueItem(id="item", dev_eui=EUI, f_port=15, f_cnt_down=f_cnt_down))
+    assert [item.f_cnt_down for item in await chirpstack.queue(EUI)] == [None, 7]
+
+
+@pytest.mark.parametrize(
+    ("disabled", "class_enabled", "seen", "expected"),
+    [
+        (False, pb.DeviceClass.CLASS_C, True, DeviceFacts(True, True, SEEN)),
+        (True, pb.DeviceClass.CLASS_A, True, DeviceFacts(False, False, SEEN)),
+        (False, pb.DeviceClass.CLASS_B, True, DeviceFacts(True, False, SEEN)),
+        (False, pb.DeviceClass.CLASS_A, False, DeviceFacts(True, None, None)),
+        (False, pb.DeviceClass.CLASS_C, False, DeviceFacts(True, True, None)),
+    ],
+)
+async def test_i11_the_facts_of_a_device_are_reported(
+    server: Server,
+    chirpstack: ChirpStackGrpc,
+    disabled: bool,
+    class_enabled: pb.DeviceClass,
+    seen: bool,
+    expected: DeviceFacts,
+) -> None:
+    device = pb.Device(dev_eui=EUI, is_disabled=disabled)
+    server.facts = pb.GetDeviceResponse(device=device, class_enabled=class_enabled, last_seen_at=SEEN if seen else None)
+    assert await chirpstack.device(EUI) == expected
+    assert await Router({"tts": ChirpStackMqtt(never), "chirpstack": chirpstack}).device(EUI) == expected
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAUTHENTICATED])
+async def test_i11_a_device_that_is_not_there_has_no_facts(
+    server: Server, chirpstack: ChirpStackGrpc, status: grpc.StatusCode
+) -> None:
+    server.status = (status, "")
+    router = Router({"chirpstack": chirpstack, "tts": ChirpStackMqtt(never)})
+    for asked in (chirpstack, router):
+        with pytest.raises(PermanentError) as caught:
+            await asked.device(EUI)
+        assert caught.value.code == "device_not_known"
+    assert await Router({"chirpstack": ChirpStackMqtt(never)}).device(EUI) is None
+
+
 async def test_an_item_of_another_program_may_lack_an_expiry(server: Server, chirpstack: ChirpStackGrpc) -> None:
     server.items.append(pb.DeviceQueueItem(id="theirs", dev_eui=EUI, f_port=2, data=b"\x01", is_pending=True))
     assert await chirpstack.queue(EUI) == [
@@ -129,6 +182,8 @@ async def test_an_item_of_another_program_may_lack_an_expiry(server: Server, chi
         (grpc.StatusCode.ABORTED, ""),
         (grpc.StatusCode.UNKNOWN, ""),
         (grpc.StatusCode.INTERNAL, "connection pool timed out"),
+        (grpc.StatusCode.UNAUTHENTICATED, "InvalidSignature"),
+        (grpc.StatusCode.UNIMPLEMENTED, ""),
     ],
 )
 async def test_what_may_work_later_is_transient(
@@ -143,13 +198,11 @@ async def test_what_may_work_later_is_transient(
     ("status", "text", "code"),
     [
         (grpc.StatusCode.INVALID_ARGUMENT, "fPort must be > 0", "downlink_refused"),
-        (grpc.StatusCode.NOT_FOUND, "Object does not exist", "downlink_refused"),
+        (grpc.StatusCode.NOT_FOUND, "Object does not exist", "device_not_known"),
         (grpc.StatusCode.INTERNAL, "Odd number of digits", "downlink_refused"),
         (grpc.StatusCode.INTERNAL, "Invalid character 'x' at position 3", "downlink_refused"),
-        (grpc.StatusCode.INTERNAL, 'violates foreign key constraint "device_queue_item_dev_eui"', "downlink_refused"),
+        (grpc.StatusCode.INTERNAL, 'violates foreign key constraint "device_queue_item_dev_eui"', "device_not_known"),
         (grpc.StatusCode.UNAUTHENTICATED, "", "device_not_known"),
-        (grpc.StatusCode.UNAUTHENTICATED, "InvalidSignature", "bad_api_key"),
-        (grpc.StatusCode.UNIMPLEMENTED, "", "not_chirpstack"),
     ],
 )
 async def test_what_cannot_work_is_permanent_and_explained(
@@ -189,7 +242,7 @@ async def test_ping_distinguishes_a_bad_key_from_a_server_that_is_away(
     server: Server, chirpstack: ChirpStackGrpc
 ) -> None:
     server.status = (grpc.StatusCode.UNAUTHENTICATED, "InvalidToken")
-    with pytest.raises(PermanentError, match="API key"):
+    with pytest.raises(TransientError, match="API key"):
         await chirpstack.ping()
     server.status = (grpc.StatusCode.UNAVAILABLE, "")
     with pytest.raises(TransientError):

@@ -9,3 +9,11 @@ Start with `parse` in `events.py`; `Uplink` in `domain/events.py` says what the 
 answers are lost. ChirpStack makes its own queue ids, so the relay finds such a command by its expiry, which is unique
 for each try. By MQTT there are no answers: errors stand in ChirpStack's log only.
 """
+
+import logging
+import os
+
+# gRPC writes to standard error by itself: its C core unless this is set before the first channel, Python's part by
+# logging. Each of its faults is also an answer, which we report in our own words.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+logging.getLogger("grpc").setLevel(logging.CRITICAL)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from baylight.errors import InputError, TransientError
+from baylight.lns.chirpstack.channel import Api, method, text_of
 from baylight.ports import Listed
 from baylight.protocol import chirpstack_pb2 as pb
 
@@ -24,26 +26,26 @@ _WRONG = (
 
 
 async def devices(
-    target: str, api_key: str, *, applications: Sequence[str] = (), tenant: str | None = None, tls: bool = False
+    target: str,
+    api_key: str,
+    *,
+    applications: Sequence[str] = (),
+    tenant: str | None = None,
+    tls: bool = False,
+    ca: Path | None = None,
 ) -> AsyncIterator[Listed]:
-    """Yield the devices of applications (ids) and of all applications of a tenant. `target`: host:port.
+    """Yield the devices of applications (ids) and of all applications of a tenant. `target`, `ca`: see `Api`.
 
-    Raises InputError `chirpstack_refuses`, TransientError `chirpstack_away`.
+    Raises InputError `chirpstack_refuses`, TransientError `chirpstack_away`; InputError as `Api` does.
     """
-    channel = (
-        grpc.aio.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.aio.insecure_channel(target)
-    )
-    metadata = (("authorization", f"Bearer {api_key}"),)
+    api = Api(target, api_key, tls, ca)
+    channel = api.channel()
 
     async def pages(service: str, answer: Any, request: Any) -> AsyncIterator[Any]:
-        method = channel.unary_unary(
-            f"/api.{service}/List",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=answer.FromString,
-        )
+        listed = method(channel, f"{service}/List", answer)
         request.limit = _PAGE
         while True:
-            page = await method(request, timeout=_TIMEOUT_S, metadata=metadata)
+            page = await listed(request, timeout=_TIMEOUT_S, metadata=api.metadata)
             for item in page.result:
                 yield item
             request.offset += len(page.result)
@@ -60,7 +62,7 @@ async def devices(
             async for item in pages("DeviceService", pb.ListDevicesResponse, request):
                 yield Listed(item.dev_eui, item.name, item.device_profile_name, application_id)
     except grpc.aio.AioRpcError as error:
-        text = (error.details() or "").replace("\0", "")[:300] or error.code().name
+        text = text_of(error) or error.code().name
         if error.code() in _WRONG:
             raise InputError(
                 "chirpstack_refuses",

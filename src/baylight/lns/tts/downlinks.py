@@ -63,5 +63,8 @@ class TtsDownlinks:
     async def queue(self, dev_eui: DevEui) -> None:
         return None
 
+    async def device(self, dev_eui: DevEui) -> None:
+        return None
+
     async def ping(self) -> None:
         """Do nothing: no request is without effect. The consumer reports whether the broker is reachable."""
