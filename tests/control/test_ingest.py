@@ -189,11 +189,11 @@ async def test_a_stored_frame_that_seems_new_is_found_when_it_is_delivered_again
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), f_cnt=7)])
-    # Later by its counter, earlier by the network server's clock: it does not become the sensor's newest.
-    ahead = uplink(bay.sensor_eui, T0 - timedelta(minutes=2), FREE, f_cnt=9)
+    ahead = uplink(bay.sensor_eui, T0, f_cnt=90)
     await ingest.store_batch([ahead])
+    # The counter restarts: nothing tells that the frame ahead is known, but the table itself.
     await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), FREE, f_cnt=8), ahead])
-    assert await outcomes(pool) == ["state_changed", "stale", "state_changed"]
+    assert await outcomes(pool) == ["state_changed", "unchanged", "state_changed"]
     assert ingest.counts["uplink", "redelivered"] == 1
 
 
@@ -288,9 +288,8 @@ async def test_an_absurd_time_is_replaced_by_the_network_servers(
     bay = await factories.add_bay(pool, "A-01")
     absurd = datetime(year, 1, 1, tzinfo=UTC)
     await ingest.store_batch([uplink(bay.sensor_eui, absurd, network_at=clock.now())])
-    await ingest.store_batch([uplink(bay.sensor_eui, absurd, network_at=None)])
     assert await pool.fetchval("SELECT observed_at FROM uplinks") == clock.now()
-    assert await pool.fetchval("SELECT reason FROM rejected_messages") == "time_out_of_range"
+    assert await pool.fetchval("SELECT count(*) FROM rejected_messages") == 0
     assert await pool.fetchval("SELECT count(*) FROM uplinks_default") == 0
 
 

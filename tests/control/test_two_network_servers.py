@@ -97,16 +97,8 @@ async def test_what_only_the_second_server_heard_counts(pool: Pool, ingest: Inge
     assert await counted(pool) == (2, 2, 2)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"data": FREE},
-        {"dev_addr": "0a0b0c0d"},
-        {"f_port": 103},
-        {"observed_at": T0 + timedelta(minutes=3), "network_at": T0 + timedelta(minutes=3)},
-    ],
-)
-async def test_b7_the_same_counter_of_another_frame_session_or_time_is_no_copy(
+@pytest.mark.parametrize("change", [{"data": FREE}, {"dev_addr": "0a0b0c0d"}, {"f_port": 103}])
+async def test_b7_the_same_counter_of_another_frame_or_session_is_no_copy(
     pool: Pool, ingest: Ingest, change: dict[str, Any]
 ) -> None:
     bay = await factories.add_bay(pool, "A-01")
@@ -116,12 +108,20 @@ async def test_b7_the_same_counter_of_another_frame_session_or_time_is_no_copy(
     assert await pool.fetchval("SELECT count(*) FROM uplinks") == 2
 
 
-async def test_b6_one_server_s_frames_are_never_copies_of_each_other(pool: Pool, ingest: Ingest) -> None:
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("through", ["chirpstack", "tts"])
+@pytest.mark.parametrize("after", [-180, -0.4, 0, 0.4, 180])
+async def test_a2_a_frame_of_the_session_is_stored_once_whatever_its_id_server_or_time(
+    pool: Pool, ingest: Ingest, together: bool, through: str, after: float
+) -> None:
     bay = await factories.add_bay(pool, "A-01")
-    first = uplink(bay.sensor_eui, 7, OCCUPIED, "chirpstack")
-    await ingest.store_batch([first, copy_of(first, server="chirpstack")])
-    await ingest.store_batch([copy_of(first, server="chirpstack", after=2)])
-    assert await pool.fetchval("SELECT count(*) FROM uplinks") == 3
+    for dev_eui in (bay.sensor_eui, bay.display_eui):
+        first = uplink(dev_eui, 7, OCCUPIED, "chirpstack")
+        again = copy_of(first, server=through, after=after)
+        for batch in ([first, again],) if together else ([first], [again]):
+            await ingest.store_batch(batch)
+    assert await pool.fetchval("SELECT count(*) FROM uplinks") == 2
+    assert ingest.counts["uplink", "redelivered"] == 2
 
 
 async def test_a_display_s_report_heard_twice_is_one_uplink(pool: Pool, ingest: Ingest) -> None:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
 from baylight.control import duplicates
-from baylight.control.duplicates import MAX_AHEAD
 from baylight.control.sensors import Sensor
 from baylight.control.strangers import count_strangers
 from baylight.control.uplinks import Arrival, NewUplink
 from baylight.domain.display_loop.display import Display
-from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
+from baylight.domain.events import MAX_DELAY, Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.session import FAR
 from baylight.store.pool import Connection
 from baylight.store.query import Copy, Statement, plain
 
 MAX_AGE = timedelta(days=400)
-"""Longest time that `observed_at` may lie in the past."""
+"""Longest time that an event's own time may lie in the past, for the partition that its row goes to."""
+MAX_AHEAD = timedelta(days=2)
+"""Longest time that a clock may be ahead of ours: gateways without GPS run minutes ahead (B19)."""
 MAX_PAYLOAD = 4096
 """Bytes of a rejected message that are stored."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -36,8 +38,8 @@ class Batch:
     """Events of a batch, and what became of its messages.
 
     `events`: in the order of receipt; uplinks are `Arrival`s. `arrivals`: the uplinks of `events` that are not found to
-    be duplicates, in the order of the network server's clock. Each has a `received_at` of its own, so that a replay has
-    this order. `counts`: number of messages by (kind, outcome).
+    be duplicates, in the order of `_in_order`. Each has a `received_at` of its own, so that a replay has this order.
+    `counts`: number of messages by (kind, outcome).
     """
 
     def __init__(self, messages: Sequence[Message], now: datetime, *, recheck_all: bool) -> None:
@@ -47,22 +49,24 @@ class Batch:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.rejected: list[Rejected] = []
         self.events: list[Arrival | Join | TxAck | Ack | Log | DeviceStatus] = []
-        arrivals: dict[tuple[datetime, str], Arrival] = {}
-        oldest, newest = now - MAX_AGE, now + MAX_AHEAD
+        arrivals: dict[tuple[datetime | None, str], Arrival] = {}
+        oldest, longest_delay, newest = now - MAX_AGE, now - MAX_DELAY, now + MAX_AHEAD
         for message in messages:
             if isinstance(message, Uplink):
                 observed_at, network_at = message.observed_at, message.network_at
-                if not oldest < observed_at < newest:
-                    if network_at is None or not oldest < network_at < newest:
-                        self._reject(_bad_time(message))
-                        continue
+                if network_at is not None and not longest_delay < network_at < newest:
+                    network_at = None
+                if observed_at is None or not oldest < observed_at < newest:
                     observed_at = network_at
                 key = (observed_at, message.deduplication_id)
                 if key in arrivals:
                     self.counts["uplink", "redelivered"] += 1
                     continue
                 at = now if network_at is None or network_at > now else network_at
-                arrivals[key] = arrival = Arrival(message, message.dev_eui, observed_at, now, at)
+                timeless = observed_at is None
+                arrivals[key] = arrival = Arrival(
+                    message, message.dev_eui, observed_at or now, network_at, now, at, timeless=timeless
+                )
                 self.events.append(arrival)
             elif isinstance(message, Ignored):
                 self.counts["ignored", message.reason] += 1
@@ -71,11 +75,9 @@ class Batch:
             else:
                 self.counts[type(message).__name__.lower(), "accepted"] += 1
                 self.events.append(message)
-        self.arrivals = sorted(arrivals.values(), key=_made_at)
+        self.arrivals = _in_order(list(arrivals.values()))
         for n, arrival in enumerate(self.arrivals):
-            arrival.received_at = received_at = now + n * _MICROSECOND
-            network_at = arrival.uplink.network_at
-            arrival.at = received_at if network_at is None or network_at > received_at else network_at
+            arrival.receive(now + n * _MICROSECOND)
         self.dev_euis = sorted({event.dev_eui for event in self.events})
 
     def _reject(self, message: Rejected) -> None:
@@ -83,34 +85,29 @@ class Batch:
         self.rejected.append(message)
 
     async def leave_out_duplicates(self, connection: Connection, sensors: dict[DevEui, Sensor]) -> None:
-        """Leave out uplinks that are stored, and copies of sensors' frames from a second network server."""
+        """Leave out uplinks that are stored. Look up the frames of sensors whose counter may be known."""
         suspects = [a for a in self.arrivals if self.recheck_all or not _surely_new(a, sensors)]
-        await duplicates.mark_stored(connection, suspects)
-        several = self._several
-        candidates = self.arrivals if several else suspects
-        of_sensors = [a for a in candidates if a.dev_eui in sensors]
-        await duplicates.mark_copies(connection, of_sensors, sensors, several=several)
-        self._drop_marked(suspected=bool(suspects) or several)
+        if suspects:
+            await duplicates.mark_stored(connection, suspects)
+            await duplicates.mark_known(connection, suspects, sensors, self.now)
+            self.drop_marked()
 
     async def leave_out_display_copies(
         self, connection: Connection, sensors: dict[DevEui, Sensor], displays: dict[DevEui, Display]
     ) -> None:
-        """Leave out copies of the frames of displays and of unknown devices from a second network server."""
+        """Leave out known frames of displays, and copies of the frames of unknown devices."""
         others = [a for a in self.arrivals if a.dev_eui not in sensors]
         if others:
-            await duplicates.mark_copies(connection, others, displays, several=self._several)
-            self._drop_marked(suspected=True)
+            await duplicates.mark_known(connection, others, displays, self.now)
+            duplicates.mark_copies(others, displays)
+            self.drop_marked()
 
-    @property
-    def _several(self) -> bool:
-        return len({arrival.uplink.network_server for arrival in self.arrivals}) > 1
-
-    def _drop_marked(self, *, suspected: bool) -> None:
-        if suspected:
-            before = len(self.arrivals)
-            self.arrivals = [a for a in self.arrivals if not a.duplicate]
-            if before > len(self.arrivals):
-                self.counts["uplink", "redelivered"] += before - len(self.arrivals)
+    def drop_marked(self) -> None:
+        """Leave out the uplinks that are found to be duplicates."""
+        before = len(self.arrivals)
+        self.arrivals = [a for a in self.arrivals if not a.duplicate]
+        if before > len(self.arrivals):
+            self.counts["uplink", "redelivered"] += before - len(self.arrivals)
 
     async def write_uplinks(self, connection: Connection) -> None:
         """Insert the uplinks of registered devices, and those of unknown devices that are kept."""
@@ -140,21 +137,42 @@ class Batch:
             )
 
 
+def _in_order(arrivals: list[Arrival]) -> list[Arrival]:
+    """Return uplinks by the network server's clock; those of a device as they came, if its counters contradict that."""
+    ordered = sorted(arrivals, key=_made_at)
+    newest: dict[str, Uplink] = {}
+    contradicted = set()
+    for arrival in ordered:
+        uplink = arrival.uplink
+        before = newest.get(uplink.dev_eui)
+        newest[uplink.dev_eui] = uplink
+        if before is not None and before.dev_addr == uplink.dev_addr and (before.f_cnt or 0) > (uplink.f_cnt or 0):
+            contradicted.add(uplink.dev_eui)
+    if not contradicted:
+        return ordered
+    as_they_came = _by_device(arrivals)
+    return [next(as_they_came[a.dev_eui]) if a.dev_eui in contradicted else a for a in ordered]
+
+
+def _by_device(arrivals: list[Arrival]) -> dict[DevEui, Iterator[Arrival]]:
+    found: dict[DevEui, list[Arrival]] = {}
+    for arrival in arrivals:
+        found.setdefault(arrival.dev_eui, []).append(arrival)
+    return {dev_eui: iter(of_device) for dev_eui, of_device in found.items()}
+
+
 def _surely_new(arrival: Arrival, sensors: dict[DevEui, Sensor]) -> bool:
     sensor = sensors.get(arrival.dev_eui)
-    return sensor is not None and (sensor.frames_ahead(arrival.uplink) or 0) > 0
+    if sensor is None or arrival.timeless:
+        return False
+    ahead = sensor.frames_ahead(arrival.uplink)
+    return ahead is not None and 0 < ahead < FAR
 
 
 def _row(arrival: Arrival) -> NewUplink:
     u = arrival.uplink
     return _uplink_row(
-        u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, u.network_at, u.f_cnt, u.f_port,
+        u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, arrival.network_at, u.f_cnt, u.f_port,
         u.data, arrival.reading, arrival.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, arrival.outcome, arrival.error,
         u.network_server,
     )  # fmt: skip
-
-
-def _bad_time(uplink: Uplink) -> Rejected:
-    text = f"{uplink.dev_eui} {uplink.deduplication_id} f_port {uplink.f_port}: {uplink.data.hex()}"
-    detail = f"the time of the event, {uplink.observed_at.isoformat()}, is out of range"
-    return Rejected("", text.encode(), "time_out_of_range", detail)

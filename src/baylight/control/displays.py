@@ -54,12 +54,18 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
 
     id: UUID
     network_server: str
+    frames_missing: int
+    reading_f_cnt: int
     application_id: str | None = None
     dev_addr: str | None = None
+    former_dev_addr: str | None = None
     last_f_cnt: int | None = None
+    first_f_cnt: int | None = None
+    session_since: datetime | None = None
     reported_code: str | None = None
     reported_at: datetime | None = None
     last_join_at: datetime | None = None
+    last_join_id: str | None = None
     last_uplink_at: datetime | None = None
     seen_at: datetime | None = None
     rssi_dbm: int | None = None
@@ -244,8 +250,9 @@ def _update(d: Display) -> _Update:
 
 def _facts(d: Display) -> _Facts:
     return _Facts(
-        d.id, d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.reported_code, d.reported_at,
-        d.last_join_at, d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
+        d.id, d.network_server, d.frames_missing, d.reading_f_cnt, d.application_id, d.dev_addr, d.former_dev_addr,
+        d.last_f_cnt, d.first_f_cnt, d.session_since, d.reported_code, d.reported_at, d.last_join_at, d.last_join_id,
+        d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
     )  # fmt: skip
 
 

@@ -208,12 +208,13 @@ def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[Sens
     if len(batch.events) > len(batch.arrivals):
         for event in batch.events:
             if not isinstance(event, Arrival) and (sensor := known.get(event.dev_eui)):
-                sensor.note(event)
+                sensor.note(event, batch.now)
     updates = []
     for arrival in batch.arrivals:
         sensor = known.get(arrival.dev_eui)
         if sensor is not None and receive_reading(sensor, arrival):
             updates.append((arrival, sensor, sensor.view()))
+    batch.drop_marked()
     return updates
 
 

@@ -27,8 +27,6 @@ class Sensor(Session, gc=False):
     occupancy_at: datetime | None
     free_from: datetime | None
     damaged: bool
-    last_uplink_at: datetime | None
-    """Time of the newest uplink, by the network server's clock."""
     battery_pct: float | None
     usable: bool
     """Enabled and not decommissioned."""
@@ -41,8 +39,11 @@ class Sensor(Session, gc=False):
     snr_db: float | None = None
     gateway_id: str | None = None
     battery_v: float | None = None
-    last_join_at: datetime | None = None
     facts_changed: bool = False
+    begun: bool = False
+    """The session began in this batch."""
+    frames: dict[int | None, tuple[int | None, bytes]] = msgspec.field(default_factory=dict)
+    """FPort and data of the batch's frames in the session, by counter."""
 
     @property
     def deadline(self) -> timedelta:
@@ -53,19 +54,18 @@ class Sensor(Session, gc=False):
         occupancy = self.occupancy if self.usable else None
         return SensorView(occupancy, self.occupancy_at, _seconds(self.deadline_s), self.damaged, self.free_from)
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event, now: datetime) -> None:
         """Record a join or a battery level. Other events concern no sensor."""
         if isinstance(event, Join):
-            self.facts_changed = True
-            self.last_join_at = event.observed_at
-            self.route(event)
+            self.facts_changed |= self.join(event, now)
+            self.facts_changed |= self.route(event)
         elif isinstance(event, DeviceStatus):
             self.facts_changed = True
             self.battery_pct = self.battery_pct if event.battery_pct is None else event.battery_pct
 
 
 class _Update(msgspec.Struct, omit_defaults=True, gc=False):
-    """Row for `UPDATE`. `occupancy_at` None: the same as `last_uplink_at`."""
+    """Row for `UPDATE`. `occupancy_at`, `reading_f_cnt` None: the same as `last_uplink_at`, `f_cnt`."""
 
     id: UUID
     ctid: str
@@ -77,6 +77,7 @@ class _Update(msgspec.Struct, omit_defaults=True, gc=False):
     f_cnt: int | None = None
     occupancy: Occupancy | None = None
     occupancy_at: datetime | None = None
+    reading_f_cnt: int | None = None
 
 
 class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
@@ -85,10 +86,17 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     id: UUID
     network_server: str
     damaged: bool
+    frames_missing: int
+    reading_f_cnt: int
     dev_addr: str | None = None
+    former_dev_addr: str | None = None
+    last_f_cnt: int | None = None
+    first_f_cnt: int | None = None
+    session_since: datetime | None = None
     application_id: str | None = None
     battery_pct: float | None = None
     last_join_at: datetime | None = None
+    last_join_id: str | None = None
     free_from: datetime | None = None
 
 
@@ -119,16 +127,19 @@ async def save(connection: Connection, sensors: Iterable[Sensor], now: datetime)
 
 def _update(s: Sensor) -> _Update:
     occupancy_at = None if s.occupancy_at is s.last_uplink_at else s.occupancy_at
+    reading_f_cnt = None if s.reading_f_cnt == s.last_f_cnt else s.reading_f_cnt
     return _Update(
         s.id, s.ctid, s.last_uplink_at, s.rssi_dbm, s.snr_db, s.gateway_id, s.battery_v, s.last_f_cnt, s.occupancy,
-        occupancy_at,
+        occupancy_at, reading_f_cnt,
     )  # fmt: skip
 
 
 def _facts(s: Sensor) -> _Facts:
     return _Facts(
-        s.id, s.network_server, s.damaged, s.dev_addr, s.application_id, s.battery_pct, s.last_join_at, s.free_from
-    )
+        s.id, s.network_server, s.damaged, s.frames_missing, s.reading_f_cnt, s.dev_addr, s.former_dev_addr,
+        s.last_f_cnt, s.first_f_cnt, s.session_since, s.application_id, s.battery_pct, s.last_join_at,
+        s.last_join_id, s.free_from,
+    )  # fmt: skip
 
 
 @cache

@@ -15,6 +15,7 @@ from baylight.domain.display_loop.actuation import GAVE_UP, Step
 from baylight.domain.display_loop.display import Display
 from baylight.domain.events import Ack, DeviceStatus, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.session import Kind, Place
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
@@ -27,13 +28,16 @@ needs so long."""
 class Arrival(msgspec.Struct):
     """New uplink on its way into the table. `outcome`: as in the column.
 
-    `at`: when it was made, for order and age: by the network server's clock, never later than it came (B19).
+    `at`: when it was made, for age, and for order where the counter says nothing: by the network server's clock, never
+    later than it came (B19). `network_at`: that clock, None if it is unusable. `timeless`: no clock of the event is
+    usable, so `observed_at` is its arrival. `known`: a frame with its counter is stored, with the same data or not.
     `decoded`: what the JavaScript codec `decoded_by` made of it before the transaction.
     """
 
     uplink: Uplink
     dev_eui: DevEui
     observed_at: datetime
+    network_at: datetime | None
     received_at: datetime
     at: datetime
     outcome: str = "unknown_device"
@@ -43,6 +47,20 @@ class Arrival(msgspec.Struct):
     decoded: Decoded | DeviceDataError | None = None
     decoded_by: str | None = None
     duplicate: bool = False
+    timeless: bool = False
+    known: bool | None = None
+
+    def receive(self, received_at: datetime) -> None:
+        """Set the time of arrival, and the times that depend on it."""
+        self.received_at = received_at
+        self.at = received_at if self.network_at is None or self.network_at > received_at else self.network_at
+        if self.timeless:
+            self.observed_at = received_at
+
+    @property
+    def made_at(self) -> datetime:
+        """Return the earliest time that a usable clock gives for the uplink."""
+        return self.observed_at if self.observed_at < self.at else self.at
 
 
 class NewUplink(NamedTuple):
@@ -74,14 +92,12 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     what is known (B6) changes no decision, if it comes at least REPEAT_MARGIN before the sensor counts as silent.
     """
     uplink, at = arrival.uplink, arrival.at
-    sensor.seen_at = arrival.received_at
-    sensor.rssi_dbm, sensor.snr_db, sensor.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
-    if sensor.last_uplink_at is None or at >= sensor.last_uplink_at:
-        sensor.last_uplink_at = at
-        if sensor.route(uplink) or sensor.dev_addr != uplink.dev_addr:
-            sensor.dev_addr = uplink.dev_addr
-            sensor.facts_changed = True
-        sensor.last_f_cnt = uplink.f_cnt
+    place = sensor.place(uplink, arrival.made_at, arrival.received_at, known=_is_known(sensor, arrival))
+    if place.kind is Kind.REDELIVERY:
+        arrival.duplicate = True
+        return False
+    newer = sensor.has_newer_reading(uplink, place, arrival.made_at, sensor.occupancy_at)
+    _follow(sensor, arrival, place)
     try:
         reading = _decode(sensor, arrival)
     except DeviceDataError as error:
@@ -90,18 +106,15 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
             arrival.outcome = "device_disabled"
         return False
     arrival.reading, arrival.occupancy = reading.fields, reading.occupancy
-    battery_v, battery_pct = reading.fields.get("battery_v"), reading.fields.get("battery_pct")
-    if isinstance(battery_v, _NUMBER):
-        sensor.battery_v = float(battery_v)
-    if isinstance(battery_pct, _NUMBER) and sensor.battery_pct != battery_pct:
-        sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
+    if place.is_newest:
+        _note_battery(sensor, reading)
     if not sensor.usable:
         arrival.outcome = "device_disabled"
         return False
-    if sensor.occupancy_at is not None and at < sensor.occupancy_at:
+    if not newer:
         arrival.outcome = "stale"
         return False
-    damage_changed = sensor.damaged != reading.damaged
+    damage_changed = place.is_newest and sensor.damaged != reading.damaged
     if damage_changed:
         sensor.damaged, sensor.facts_changed = reading.damaged, True
     if reading.occupancy is None:
@@ -114,10 +127,42 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
         and sensor.free_from is None  # each motion moves the time from which the bay counts as free
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
+    sensor.note_reading(uplink, place)
     if reading.hold or sensor.free_from:
         sensor.free_from, sensor.facts_changed = at + reading.hold if reading.hold else None, True
     arrival.outcome = "unchanged"
     return damage_changed or not repeats
+
+
+def _is_known(sensor: Sensor, arrival: Arrival) -> bool | None:
+    """Return whether a frame with this counter is known in the session: with the same data, with other data, or not."""
+    uplink = arrival.uplink
+    if uplink.dev_addr == sensor.dev_addr and (in_batch := sensor.frames.get(uplink.f_cnt)):
+        return in_batch == (uplink.f_port, uplink.data)
+    return None if sensor.begun else arrival.known
+
+
+def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
+    """Record the frame in the session, and the radio facts of the newest frame."""
+    uplink = arrival.uplink
+    if place.kind is Kind.RESTART:
+        sensor.begun = True
+        sensor.frames.clear()
+    if place.in_session:
+        sensor.frames[uplink.f_cnt] = (uplink.f_port, uplink.data)
+    sensor.facts_changed |= sensor.follow(uplink, place, arrival.at, arrival.received_at)
+    if place.is_newest:
+        sensor.seen_at = arrival.received_at
+        sensor.rssi_dbm, sensor.snr_db, sensor.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
+        sensor.facts_changed |= sensor.route(uplink)
+
+
+def _note_battery(sensor: Sensor, reading: Reading) -> None:
+    battery_v, battery_pct = reading.fields.get("battery_v"), reading.fields.get("battery_pct")
+    if isinstance(battery_v, _NUMBER):
+        sensor.battery_v = float(battery_v)
+    if isinstance(battery_pct, _NUMBER) and sensor.battery_pct != battery_pct:
+        sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
 
 
 def _not_decoded(arrival: Arrival, error: DeviceDataError) -> None:
@@ -146,15 +191,15 @@ def receive_event(display: Display, event: Arrival | Join | TxAck | Ack | Log | 
         _receive_report(display, event)
     elif isinstance(event, Join):
         display.facts_changed |= display.route(event)
-        display.joined(event.observed_at, now)
+        display.joined(event.observed_at or now, now)
     elif isinstance(event, TxAck):
-        at = min(event.observed_at, now)
+        at = event.at(now)
         key = f"tx_ack:{event.queue_item_id}:{event.downlink_id}"
         display.tx_ack(event.queue_item_id, at, Step(
             "tx_ack", at, None, None, key, event.queue_item_id, event.downlink_id, event.f_cnt_down, event.gateway_id
         ))  # fmt: skip
     elif isinstance(event, Ack):
-        at = min(event.observed_at, now)
+        at = event.at(now)
         kind = "ack" if event.acknowledged else "nack"
         step = Step(kind, at, None, None, f"{kind}:{event.queue_item_id}", event.queue_item_id)
         display.ack(event.queue_item_id, event.acknowledged, at, step)
@@ -201,9 +246,10 @@ def _decode_report(display: Display, arrival: Arrival) -> Report:
 
 
 def _receive_log(display: Display, event: Log, now: datetime) -> None:
-    at = min(event.observed_at, now)
+    at = event.at(now)
     detail = f"{event.code}: {event.description}"[:2000]
-    key = f"log:{display.dev_eui}:{event.code}:{event.observed_at.isoformat()}:{event.queue_item_id or ''}"
+    once = event.observed_at.isoformat() if event.observed_at else event.context.get("deduplication_id", detail)
+    key = f"log:{display.dev_eui}:{event.code}:{once}:{event.queue_item_id or ''}"
     step = Step("log", at, None, detail, key, event.queue_item_id)
     if event.code in GAVE_UP and event.queue_item_id:
         display.gave_up(event.queue_item_id, GAVE_UP[event.code], detail, at, step)

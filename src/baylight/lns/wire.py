@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from baylight.errors import DeviceDataError, shorten
+from baylight.errors import DeviceDataError
 
 MAX_PAYLOAD = 256 * 1024
 MAX_DATA = 4096
@@ -49,26 +49,15 @@ def data(text: str, name: str) -> bytes:
         raise DeviceDataError("bad_event", f"{name} is not base64: {error}") from None
 
 
-def time(text: str | None, name: str) -> datetime:
-    """Return a time. Raises DeviceDataError `bad_time` where `instant` returns None."""
-    at = instant(text)
-    if at is None:
-        raise DeviceDataError(
-            "bad_time",
-            f"{name} {shorten(text or '')!r} is no RFC 3339 time of the years {_FIRST_YEAR} to {_END_YEAR - 1}",
-        )
-    return at
-
-
-def instant(text: str | None) -> datetime | None:
-    """Return a time, or None if it is absent, unreadable, without offset, or not in 2010 to 2099.
+def instant(value: object) -> datetime | None:
+    """Return a time, or None if it is no text, absent, unreadable, without offset, or not in 2010 to 2099.
 
     Digits beyond microseconds are cut off.
     """
-    if not text:
+    if not isinstance(value, str) or not value:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(value)
     except ValueError:
         return None
     if at.tzinfo is None or not _FIRST_YEAR <= at.year < _END_YEAR:

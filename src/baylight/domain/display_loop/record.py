@@ -64,9 +64,6 @@ class Record(Session, gc=False):
     resend_after_uplink: bool = False
     failures: int = 0
     reconcile_at: datetime | None = None
-    last_join_at: datetime | None = None
-    last_uplink_at: datetime | None = None
-    """Time of the newest uplink, by the network server's clock."""
     shared: bool = False
 
     policy: LoopPolicy = cast(LoopPolicy, None)

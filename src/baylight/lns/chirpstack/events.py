@@ -38,7 +38,7 @@ class _DeviceInfo(_Wire):
 
 class _RxInfo(_Wire):
     gateway_id: str | None = None
-    ns_time: str | None = None
+    ns_time: object = None
     rssi: float | None = None
     snr: float | None = None
 
@@ -60,7 +60,7 @@ class _TxInfo(_Wire):
 class _Event(_Wire):
     """All fields that any event has. A few more defaults cost less than seven types and their decoders."""
 
-    time: str | None = None
+    time: object = None
     device_info: _DeviceInfo | None = None
     deduplication_id: str | None = None
     dev_addr: str | None = None
@@ -95,7 +95,7 @@ def parse(topic: str, payload: bytes) -> Event | Ignored:
     """Read an event of ChirpStack's MQTT integration.
 
     Raises DeviceDataError: `bad_topic`, `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range, or a
-    needed key is missing), `bad_dev_eui`, `bad_time`, `encrypted_payload`.
+    needed key is missing), `bad_dev_eui`, `encrypted_payload`. A time that cannot be used is None in the event.
     """
     levels = topic.rsplit("/", 4)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
@@ -126,7 +126,7 @@ def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:
     return Uplink(
         dev_eui,
         _deduplication_id(event, dev_eui),
-        wire.instant(event.time) or _time(event),
+        wire.instant(event.time) or network_at,
         network_at,
         wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
         event.f_cnt or 0,
@@ -148,7 +148,7 @@ def _join(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Join:
     return Join(
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
-        observed_at=_time(event),
+        observed_at=wire.instant(event.time),
         dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
         application_id=wire.short(info.application_id),
         device_class=_device_class(info),
@@ -164,7 +164,7 @@ def _tx_ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> TxAck:
         downlink_id=event.downlink_id or 0,
         f_cnt_down=event.f_cnt_down or 0,
         gateway_id=wire.hex_digits(event.gateway_id, wire.EUI64),
-        observed_at=_time(event),
+        observed_at=wire.instant(event.time),
         frequency_hz=sent.frequency or None,
         spreading_factor=lora.spreading_factor if lora and 5 <= (lora.spreading_factor or 0) <= 12 else None,
         bandwidth_hz=lora.bandwidth or None if lora else None,
@@ -177,7 +177,7 @@ def _ack(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Ack:
         queue_item_id=_queue_item_id(event),
         acknowledged=bool(event.acknowledged),
         f_cnt_down=event.f_cnt_down or 0,
-        observed_at=_time(event),
+        observed_at=wire.instant(event.time),
     )
 
 
@@ -190,7 +190,7 @@ def _log(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Log:
         code=wire.clean(event.code or "UNKNOWN", 50),
         description=wire.clean(event.description or "", wire.MAX_TEXT),
         queue_item_id=context.get("queue_item_id") or None,
-        observed_at=_time(event),
+        observed_at=wire.instant(event.time),
         context=context,
     )
 
@@ -203,7 +203,7 @@ def _status(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> DeviceStatus:
     return DeviceStatus(
         dev_eui=dev_eui,
         deduplication_id=_deduplication_id(event, dev_eui),
-        observed_at=_time(event),
+        observed_at=wire.instant(event.time),
         battery_pct=level if in_range and on_battery else None,
         external_power=bool(event.external_power_source),
         margin_db=event.margin or 0 if abs(event.margin or 0) <= wire.INT16 else None,
@@ -252,10 +252,6 @@ def _queue_item_id(event: _Event) -> str:
     if not text:
         raise DeviceDataError("bad_event", "queueItemId is missing")
     return text
-
-
-def _time(event: _Event) -> datetime:
-    return wire.time(event.time, "time")
 
 
 def _reception(rx_info: list[_RxInfo | None] | None) -> tuple[_RxInfo | None, datetime | None]:

@@ -65,14 +65,14 @@ class _Uplink(_Wire):
     frm_payload: str | None = None
     confirmed: bool | None = None
     rx_metadata: list[_RxMetadata | None] | None = None
-    received_at: str | None = None
+    received_at: object = None
     version_ids: _VersionIds | None = None
     app_s_key: dict[str, object] | None = None
 
 
 class _JoinAccept(_Wire):
     session_key_id: str | None = None
-    received_at: str | None = None
+    received_at: object = None
 
 
 class _Downlink(_Wire):
@@ -96,7 +96,7 @@ class _Message(_Wire):
 
     end_device_ids: _DeviceIds | None = None
     correlation_ids: list[str] | None = None
-    received_at: str | None = None
+    received_at: object = None
     simulated: bool | None = None
     uplink_message: _Uplink | None = None
     join_accept: _JoinAccept | None = None
@@ -126,7 +126,7 @@ def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
 
     Messages that a person simulates in the console are ignored (they must change no light), and so are downlinks of
     others. Raises DeviceDataError: `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range),
-    `bad_dev_eui`, `bad_time`, `encrypted_payload`.
+    `bad_dev_eui`, `encrypted_payload`. A time that cannot be used is None in the event.
     """
     if topic_or_path.endswith(("/down/push", "/down/replace")):
         return Ignored("command")
@@ -148,7 +148,7 @@ def _uplink(message: _Message) -> Uplink:
         raise DeviceDataError(
             "encrypted_payload", "the payload is encrypted: link the application with payload crypto", dev_eui=dev_eui
         )
-    at = wire.instant(body.received_at) or _time(message)
+    at = wire.instant(body.received_at) or wire.instant(message.received_at)
     ids = message.end_device_ids or _DeviceIds()
     f_cnt, f_port = body.f_cnt or 0, body.f_port or 0
     data = wire.data(body.frm_payload or "", "frm_payload")
@@ -179,7 +179,7 @@ def _join(message: _Message) -> Join:
     body = message.join_accept
     assert body is not None
     dev_eui = _dev_eui(message)
-    at = wire.instant(body.received_at) or _time(message)
+    at = wire.instant(body.received_at) or wire.instant(message.received_at)
     ids = message.end_device_ids or _DeviceIds()
     return Join(
         dev_eui=dev_eui,
@@ -197,7 +197,7 @@ def _sent(message: _Message) -> TxAck | Ignored:
     if queue_item_id is None:
         return Ignored("foreign_downlink")
     f_cnt = body.f_cnt or 0
-    return TxAck(_dev_eui(message, queue_item_id), queue_item_id, None, f_cnt, None, _time(message))
+    return TxAck(_dev_eui(message, queue_item_id), queue_item_id, None, f_cnt, None, wire.instant(message.received_at))
 
 
 def _ack(message: _Message) -> Ack | Ignored:
@@ -206,7 +206,13 @@ def _ack(message: _Message) -> Ack | Ignored:
     if queue_item_id is None:
         return Ignored("foreign_downlink")
     f_cnt = body.f_cnt or 0
-    return Ack(_dev_eui(message, queue_item_id), queue_item_id, message.downlink_ack is not None, f_cnt, _time(message))
+    return Ack(
+        _dev_eui(message, queue_item_id),
+        queue_item_id,
+        message.downlink_ack is not None,
+        f_cnt,
+        wire.instant(message.received_at),
+    )
 
 
 def _failed(message: _Message) -> Log | Ignored:
@@ -222,7 +228,7 @@ def _failed(message: _Message) -> Log | Ignored:
         code="DOWNLINK_PAYLOAD_SIZE" if name == "application_downlink_too_long" else "DOWNLINK_FAILED",
         description=wire.clean(f"{name}: {error.message_format or ''}", wire.MAX_TEXT),
         queue_item_id=queue_item_id,
-        observed_at=_time(message),
+        observed_at=wire.instant(message.received_at),
         context={"namespace": wire.clean(error.namespace or "", 100), "name": name},
     )
 
@@ -237,13 +243,15 @@ _BUILDERS: dict[str, Callable[[_Message], Event | Ignored]] = {
 }
 
 
-def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime, *frame: object) -> str:
+def _id(dev_eui: DevEui, kind: str, session: str | None, at: datetime | None, *frame: object) -> str:
     """Return an id that is the same for both copies of a message, by MQTT and by webhook.
 
-    It depends on device, session, time of receipt and frame; not on correlation ids, to which components on the way add
-    theirs.
+    It depends on device, session, time of receipt (if usable) and frame; not on correlation ids, to which components on
+    the way add theirs.
     """
-    return str(uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat(), *map(str, frame)])))
+    return str(
+        uuid5(_NAMESPACE, "/".join([dev_eui, kind, session or "", at.isoformat() if at else "", *map(str, frame)]))
+    )
 
 
 def _ours(message: _Message, downlink: _Downlink) -> str | None:
@@ -281,7 +289,3 @@ def _strength(rx: _RxMetadata) -> tuple[float, float]:
 
 def _profile(version: _VersionIds | None) -> str | None:
     return wire.short(f"{version.brand_id or ''} {version.model_id or ''}".strip()) if version else None
-
-
-def _time(message: _Message) -> datetime:
-    return wire.time(message.received_at, "received_at")

@@ -1,15 +1,16 @@
 -- name: lock
 -- Displays by id or by DevEUI, with all that the closed loop reads, locked in id order. Both lists are `array_literal`s.
 -- One array, not OR: ids are nearly all there is, and a second index would be read for each of them.
-SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.id, d.dev_eui, t.codec, d.display_codes AS codes,
+SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.heard_network_at AS last_uplink_at, d.first_f_cnt,
+       d.frames_missing, d.reading_f_cnt, d.session_since, d.former_dev_addr, d.last_join_at,
+       d.last_join_id::text AS last_join_id, d.id, d.dev_eui, t.codec, d.display_codes AS codes,
        d.fport AS f_port, d.confirmed_downlinks AS confirmed,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        coalesce((t.default_config ->> 'reports')::boolean, false) AS reports,
        coalesce((t.default_config ->> 'ask_report')::boolean, true) AS asks_report,
        t.uplink_interval_s * t.silent_after_intervals AS silent_after_s, d.shared_rule AS rule,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id AS commanded_id, d.reported_code,
-       d.reported_at, d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.last_join_at,
-       d.heard_network_at AS last_uplink_at, d.shared
+       d.reported_at, d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.shared
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = ANY(
@@ -68,14 +69,17 @@ WHERE d.id = n.id;
 -- Writes what displays reported, their sessions, and the facts of their newest uplinks.
 UPDATE display_devices AS d
 SET reported_code = n.reported_code, reported_at = n.reported_at, last_join_at = n.last_join_at,
-    heard_network_at = n.last_uplink_at, dev_addr = n.dev_addr, last_f_cnt = n.last_f_cnt,
+    last_join_id = n.last_join_id::uuid, heard_network_at = n.last_uplink_at, dev_addr = n.dev_addr,
+    former_dev_addr = n.former_dev_addr, last_f_cnt = n.last_f_cnt, first_f_cnt = n.first_f_cnt,
+    frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt, session_since = n.session_since,
     network_server = n.network_server, application_id = n.application_id,
     last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
     snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id),
     battery_pct = coalesce(n.battery_pct, d.battery_pct), firmware = coalesce(n.firmware, d.firmware)
 FROM json_to_recordset(:rows::json) AS n (
-    id uuid, network_server text, application_id text, dev_addr text, last_f_cnt bigint, reported_code text,
-    reported_at timestamptz, last_join_at timestamptz, last_uplink_at timestamptz, seen_at timestamptz,
+    id uuid, network_server text, frames_missing bigint, reading_f_cnt bigint, application_id text, dev_addr text,
+    former_dev_addr text, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz, reported_code text,
+    reported_at timestamptz, last_join_at timestamptz, last_join_id text, last_uplink_at timestamptz, seen_at timestamptz,
     rssi_dbm smallint, snr_db real, gateway_id text, battery_pct real, firmware text
 )
 WHERE d.id = n.id;
