@@ -57,7 +57,9 @@ class Sensor(Session, gc=False):
     def note(self, event: Event, now: datetime) -> None:
         """Record a join or a battery level. Other events concern no sensor."""
         if isinstance(event, Join):
-            self.facts_changed |= self.join(event, now)
+            if self.join(event, now):
+                self.facts_changed = True
+                self.begun |= self.last_f_cnt is None
             self.facts_changed |= self.route(event)
         elif isinstance(event, DeviceStatus):
             self.facts_changed = True
@@ -90,6 +92,7 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     reading_f_cnt: int
     dev_addr: str | None = None
     former_dev_addr: str | None = None
+    last_uplink_at: datetime | None = None
     last_f_cnt: int | None = None
     first_f_cnt: int | None = None
     session_since: datetime | None = None
@@ -97,6 +100,8 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     battery_pct: float | None = None
     last_join_at: datetime | None = None
     last_join_id: str | None = None
+    occupancy: Occupancy | None = None
+    occupancy_at: datetime | None = None
     free_from: datetime | None = None
 
 
@@ -137,8 +142,8 @@ def _update(s: Sensor) -> _Update:
 def _facts(s: Sensor) -> _Facts:
     return _Facts(
         s.id, s.network_server, s.damaged, s.frames_missing, s.reading_f_cnt, s.dev_addr, s.former_dev_addr,
-        s.last_f_cnt, s.first_f_cnt, s.session_since, s.application_id, s.battery_pct, s.last_join_at,
-        s.last_join_id, s.free_from,
+        s.last_uplink_at, s.last_f_cnt, s.first_f_cnt, s.session_since, s.application_id, s.battery_pct, s.last_join_at,
+        s.last_join_id, s.occupancy, s.occupancy_at, s.free_from,
     )  # fmt: skip
 
 

@@ -128,6 +128,7 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
     sensor.note_reading(uplink, place)
+    sensor.facts_changed |= not place.is_newest
     if reading.hold or sensor.free_from:
         sensor.free_from, sensor.facts_changed = at + reading.hold if reading.hold else None, True
     arrival.outcome = "unchanged"
@@ -139,7 +140,7 @@ def _is_known(sensor: Sensor, arrival: Arrival) -> bool | None:
     uplink = arrival.uplink
     if uplink.dev_addr == sensor.dev_addr and (in_batch := sensor.frames.get(uplink.f_cnt)):
         return in_batch == (uplink.f_port, uplink.data)
-    return None if sensor.begun else arrival.known
+    return None if sensor.begun and uplink.dev_addr == sensor.dev_addr else arrival.known
 
 
 def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:

@@ -115,10 +115,8 @@ class Session(msgspec.Struct, gc=False):
         """
         if uplink.dev_addr is not None and self.dev_addr is not None and uplink.dev_addr != self.dev_addr:
             return self._place_of_another_address(uplink, made_at, now, known=known)
-        last_at = self.last_uplink_at
-        if last_at is not None and last_at > now:
-            last_at = None  # our clock was set back: the stored time says nothing
-        older = last_at is not None and made_at < last_at
+        last_at = min(self.last_uplink_at or now, now)
+        older = made_at < last_at and self.last_uplink_at is not None
         f_cnt, last = uplink.f_cnt, self.last_f_cnt
         if f_cnt is None:
             return self._at(Kind.STALE if older else Kind.NEWEST)
@@ -131,14 +129,13 @@ class Session(msgspec.Struct, gc=False):
             if ahead >= FAR and known:
                 return self._at(Kind.REDELIVERY, in_session=False)
             return Place(Kind.NEWEST, self.frames_missing + ahead - 1, self._first())
+        if self._of_the_run_before(made_at, now) or (older and known is False):
+            return self._at(Kind.STALE, in_session=False)  # its counter was used again after the restart
         if known:
-            before = self._of_the_run_before(made_at, now)
-            return self._at(Kind.STALE, in_session=False) if before else self._at(Kind.REDELIVERY)
+            return self._at(Kind.REDELIVERY)
         if older:
-            # A counter that was used twice: the device restarted, and this frame is of the run before.
-            return self._at(Kind.STALE, in_session=False) if known is False else self._late(f_cnt)
-        close = last_at is not None and made_at - last_at < CLOSE
-        if known is None and last - f_cnt < FAR and (close or self._in_a_gap(f_cnt)):
+            return self._late(f_cnt)
+        if known is None and last - f_cnt < FAR and (made_at - last_at < CLOSE or self._in_a_gap(f_cnt)):
             return self._late(f_cnt)
         return Place(Kind.RESTART, 0, f_cnt)
 
@@ -183,19 +180,26 @@ class Session(msgspec.Struct, gc=False):
 
         `at`: time of the frame by the clock that decides order and age.
         """
-        if place.kind is Kind.REDELIVERY or (place.kind is Kind.STALE and not place.in_session):
-            return False
         before = (self.dev_addr, self.first_f_cnt, self.frames_missing, self.session_since)
+        changed = self._clip(now)
         if place.kind is Kind.RESTART:
             self._begin(uplink.dev_addr, now)
-        self.first_f_cnt, self.frames_missing = place.first_f_cnt, place.missing
+        if place.in_session:
+            self.first_f_cnt, self.frames_missing = place.first_f_cnt, place.missing
         if place.is_newest:
             self.dev_addr = uplink.dev_addr or self.dev_addr
             self.last_f_cnt = uplink.f_cnt if uplink.f_cnt is not None else self.last_f_cnt
             self.last_uplink_at = at
+        return changed or before != (self.dev_addr, self.first_f_cnt, self.frames_missing, self.session_since)
+
+    def _clip(self, now: datetime) -> bool:
+        """Replace times that lie in the future, because our clock was set back. Return True if there were any."""
+        before = self.session_since, self.last_uplink_at
         if self.session_since is not None and self.session_since > now:
-            self.session_since = now  # our clock was set back: frames stored from now on have such times
-        return before != (self.dev_addr, self.first_f_cnt, self.frames_missing, self.session_since)
+            self.session_since = now  # the frames that are stored from now on have such times
+        if self.last_uplink_at is not None and self.last_uplink_at > now:
+            self.last_uplink_at = now
+        return before != (self.session_since, self.last_uplink_at)
 
     # Readings ------------------------------------------------------------------------------------------------------
 

@@ -39,12 +39,14 @@ WHERE s.ctid = n.ctid AND s.id = n.id;
 UPDATE sensor_devices AS s
 SET dev_addr = n.dev_addr, former_dev_addr = n.former_dev_addr, last_f_cnt = n.last_f_cnt,
     first_f_cnt = n.first_f_cnt, frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt,
-    session_since = n.session_since, last_join_id = n.last_join_id::uuid, application_id = coalesce(n.application_id, s.application_id),
+    session_since = n.session_since, heard_network_at = n.last_uplink_at, last_join_id = n.last_join_id::uuid,
+    occupancy = n.occupancy, occupancy_at = n.occupancy_at, application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.last_join_at, s.last_join_at),
     damaged = n.damaged, free_from = n.free_from, network_server = n.network_server
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, network_server text, damaged boolean, frames_missing bigint, reading_f_cnt bigint, dev_addr text,
-    former_dev_addr text, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz, application_id text,
-    battery_pct real, last_join_at timestamptz, last_join_id text, free_from timestamptz
+    former_dev_addr text, last_uplink_at timestamptz, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz,
+    application_id text, battery_pct real, last_join_at timestamptz, last_join_id text, occupancy text,
+    occupancy_at timestamptz, free_from timestamptz
 )
 WHERE s.id = n.id;
