@@ -24,7 +24,7 @@ NEWEST, STALE, REDELIVERY, RESTART = Kind
 
 def make(**more: Any) -> Session:
     given: dict[str, Any] = dict.fromkeys(Session.__struct_fields__)
-    given |= {"network_server": "chirpstack", "frames_missing": 0, "reading_f_cnt": EARLIER_SESSION}
+    given |= {"network_server": "chirpstack", "frames_missing": 0, "reading_f_cnt": EARLIER_SESSION, "session": 0}
     return Session(**given | more)
 
 
@@ -33,7 +33,7 @@ class Line:
     """Session, and the frames that are stored. Times are in seconds after T0."""
 
     session: Session = field(default_factory=make)
-    stored: dict[tuple[str | None, int], list[tuple[float, bytes]]] = field(default_factory=dict)
+    stored: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
 
     def receive(
         self,
@@ -50,15 +50,15 @@ class Line:
         received = at if now is None else now
         at = min(at, received)
         frame = uplink(EUI, data=data, f_cnt=f_cnt, dev_addr=dev_addr)
-        since = self.session.known_since(frame, T0 - timedelta(days=8))
-        found = self.stored.get((dev_addr, f_cnt), []) if since else []
-        same = [stored == data for when, stored in found if since and second(when) >= since]
-        known = any(same) if same else None
+        number = self.session.known_in(frame)
+        found = None if number is None else self.stored.get((number, f_cnt))
+        known = None if found is None else data in found
         made = second(at if own is None else min(own, at))
         place = self.session.place(frame, made, second(received), known=known)
         self.session.follow(frame, place, second(at), second(received))
         if place.kind is not REDELIVERY:
-            self.stored.setdefault((dev_addr, f_cnt), []).append((received, data))
+            number = self.session.session if place.in_session else self.session.session - 1
+            self.stored.setdefault((number, f_cnt), set()).add(data)
         return place.kind
 
     @property

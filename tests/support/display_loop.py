@@ -33,6 +33,7 @@ def make(**more: Any) -> Display:
         "first_f_cnt": None,
         "frames_missing": 0,
         "reading_f_cnt": -1,
+        "session": 0,
         "session_since": None,
         "former_dev_addr": None,
         "last_join_at": None,

@@ -57,6 +57,12 @@ class _Present:
             _gauge(
                 "baylight_actuations_waiting", "Unfinished actuations by status", "status", self._summary.actuations
             ),
+            _gauge(
+                "baylight_frames_missing",
+                "Frames that counters show as lost, in the present sessions of devices, by role",
+                "role",
+                self._summary.frames_missing,
+            ),
         ]
 
 

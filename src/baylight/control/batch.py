@@ -174,5 +174,5 @@ def _row(arrival: Arrival) -> NewUplink:
     return _uplink_row(
         u.dev_eui, u.deduplication_id, arrival.observed_at, arrival.received_at, arrival.network_at, u.f_cnt, u.f_port,
         u.data, arrival.reading, arrival.occupancy, u.rssi_dbm, u.snr_db, u.gateway_id, arrival.outcome, arrival.error,
-        u.network_server,
+        u.network_server, arrival.session,
     )  # fmt: skip

@@ -56,6 +56,7 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     network_server: str
     frames_missing: int
     reading_f_cnt: int
+    session: int
     application_id: str | None = None
     dev_addr: str | None = None
     former_dev_addr: str | None = None
@@ -250,9 +251,9 @@ def _update(d: Display) -> _Update:
 
 def _facts(d: Display) -> _Facts:
     return _Facts(
-        d.id, d.network_server, d.frames_missing, d.reading_f_cnt, d.application_id, d.dev_addr, d.former_dev_addr,
-        d.last_f_cnt, d.first_f_cnt, d.session_since, d.reported_code, d.reported_at, d.last_join_at, d.last_join_id,
-        d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
+        d.id, d.network_server, d.frames_missing, d.reading_f_cnt, d.session, d.application_id, d.dev_addr,
+        d.former_dev_addr, d.last_f_cnt, d.first_f_cnt, d.session_since, d.reported_code, d.reported_at,
+        d.last_join_at, d.last_join_id, d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
     )  # fmt: skip
 
 

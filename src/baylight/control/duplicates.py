@@ -75,24 +75,25 @@ async def mark_known(
     `devices`: the locked devices.
     """
     suspects: list[Arrival] = []
-    since: list[datetime] = []
+    sessions: list[int] = []
     for arrival in arrivals:
         device = devices.get(arrival.dev_eui)
-        if device is None or arrival.duplicate:
-            continue
-        from_at = device.known_since(arrival.uplink, now - MAX_DELAY)
-        if from_at is not None:
-            suspects.append(arrival)
-            since.append(from_at)
+        if device is not None and not arrival.duplicate:
+            arrival.session = device.session
+            session = device.known_in(arrival.uplink)
+            if session is not None:
+                suspects.append(arrival)
+                sessions.append(session)
     if suspects:
         uplinks = [a.uplink for a in suspects]
         found = await KNOWN.all(
             connection,
             dev_euis=[u.dev_eui for u in uplinks],
+            sessions=sessions,
             f_cnts=[u.f_cnt for u in uplinks],
             f_ports=[u.f_port for u in uplinks],
             datas=[u.data for u in uplinks],
-            since=since,
+            since=now - MAX_DELAY,
         )
         for row in found:
             suspects[row.place - 1].known = row.same

@@ -90,6 +90,7 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     damaged: bool
     frames_missing: int
     reading_f_cnt: int
+    session: int
     dev_addr: str | None = None
     former_dev_addr: str | None = None
     last_uplink_at: datetime | None = None
@@ -141,7 +142,7 @@ def _update(s: Sensor) -> _Update:
 
 def _facts(s: Sensor) -> _Facts:
     return _Facts(
-        s.id, s.network_server, s.damaged, s.frames_missing, s.reading_f_cnt, s.dev_addr, s.former_dev_addr,
+        s.id, s.network_server, s.damaged, s.frames_missing, s.reading_f_cnt, s.session, s.dev_addr, s.former_dev_addr,
         s.last_uplink_at, s.last_f_cnt, s.first_f_cnt, s.session_since, s.application_id, s.battery_pct, s.last_join_at,
         s.last_join_id, s.occupancy, s.occupancy_at, s.free_from,
     )  # fmt: skip

@@ -31,6 +31,7 @@ class Arrival(msgspec.Struct):
     `at`: when it was made, for age, and for order where the counter says nothing: by the network server's clock, never
     later than it came (B19). `network_at`: that clock, None if it is unusable. `timeless`: no clock of the event is
     usable, so `observed_at` is its arrival. `known`: a frame with its counter is stored, with the same data or not.
+    `session`: number of the session of its device.
     `decoded`: what the JavaScript codec `decoded_by` made of it before the transaction.
     """
 
@@ -49,6 +50,7 @@ class Arrival(msgspec.Struct):
     duplicate: bool = False
     timeless: bool = False
     known: bool | None = None
+    session: int = 0
 
     def receive(self, received_at: datetime) -> None:
         """Set the time of arrival, and the times that depend on it."""
@@ -82,6 +84,7 @@ class NewUplink(NamedTuple):
     outcome: str
     error: str | None
     network_server: str
+    session: int
 
 
 def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
@@ -149,9 +152,10 @@ def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
     if place.kind is Kind.RESTART:
         sensor.begun = True
         sensor.frames.clear()
+    sensor.facts_changed |= sensor.follow(uplink, place, arrival.at, arrival.received_at)
+    arrival.session = sensor.session if place.in_session else sensor.session - 1
     if place.in_session:
         sensor.frames[uplink.f_cnt] = (uplink.f_port, uplink.data)
-    sensor.facts_changed |= sensor.follow(uplink, place, arrival.at, arrival.received_at)
     if place.is_newest:
         sensor.seen_at = arrival.received_at
         sensor.rssi_dbm, sensor.snr_db, sensor.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
@@ -192,7 +196,9 @@ def receive_event(display: Display, event: Arrival | Join | TxAck | Ack | Log | 
         _receive_report(display, event)
     elif isinstance(event, Join):
         display.facts_changed |= display.route(event)
-        display.joined(event.observed_at or now, now)
+        if display.join(event, now):
+            display.last_join_at = None  # the session has compared the joins, by more than their times
+            display.joined(event.at(now), now)
     elif isinstance(event, TxAck):
         at = event.at(now)
         key = f"tx_ack:{event.queue_item_id}:{event.downlink_id}"

@@ -56,7 +56,8 @@ class Session(msgspec.Struct, gc=False):
     `dev_addr`, `last_f_cnt`, `last_uplink_at`: of its newest frame; a join sets `dev_addr`, and `last_f_cnt` to None.
     `last_uplink_at` is a time of the network server's clock, or of ours. `first_f_cnt`: lowest known counter.
     `frames_missing`: counters between `first_f_cnt` and `last_f_cnt` that no stored frame has. `reading_f_cnt`: counter
-    of the frame with the newest reading or report. `session_since`: arrival of its join or first frame; None: unknown.
+    of the frame with the newest reading or report. `session`: its number; stored uplinks have it too. `session_since`:
+    arrival of its join or first frame; None: unknown.
     `former_dev_addr`: address of the session before, the same as `dev_addr` after a counter restart.
     """
 
@@ -68,6 +69,7 @@ class Session(msgspec.Struct, gc=False):
     first_f_cnt: int | None
     frames_missing: int
     reading_f_cnt: int
+    session: int
     session_since: datetime | None
     former_dev_addr: str | None
     last_join_at: datetime | None
@@ -78,7 +80,7 @@ class Session(msgspec.Struct, gc=False):
 
         Return True if the choice changed.
         """
-        first = self.application_id is None or self.last_f_cnt is None
+        first = self.application_id is None or (self.last_f_cnt is None and self.last_join_at is None)
         if not event.application_id or not (
             isinstance(event, Join) or first or event.network_server == self.network_server
         ):
@@ -95,23 +97,25 @@ class Session(msgspec.Struct, gc=False):
             return None
         return uplink.f_cnt - self.last_f_cnt
 
-    def known_since(self, uplink: Uplink, earliest: datetime) -> datetime | None:
-        """Return since when a stored frame with the same counter would matter to `place`. None: it would not.
+    def known_in(self, uplink: Uplink) -> int | None:
+        """Return the number of the session whose frames `place` must know: whether one has the counter of this frame.
 
-        `earliest`: lower bound of the answer.
+        None: it needs to know nothing.
         """
         ahead = self.frames_ahead(uplink)
         if ahead is None:
-            return earliest if uplink.dev_addr is not None and uplink.dev_addr == self.former_dev_addr else None
-        if ahead <= 0:
-            return max(filter(None, (self.session_since, earliest)))
-        return earliest if ahead >= FAR and self.former_dev_addr == self.dev_addr else None
+            of_former = uplink.dev_addr is not None and uplink.dev_addr == self.former_dev_addr
+        elif ahead <= 0:
+            return self.session
+        else:
+            of_former = ahead >= FAR and self.former_dev_addr == self.dev_addr
+        return self.session - 1 if of_former else None
 
     def place(self, uplink: Uplink, made_at: datetime, now: datetime, *, known: bool | None = None) -> Place:
         """Return the place of a frame. Changes nothing.
 
         `made_at`: the earliest time that a usable clock gives for the frame; not later than `now`. `known`: a frame
-        with this counter is stored (see `known_since`), with the same data (True) or with other data (False).
+        with this counter is known (see `known_in`), with the same data (True) or with other data (False).
         """
         if uplink.dev_addr is not None and self.dev_addr is not None and uplink.dev_addr != self.dev_addr:
             return self._place_of_another_address(uplink, made_at, now, known=known)
@@ -180,7 +184,7 @@ class Session(msgspec.Struct, gc=False):
 
         `at`: time of the frame by the clock that decides order and age.
         """
-        before = (self.dev_addr, self.first_f_cnt, self.frames_missing, self.session_since)
+        before = (self.dev_addr, self.session, self.first_f_cnt, self.frames_missing)
         changed = self._clip(now)
         if place.kind is Kind.RESTART:
             self._begin(uplink.dev_addr, now)
@@ -190,13 +194,13 @@ class Session(msgspec.Struct, gc=False):
             self.dev_addr = uplink.dev_addr or self.dev_addr
             self.last_f_cnt = uplink.f_cnt if uplink.f_cnt is not None else self.last_f_cnt
             self.last_uplink_at = at
-        return changed or before != (self.dev_addr, self.first_f_cnt, self.frames_missing, self.session_since)
+        return changed or before != (self.dev_addr, self.session, self.first_f_cnt, self.frames_missing)
 
     def _clip(self, now: datetime) -> bool:
         """Replace times that lie in the future, because our clock was set back. Return True if there were any."""
         before = self.session_since, self.last_uplink_at
         if self.session_since is not None and self.session_since > now:
-            self.session_since = now  # the frames that are stored from now on have such times
+            self.session_since = now
         if self.last_uplink_at is not None and self.last_uplink_at > now:
             self.last_uplink_at = now
         return before != (self.session_since, self.last_uplink_at)
@@ -243,6 +247,7 @@ class Session(msgspec.Struct, gc=False):
 
     def _begin(self, dev_addr: str | None, now: datetime) -> None:
         self.former_dev_addr, self.dev_addr = self.dev_addr, dev_addr or self.dev_addr
+        self.session += 1
         self.session_since = now
         self.last_f_cnt = self.first_f_cnt = None
         self.frames_missing = 0

@@ -32,11 +32,16 @@ class LocationCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Live spaces by state, displays that serve one by sync status, unfinished actuations by status."""
+    """Live spaces by state, displays that serve one by sync status, unfinished actuations by status.
+
+    `frames_missing`: frames that the gaps of frame counters show as lost, in the present sessions of all sensors and of
+    all displays.
+    """
 
     spaces: dict[str, int]
     displays: dict[str, int]
     actuations: dict[str, int]
+    frames_missing: dict[str, int]
     locations: list[LocationCount] = field(default_factory=list)
 
 
@@ -119,6 +124,7 @@ ACTUATIONS = Query("insight.live.actuations", LiveActuation)
 SPACES_BY_STATE = Query("insight.live.spaces_by_state", WordCount)
 DISPLAYS_BY_SYNC = Query("insight.live.displays_by_sync", WordCount)
 ACTUATIONS_BY_STATUS = Query("insight.live.actuations_by_status", WordCount)
+FRAMES_MISSING = Query("insight.live.frames_missing", WordCount)
 LOCATIONS = Query("insight.live.locations", LocationWordCount)
 
 
@@ -137,7 +143,7 @@ async def read_snapshot(connection: Connection, since: str | None = None) -> Sna
 
 
 async def get_summary(connection: Connection) -> Summary:
-    """Count spaces, displays and actuations. Every word of each vocabulary is in it, with 0 if need be."""
+    """Count spaces, displays, actuations and frames. Every word of each vocabulary is in it, with 0 if need be."""
     locations: dict[str | None, dict[str, int]] = {}
     for row in await LOCATIONS.all(connection):
         locations.setdefault(row.location, {})[row.word] = row.amount
@@ -145,5 +151,6 @@ async def get_summary(connection: Connection) -> Summary:
         spaces=dict.fromkeys(map(str, State), 0) | dict(await SPACES_BY_STATE.all(connection)),
         displays=dict.fromkeys(map(str, SyncStatus), 0) | dict(await DISPLAYS_BY_SYNC.all(connection)),
         actuations=dict.fromkeys(map(str, UNFINISHED), 0) | dict(await ACTUATIONS_BY_STATUS.all(connection)),
+        frames_missing=dict(await FRAMES_MISSING.all(connection)),
         locations=[LocationCount(name, sum(counts.values()), counts) for name, counts in locations.items()],
     )

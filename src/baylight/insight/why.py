@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from baylight.control import spaces as decisions
@@ -17,6 +17,8 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query
 
 MAX_ACTUATIONS = 3
+MAX_ON_THE_WAY = timedelta(minutes=1)
+"""Time from the network server to Baylight that is not worth a word."""
 SPACES = Query("insight.why.spaces", decisions.Space)
 
 
@@ -231,8 +233,12 @@ def _render_sensor(e: Explanation) -> list[str]:
         return [f"Sensor {e.space.sensor_dev_eui}: no uplink yet"]
     u = e.uplink
     report = f"reports {u.occupancy}" if u.occupancy else f"does not report the occupancy ({u.outcome})"
+    # The clock of the rules above: an uplink that was made hours ago may have arrived a second ago.
+    made_at = min(u.network_at or u.received_at, u.received_at)
+    delay = u.received_at - made_at
+    late = f", and arrived {timedelta(seconds=round(delay.total_seconds()))} later" if delay >= MAX_ON_THE_WAY else ""
     lines = [
-        f"Sensor {u.dev_eui} {report}, received {_at(u.received_at, e.at)}",
+        f"Sensor {u.dev_eui} {report}, sent {_at(made_at, e.at)}{late}",
         f"  frame {u.f_cnt}, FPort {u.f_port}, data {u.data or '(none)'}",
     ]
     if u.reading:

@@ -21,7 +21,10 @@ from baylight.store.query import Query, Statement
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Fields of both registries. `spaces`: codes of the spaces that the device serves."""
+    """Fields of both registries. `spaces`: codes of the spaces that the device serves.
+
+    `frames_missing`: frames of its LoRaWAN session that were never received, by the gaps of the frame counter.
+    """
 
     id: UUID
     dev_eui: str
@@ -40,6 +43,7 @@ class Device:
     notes: str | None
     network_server: str
     application_id: str | None
+    frames_missing: int
     spaces: list[str]
 
 

@@ -26,7 +26,7 @@ APPLICATION = "0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11"
 DEDUPLICATION = "5f0c2b0a-7e3b-4b8e-9a55-0f1f5b3e7c21"
 AT = datetime(2026, 11, 24, 8, 15, 30, 123456, tzinfo=UTC)
 ITEM = "0193a1c2-7f1e-7c3a-8d11-5b5a0e9c4f10"
-CODES = {"bad_topic", "too_large", "bad_json", "bad_event", "bad_dev_eui", "bad_time", "encrypted_payload"}
+CODES = {"bad_topic", "too_large", "bad_json", "bad_event", "bad_dev_eui", "encrypted_payload"}
 KINDS = ["up", "join", "txack", "ack", "log", "status"]
 
 
@@ -239,13 +239,31 @@ def test_times_are_read_to_the_microsecond_and_in_utc(text: str, at: datetime) -
     assert observed_at.tzinfo is UTC
 
 
-@pytest.mark.parametrize(
-    "text",
-    [None, "", "now", "2026-11-24", "2026-11-24T08:15:30", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-10:00",
-     "0001-01-01T00:00:00+14:00", "2026-02-30T00:00:00Z"],
-)  # fmt: skip
-def test_other_times_are_refused(text: str | None) -> None:
-    assert refused("up", time=text) == "bad_time"
+UNUSABLE = [None, "", "now", "NaN", "2026-11-24", "2026-11-24T08:15:30", "1970-01-01T00:00:00Z",
+            "1980-01-06T00:00:20+00:00", "2106-02-07T06:28:15Z", "9999-12-31T23:59:59-10:00",
+            "0001-01-01T00:00:00+14:00", "2026-02-30T00:00:00Z", "2026-11-24T08:15:30+99:00", 5, 1.5, True, [], {},
+            {"seconds": 5}, "\0", "٢٠٢٦-11-24T08:15:30Z"]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", UNUSABLE)
+def test_a1_an_event_keeps_its_content_if_its_time_is_unusable(at: object) -> None:
+    up = read("up", time=at)
+    assert (up.observed_at, up.data, up.f_cnt) == (up.network_at, EXPECTED["up"].data, EXPECTED["up"].f_cnt)
+    assert up.network_at is not None
+    without_any = read("up", time=at, rxInfo=[{"nsTime": at}])
+    assert (without_any.observed_at, without_any.network_at) == (None, None)
+    for kind in ("join", "txack", "ack", "log", "status"):
+        event = parse(
+            topic(kind, sample(kind)["deviceInfo"]["devEui"]), json.dumps(sample(kind) | {"time": at}).encode()
+        )
+        assert not isinstance(event, Ignored)
+        assert event.observed_at is None
+
+
+def test_a1_the_first_usable_time_of_several_receptions_counts() -> None:
+    at = "2026-11-24T08:15:31Z"
+    up = read("up", time=None, rxInfo=[{"nsTime": "1980-01-06T00:00:20Z"}, {"nsTime": at}, None, {"nsTime": 7}, {}])
+    assert up.observed_at == up.network_at == datetime.fromisoformat(at)
 
 
 def test_an_id_in_capitals_is_the_same_id() -> None:

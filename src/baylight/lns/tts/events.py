@@ -183,7 +183,7 @@ def _join(message: _Message) -> Join:
     ids = message.end_device_ids or _DeviceIds()
     return Join(
         dev_eui=dev_eui,
-        deduplication_id=_id(dev_eui, "join", body.session_key_id, at),
+        deduplication_id=_id(dev_eui, "join", body.session_key_id, at, ids.dev_addr),
         observed_at=at,
         dev_addr=wire.hex_digits(ids.dev_addr, wire.DEV_ADDR),
         application_id=_address(ids),

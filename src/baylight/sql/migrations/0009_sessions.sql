@@ -3,6 +3,7 @@ ALTER TABLE sensor_devices
 ADD COLUMN first_f_cnt bigint,
 ADD COLUMN frames_missing bigint NOT NULL DEFAULT 0,
 ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT -1,
+ADD COLUMN session integer NOT NULL DEFAULT 0,
 ADD COLUMN session_since timestamptz,
 ADD COLUMN former_dev_addr varchar(8),
 ADD COLUMN last_join_id uuid;
@@ -10,9 +11,13 @@ ALTER TABLE display_devices
 ADD COLUMN first_f_cnt bigint,
 ADD COLUMN frames_missing bigint NOT NULL DEFAULT 0,
 ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT -1,
+ADD COLUMN session integer NOT NULL DEFAULT 0,
 ADD COLUMN session_since timestamptz,
 ADD COLUMN former_dev_addr varchar(8),
 ADD COLUMN last_join_id uuid;
+ALTER TABLE uplinks ADD COLUMN session integer;
+COMMENT ON COLUMN uplinks.session IS 'number of the device''s session that the frame belongs to; null: 0';
+COMMENT ON COLUMN sensor_devices.session IS 'number of the LoRaWAN session: joins, new addresses and counter restarts so far';
 COMMENT ON COLUMN sensor_devices.first_f_cnt IS 'lowest known frame counter of the session; null: not known';
 COMMENT ON COLUMN sensor_devices.frames_missing IS 'counters between first_f_cnt and last_f_cnt that no stored uplink has';
 COMMENT ON COLUMN sensor_devices.reading_f_cnt IS 'counter of the newest reading; -1: it is of an earlier session, or there is none';

@@ -3,11 +3,11 @@
 -- moment.
 INSERT INTO uplinks (
     dev_eui, deduplication_id, observed_at, received_at, network_at, f_cnt, f_port, data, reading, occupancy,
-    rssi_dbm, snr_db, gateway_id, outcome, error, network_server
+    rssi_dbm, snr_db, gateway_id, outcome, error, network_server, session
 )
 VALUES (
     :dev_eui, :deduplication_id, :observed_at, :received_at, :network_at, :f_cnt, :f_port, :data, :reading, :occupancy,
-    :rssi_dbm, :snr_db, :gateway_id, :outcome, :error, :network_server
+    :rssi_dbm, :snr_db, :gateway_id, :outcome, :error, :network_server, :session
 )
 ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 

@@ -2,7 +2,7 @@
 -- Displays by id or by DevEUI, with all that the closed loop reads, locked in id order. Both lists are `array_literal`s.
 -- One array, not OR: ids are nearly all there is, and a second index would be read for each of them.
 SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.heard_network_at AS last_uplink_at, d.first_f_cnt,
-       d.frames_missing, d.reading_f_cnt, d.session_since, d.former_dev_addr, d.last_join_at,
+       d.frames_missing, d.reading_f_cnt, d.session, d.session_since, d.former_dev_addr, d.last_join_at,
        d.last_join_id::text AS last_join_id, d.id, d.dev_eui, t.codec, d.display_codes AS codes,
        d.fport AS f_port, d.confirmed_downlinks AS confirmed,
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
@@ -71,13 +71,13 @@ UPDATE display_devices AS d
 SET reported_code = n.reported_code, reported_at = n.reported_at, last_join_at = n.last_join_at,
     last_join_id = n.last_join_id::uuid, heard_network_at = n.last_uplink_at, dev_addr = n.dev_addr,
     former_dev_addr = n.former_dev_addr, last_f_cnt = n.last_f_cnt, first_f_cnt = n.first_f_cnt,
-    frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt, session_since = n.session_since,
+    frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt, session = n.session, session_since = n.session_since,
     network_server = n.network_server, application_id = n.application_id,
     last_seen_at = coalesce(n.seen_at, d.last_seen_at), rssi_dbm = coalesce(n.rssi_dbm, d.rssi_dbm),
     snr_db = coalesce(n.snr_db, d.snr_db), gateway_id = coalesce(n.gateway_id, d.gateway_id),
     battery_pct = coalesce(n.battery_pct, d.battery_pct), firmware = coalesce(n.firmware, d.firmware)
 FROM json_to_recordset(:rows::json) AS n (
-    id uuid, network_server text, frames_missing bigint, reading_f_cnt bigint, application_id text, dev_addr text,
+    id uuid, network_server text, frames_missing bigint, reading_f_cnt bigint, session integer, application_id text, dev_addr text,
     former_dev_addr text, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz, reported_code text,
     reported_at timestamptz, last_join_at timestamptz, last_join_id text, last_uplink_at timestamptz, seen_at timestamptz,
     rssi_dbm smallint, snr_db real, gateway_id text, battery_pct real, firmware text

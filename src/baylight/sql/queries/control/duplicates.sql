@@ -18,15 +18,16 @@ CROSS JOIN LATERAL (
 ) AS u;
 
 -- name: known
--- Frames with a counter that a stored frame has, by their place in the arrays (all in the same order): with the same
--- data or not. There are few: the scan of a device's index from :since on costs no more than its uplinks of these days.
+-- Frames with a counter that a stored frame of a session has, by their place in the arrays (all in the same order):
+-- with the same data or not. There are few: the scan of a device's index from :since on costs no more than its uplinks
+-- of these days.
 SELECT n.place, u.same
 FROM unnest(
-    :dev_euis::text[], :f_cnts::bigint[], :f_ports::smallint[], :datas::bytea[], :since::timestamptz[]
-) WITH ORDINALITY AS n (dev_eui, f_cnt, f_port, data, since, place)
+    :dev_euis::text[], :sessions::integer[], :f_cnts::bigint[], :f_ports::smallint[], :datas::bytea[]
+) WITH ORDINALITY AS n (dev_eui, session, f_cnt, f_port, data, place)
 CROSS JOIN LATERAL (
     SELECT u.f_port IS NOT DISTINCT FROM n.f_port AND u.data = n.data AS same FROM uplinks AS u
-    WHERE u.dev_eui = n.dev_eui AND u.received_at >= n.since AND u.f_cnt = n.f_cnt
+    WHERE u.dev_eui = n.dev_eui AND u.received_at >= :since AND coalesce(u.session, 0) = n.session AND u.f_cnt = n.f_cnt
     ORDER BY same DESC
     LIMIT 1
 ) AS u;

@@ -1,7 +1,7 @@
 -- name: lock
 -- Sensors that events name, locked in id order. :dev_euis is an `array_literal`.
 SELECT s.network_server, s.application_id, s.dev_addr, s.last_f_cnt, s.heard_network_at AS last_uplink_at, s.first_f_cnt,
-       s.frames_missing, s.reading_f_cnt, s.session_since, s.former_dev_addr, s.last_join_at,
+       s.frames_missing, s.reading_f_cnt, s.session, s.session_since, s.former_dev_addr, s.last_join_at,
        s.last_join_id::text AS last_join_id, s.id, s.dev_eui,
        coalesce(s.payload_decoder, t.codec) AS codec, s.occupancy, s.occupancy_at, s.free_from, s.damaged,
        s.battery_pct,
@@ -39,12 +39,12 @@ WHERE s.ctid = n.ctid AND s.id = n.id;
 UPDATE sensor_devices AS s
 SET dev_addr = n.dev_addr, former_dev_addr = n.former_dev_addr, last_f_cnt = n.last_f_cnt,
     first_f_cnt = n.first_f_cnt, frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt,
-    session_since = n.session_since, heard_network_at = n.last_uplink_at, last_join_id = n.last_join_id::uuid,
+    session = n.session, session_since = n.session_since, heard_network_at = n.last_uplink_at, last_join_id = n.last_join_id::uuid,
     occupancy = n.occupancy, occupancy_at = n.occupancy_at, application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.last_join_at, s.last_join_at),
     damaged = n.damaged, free_from = n.free_from, network_server = n.network_server
 FROM json_to_recordset(:rows::json) AS n (
-    id uuid, network_server text, damaged boolean, frames_missing bigint, reading_f_cnt bigint, dev_addr text,
+    id uuid, network_server text, damaged boolean, frames_missing bigint, reading_f_cnt bigint, session integer, dev_addr text,
     former_dev_addr text, last_uplink_at timestamptz, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz,
     application_id text, battery_pct real, last_join_at timestamptz, last_join_id text, occupancy text,
     occupancy_at timestamptz, free_from timestamptz

@@ -52,6 +52,12 @@ SELECT status AS word, count(*) AS amount
 FROM actuations
 WHERE status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged') GROUP BY 1;
 
+-- name: frames_missing
+-- Frames that are missing in the present sessions of enabled devices, by role.
+SELECT 'sensor' AS word, coalesce(sum(frames_missing), 0)::bigint AS amount FROM sensor_devices WHERE enabled
+UNION ALL
+SELECT 'display', coalesce(sum(frames_missing), 0)::bigint FROM display_devices WHERE enabled;
+
 -- name: locations
 -- Live spaces of each location by state, in the order of the paths.
 SELECT named.path AS location, s.current_state AS word, count(*) AS amount

@@ -8,13 +8,13 @@ ORDER BY code
 LIMIT :limit;
 
 -- name: uplink
--- The newest uplink of a device; or the newest with an occupancy that Baylight trusted.
+-- The newest uplink of a device that is not `stale`; or the newest with an occupancy that Baylight trusted.
 SELECT
     dev_eui, deduplication_id, observed_at, network_at, received_at, f_cnt, f_port, encode(data, 'hex') AS data, reading,
     occupancy, outcome, error, rssi_dbm, snr_db, gateway_id
 FROM uplinks
-WHERE dev_eui = :dev_eui
-    AND (NOT :with_occupancy::boolean OR (occupancy IS NOT NULL AND outcome NOT IN ('stale', 'device_disabled', 'unknown_device')))
+WHERE dev_eui = :dev_eui AND outcome <> 'stale'
+    AND (NOT :with_occupancy::boolean OR (occupancy IS NOT NULL AND outcome NOT IN ('device_disabled', 'unknown_device')))
 ORDER BY received_at DESC
 LIMIT 1;
 

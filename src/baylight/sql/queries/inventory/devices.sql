@@ -22,7 +22,7 @@ WITH chosen AS (
 SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
-    d.network_server, d.application_id, served.spaces,
+    d.network_server, d.application_id, d.frames_missing, served.spaces,
     d.occupancy, d.occupancy_at, d.damaged, d.mobile
 FROM chosen AS d
 CROSS JOIN LATERAL (
@@ -48,7 +48,7 @@ WITH chosen AS (
 SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
-    d.network_server, d.application_id, served.spaces,
+    d.network_server, d.application_id, d.frames_missing, served.spaces,
     t.codec, d.display_codes, d.fport AS f_port, d.confirmed_downlinks, d.shared, d.shared_rule,
     d.desired_state, d.desired_code, d.desired_at, d.reported_code, d.reported_at, d.sync_status, d.failures
 FROM chosen AS d
