@@ -31,6 +31,18 @@ from baylight.store.query import numbered, queries
             "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 1",
             "Index Cond: (id = $1)",
         ),
+        (
+            "control.duplicates",
+            "known",
+            "'{58a0cb00000000a1}', '{3}', '{7}', '{102}', '{\\\\x01}', now()",
+            "Index Cond: (((dev_eui)::text = n.dev_eui) AND (received_at >= $6))",
+        ),
+        (
+            "control.duplicates",
+            "stored_by_id",
+            "'{58a0cb00000000a1}', '{00000000-0000-4000-8000-000000000001}', now()",
+            "Index Cond: (((dev_eui)::text = n.dev_eui) AND (received_at >= $3))",
+        ),
         ("insight.why", "uplink", "'58a0cb00000000a1', true", "Index Cond: ((dev_eui)::text = $1)"),
     ],
 )

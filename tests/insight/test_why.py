@@ -49,6 +49,15 @@ async def test_the_chain_leads_from_the_light_back_to_the_frame(db: Connection, 
     msgspec.json.encode(e)
 
 
+async def test_b6_a_late_reading_has_one_age_by_the_clock_that_judges_it(db: Connection, pool: Pool) -> None:
+    await receive_at(pool, [uplink(SENSOR, NOW - 190 * MINUTE, OCCUPIED, f_cnt=2)], NOW)
+    await receive_at(pool, [uplink(SENSOR, NOW - 200 * MINUTE, FREE, f_cnt=1)], NOW)
+    text = why.render(await why.explain(db, "A-13", NOW + timedelta(seconds=3), Policy()))
+    assert "sensor silent for longer than 3:00:00" in text
+    assert "by the network server's clock, and received 3:10:00 later\n  frame 2" in text
+    assert "(3 s ago)" not in text.split("Last change")[0].split("Sensor")[1]
+
+
 async def test_the_light_that_differs_is_named_by_its_colour(db: Connection, pool: Pool) -> None:
     await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
     await receive_at(pool, [uplink(DISPLAY, NOW, GREEN_REPORT, f_port=15)], NOW + MINUTE)

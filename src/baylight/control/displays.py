@@ -253,7 +253,8 @@ def _facts(d: Display) -> _Facts:
     return _Facts(
         d.id, d.network_server, d.frames_missing, d.reading_f_cnt, d.session, d.application_id, d.dev_addr,
         d.former_dev_addr, d.last_f_cnt, d.first_f_cnt, d.session_since, d.reported_code, d.reported_at,
-        d.last_join_at, d.last_join_id, d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_pct, d.firmware,
+        d.last_join_at, d.last_join_id, d.last_uplink_at, d.seen_at, d.rssi_dbm, d.snr_db,
+        d.gateway_id, d.battery_pct, d.firmware,
     )  # fmt: skip
 
 

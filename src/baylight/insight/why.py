@@ -233,12 +233,8 @@ def _render_sensor(e: Explanation) -> list[str]:
         return [f"Sensor {e.space.sensor_dev_eui}: no uplink yet"]
     u = e.uplink
     report = f"reports {u.occupancy}" if u.occupancy else f"does not report the occupancy ({u.outcome})"
-    # The clock of the rules above: an uplink that was made hours ago may have arrived a second ago.
-    made_at = min(u.network_at or u.received_at, u.received_at)
-    delay = u.received_at - made_at
-    late = f", and arrived {timedelta(seconds=round(delay.total_seconds()))} later" if delay >= MAX_ON_THE_WAY else ""
     lines = [
-        f"Sensor {u.dev_eui} {report}, sent {_at(made_at, e.at)}{late}",
+        f"Sensor {u.dev_eui} {report}, {_sent(u, e.at)}",
         f"  frame {u.f_cnt}, FPort {u.f_port}, data {u.data or '(none)'}",
     ]
     if u.reading:
@@ -248,6 +244,15 @@ def _render_sensor(e: Explanation) -> list[str]:
     if u.gateway_id:
         lines.append(f"  gateway {u.gateway_id}, {u.rssi_dbm} dBm, SNR {u.snr_db} dB")
     return lines
+
+
+def _sent(u: UplinkRow, now: datetime) -> str:
+    """Return when an uplink was made by the clock of the rules: it may have arrived a second ago, made hours ago."""
+    delay = u.received_at - (u.network_at or u.received_at)
+    if delay < MAX_ON_THE_WAY or u.network_at is None:
+        return f"received {_at(u.received_at, now)}"
+    later = timedelta(seconds=round(delay.total_seconds()))
+    return f"sent {_at(u.network_at, now)} by the network server's clock, and received {later} later"
 
 
 def _render_display(e: Explanation) -> list[str]:
