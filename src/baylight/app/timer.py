@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from baylight.access.change import SYSTEM, Change
-from baylight.control import displays, retention, spaces
+from baylight.control import displays, gateways, retention, spaces
 from baylight.domain.policies import Policies
 from baylight.inventory import device_tests
 from baylight.log import Outage, logger
@@ -23,6 +23,7 @@ MAX_DUE = 500
 """Spaces or displays handled in one transaction."""
 INTERVAL_S = 0.5
 HOUSEKEEPING_INTERVAL = timedelta(hours=1)
+GATEWAYS_INTERVAL = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Timer:
     actuation_retention_months: int
     outage: Outage = field(default_factory=lambda: Outage(log, "database"))
     _housekeeping_at: datetime | None = None
+    _gateways_at: datetime | None = None
 
     async def run(self) -> None:
         """Do rounds until cancelled."""
@@ -45,7 +47,7 @@ class Timer:
 
     async def round(self) -> None:
         """Do each part once."""
-        parts = (self.spaces, self.displays, self.reservations, self.tests, self.housekeeping)
+        parts = (self.spaces, self.displays, self.reservations, self.tests, self.gateways, self.housekeeping)
         if all([await self._guarded(part) for part in parts]):
             self.outage.end()
 
@@ -96,6 +98,16 @@ class Timer:
         """End the device tests whose result is certain."""
         async with self.pool.acquire() as connection:
             await device_tests.end_due(connection, self.clock.now())
+        return 0
+
+    async def gateways(self) -> int:
+        """Review the conditions of gateways, every 2 s."""
+        now = self.clock.now()
+        if self._gateways_at is not None and self._gateways_at <= now < self._gateways_at + GATEWAYS_INTERVAL:
+            return 0
+        async with self.pool.acquire() as connection, connection.transaction():
+            await gateways.review(connection, now)
+        self._gateways_at = now
         return 0
 
     async def housekeeping(self) -> int:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from baylight.control import duplicates
+from baylight.control.gateways import GatewayFacts
 from baylight.control.sensors import Sensor
 from baylight.control.strangers import count_strangers
 from baylight.control.uplinks import Arrival, NewUplink
@@ -47,6 +48,7 @@ class Batch:
         self.now = now
         self.recheck_all = recheck_all
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.gateway_facts = GatewayFacts()
         self.rejected: list[Rejected] = []
         self.events: list[Arrival | Join | TxAck | Ack | Log | DeviceStatus] = []
         arrivals: dict[tuple[datetime | None, str], Arrival] = {}

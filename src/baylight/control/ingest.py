@@ -12,6 +12,7 @@ import asyncpg
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.control import displays, sensors, spaces
 from baylight.control.batch import Batch
+from baylight.control.gateways import GatewayWriter, facts_of
 from baylight.control.scripted import Decoders
 from baylight.control.sensors import Sensor
 from baylight.control.spaces import Space
@@ -35,11 +36,8 @@ RECENT_WINDOW = timedelta(days=20)
 """The partition of a month is looked for once in a process, if an uplink is no older: retention may drop older ones."""
 MAX_TRIES = 6
 """Transactions for one batch, if the codecs of its devices change meanwhile."""
-GATEWAY_INTERVAL = timedelta(minutes=1)
-"""Least time between two writes of a gateway's `last_seen_at`."""
 
 ENSURE_PARTITION = Statement("control.ingest.ensure_partition")
-UPDATE_GATEWAYS = Statement("control.ingest.update_gateways")
 
 SensorUpdate = tuple[Arrival, Sensor, SensorView]
 """An uplink, its sensor, and the sensor's state after the uplink."""
@@ -67,7 +65,7 @@ class Ingest:
         self._clock = clock
         self._policies = policies
         self._months: set[tuple[int, int]] = set()
-        self._gateways: dict[str, datetime] = {}
+        self._gateways = GatewayWriter(pool)
         self.counts: Counter[tuple[str, str]] = Counter()
 
     async def store_batch(self, messages: Sequence[Message]) -> None:
@@ -79,7 +77,7 @@ class Ingest:
         batch = await self._store_retried(messages, now)
         self.counts.update(batch.counts)
         log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
-        await self._update_gateways(batch)
+        await self._gateways.write(batch.gateway_facts, now)
 
     async def _store_retried(self, messages: Sequence[Message], now: datetime) -> Batch:
         """Store a batch in a transaction.
@@ -138,6 +136,7 @@ class Ingest:
         named = {d.dev_eui: d for d in loaded.values() if d.dev_eui in others}
         self._check_codecs(batch, named)
         await batch.leave_out_display_copies(connection, known, named)
+        batch.gateway_facts = facts_of(batch.events, named, batch.now)
         received = _receive_events(batch, named)
         failed = spaces.request_changes(affected, loaded)
 
@@ -188,19 +187,6 @@ class Ingest:
                 await ENSURE_PARTITION.run(connection, at=months[month])
             if batch.now - months[month] < RECENT_WINDOW:
                 self._months.add(month)
-
-    async def _update_gateways(self, batch: Batch) -> None:
-        """Write when gateways were last seen. A transaction of its own: every batch would wait for these rows."""
-        seen = {a.uplink.gateway_id for a in batch.arrivals if a.uplink.gateway_id}
-        due = [g for g in seen if g not in self._gateways or batch.now - self._gateways[g] >= GATEWAY_INTERVAL]
-        if due:
-            try:
-                async with self._pool.acquire() as connection:
-                    await UPDATE_GATEWAYS.run(connection, gateway_ids=sorted(due), now=batch.now)
-            except RETRY as error:
-                log.debug("gateways_not_updated", error=str(error))
-                return
-            self._gateways.update(dict.fromkeys(due, batch.now))
 
 
 def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[SensorUpdate]:

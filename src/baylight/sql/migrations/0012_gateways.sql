@@ -5,6 +5,7 @@ ADD COLUMN last_ack_at timestamptz,
 ADD COLUMN unacked_since timestamptz,
 ADD COLUMN late_at timestamptz,
 ADD COLUMN refused_at timestamptz,
+ADD COLUMN refused_made_at timestamptz,
 ADD COLUMN refusal text,
 ADD COLUMN refusals integer NOT NULL DEFAULT 0,
 ADD COLUMN refused_dev_eui text;
@@ -12,6 +13,7 @@ COMMENT ON COLUMN gateways.last_ack_at IS 'arrival of its newest tx_ack; written
 COMMENT ON COLUMN gateways.unacked_since IS 'since when commands have waited for its tx_ack; its next tx_ack sets null';
 COMMENT ON COLUMN gateways.late_at IS 'when commands were last seen to wait; the gateway is silent from 60 s after unacked_since on';
 COMMENT ON COLUMN gateways.refused_at IS 'arrival of its newest refusal';
+COMMENT ON COLUMN gateways.refused_made_at IS 'its time by the network server''s clock: a redelivered refusal is not newer';
 COMMENT ON COLUMN gateways.refusal IS 'the reason of its newest refusal, as the network server spells it';
 COMMENT ON COLUMN gateways.refusals IS 'number of refusals since its last tx_ack';
 COMMENT ON COLUMN gateways.refused_dev_eui IS 'display whose downlink it refused last';
