@@ -18,6 +18,7 @@ from baylight.api import (
     device_tests,
     devices,
     events,
+    gateways,
     health,
     history,
     inbound,
@@ -69,7 +70,7 @@ def create_app(deps: Deps) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
     parts = (spaces, devices, history, reservations, overrides, orphans, bulk, locations, keys, events, codecs, lists)
-    for part in (assignments, device_tests, *parts):
+    for part in (assignments, device_tests, gateways, *parts):
         api.include_router(_summarized(part.router))
 
     @api.get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry
@@ -10,6 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from baylight.api.deps import Database, Given, Reading
+from baylight.control.gateways import list_used
+from baylight.domain.airtime import SUB_BANDS, Used
 from baylight.insight import live
 
 router = APIRouter(tags=["operation"])
@@ -66,6 +68,27 @@ class _Present:
         ]
 
 
+class _Airtime:
+    """A collector of one scrape. Only gateways that sent a downlink in the last hour have a series."""
+
+    def __init__(self, used: Sequence[Used]) -> None:
+        self._used = used
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        labels = ["gateway", "sub_band"]
+        seconds = GaugeMetricFamily(
+            "baylight_gateway_airtime_seconds", "Airtime that a gateway used in the last hour", labels=labels
+        )
+        limits = GaugeMetricFamily(
+            "baylight_gateway_airtime_limit_seconds", "Airtime that the sub-band allows in an hour", labels=labels
+        )
+        for used in self._used:
+            seconds.add_metric([used.gateway_id, used.sub_band], used.airtime_ms / 1000)
+            if limit := SUB_BANDS[used.sub_band].limit:
+                limits.add_metric([used.gateway_id, used.sub_band], limit.total_seconds())
+        return [seconds, limits]
+
+
 @router.get(
     "/metrics",
     summary="Get the metrics of this process and the counts of the present",
@@ -75,6 +98,7 @@ class _Present:
 async def get_metrics(key: Reading, connection: Database, given: Given) -> Response:
     present = CollectorRegistry()
     present.register(_Present(await live.get_summary(connection)))
+    present.register(_Airtime(await list_used(connection, given.clock.now())))
     return Response(generate_latest(given.registry) + generate_latest(present), media_type=CONTENT_TYPE_LATEST)
 
 

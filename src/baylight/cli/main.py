@@ -18,6 +18,7 @@ from baylight.cli import (
     device_tests,
     device_types,
     devices,
+    gateways,
     keys,
     locations,
     orphans,
@@ -49,6 +50,7 @@ for name, group in (
     ("type", device_types.app),
     ("codec", codecs.app),
     ("orphan", orphans.app),
+    ("gateway", gateways.app),
     ("override", overrides.app),
     ("reservation", reservations.app),
     ("key", keys.app),
@@ -143,7 +145,7 @@ def doctor(as_json: Json = False) -> None:
     else:
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.ok else 'LOOK'}  {finding.check}: {finding.detail}")
-            if finding.what_to_do and not finding.ok:
+            if finding.what_to_do:
                 typer.echo(f"      {finding.what_to_do}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(FOUND)

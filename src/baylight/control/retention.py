@@ -12,6 +12,9 @@ from baylight.store.query import Query, Statement
 REJECTED_KEPT = timedelta(days=90)
 ORPHANS_KEPT = timedelta(days=30)
 """Time since the last uplink of an unknown device. Its uplinks are deleted with it."""
+AIRTIME_KEPT = timedelta(days=2)
+COUNTED_KEPT = timedelta(hours=6)
+"""Longer than a redelivered tx_ack may come late and still count in the sliding hour."""
 BATCH_LIMIT = 10_000
 """Rows deleted in one statement, so that no lock is held for long."""
 STRANGERS_LIMIT = 100
@@ -29,6 +32,8 @@ ENSURE_PARTITIONS = Query("control.retention.ensure_partitions", int)
 DROP_PARTITIONS = Query("control.retention.drop_partitions", str)
 DELETE_STEPS = Statement("control.retention.delete_steps")
 DELETE_REJECTED = Statement("control.retention.delete_rejected")
+DELETE_AIRTIME = Statement("control.retention.delete_airtime")
+DELETE_COUNTED = Statement("control.retention.delete_counted")
 DELETE_STRANGERS = Query("control.retention.delete_strangers", _Deleted)
 DELETE_UPLINKS = Statement("control.retention.delete_uplinks")
 
@@ -58,6 +63,8 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
             dropped += await DROP_PARTITIONS.all(connection, parent=parent, now=now, months=months)
     pruned = await _prune(connection, DELETE_STEPS, now=now, months=actuation_months)
     pruned += await _prune(connection, DELETE_REJECTED, before=now - REJECTED_KEPT)
+    pruned += await _prune(connection, DELETE_AIRTIME, before=now - AIRTIME_KEPT)
+    pruned += await _prune(connection, DELETE_COUNTED, before=now - COUNTED_KEPT)
     pruned += await _prune_strangers(connection, now - ORPHANS_KEPT)
     return Retained(made, dropped, pruned)
 

@@ -13,7 +13,7 @@ PREAMBLE_SYMBOLS = 8 + 4.25
 NEARLY_USED, FREE_AGAIN = 0.8, 0.7
 """Shares of the limit at which the condition begins, and below which it ends."""
 LONG_SYMBOL_S = 0.016
-"""From this length of a symbol on, the radio uses its low data rate optimization."""
+"""Length of a symbol above which the radio uses its low data rate optimization."""
 
 
 @dataclass(frozen=True, slots=True)

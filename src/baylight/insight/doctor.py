@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from baylight.codecs.all import display_driver, reports
+from baylight.control.gateways import list_used
+from baylight.domain.airtime import NEARLY_USED
 from baylight.domain.state import Policy, decide
 from baylight.errors import BaylightError, InputError
 from baylight.insight import why
@@ -23,11 +25,17 @@ MIN_UPLINKS = 20
 """Number of uplinks below which the ratio of errors is chance."""
 DUE_WINDOW = timedelta(minutes=1)
 """Time within which a state that is due must be recomputed."""
+SLOW_CLASS_C_S = 0.4
+"""Median from queued to tx_ack above which ChirpStack's scheduler is slow: its default interval of 1 s gives 0.5."""
+BATCH_SIZE = 100
+"""Devices that ChirpStack's scheduler tries in an interval by default: more that cannot be reached stop the others."""
+MAX_COMMANDS = 10_000
+"""Number of commands that the median is made of: the newest of the last day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of a check. `what_to_do` is empty if nothing has to be done."""
+    """Result of a check. `what_to_do` is empty if nothing has to be done; with `ok` it is advice."""
 
     check: str
     ok: bool
@@ -44,6 +52,14 @@ class InSync(NamedTuple):
     desired_code: str | None
     reported_code: str | None
     status: str | None
+
+
+class ClassC(NamedTuple):
+    """Displays behind ChirpStack, and how long their commands of the last day waited from queued to tx_ack."""
+
+    displays: int
+    commands: int
+    median_s: float | None
 
 
 class DecodingErrors(NamedTuple):
@@ -66,6 +82,8 @@ class _Check:
 READ_ONLY = Query("insight.doctor.read_only", bool)
 IN_SYNC = Query("insight.doctor.in_sync", InSync)
 ERROR_RATIO = Query("insight.doctor.error_ratio", DecodingErrors)
+GATEWAYS_WRONG = Query("insight.doctor.gateways_wrong", str)
+CLASS_C = Query("insight.doctor.class_c", ClassC)
 _REPORT = "this must not happen: keep a dump of the database and report it"
 _CHECKS = (
     _Check("copies of DevEUIs", Query("insight.doctor.copies_differ", str), "agree with the registries", _REPORT),
@@ -130,6 +148,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
         findings.append(await _in_sync(connection))
         findings.append(await _replay(connection, now, policy))
         findings.append(await _error_ratio(connection, now))
+        findings += [await check(connection, now) for check in (_gateways, _airtime, _class_c)]
     return findings
 
 
@@ -191,6 +210,42 @@ async def _error_ratio(connection: Connection, now: datetime) -> Finding:
     bad = uplinks >= MIN_UPLINKS and failed > MAX_ERROR_RATIO * uplinks
     detail = f"{failed} of {uplinks} uplinks of the last day could not be decoded"
     return Finding("decoding", not bad, detail, "check the device types: see uplinks.error" if bad else "")
+
+
+async def _gateways(connection: Connection, _: datetime) -> Finding:
+    wrong = await GATEWAYS_WRONG.all(connection)
+    advice = "follow the reason of the gateway; `baylight gateway show` has its remedy"
+    return _finding("gateways", wrong, "each acknowledges its downlinks, as far as known", advice)
+
+
+async def _airtime(connection: Connection, now: datetime) -> Finding:
+    """Name the gateways that used the largest shares of the airtime that their sub-bands allow in an hour."""
+    used = sorted(await list_used(connection, now), key=lambda u: (-u.share, -u.airtime_ms))
+    if not used:
+        return Finding("airtime", True, "no downlink in the last hour")
+    more = f", and {len(used) - MAX_NAMED} more" if len(used) > MAX_NAMED else ""
+    detail = "; ".join(f"{u.gateway_id} {u.in_words()}" for u in used[:MAX_NAMED]) + more
+    full = used[0].share >= NEARLY_USED
+    return Finding("airtime", not full, detail, "set a faster RX2 data rate, or add a gateway" if full else "")
+
+
+async def _class_c(connection: Connection, now: datetime) -> Finding:
+    """Name the interval of ChirpStack's class C scheduler as it is seen, and the settings that make it quick."""
+    displays, commands, median_s = await CLASS_C.one(connection, now=now, limit=MAX_COMMANDS)
+    detail = "no command was acknowledged by a gateway in the last day"
+    if median_s is not None:
+        detail = (
+            f"a gateway acknowledges a command {median_s:.2f} s after it is queued (median of {commands}, last day)"
+        )
+    slow, large = median_s is not None and median_s > SLOW_CLASS_C_S, displays > BATCH_SIZE
+    settings = []
+    if slow or large:
+        settings = ['interval = "100ms"', 'class_c_lock_duration = "2s"', 'class_a_lock_duration = "2s"']
+    if large:
+        detail += f"; {displays} displays"
+        settings.append(f"batch_size = {-(-displays // 1000) * 1000}")
+    advice = f"set in [network.scheduler] of ChirpStack: {', '.join(settings)}" if settings else ""
+    return Finding("class C", True, detail, advice)
 
 
 def _finding(check: str, wrong: Sequence[str], good: str, what_to_do: str) -> Finding:

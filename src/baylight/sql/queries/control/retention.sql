@@ -20,6 +20,17 @@ DELETE FROM rejected_messages WHERE digest IN (
     SELECT digest FROM rejected_messages WHERE last_at < :before ORDER BY last_at LIMIT :limit
 );
 
+-- name: delete_airtime
+-- Deletes at most :limit minutes of airtime that began before :before.
+DELETE FROM gateway_airtime WHERE (minute_at, gateway_id, sub_band) IN (
+    SELECT minute_at, gateway_id, sub_band FROM gateway_airtime
+    WHERE minute_at < :before ORDER BY minute_at, gateway_id, sub_band LIMIT :limit
+);
+
+-- name: delete_counted
+-- Deletes at most :limit marks of counted tx_acks that came before :before.
+DELETE FROM counted_tx_acks WHERE key IN (SELECT key FROM counted_tx_acks WHERE at < :before LIMIT :limit);
+
 -- name: delete_strangers
 -- Deletes at most :limit unknown devices that are registered by now, or whose last uplink came before :before
 -- (`expired`).

@@ -168,3 +168,27 @@ WHERE status = 'pending' AND coalesce(next_attempt_at, created_at) < :now::times
 UNION ALL
 SELECT 'reservations: ' || count(*) FROM reservations
 WHERE status = 'active' AND end_time < :now::timestamptz - interval '1 minute' HAVING count(*) > 0;
+
+-- name: gateways_wrong
+-- Conditions of gateways that last, but for used airtime, oldest first.
+SELECT subject_id || ' ' || kind || ' since ' || to_char(since, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || evidence AS who
+FROM conditions
+WHERE ended_at IS NULL AND kind IN ('gateway_refuses', 'gateway_no_ack')
+ORDER BY since, kind, subject_id;
+
+-- name: class_c
+-- Displays behind ChirpStack; and of at most :limit commands of theirs in the last day, their number and the median of
+-- the seconds from queued to tx_ack.
+SELECT (
+    SELECT count(*) FROM display_devices
+    WHERE network_server = 'chirpstack' AND enabled AND lifecycle_state <> 'decommissioned'
+) AS displays, count(*) AS commands,
+percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM c.transmitted_at - c.sent_at), 0)) AS median_s
+FROM (
+    SELECT a.sent_at, a.transmitted_at
+    FROM actuations AS a INNER JOIN display_devices AS d ON d.id = a.display_device_id
+    WHERE a.id >= uuid7_floor(:now::timestamptz - interval '1 day') AND a.sent_at IS NOT NULL
+        AND a.transmitted_at IS NOT NULL AND d.network_server = 'chirpstack'
+    ORDER BY a.id DESC
+    LIMIT :limit
+) AS c;
