@@ -157,7 +157,7 @@ def facts_of(events: Iterable[_Event], displays: Mapping[DevEui, Display], now: 
         elif isinstance(event, Log) and event.code == "DOWNLINK_GATEWAY" and event.dev_eui in displays:
             reason = event.description.strip()[:100] or "no reason"
             if reason.upper() != "IGNORED":  # no refusal: the gateway sent the other frame of a class A window
-                facts.refusals.append(_Refusal(now + n * _MICROSECOND, event.observed_at, event.dev_eui, reason))
+                facts.refusals.append(_Refusal(now + n * _MICROSECOND, event.at(now), event.dev_eui, reason))
     return facts
 
 
@@ -209,7 +209,7 @@ def _transmission(event: TxAck, gateway_id: str, display: Display | None, at: da
     return _Transmission(
         key=f"{event.queue_item_id}:{event.downlink_id}",
         acked_at=at,
-        sent_at=event.observed_at if at - MAX_AGE < event.observed_at < at else at,
+        sent_at=event.observed_at if event.observed_at and at - MAX_AGE < event.observed_at < at else at,
         gateway_id=gateway_id,
         sub_band=sub_band(event.frequency_hz).name,
         airtime_ms=airtime / timedelta(milliseconds=1),
