@@ -122,15 +122,24 @@ async def test_i1_a_gateway_that_acknowledges_nothing_for_60_s_while_a_command_w
     bay = await air.bay("A-01")
     sent_at = air.clock.now()
     await air.send(bay)
-    assert await air.kinds(after_s=30) == []
+    assert await air.kinds(after_s=11) == []
     assert await air.silent() == []
-    (condition,) = await air.review(after_s=31)
+    (condition,) = await air.review(after_s=50)
     assert (condition.kind, condition.subject_id) == (ConditionKind.GATEWAY_NO_ACK, GATEWAY)
     assert abs(condition.since - sent_at) < timedelta(seconds=5)
     assert (
         "Commands that wait behind it: 1. Its last acknowledgement: never; its last uplink: at 20" in condition.evidence
     )
     assert await air.silent() == [GATEWAY]
+
+
+async def test_a12_a_gateway_is_not_silent_while_the_tx_acks_of_a_stop_are_not_read(air: Air) -> None:
+    bay = await air.bay("A-01")
+    queue_id = await air.send(bay)
+    assert await air.kinds(after_s=3600) == []
+    assert await air.silent() == []
+    await air.tx_ack(bay, queue_id)
+    assert await air.kinds(after_s=60) == []
 
 
 async def test_i1_a_gateway_behind_which_no_command_waits_is_not_silent(air: Air) -> None:

@@ -44,6 +44,9 @@ from baylight.store.query import numbered, queries
             "Index Cond: (((dev_eui)::text = n.dev_eui) AND (received_at >= $3))",
         ),
         ("insight.why", "uplink", "'58a0cb00000000a1', true", "Index Cond: ((dev_eui)::text = $1)"),
+        ("control.gateways", "mark_late", "now(), now(), now()", "_one_outstanding"),
+        ("control.gateways", "troubled", "", "_one_outstanding"),
+        ("control.gateways", "used", "now(), NULL", "Index Cond: (minute_at > $1)"),
     ],
 )
 async def test_a_lookup_uses_its_index(db: Connection, group: str, name: str, arguments: str, wanted: str) -> None:
@@ -51,5 +54,7 @@ async def test_a_lookup_uses_its_index(db: Connection, group: str, name: str, ar
     await db.execute("ANALYZE spaces")
     await db.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off")
     await db.execute(f"PREPARE lookup AS {numbered(queries(group)[name])[0]}")
-    plan = "\n".join(row[0] for row in await db.fetch(f"EXPLAIN EXECUTE lookup ({arguments})"))
+    plan = "\n".join(
+        row[0] for row in await db.fetch(f"EXPLAIN EXECUTE lookup {f'({arguments})' if arguments else ''}")
+    )
     assert wanted in plan, plan

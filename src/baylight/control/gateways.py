@@ -49,6 +49,8 @@ ASSUMED_SPREADING_FACTOR, ASSUMED_BANDWIDTH_HZ = 12, 125_000
 
 LATE_AFTER = timedelta(seconds=10)
 """A command waits for its tx_ack from this age on. ChirpStack's scheduler and its locks take up to 6 s."""
+REVIEW_MARGIN = timedelta(seconds=5)
+"""Time between two reviews, and some more."""
 SILENT_AFTER = timedelta(seconds=60)
 """A gateway is silent if commands have waited for so long and it has acknowledged nothing."""
 FORGOTTEN_AFTER = timedelta(minutes=20)
@@ -264,7 +266,8 @@ async def review(connection: Connection, now: datetime) -> None:
     """
     if not await ALONE.one(connection):
         return
-    await MARK_LATE.run(connection, late_before=now - LATE_AFTER, now=now)
+    late_before = now - LATE_AFTER
+    await MARK_LATE.run(connection, late_before=late_before, seen_since=late_before - REVIEW_MARGIN, now=now)
     await UNMARK.run(connection, before=now - FORGOTTEN_AFTER)
     troubled = await TROUBLED.all(connection)
     used = [u for u in await list_used(connection, now) if u.share >= FREE_AGAIN]

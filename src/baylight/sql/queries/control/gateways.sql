@@ -63,7 +63,8 @@ SET refused_at = excluded.refused_at, refused_made_at = excluded.refused_made_at
 -- Marks the gateways behind which commands wait: handed to the network server before :late_before, after the gateway's
 -- last tx_ack, and sent by no gateway. A display is behind the gateway of its newest uplink. Left out are displays to
 -- which the network server sends nothing for a reason of their own, and The Things Stack, which names no gateway in its
--- acknowledgements.
+-- acknowledgements. The waiting counts from :seen_since at the earliest: after a stop, the tx_acks of old commands are yet
+-- to be read.
 WITH late AS (
     SELECT d.gateway_id, min(a.sent_at) AS since
     FROM actuations AS a
@@ -78,7 +79,7 @@ WITH late AS (
         )
     GROUP BY d.gateway_id
 )
-UPDATE gateways AS g SET unacked_since = coalesce(g.unacked_since, late.since), late_at = :now
+UPDATE gateways AS g SET unacked_since = coalesce(g.unacked_since, greatest(late.since, :seen_since)), late_at = :now
 FROM late WHERE g.gateway_id = late.gateway_id;
 
 -- name: unmark
