@@ -39,7 +39,7 @@ def logger(name: str) -> Any:
 class Outage:
     """Outage of a part. Its beginning and its end are logged once each, however often they are reported.
 
-    The events are `<what>_outage` and `<what>_works_again`.
+    The events are `<what>_outage` and `<what>_works_again`. Without a `log`, another part logs them.
     """
 
     def __init__(self, log: Any, what: str) -> None:
@@ -49,11 +49,11 @@ class Outage:
         """Reason in plain words. None while there is no outage."""
 
     def begin(self, reason: str) -> None:
-        if self.reason is None:
+        if self.reason is None and self._log is not None:
             self._log.warning(f"{self._what}_outage", reason=reason)
         self.reason = reason
 
     def end(self) -> None:
-        if self.reason is not None:
+        if self.reason is not None and self._log is not None:
             self._log.info(f"{self._what}_works_again")
         self.reason = None

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.domain.conditions import ConditionKind
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
 from tests.support.eventually import eventually, until
@@ -77,13 +78,14 @@ async def test_while_the_network_server_is_away_nothing_is_lost_and_the_newest_w
         await stage.fake.grpc_down()
         await stage.park.arrive(bay.code)
         await stage.park.arrive(other.code)
-        await until(lambda: "network_server" in program.problems())
+        await until(lambda: program.conditions.find(ConditionKind.NETWORK_SERVER_AWAY, "chirpstack"))
+        assert program.problems() == {}, "another process could not do better"
         await stage.park.leave(bay.code)
         await eventually(stage.pool, "SELECT current_state FROM spaces WHERE code = $1", bay.code, equals="FREE")
         await stage.fake.grpc_up()
         await stage.shows(other, RED)
         await stage.all_proven()
-        assert "network_server" not in program.problems()
+        assert program.conditions.open() == []
     assert "superseded" in await stage.statuses(bay)
 
 

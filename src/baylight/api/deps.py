@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
 from baylight.api.problems import Refused
+from baylight.domain.conditions import Condition
 from baylight.domain.paging import MAX_PAGE_SIZE
 from baylight.domain.policies import Policies
 from baylight.ports import Clock, CodecEngine, Source
@@ -38,7 +39,8 @@ class Deps:
     """Parts of the program that the API needs.
 
     `problems()`: for each part that does not work, the reason in plain words; empty when ready. `inbound`: by the last
-    part of the path. `chirpstack_devices`: None if the API of ChirpStack is not set.
+    part of the path. `chirpstack_devices`: None if the API of ChirpStack is not set. `conditions()`: conditions of
+    services that last.
     """
 
     pool: Pool
@@ -47,6 +49,7 @@ class Deps:
     policies: Policies
     registry: CollectorRegistry
     problems: Callable[[], dict[str, str]]
+    conditions: Callable[[], Sequence[Condition]] = tuple
     codec_engine: CodecEngine | None = None
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
     chirpstack_devices: Source | None = None

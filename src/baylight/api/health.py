@@ -22,8 +22,10 @@ async def check_live() -> dict[str, str]:
     responses={503: {"description": "not ready; `problems` gives the reasons in plain words"}},
 )
 async def check_ready(given: Given) -> JSONResponse:
-    """The answer is 503 with the reasons while the process cannot do its work."""
+    """The answer is 503 with the reasons while the process cannot do its work: the database or the broker is away, or
+    messages wait too long. `conditions` has all that is wrong with the services, network servers included, which do not
+    withdraw readiness. Lamps, sensors and gateways are not in it."""
     problems = given.problems()
-    if problems:
-        return JSONResponse({"status": "not ready", "problems": problems}, 503, {"Retry-After": "5"})
-    return JSONResponse({"status": "ready", "problems": {}})
+    conditions = [{"kind": c.kind, "service": c.subject_id, "since": c.since.isoformat()} for c in given.conditions()]
+    body = {"status": "not ready" if problems else "ready", "problems": problems, "conditions": conditions}
+    return JSONResponse(body, 503, {"Retry-After": "5"}) if problems else JSONResponse(body)

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from baylight.api.deps import Database, Given, Reading
 from baylight.control.gateways import list_used
 from baylight.domain.airtime import SUB_BANDS, Used
+from baylight.domain.conditions import Condition
 from baylight.insight import live
 
 router = APIRouter(tags=["operation"])
@@ -21,12 +22,17 @@ class Counts:
     """Collector of what one process has counted since its start, and of the messages that wait in it."""
 
     def __init__(
-        self, messages: Mapping[tuple[str, str], int], downlinks: Mapping[str, int], waiting: Callable[[], int]
+        self,
+        messages: Mapping[tuple[str, str], int],
+        downlinks: Mapping[str, int],
+        waiting: Callable[[], int],
+        conditions: Callable[[], Sequence[Condition]] = tuple,
     ) -> None:
-        """`messages`: by (kind, outcome). `downlinks`: by answer."""
+        """`messages`: by (kind, outcome). `downlinks`: by answer. `conditions`: those of services that last."""
         self._messages = messages
         self._downlinks = downlinks
         self._waiting = waiting
+        self._conditions = conditions
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         messages = CounterMetricFamily(
@@ -44,6 +50,14 @@ class Counts:
         yield GaugeMetricFamily(
             "baylight_messages_waiting", "Messages received and not yet begun with", self._waiting()
         )
+        lasting = GaugeMetricFamily(
+            "baylight_service_condition_since_seconds",
+            "Conditions of services that last: the time when they began",
+            labels=["kind", "service"],
+        )
+        for condition in self._conditions():
+            lasting.add_metric([condition.kind, condition.subject_id], condition.since.timestamp())
+        yield lasting
 
 
 class _Present:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +19,13 @@ from baylight.api.metrics import Counts
 from baylight.app.connections import Server, chirpstack_devices, consumers, inbound, listen, network_servers
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
+from baylight.app.service_conditions import READINESS, Key, ServiceConditions
+from baylight.app.service_watch import ServiceWatch
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
+from baylight.domain.conditions import ConditionKind
+from baylight.domain.events import Message
 from baylight.errors import TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
@@ -74,9 +79,12 @@ class Program:
         self.clock = SystemClock()
         self.policies = policies_of(settings)
         # What is behind the intake is built when the database is open.
-        self.intake = Intake(lambda messages: self.ingest.store_batch(messages), lambda: self.relay.wake())
+        self.intake = Intake(self._store, lambda: self.relay.wake())
+        self._not_stored: str | None = None
+        self.conditions = ServiceConditions(self.clock)
         self.consumers = consumers(settings, self.intake)
         self.network_servers = network_servers(settings, self.consumers)
+        self.watch = ServiceWatch(self.dsn, self.network_servers, self.conditions, self._parts)
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Pool for the API alone, since callers that read slowly keep their connections for long."""
@@ -127,14 +135,20 @@ class Program:
 
     def _build(self, pool: Pool) -> None:
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
-        self.relay = Relay(pool, Router(self.network_servers), self.clock, self.policies.loop)
+        router = Router(self.network_servers, self.watch.answered)
+        self.relay = Relay(pool, router, self.clock, self.policies.loop)
         months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
         self.reconcile = Timer(pool, self.clock, self.policies, *months)
 
     async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
         registry.register(
-            Counts(self.ingest.counts, self.relay.counts, lambda: sum(c.waiting for c in self.consumers.values()))
+            Counts(
+                self.ingest.counts,
+                self.relay.counts,
+                lambda: sum(c.waiting for c in self.consumers.values()),
+                self.conditions.open,
+            )
         )
         api = create_app(
             Deps(
@@ -144,6 +158,7 @@ class Program:
                 self.policies,
                 registry,
                 self.problems,
+                conditions=self.conditions.open,
                 codec_engine=self.sandbox,
                 inbound=inbound(self.settings, self.intake),
                 chirpstack_devices=chirpstack_devices(self.settings),
@@ -156,6 +171,7 @@ class Program:
         parts: dict[str, asyncio.Task[Any]] = {
             **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers.items()},
             "relay": asyncio.create_task(self.relay.run()),
+            "watch": asyncio.create_task(self.watch.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
             "http": asyncio.create_task(server.serve(sockets=[listener])),
@@ -186,12 +202,25 @@ class Program:
         async for _ in notifications(self.dsn, ACTUATIONS_CHANNEL):
             self.relay.wake()
 
-    def problems(self) -> dict[str, str]:
-        """Return the reason why each part that does not work does not, in plain words. Empty if all parts work."""
-        reasons = {
-            "database": self.reconcile.outage.reason,
-            **{name: consumer.outage for name, consumer in self.consumers.items()},
-            "network_server": self.relay.outage.reason,
-            "codecs": self.sandbox.outage.reason,
+    async def _store(self, messages: Sequence[Message]) -> None:
+        try:
+            await self.ingest.store_batch(messages)
+        except TransientError as error:
+            self._not_stored = f"events are not stored: {error.message}"
+            raise
+        self._not_stored = None
+
+    def _parts(self) -> dict[Key, str | None]:
+        """Return the reason why each part of this process does not work, or None if it does."""
+        database = self._not_stored or self.reconcile.outage.reason or self.watch.database
+        return {
+            (ConditionKind.DATABASE_AWAY, "database"): database,
+            (ConditionKind.SANDBOX_AWAY, "codecs"): self.sandbox.outage.reason,
+            **{(ConditionKind.BROKER_AWAY, name): consumer.outage for name, consumer in self.consumers.items()},
         }
-        return {part: reason for part, reason in reasons.items() if reason}
+
+    def problems(self) -> dict[str, str]:
+        """Return by service why this process cannot do its work, in plain words. Empty if it is ready."""
+        for (kind, service), reason in self._parts().items():
+            self.conditions.set(kind, service, reason)
+        return {c.subject_id: c.evidence for c in self.conditions.open() if c.kind in READINESS}

@@ -155,7 +155,7 @@ async def _examine(c: Context) -> list[Finding]:
     from baylight.insight import doctor
 
     found = await doctor.examine(c.connection, now=c.change.now, policy=c.change.policies.decision)
-    return found + await reach(c.settings)
+    return found + await reach(c.settings, c.connection)
 
 
 @app.command()

@@ -12,20 +12,22 @@ if TYPE_CHECKING:
     from baylight.insight.doctor import Finding
     from baylight.lns.mqtt.consumer import MqttConsumer
     from baylight.settings import Settings
+    from baylight.store.pool import Connection
 
 PATIENCE_S = 5.0
 EVERY_S = 0.05
 
 
-async def reach(settings: Settings) -> list[Finding]:
+async def reach(settings: Settings, connection: Connection) -> list[Finding]:
     """Connect to the servers of the settings. This does not disturb a running `serve`.
 
     The client id is another one, and the topics have no publisher.
     """
     from baylight.app import connections
     from baylight.app.intake import Intake
-    from baylight.insight import doctor
-    from baylight.lns.router import Router
+    from baylight.errors import InputError
+    from baylight.insight import doctor, services
+    from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
     from baylight.log import configure
 
     findings = [_known()]
@@ -41,9 +43,23 @@ async def reach(settings: Settings) -> list[Finding]:
     pings: dict[str, Callable[[], Awaitable[None]]] = {
         name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in consumers.items()
     }
-    if settings.chirpstack_api is not None:
-        pings["network server"] = Router(connections.network_servers(settings, consumers)).ping
-    return findings + await doctor.reach(pings)
+    try:
+        servers = connections.network_servers(settings, consumers)
+    except InputError as error:
+        wrong = doctor.Finding(
+            "network server", False, error.message, "correct the setting: `baylight serve` ends at it"
+        )
+        return [*findings, wrong, *await doctor.reach(pings)]
+    findings.append(await doctor.check_servers(connection, servers))
+    chirpstack = servers.get("chirpstack")
+    if not isinstance(chirpstack, ChirpStackGrpc):
+        return findings + await doctor.reach(pings)
+    chirpstack.reported.update(await services.list_reported_displays(connection, "chirpstack"))
+    pings["network server"] = chirpstack.ping
+    try:
+        return findings + await doctor.reach(pings)
+    finally:
+        await chirpstack.close()
 
 
 async def _store_nothing(_: object) -> None: ...

@@ -33,8 +33,8 @@ MAX_CLAIMS = 4
 """Claims in progress at once, so that a slow answer for one device delays no other."""
 IDLE_S = 1.0
 """Seconds that a relay waits for a notification before it looks for due actuations."""
-_CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack")
-"""Errors that affect every device: nothing can be sent until a person corrects the settings."""
+_CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack", "network_server_not_set")
+"""Errors of the settings, not of a device. They are a condition of the network server, which is logged once."""
 
 LOCK_TO_SEND = Query("control.relay.lock_to_send", UUID)
 
@@ -60,7 +60,7 @@ class Relay:
     counts: Counter[str] = field(default_factory=Counter)
     recovery: Recovery = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    outage: Outage = field(default_factory=lambda: Outage(log, "network_server"))
+    outage: Outage = field(default_factory=lambda: Outage(None, "network_server"))
     _database: Outage = field(default_factory=lambda: Outage(log, "database"))
     _stopping: bool = False
 

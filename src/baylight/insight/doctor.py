@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,9 +10,10 @@ from typing import NamedTuple
 from baylight.codecs.all import display_driver, reports
 from baylight.control.gateways import list_used
 from baylight.domain.airtime import NEARLY_USED
+from baylight.domain.conditions import KINDS, ConditionKind
 from baylight.domain.state import Policy, decide
 from baylight.errors import BaylightError, InputError
-from baylight.insight import why
+from baylight.insight import services, why
 from baylight.store import migrate
 from baylight.store.pool import Connection
 from baylight.store.query import Query
@@ -84,6 +85,9 @@ IN_SYNC = Query("insight.doctor.in_sync", InSync)
 ERROR_RATIO = Query("insight.doctor.error_ratio", DecodingErrors)
 GATEWAYS_WRONG = Query("insight.doctor.gateways_wrong", str)
 CLASS_C = Query("insight.doctor.class_c", ClassC)
+_K = ConditionKind
+_ADDRESS = "check its address and credentials in the settings"
+_REMEDIES = {"network_server_key_refused": KINDS[_K.NETWORK_SERVER_KEY_REFUSED].remedy}
 _REPORT = "this must not happen: keep a dump of the database and report it"
 _CHECKS = (
     _Check("copies of DevEUIs", Query("insight.doctor.copies_differ", str), "agree with the registries", _REPORT),
@@ -149,6 +153,7 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
         findings.append(await _replay(connection, now, policy))
         findings.append(await _error_ratio(connection, now))
         findings += [await check(connection, now) for check in (_gateways, _airtime, _class_c)]
+        findings += await _services(connection)
     return findings
 
 
@@ -160,8 +165,34 @@ async def reach(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> list[Find
             await ping()
             findings.append(Finding(name, True, "answers"))
         except BaylightError as error:
-            findings.append(Finding(name, False, error.message, "check its address and credentials in the settings"))
+            findings.append(Finding(name, False, error.message, _REMEDIES.get(error.code, _ADDRESS)))
     return findings
+
+
+async def check_servers(connection: Connection, set_up: Collection[str]) -> Finding:
+    """Check that each display is reached through a network server that is set up."""
+    counts = await services.count_displays(connection)
+    wrong = [f"{count} displays through {name}" for name, count in sorted(counts.items()) if name not in set_up]
+    if not wrong:
+        return Finding("network servers", True, "each that displays need is set up")
+    return Finding("network servers", False, f"not set up: {', '.join(wrong)}", KINDS[_K.NETWORK_SERVER_NOT_SET].remedy)
+
+
+async def _services(connection: Connection) -> list[Finding]:
+    """Report the conditions of services that a running `baylight serve` sees."""
+    return [
+        Finding(
+            f"service {c.subject_id}",
+            False,
+            f"{_words(c.kind)} since {c.since:%Y-%m-%d %H:%M:%S} UTC: {c.evidence}",
+            KINDS[c.kind].remedy,
+        )
+        for c in await services.list_conditions(connection)
+    ] or [Finding("services", True, "`baylight serve` reports no condition of them")]
+
+
+def _words(kind: ConditionKind) -> str:
+    return kind.replace("_", " ")
 
 
 async def _accepts_changes(connection: Connection) -> Finding:

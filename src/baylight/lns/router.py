@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import PermanentError, TransientError
+from baylight.errors import BaylightError, PermanentError, TransientError
 from baylight.ports import NetworkServer
 
 
 class Router:
-    """Port NetworkServer. `servers`: by the `network_server` of a device."""
+    """Port NetworkServer. `servers`: by the `network_server` of a device.
 
-    def __init__(self, servers: Mapping[str, NetworkServer]) -> None:
+    `answered` is called after each downlink with the server's name, and the error or None.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, NetworkServer],
+        answered: Callable[[str, BaylightError | None], None] = lambda name, error: None,
+    ) -> None:
         self._servers = servers
+        self._answered = answered
 
     async def enqueue(self, downlink: Downlink) -> str:
         server = self._servers.get(downlink.network_server)
@@ -26,12 +34,18 @@ class Router:
                 dev_eui=downlink.dev_eui,
             )
         try:
-            return await server.enqueue(downlink)
-        except PermanentError as error:
-            if error.code != "bad_api_key":
+            item = await server.enqueue(downlink)
+        except BaylightError as error:
+            reported = error
+            if error.code == "bad_api_key":
+                # No device is at fault, and all of them work again with a new key.
+                reported = TransientError("network_server_key_refused", error.message)
+            self._answered(downlink.network_server, reported)
+            if reported is error:
                 raise
-            # No device is at fault, and all of them work again with a new key.
-            raise TransientError("network_server_key_refused", error.message) from error
+            raise reported from error
+        self._answered(downlink.network_server, None)
+        return item
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:
         """Return the items of all servers for the device. A server that does not know the device has none."""
