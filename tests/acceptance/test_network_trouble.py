@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.domain.conditions import ConditionKind
+from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.sim.behaviour import GatewayMode
 from baylight.store.pool import Pool
 from tests.support.eventually import eventually, until

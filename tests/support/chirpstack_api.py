@@ -32,11 +32,13 @@ class Key(StrEnum):
 class KeyedServer:
     """Server with devices, by DevEUI, of two tenants' applications.
 
-    `old`: it does not know the call that each key may make, and lists nothing. `accepted`: DevEUIs of commands.
+    `ours`: application that the good key may use. `old`: the server does not know the call that each key may make, and
+    lists nothing. `accepted`: DevEUIs of commands.
     """
 
     devices: dict[str, str]
     key: Key = Key.TENANT
+    ours: str = OURS
     old: bool = False
     away: bool = False
     target: str = ""
@@ -75,7 +77,7 @@ class KeyedServer:
     async def _right(self, context: Any, application: str | None, *, write: bool = False) -> None:
         if self.key is Key.GARBAGE:
             await context.abort(_UNKNOWN, "InvalidToken")
-        own = {Key.TENANT: OURS, Key.READ_ONLY: OURS, Key.OTHER_TENANT: THEIRS}.get(self.key)
+        own = {Key.TENANT: self.ours, Key.READ_ONLY: self.ours, Key.OTHER_TENANT: THEIRS}.get(self.key)
         right = self.key is Key.ADMIN or (application is not None and application == own)
         if not right or (write and self.key is Key.READ_ONLY):
             await context.abort(_UNKNOWN, "")
