@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -66,13 +66,35 @@ class CodecEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Device as a network server lists it. `profile`: the network server's name for its model."""
+    """Device as a network server lists it. `profile`: the network server's name for its model.
+
+    `enabled`: False if it is disabled there, so that it is neither received nor sent to.
+    """
 
     dev_eui: str
     name: str = ""
     profile: str = ""
     application_id: str = ""
+    enabled: bool = True
 
 
-Source = Callable[[Sequence[str], str | None], AsyncIterator[Listed]]
-"""Function that yields the devices of applications (ids), or all devices of a tenant (id)."""
+@dataclass(frozen=True, slots=True)
+class ListedApplication:
+    """Application of a network server. `tenant_name`: empty if the key does not show it."""
+
+    id: str
+    name: str
+    tenant_id: str
+    tenant_name: str = ""
+
+
+class DeviceSource(Protocol):
+    """Lists of a network server."""
+
+    def devices(self, applications: Sequence[str], tenant: str | None) -> AsyncIterator[Listed]:
+        """Yield the devices of applications (ids), and all devices of a tenant (id). Raises InputError."""
+        ...
+
+    async def applications(self, known: Sequence[str]) -> list[ListedApplication]:
+        """Return the applications that the key can see. `known`: ids of applications that events came from."""
+        ...

@@ -18,6 +18,8 @@ from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.lab.sim.events import APPLICATION, stable_uuid
 from baylight.lns.chirpstack import devices as chirpstack_devices
+from baylight.lns.chirpstack.channel import Api
+from baylight.lns.chirpstack.devices import ChirpStackDevices
 from baylight.ports import Listed
 from baylight.store.pool import Connection
 from tests.support.change import by
@@ -40,8 +42,12 @@ async def load(
 
 
 async def listed_by(fake: FakeChirpStack, **asked: Any) -> list[Listed]:
-    key = asked.pop("key", fake.api_key)
-    return [device async for device in chirpstack_devices.devices(fake.grpc_target, key, **asked)]
+    asking = source(fake, asked.get("key"))
+    return [device async for device in asking.devices(asked.get("applications", ()), asked.get("tenant"))]
+
+
+def source(fake: FakeChirpStack, key: str | None = None) -> ChirpStackDevices:
+    return ChirpStackDevices(Api(fake.grpc_target, key or fake.api_key))
 
 
 @pytest.fixture
@@ -113,6 +119,98 @@ async def test_devices_of_no_known_type_are_refused_or_left_out(db: Connection) 
         await load(db, listed, types={"": "nonsense"})
     report, left = await load(db, listed[1:2], types={"Milesight/em300": "-"})
     assert (report.rows, left) == (0, {"Milesight/em300": 1})
+
+
+async def test_i13_devices_of_no_known_type_are_one_line_for_each_profile_that_says_how_to_go_on(
+    db: Connection,
+) -> None:
+    listed = [Listed(f"70b3d5e75e0000{n:02x}", f"Bay {n}", "Parking sensor") for n in range(1, 13)]
+    listed += [
+        Listed("70b3d5e75e0000f1", "t", 'A "good" $lamp'),
+        Listed("70b3d5e75e0000f2", "u"),
+        Listed("12", "", "odd"),
+    ]
+    report, _ = await load(db, listed, types={})
+    assert report.errors == 15
+    assert [(error.row, error.code) for error in report.first] == [
+        (1, "type_missing"), (13, "type_missing"), (14, "type_missing"), (15, "bad_dev_eui"),
+    ]  # fmt: skip
+    assert report.first[0].message == (
+        'the device type of 12 devices with the profile Parking sensor is not known: add --map "Parking sensor=TYPE" '
+        'with a type of `baylight type list`, or --map "Parking sensor=-" to leave them out'
+    )
+    assert "1 device without a profile" in report.first[2].message
+    assert '--map "=TYPE"' in report.first[2].message
+
+
+async def test_i13_a_map_that_does_nothing_is_said(db: Connection) -> None:
+    await devices.register_display(by(db), LIGHT, device_type="kuando_busylight")
+    listed = [Listed(LIGHT, "", "Lamp", "app-1"), Listed(SENSOR, "", "Parking sensor", "app-1")]
+    types = {"Parking sensr": "browan_tbms100", "Lamp": "browan_tbms100"}
+    report, _ = await load(db, listed, types=types)
+    assert report.notes == [
+        "--map Parking sensr=…: no listed device has this profile; the list has: Lamp, Parking sensor",
+        "--map Lamp=browan_tbms100: no effect on 1 device, registered already as kuando_busylight",
+    ]
+    report, _ = await load(db, listed, types={"Lamp": "kuando_busylight"})
+    assert report.notes == []
+
+
+async def test_i13_devices_that_are_gone_or_disabled_there_are_said(fake: FakeChirpStack, db: Connection) -> None:
+    types = {"Lamp": "kuando_busylight"}
+    await load(db, await listed_by(fake, applications=[APPLICATION]), network_server="chirpstack", types=types)
+    fake.set_disabled(LIGHT)
+    fake.delete_device(SENSOR)
+    found = await listed_by(fake, applications=[APPLICATION])
+    report, _ = await load(db, found, network_server="chirpstack", types=types)
+    assert report.notes == [
+        f"disabled there, so that nothing is received from them or sent to them: 1: {LIGHT}",
+        f"registered here for these applications, but no longer there: 1: {SENSOR}",
+    ]
+    fake.delete_device(LIGHT)
+    report, _ = await load(
+        db,
+        await listed_by(fake, applications=[APPLICATION]),
+        network_server="chirpstack",
+        types={},
+        applications=[APPLICATION],
+    )
+    assert report.notes == [
+        "the list is empty",
+        f"registered here for these applications, but no longer there: 2: {LIGHT}, {SENSOR}",
+    ]
+
+
+@pytest.mark.parametrize(("asked", "code"), [("application", "no_such_application"), ("tenant", "no_applications")])
+async def test_i13_what_an_administrators_key_does_not_find_is_refused(
+    fake: FakeChirpStack, asked: str, code: str
+) -> None:
+    unknown = stable_uuid("nowhere")
+    named: dict[str, Any] = {"applications": [unknown]} if asked == "application" else {"tenant": unknown}
+    with pytest.raises(InputError, match=unknown) as caught:
+        await listed_by(fake, key=fake.admin_key, **named)
+    assert caught.value.code == code
+
+
+async def test_i13_the_applications_that_a_key_can_see_are_listed(fake: FakeChirpStack, db: Connection) -> None:
+    tenant = stable_uuid("tenant ChirpStack")
+    everything, error = await device_lists.name_an_application(source(fake, fake.admin_key), [])
+    assert {(found.tenant_name, found.tenant_id) for found in everything} >= {("ChirpStack", tenant)}
+    assert len(everything) == 2
+    assert "--application" in error.message
+    assert "/#/tenants/<tenant id>/applications/<application id>" in error.message
+
+    nothing, _ = await device_lists.name_an_application(source(fake), [])
+    assert nothing == []
+    await load(
+        db,
+        await listed_by(fake, applications=[APPLICATION]),
+        network_server="chirpstack",
+        types={"Lamp": "kuando_busylight"},
+    )
+    known = await device_lists.known_applications(db, "chirpstack")
+    own, _ = await device_lists.name_an_application(source(fake), known)
+    assert [(found.id, found.tenant_id) for found in own] == [(APPLICATION, tenant)]
 
 
 def device(eui: str) -> dict[str, Any]:

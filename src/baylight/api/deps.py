@@ -16,7 +16,7 @@ from baylight.api.problems import Refused
 from baylight.domain.conditions import Condition
 from baylight.domain.paging import MAX_PAGE_SIZE
 from baylight.domain.policies import Policies
-from baylight.ports import Clock, CodecEngine, Source
+from baylight.ports import Clock, CodecEngine, DeviceSource
 from baylight.store.pool import Connection, Pool
 
 ACQUIRE_S = 5
@@ -52,7 +52,7 @@ class Deps:
     conditions: Callable[[], Sequence[Condition]] = tuple
     codec_engine: CodecEngine | None = None
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
-    chirpstack_devices: Source | None = None
+    chirpstack_devices: DeviceSource | None = None
 
     def change(self, connection: Connection, key: Key) -> Change:
         """Return a change that the holder of a key makes now."""

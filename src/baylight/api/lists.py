@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -44,7 +44,9 @@ async def import_chirpstack(
 ) -> Report | JSONResponse:
     """All devices are registered, or none. Idempotent. 422 with a `report` if some are wrong."""
     listed = device_lists.list_chirpstack(given.chirpstack_devices, body.applications, body.tenant)
-    report = await _import(key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run)
+    report = await _import(
+        key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run, body.applications
+    )
     return answer(request, report)
 
 
@@ -81,6 +83,7 @@ async def _import(
     types: Types,
     only_known: bool,
     dry_run: bool,
+    applications: Sequence[str] = (),
 ) -> Report:
     async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
         return await device_lists.import_list(
@@ -88,6 +91,7 @@ async def _import(
             listed,
             network_server=network_server,
             types=types,
+            applications=applications,
             only_known=only_known,
             dry_run=dry_run,
         )

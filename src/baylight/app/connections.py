@@ -14,14 +14,15 @@ import uvicorn
 from baylight.api.deps import Inbound
 from baylight.app.intake import Intake
 from baylight.errors import InputError
-from baylight.lns.chirpstack import devices
 from baylight.lns.chirpstack import events as chirpstack_events
+from baylight.lns.chirpstack.channel import Api
+from baylight.lns.chirpstack.devices import ChirpStackDevices
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.tts import events as tts_events
 from baylight.lns.tts.api import tts_api
 from baylight.lns.tts.downlinks import TtsDownlinks
-from baylight.ports import NetworkServer, Source
+from baylight.ports import DeviceSource, NetworkServer
 from baylight.settings import Settings
 
 STALLED_S = 60
@@ -161,15 +162,12 @@ def _not_encrypted(given: str, missing: str) -> InputError:
     return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true as well")
 
 
-def chirpstack_devices(settings: Settings) -> Source | None:
-    """Return the source of ChirpStack's devices, or None if ChirpStack's API is not set."""
-    target = settings.chirpstack_api
-    if not target or settings.chirpstack_api_key is None:
+def chirpstack_devices(settings: Settings) -> DeviceSource | None:
+    """Return the source of ChirpStack's devices, or None if ChirpStack's API is not set. Raises as `Api` does."""
+    if not settings.chirpstack_api or settings.chirpstack_api_key is None:
         return None
     key, tls, ca = _chirpstack_key(settings), settings.chirpstack_api_tls, settings.chirpstack_api_ca
-    return lambda applications, tenant: devices.devices(
-        target, key, applications=applications, tenant=tenant, tls=tls, ca=ca
-    )
+    return ChirpStackDevices(Api(settings.chirpstack_api, key, tls, ca))
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -71,7 +71,7 @@ class Report:
     """Result of an import. With any of `errors` nothing was changed; `by_code` counts them, `first` has the first ones.
 
     `applied` False without errors: a dry run. `left_out`: how many devices of each profile of a device list were not
-    imported.
+    imported. `notes`: what a person should know about a device list.
     """
 
     kind: str
@@ -84,6 +84,7 @@ class Report:
     first: list[RowError] = field(default_factory=list)
     applied: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, error: RowError) -> None:
         self.count(error.code, 1)

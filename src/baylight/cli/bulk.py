@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from baylight.cli.options import Json
-from baylight.cli.run import INPUT, Context, on_database, print_json
+from baylight.cli.run import INPUT, Context, on_database, print_json, print_rows
 
 if TYPE_CHECKING:
     from baylight.bulk.imports import Report
@@ -81,13 +81,20 @@ def import_chirpstack(
 ) -> None:
     """Register the devices that ChirpStack lists."""
 
-    def listed(c: Context) -> AsyncIterator[Listed]:
+    async def listed(c: Context) -> AsyncIterator[Listed]:
         from baylight.app.connections import chirpstack_devices
-        from baylight.bulk.device_lists import list_chirpstack
+        from baylight.bulk import device_lists
 
-        return list_chirpstack(chirpstack_devices(c.settings), application or (), tenant)
+        source = chirpstack_devices(c.settings)
+        if source is not None and not application and not tenant:
+            known = await device_lists.known_applications(c.connection, "chirpstack")
+            found, error = await device_lists.name_an_application(source, known)
+            print_rows(found, "tenant_name tenant_id name id", as_json=as_json)
+            raise error
+        async for device in device_lists.list_chirpstack(source, application or (), tenant):
+            yield device
 
-    _import_list(listed, "chirpstack", types, only_known, dry_run, as_json)
+    _import_list(listed, "chirpstack", types, only_known, dry_run, as_json, application or ())
 
 
 def import_tts(
@@ -112,6 +119,7 @@ def _import_list(
     only_known: bool,
     dry_run: bool,
     as_json: bool,
+    applications: Sequence[str] = (),
 ) -> None:
     async def work(c: Context) -> Report:
         from baylight.bulk import device_lists
@@ -122,12 +130,15 @@ def _import_list(
                 listed(c),
                 network_server=network_server,
                 types=device_lists.parse_types(types or ()),
+                applications=applications,
                 only_known=only_known,
                 dry_run=dry_run,
                 progress=progress,
             )
         for profile, count in sorted(report.left_out.items()):
             typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
+        for note in report.notes:
+            typer.echo(f"note: {note}", err=True)
         return report
 
     _print(on_database(work), as_json=as_json)

@@ -11,8 +11,8 @@ import pytest
 
 from baylight.errors import InputError, TransientError
 from baylight.lab.embedded.broker import free_port
-from baylight.lns.chirpstack import devices
 from baylight.lns.chirpstack.channel import Api
+from baylight.lns.chirpstack.devices import ChirpStackDevices
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from tests.support.chirpstack_api import OURS, KeyedServer, serving
 
@@ -44,8 +44,8 @@ async def test_i9_an_api_behind_tls_with_an_own_ca_is_used(certificates: tuple[P
         client = ChirpStackGrpc(server.target, "key", tls=True, ca=ca, timeout_s=5)
         await client.ping()
         await client.close()
-        found = devices.devices(server.target, "key", applications=[OURS], tls=True, ca=ca)
-        assert [device async for device in found] == []
+        source = ChirpStackDevices(Api(server.target, "key", tls=True, ca=ca))
+        assert [device async for device in source.devices([OURS], None)] == []
 
 
 async def test_i9_a_server_whose_ca_is_not_trusted_is_not_used(certificates: tuple[Path, Path, Path]) -> None:
