@@ -16,6 +16,7 @@ import pytest
 from baylight.access import keys
 from baylight.api import events as events_route
 from baylight.api import hub
+from baylight.domain.conditions import Condition, ConditionKind
 from tests.support.change import by
 from tests.support.factories import add_actuation, add_bay
 from tests.support.servers import Server
@@ -229,3 +230,21 @@ async def test_an_open_stream_does_not_hold_up_the_shutdown(site: Site) -> None:
 async def test_a_stream_needs_a_key(address: str) -> None:
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{address}/api/v1/events")).status_code == 401
+
+
+async def test_i18_conditions_of_services_come_with_each_change_and_after_a_snapshot(site: Site, address: str) -> None:
+    condition = Condition(
+        ConditionKind.NETWORK_SERVER_AWAY, "chirpstack", datetime(2026, 11, 24, tzinfo=UTC), "refused"
+    )
+    async with watching(address, await site.key("read")) as stream:
+        assert (await stream.next())[0] == "snapshot"
+        site.conditions.append(condition)
+        site.app.state.hub.wake()
+        (row,) = (await stream.until("services"))["conditions"]
+        assert (row["kind"], row["service"], row["evidence"]) == ("network_server_away", "chirpstack", "refused")
+        assert row["meaning"] == "The network server does not answer."
+        async with watching(address, await site.key("read")) as second:
+            assert [(await second.next())[0] for _ in range(2)] == ["snapshot", "services"]
+        site.conditions.clear()
+        site.app.state.hub.wake()
+        assert (await stream.until("services"))["conditions"] == []

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from baylight.access import keys
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
+from baylight.domain.conditions import Condition
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support.change import by
@@ -25,13 +26,14 @@ from tests.support.servers import Database
 
 @dataclass
 class Site:
-    """Application of the API, and what it works on. `problems` is what /health/ready reports."""
+    """Application of the API, and what it works on. `problems` and `conditions` are what /health/ready reports."""
 
     app: FastAPI
     pool: Pool
     dsn: str
     registry: CollectorRegistry
     problems: dict[str, str] = field(default_factory=dict)
+    conditions: list[Condition] = field(default_factory=list)
 
     async def key(self, *scopes: str) -> str:
         async with self.pool.acquire() as connection:
@@ -48,8 +50,11 @@ class Site:
 def site_on(database: Database, pool: Pool) -> Site:
     registry = CollectorRegistry()
     problems: dict[str, str] = {}
-    deps = Deps(pool, database.dsn, RealClock(), Policies(), registry, lambda: problems)
-    return Site(create_app(deps), pool, database.dsn, registry, problems)
+    conditions: list[Condition] = []
+    deps = Deps(
+        pool, database.dsn, RealClock(), Policies(), registry, lambda: problems, conditions=lambda: list(conditions)
+    )
+    return Site(create_app(deps), pool, database.dsn, registry, problems, conditions)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from baylight.domain.conditions import Condition, ConditionKind
 from baylight.web import page
 from tests.support.factories import Bay
 from tests.support.site import Site, serving
@@ -148,3 +149,17 @@ async def test_the_page_needs_no_key_and_allows_nothing_inline_or_foreign(site: 
             assert foreign == []
         html = (await client.get("/")).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|style=", html)
+
+
+async def test_i18_what_is_wrong_with_a_service_stands_on_the_page_until_it_is_over(
+    site: Site, address: str, tab: Page, bays: dict[str, Bay]
+) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=2)
+    site.conditions.append(Condition(ConditionKind.NETWORK_SERVER_AWAY, "chirpstack", since, "connection refused"))
+    await tab.goto(f"{address}/#key={await site.key('read')}")
+    shown = tab.locator("#services li")
+    await expect(shown).to_contain_text("The network server does not answer (chirpstack), since ")
+    await expect(shown).to_contain_text("connection refused")
+    site.conditions.clear()
+    site.app.state.hub.wake()
+    await expect(tab.locator("#services")).to_be_hidden()

@@ -41,7 +41,7 @@ PREFIX = "/api/v1"
 
 def create_app(deps: Deps) -> FastAPI:
     """Make the application. Its server must call `app.state.hub.close()` before it shuts down, to end event streams."""
-    hub = Hub(deps.pool, deps.dsn)
+    hub = Hub(deps.pool, deps.dsn, deps.conditions)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 
+from baylight.domain.conditions import KINDS, Condition, ConditionKind
 from baylight.insight import live
 from baylight.insight.live import LiveActuation, LiveSpace, Snapshot
 from baylight.log import logger
@@ -45,8 +47,34 @@ class Gone:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceCondition:
+    """A condition of a service that lasts, as this process sees it. `remedy`: what a person does about it."""
+
+    kind: ConditionKind
+    service: str
+    since: datetime
+    evidence: str
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Body of the event `services`: all conditions of services that last, oldest first. A snapshot begins without."""
+
+    conditions: list[ServiceCondition]
+
+
 EVENTS: Mapping[str, type] = MappingProxyType(
-    {"snapshot": Everything, "state": LiveSpace, "display": LiveSpace, "actuation": LiveActuation, "gone": Gone}
+    {
+        "snapshot": Everything,
+        "services": Services,
+        "state": LiveSpace,
+        "display": LiveSpace,
+        "actuation": LiveActuation,
+        "gone": Gone,
+    }
 )
 """Body of each event, by its name."""
 
@@ -77,9 +105,12 @@ class Watcher:
 class Hub:
     """Watchers and what they have received. `run` it as a task. Without watchers it does not read the database."""
 
-    def __init__(self, pool: Pool, dsn: str) -> None:
+    def __init__(self, pool: Pool, dsn: str, conditions: Callable[[], Sequence[Condition]] = tuple) -> None:
+        """`conditions()`: conditions of services that last. Call `wake` when they change."""
         self._pool = pool
         self._dsn = dsn
+        self._conditions = conditions
+        self._services = Services([])
         self._watchers: set[Watcher] = set()
         self._wake = asyncio.Event()
         self._spaces: dict[UUID, LiveSpace] = {}
@@ -103,6 +134,10 @@ class Hub:
 
     def leave(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
+
+    def wake(self) -> None:
+        """Look for changes now."""
+        self._wake.set()
 
     def close(self) -> None:
         """End all streams and accept no new ones. A server that shuts down must not wait for its watchers."""
@@ -135,7 +170,7 @@ class Hub:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 snapshot = await live.read_snapshot(connection, self._horizon)
-            events = self._changes(snapshot)
+            events = self._changes(snapshot) + self._changed_services(snapshot.last_change_id)
         except Exception as error:
             # A stream that stays open without events would look like a quiet car park.
             _log.warning("streams_ended", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
@@ -149,6 +184,8 @@ class Hub:
                     self._watchers.discard(watcher)
         if joining:
             event = self._snapshot(snapshot.last_change_id)
+            if self._services.conditions:
+                event += _event("services", self._services, snapshot.last_change_id)
             for watcher in joining:
                 watcher.has_snapshot = watcher.put(event)
 
@@ -176,6 +213,14 @@ class Hub:
             del self._actuations[old]
         return b"".join(events)
 
+    def _changed_services(self, last_change_id: int) -> bytes:
+        """Keep the conditions of services; return them as an event if they differ from those before."""
+        services = Services([_service_condition(condition) for condition in self._conditions()])
+        if services == self._services:
+            return b""
+        self._services = services
+        return _event("services", services, last_change_id)
+
     def _snapshot(self, last_change_id: int) -> bytes:
         spaces = sorted(self._spaces.values(), key=lambda space: space.code)
         actuations = [self._actuations[id_] for id_ in sorted(self._actuations, reverse=True)]
@@ -185,6 +230,10 @@ class Hub:
         for watcher in self._watchers:
             watcher.end()
         self._watchers.clear()
+
+
+def _service_condition(c: Condition) -> ServiceCondition:
+    return ServiceCondition(c.kind, c.subject_id, c.since, c.evidence, KINDS[c.kind].meaning, KINDS[c.kind].remedy)
 
 
 def _event(name: str, body: object, last_change_id: int) -> bytes:

@@ -165,6 +165,7 @@ class Program:
             )
         )
         api.include_router(page.router())
+        self.conditions.on_change.append(api.state.hub.wake)
         listener = listen(self.settings)
         self.http_port = listener.getsockname()[1]
         server = Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))

@@ -20,6 +20,7 @@ function askForKey(reason = "") {
   actuations.replaceAll([]);
   count();
   $("totals").replaceChildren();
+  $("services").hidden = true;
   document.title = "Baylight";
   $("refused").textContent = reason;
   $("watch").hidden = true;

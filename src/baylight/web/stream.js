@@ -2,7 +2,7 @@
 
 import * as actuations from "./actuations.js";
 import { ask, getKey } from "./api.js";
-import { $, clockTime } from "./elements.js";
+import { $, clockTime, make, when } from "./elements.js";
 import { count, keepOnly, place, remove } from "./tiles.js";
 import { word } from "./words.js";
 
@@ -19,6 +19,13 @@ const handlers = {
     keepOnly(new Set(body.spaces.map((row) => row.id)));
     body.spaces.forEach(place);
     actuations.replaceAll(body.actuations);
+    handlers.services({ conditions: [] }); // if there are any, they follow
+  },
+  services(body) {
+    $("services").hidden = body.conditions.length === 0;
+    $("services").replaceChildren(...body.conditions.map((c) => make("li", {},
+      make("b", {}, `${c.meaning.replace(/\.$/, "")} (${c.service}), since `, when(c.since), ". "),
+      `${c.remedy} `, make("small", {}, c.evidence))));
   },
   state(row) {
     const before = place(row);
