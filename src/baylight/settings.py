@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +12,10 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from baylight.errors import InputError
+
+_LEVEL = re.compile(r'[!"$-*,\-.0-~]{1,100}')
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+MAX_TOPIC = 500
 
 
 class Settings(BaseSettings):
@@ -24,6 +29,43 @@ class Settings(BaseSettings):
         """Read `BAYLIGHT_…=` as unset, because many turn a setting off like that in a file of settings."""
         assert info.field_name is not None
         return None if value == "" and cls.model_fields[info.field_name].default is None else value
+
+    @field_validator("mqtt_client_id", "mqtt_share_group", "tts_mqtt_user", "tts_api_application", "tts_api_webhook")
+    @classmethod
+    def _is_level(cls, value: str | None) -> str | None:
+        """Accept what a topic or a client id can carry."""
+        if value and not _LEVEL.fullmatch(value):
+            raise ValueError("1 to 100 visible ASCII characters are needed, without #, + and /")
+        return value
+
+    @field_validator("mqtt_client_id")
+    @classmethod
+    def _is_named(cls, value: str) -> str:
+        if not value:
+            raise ValueError("a client id is needed: the broker keeps the session under it")
+        return value
+
+    @field_validator("mqtt_topic")
+    @classmethod
+    def _is_filter(cls, value: str) -> str:
+        """Accept a filter that every broker accepts, and that names no shared subscription."""
+        if value.startswith("$share/"):
+            raise ValueError("set BAYLIGHT_MQTT_SHARE_GROUP instead of $share/…")
+        levels = value.split("/")
+        wild = any(("#" in level and level != "#") or ("+" in level and level != "+") for level in levels)
+        if not value or len(value) > MAX_TOPIC or _CONTROL.search(value) or wild or "#" in levels[:-1]:
+            raise ValueError(
+                f"no topic filter of 1 to {MAX_TOPIC} characters; + stands for a whole level, # for the end"
+            )
+        return value
+
+    @field_validator("chirpstack_applications")
+    @classmethod
+    def _are_levels(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not all(_LEVEL.fullmatch(name) for name in names):
+            raise ValueError("give application ids separated by commas")
+        return ",".join(names)
 
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 to 18, e.g. postgresql://baylight:…@db.example/baylight"
@@ -52,7 +94,13 @@ class Settings(BaseSettings):
     mqtt_share_group: str | None = Field(
         None, description="name of the MQTT 5 shared subscription; set it (the same for all) to run several processes"
     )
-    mqtt_topic: str = Field("application/+/device/+/event/+", description="ChirpStack's event topics")
+    mqtt_topic: str = Field(
+        "application/+/device/+/event/+",
+        description="ChirpStack's event topics; a prefix in it also stands before the topics of commands",
+    )
+    chirpstack_applications: str = Field(
+        "", description="ids of the ChirpStack applications whose events are accepted, separated by commas; empty: all"
+    )
 
     chirpstack_api: str | None = Field(
         None, description="host:port of ChirpStack's gRPC API; unset: downlinks go by MQTT command/down"
@@ -126,6 +174,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is written")
     log_readable: bool = Field(False, description="lines for people instead of JSON")
+
+    @property
+    def applications(self) -> frozenset[str]:
+        """Ids of the ChirpStack applications whose events are accepted. Empty: all."""
+        return frozenset(filter(None, self.chirpstack_applications.split(",")))
 
     def dsn(self) -> str:
         """Return the URL of the database. Raises InputError `no_database`."""

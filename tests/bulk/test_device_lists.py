@@ -213,6 +213,23 @@ async def test_i13_the_applications_that_a_key_can_see_are_listed(fake: FakeChir
     assert [(found.id, found.tenant_id) for found in own] == [(APPLICATION, tenant)]
 
 
+@pytest.mark.parametrize(
+    ("network_server", "bad"),
+    [(server, bad) for server in ("tts", "chirpstack") for bad in ("#", "+", "a/b/c", "a\x1f", "a b", "x" * 101)]
+    + [("chirpstack", "a/b")],
+)
+async def test_b2_a_listed_application_that_no_topic_can_carry_is_refused(
+    db: Connection, network_server: str, bad: str
+) -> None:
+    listed = [Listed(LIGHT, "", "Lamp", "good"), Listed(OTHER, "", "Lamp", bad)]
+    for _ in range(2):
+        report, _ = await load(db, listed, network_server=network_server, types={"Lamp": "kuando_busylight"})
+        assert [(error.row, error.column, error.code) for error in report.first] == [
+            (2, "application_id", "bad_application_id")
+        ]
+    assert not await db.fetchval("SELECT EXISTS (SELECT FROM display_devices)")
+
+
 def device(eui: str) -> dict[str, Any]:
     return {
         "ids": {"device_id": "bay-1", "dev_eui": eui, "application_ids": {"application_id": "garage"}},

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_settings, devices, spaces
 from baylight.store.pool import Connection
+from baylight.store.translate import translate
 from tests.support.change import NOW, by
 
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
@@ -204,6 +206,59 @@ async def test_the_network_server_of_a_device_is_stored(db: Connection) -> None:
     for table in ("sensor_devices", "display_devices"):
         assert await db.fetchval(f"SELECT network_server FROM {table}") == "tts"
     assert await db.fetchval("SELECT application_id FROM sensor_devices") == "garage/bay-017"
+
+
+BAD_APPLICATIONS = ["", "#", "+", "a/b", "/", "a\0", "a\n", "a b", "\ud800", "x" * 101, "\x85", "ä"]
+
+
+@pytest.mark.parametrize("bad", BAD_APPLICATIONS)
+async def test_b2_an_application_that_no_topic_can_carry_is_refused(db: Connection, bad: str) -> None:
+    for _ in range(2):
+        with pytest.raises(InputError, match="application id") as caught:
+            await devices.register_sensor(by(db), SENSOR, application_id=bad)
+        assert caught.value.code == "bad_application_id"
+        with pytest.raises(InputError) as caught:
+            await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", application_id=bad)
+        assert caught.value.code == "bad_application_id"
+        caught.value.message.encode()
+        await devices.register_sensor(by(db), SENSOR)
+        await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+
+
+@pytest.mark.parametrize("bad", ["garage/", "/bay", "garage/a/b", "garage/+", "#/bay", "garage/\x1f", "x" * 101 + "/b"])
+async def test_b2_an_address_at_the_things_stack_has_an_application_and_a_device_id(db: Connection, bad: str) -> None:
+    with pytest.raises(InputError) as caught:
+        await devices.register_sensor(by(db), SENSOR, network_server="tts", application_id=bad)
+    assert caught.value.code == "bad_application_id"
+
+
+@pytest.mark.parametrize("bad", ["#", "+", "a//b", "a\n", "x" * 101])
+async def test_b2_the_tables_hold_no_address_that_no_topic_can_carry(db: Connection, bad: str) -> None:
+    await devices.register_sensor(by(db), SENSOR)
+    await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight")
+    for table in ("sensor_devices", "display_devices"):
+        with pytest.raises(asyncpg.CheckViolationError) as caught:
+            await db.execute(f"UPDATE {table} SET application_id = $1", bad)
+        found = translate(caught.value)
+        assert found is not None
+        assert found.code == "bad_application_id"
+
+
+async def test_b2_registering_again_with_an_application_replaces_it(db: Connection) -> None:
+    for application in ("wrong", None, "right"):
+        await devices.register_sensor(by(db), SENSOR, application_id=application)
+        await devices.register_display(by(db), DISPLAY, device_type="kuando_busylight", application_id=application)
+    assert (await devices.get_sensor(db, SENSOR)).application_id == "right"
+    assert (await devices.get_display(db, DISPLAY)).application_id == "right"
+    rows = await db.fetch("SELECT actor, before, after FROM audit_log WHERE action LIKE '%.address' ORDER BY action")
+    change = (
+        {"network_server": "chirpstack", "application_id": "wrong"},
+        {
+            "network_server": "chirpstack",
+            "application_id": "right",
+        },
+    )
+    assert [tuple(row) for row in rows] == [("ann", *change)] * 2
 
 
 async def test_an_unknown_network_server_is_refused(db: Connection) -> None:

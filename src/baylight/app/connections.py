@@ -18,6 +18,7 @@ from baylight.lns.chirpstack import events as chirpstack_events
 from baylight.lns.chirpstack.channel import Api
 from baylight.lns.chirpstack.devices import ChirpStackDevices
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.chirpstack.topics import command_topic
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.tts import events as tts_events
 from baylight.lns.tts.api import tts_api
@@ -45,7 +46,8 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
     """Return the network servers that are set up, by `network_server` of a device.
 
     Downlinks go by the network server's API if it is set, else by MQTT.
-    Raises InputError `chirpstack_api_key_missing`, and InputError as `ChirpStackGrpc` and `tts_api` do.
+    Raises InputError `chirpstack_api_key_missing`, `bad_mqtt_topic`, and InputError as `ChirpStackGrpc` and `tts_api`
+    do.
     """
     servers: dict[str, NetworkServer] = {}
     if settings.chirpstack_api is not None:
@@ -57,7 +59,7 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
             timeout_s=settings.chirpstack_api_timeout_s,
         )
     elif broker := consumers.get("broker"):
-        servers["chirpstack"] = ChirpStackMqtt(broker.publish)
+        servers["chirpstack"] = ChirpStackMqtt(broker.publish, command_topic(settings.mqtt_topic))
     if api := tts_api(settings):
         servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
     elif tts := consumers.get("the_things_stack"):
@@ -70,7 +72,10 @@ def inbound(settings: Settings, intake: Intake) -> dict[str, Inbound]:
     """Return the webhooks that are set up, by the last part of their path."""
     found = {}
     if secret := settings.chirpstack_http_secret:
-        found["chirpstack"] = Inbound(secret.get_secret_value(), intake.webhook(chirpstack_events.parse_http))
+        found["chirpstack"] = Inbound(
+            secret.get_secret_value(),
+            intake.webhook(partial(chirpstack_events.parse_http, accepted=settings.applications)),
+        )
     if secret := settings.tts_webhook_secret:
         found["tts"] = Inbound(secret.get_secret_value(), intake.webhook(tts_events.parse))
     return found
@@ -91,7 +96,7 @@ def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
         port=settings.mqtt_port,
         client_id=settings.mqtt_client_id,
         topic=settings.mqtt_topic,
-        read=intake.reader(chirpstack_events.parse),
+        read=intake.reader(partial(chirpstack_events.parse, accepted=settings.applications)),
         handle=intake.store,
         reject=intake.reject,
         session_expiry_s=settings.mqtt_session_expiry_s,

@@ -11,6 +11,7 @@ import msgspec
 
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013.calls import PREFIX
+from baylight.domain.address import parse_address
 from baylight.domain.ids import SPACE_CODE
 from baylight.domain.state import State
 from baylight.errors import InputError, shorten
@@ -114,6 +115,11 @@ def timezone(cell: str) -> object:
     if cell not in available_timezones():
         raise CellError("bad_timezone", f"{shorten(cell)!r} is not a time zone such as Europe/Berlin")
     return cell
+
+
+def address(cell: str) -> object:
+    """Return an address of any network server. Only The Things Stack's has a `/`, which the rules of rows check."""
+    return parse_address(cell, "tts")
 
 
 def prefixes(cell: str) -> object:

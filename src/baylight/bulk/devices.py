@@ -64,7 +64,7 @@ SHEET = Sheet(
         Column("confirmed_downlinks", cells.boolean),
         Column("display_codes", cells.display_codes),
         Column("network_server", cells.word(*NETWORK_SERVERS)),
-        Column("application_id", cells.text(100), clearable=True, exact=True),
+        Column("application_id", cells.address, clearable=True, exact=True),
         Column("notes", cells.text(2000), clearable=True, exact=True),
     ),
     key=("role", "dev_eui"),

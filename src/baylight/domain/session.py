@@ -76,14 +76,17 @@ class Session(msgspec.Struct, gc=False):
     last_join_id: str | None
 
     def route(self, event: Uplink | Join) -> bool:
-        """Choose the network server for downlinks: the one of the last join, else the one of the first uplink.
+        """Choose network server and application for downlinks: those of the last join, else of the first uplink.
 
+        A later uplink with another application changes nothing: whoever may publish events could redirect downlinks.
         Return True if the choice changed.
         """
+        if not event.application_id:
+            return False
         first = self.application_id is None or (self.last_f_cnt is None and self.last_join_at is None)
-        if not event.application_id or not (
-            isinstance(event, Join) or first or event.network_server == self.network_server
-        ):
+        # An import of The Things Stack's list may store the application without the device id.
+        completes = event.application_id.startswith(f"{self.application_id}/")
+        if not (isinstance(event, Join) or first or completes):
             return False
         before = (self.network_server, self.application_id)
         self.network_server, self.application_id = event.network_server, event.application_id

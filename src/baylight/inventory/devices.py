@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from baylight.access.change import Change
+from baylight.domain.address import parse_address
 from baylight.domain.assignment import Candidate, Role, SharedRule
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
@@ -105,6 +106,14 @@ class LockedDisplay(LockedDevice):
     type_codes: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Address of a device at its network server."""
+
+    network_server: str
+    application_id: str | None
+
+
 FIND = Query("inventory.devices.find", Found)
 SENSORS = Query("inventory.devices.sensors", Sensor)
 DISPLAYS = Query("inventory.devices.displays", Display)
@@ -112,6 +121,10 @@ INSERT_SENSOR = Query("inventory.devices.insert_sensor", UUID)
 INSERT_DISPLAY = Query("inventory.devices.insert_display", UUID)
 LOCK_SENSORS = Query("inventory.devices.lock_sensors", LockedDevice)
 LOCK_DISPLAYS = Query("inventory.devices.lock_displays", LockedDisplay)
+SET_ADDRESS: dict[Role, Query[Address]] = {
+    "sensor": Query("inventory.devices.set_sensor_address", Address),
+    "display": Query("inventory.devices.set_display_address", Address),
+}
 SET_DISPLAY_CODES = Statement("inventory.devices.set_display_codes")
 SET_ENABLED: dict[Role, Statement] = {
     "sensor": Statement("inventory.devices.set_sensor_enabled"),
@@ -193,9 +206,11 @@ async def register_sensor(
     """Register a sensor; return it, and whether it is new. Idempotent. A decommissioned sensor is registered again.
 
     `device_type` None: the type follows from the prefix of the DevEUI. `network_server` and `application_id` apply
-    until the first uplink. Raises InputError, ConflictError `registered_otherwise`.
+    until the first uplink of a new sensor; an `application_id` replaces the one of a registered sensor. Raises
+    InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
+    application_id = parse_address(application_id, parse_network_server(network_server))
     async with change.transaction():
         kind = await device_types.type_for(change.connection, "sensor", eui, device_type)
         new = await INSERT_SENSOR.first(
@@ -209,11 +224,13 @@ async def register_sensor(
             notes=notes,
             mobile=mobile,
             application_id=application_id,
-            network_server=parse_network_server(network_server),
+            network_server=network_server,
         )
         sensor_id = new or (await get_sensor(change.connection, eui)).id
         sensor = await LOCK_SENSORS.one(change.connection, ids=[sensor_id])
         await _settle_registration(change, "sensor", sensor, kind.code, is_new=new is not None)
+        if new is None and application_id is not None:
+            await _set_address(change, "sensor", sensor.id, network_server, application_id)
         if mobile and not sensor.shared:
             raise ConflictError("registered_otherwise", f"sensor {eui} is registered as not mobile", dev_eui=eui)
     return await get_sensor(change.connection, eui), new is not None
@@ -234,9 +251,11 @@ async def register_display(
     """Register a display; return it, and whether it is new. Idempotent. A decommissioned display is registered again.
 
     `display_codes`: see `check_codes`; they replace those of the type. `shared`: the display may serve several spaces,
-    whose states `shared_rule` combines. Raises InputError, ConflictError `registered_otherwise`.
+    whose states `shared_rule` combines. `application_id`: see `register_sensor`. Raises InputError,
+    ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
+    application_id = parse_address(application_id, parse_network_server(network_server))
     async with change.transaction():
         kind = await device_types.type_for(change.connection, "display", eui, device_type)
         type_codes = kind.default_config.get("display_codes", {})
@@ -254,11 +273,13 @@ async def register_display(
             shared=shared,
             application_id=application_id,
             shared_rule=parse_rule(shared_rule),
-            network_server=parse_network_server(network_server),
+            network_server=network_server,
         )
         display_id = new or (await get_display(change.connection, eui)).id
         display = await LOCK_DISPLAYS.one(change.connection, ids=[display_id])
         await _settle_registration(change, "display", display, kind.code, is_new=new is not None)
+        if new is None and application_id is not None:
+            await _set_address(change, "display", display.id, network_server, application_id)
         if display_codes and display.display_codes != codes:
             raise ConflictError(
                 "registered_otherwise", f"display {eui} is registered with other display_codes", dev_eui=eui
@@ -282,6 +303,20 @@ async def _settle_registration(
         await SET_LIFECYCLE[role].run(change.connection, id=device.id, state="registered")
         await SET_ENABLED[role].run(change.connection, id=device.id, on=True)
         await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui})
+
+
+async def _set_address(change: Change, role: Role, device_id: UUID, network_server: str, application_id: str) -> None:
+    """Replace the address of a registered device by the one that an operator gives."""
+    device = {"id": device_id, "network_server": network_server, "application_id": application_id}
+    before = await SET_ADDRESS[role].first(change.connection, **device)
+    if before is not None:
+        await change.record(
+            f"{role}.address",
+            role,
+            device_id,
+            before={"network_server": before.network_server, "application_id": before.application_id},
+            after={"network_server": network_server, "application_id": application_id},
+        )
 
 
 def parse_network_server(name: str) -> str:

@@ -33,6 +33,8 @@ _INPUTS = {
     "display_devices_type_fk": ("unknown_device_type", "the device type is not in the catalogue"),
     "sensor_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
     "display_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),
+    "sensor_devices_application_id": ("bad_application_id", "an application id has no #, + and control characters"),
+    "display_devices_application_id": ("bad_application_id", "an application id has no #, + and control characters"),
     "display_devices_fport": ("bad_f_port", "an FPort is 1 to 223"),
     "device_tests_deadline": ("bad_times", "`wait` and `within` of a test are more than 0"),
     "locations_no_cycle": ("location_cycle", "a location cannot lie below itself"),

@@ -16,9 +16,10 @@ import pytest
 
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import PermanentError, TransientError
+from baylight.errors import InputError, PermanentError, TransientError
 from baylight.lab.embedded.broker import free_port
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
+from baylight.lns.chirpstack.topics import CommandTopic, command_topic
 from baylight.lns.router import Router
 from baylight.protocol import chirpstack_pb2 as pb
 
@@ -278,6 +279,49 @@ async def test_mqtt_command_needs_the_application() -> None:
     with pytest.raises(PermanentError) as caught:
         await ChirpStackMqtt(publish).enqueue(replace(DOWNLINK, application_id=None))
     assert caught.value.code == "application_id_missing"
+
+
+@pytest.mark.parametrize("bad", ["#", "+", "a/b", "/", "a\0", "a\n", "a b", "\ud800", "x" * 101, "\x85", "ä"])
+async def test_b2_an_application_that_no_topic_can_carry_fails_the_command_for_good(bad: str) -> None:
+    async def publish(topic: str, payload: bytes) -> None:
+        raise AssertionError(topic)
+
+    with pytest.raises(PermanentError, match=f"device add {EUI} --application") as caught:
+        await ChirpStackMqtt(publish).enqueue(replace(DOWNLINK, application_id=bad))
+    assert caught.value.code == "bad_application_id"
+    caught.value.message.encode()
+
+
+async def test_b4_a_command_that_no_client_reads_is_tried_again_with_the_topic_in_words() -> None:
+    async def publish(topic: str, payload: bytes) -> bool:
+        return False
+
+    with pytest.raises(TransientError, match=f"subscribed to garage/application/.*/device/{EUI}/command/down"):
+        await ChirpStackMqtt(publish, CommandTopic("garage/application")).enqueue(DOWNLINK)
+
+
+@pytest.mark.parametrize(
+    ("events", "command"),
+    [
+        ("application/+/device/+/event/+", "application/A/device/E/command/down"),
+        ("garage/application/+/device/+/event/+", "garage/application/A/device/E/command/down"),
+        ("eu868/north/application/+/device/+/event/up", "eu868/north/application/A/device/E/command/down"),
+        ("garage/application/0b7e/device/+/event/+", "garage/application/A/device/E/command/down"),
+        ("/application/+/device/+/event/+", "/application/A/device/E/command/down"),
+        ("garage/application/#", "garage/application/A/device/E/command/down"),
+        ("application/#", "application/A/device/E/command/down"),
+        ("lorawan/+/device/+/event/+", "lorawan/A/device/E/command/down"),
+        ("#", "application/A/device/E/command/down"),
+    ],
+)
+def test_b4_the_topic_of_commands_follows_from_the_topic_of_events(events: str, command: str) -> None:
+    assert command_topic(events).of("A", "E") == command
+
+
+@pytest.mark.parametrize("events", ["+/application/+/device/+/event/+", "garage/#", "+/device/+/event/+", "a/b/c"])
+def test_b4_an_unnamed_prefix_is_refused(events: str) -> None:
+    with pytest.raises(InputError, match="BAYLIGHT_MQTT_TOPIC"):
+        command_topic(events)
 
 
 async def test_mqtt_command_has_the_keys_of_captured_ones(

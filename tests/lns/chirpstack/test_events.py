@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
-from baylight.lns.chirpstack.events import parse
+from baylight.lns.chirpstack.events import parse, parse_http
 from baylight.lns.wire import MAX_DATA, MAX_PAYLOAD
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -26,7 +27,10 @@ APPLICATION = "0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11"
 DEDUPLICATION = "5f0c2b0a-7e3b-4b8e-9a55-0f1f5b3e7c21"
 AT = datetime(2026, 11, 24, 8, 15, 30, 123456, tzinfo=UTC)
 ITEM = "0193a1c2-7f1e-7c3a-8d11-5b5a0e9c4f10"
-CODES = {"bad_topic", "too_large", "bad_json", "bad_event", "bad_dev_eui", "encrypted_payload"}
+CODES = {"bad_topic", "too_large", "bad_json", "bad_event", "bad_dev_eui", "encrypted_payload"} | {
+    "bad_application_id",
+    "application_mismatch",
+}
 KINDS = ["up", "join", "txack", "ack", "log", "status"]
 
 
@@ -136,8 +140,8 @@ def test_captured_events_are_read(shared_vectors: Callable[[str], list[dict[str,
             assert event.f_cnt_down == payload["fCntDown"]
         if isinstance(event, Log):
             assert (event.level, event.code) == (payload["level"], payload["code"])
-    # One captured log line was filed under the topic of uplinks.
-    assert refusals == {"log on up: bad_event": 1}
+    # One captured log line was filed under the topic of uplinks, and a simulator mixed up two applications.
+    assert refusals == {"log on up: bad_event": 1, "up on up: application_mismatch": 1}
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("location", "location"), ("integration", "unknown_event")])
@@ -159,6 +163,32 @@ def test_a_topic_may_have_a_prefix() -> None:
     payload = json.dumps(sample("up")).encode()
     assert parse(f"town/north/{topic('up')}", payload) == EXPECTED["up"]
     assert parse(f"device/{EUI}/event/up", payload) == EXPECTED["up"]
+
+
+@pytest.mark.parametrize("bad", ["#", "+", "a/b", "a\0", "a\x1f", "a\x7f", "a\x85", "a b", "x" * 101, "ä", "\uffff"])
+def test_b2_an_application_that_no_topic_can_carry_is_refused(bad: str) -> None:
+    for kind in ("up", "join", "txack"):
+        event = sample(kind)
+        event["deviceInfo"]["applicationId"] = bad
+        for read_one in (lambda body, kind=kind: parse(topic(kind), body), partial(parse_http, kind)):
+            with pytest.raises(DeviceDataError) as caught:
+                read_one(json.dumps(event).encode())
+            assert caught.value.code == "bad_application_id"
+
+
+def test_b3_an_event_on_the_topic_of_another_application_is_refused() -> None:
+    for kind in ("up", "join", "txack"):
+        with pytest.raises(DeviceDataError) as caught:
+            parse(f"application/other/device/{EUI}/event/{kind}", json.dumps(sample(kind)).encode())
+        assert caught.value.code == "application_mismatch"
+
+
+def test_b3_events_of_applications_that_are_not_accepted_are_ignored() -> None:
+    for kind in ("up", "join", "txack"):
+        body = json.dumps(sample(kind)).encode()
+        assert parse(topic(kind), body, {"other"}) == parse_http(kind, body, {"other"}) == Ignored("other_application")
+        assert parse(topic(kind), body, {"other", APPLICATION}) == EXPECTED[kind]
+        assert parse_http(kind, body, {APPLICATION}) == EXPECTED[kind]
 
 
 def test_dev_eui_may_have_any_case_but_must_be_the_topics() -> None:
@@ -339,9 +369,9 @@ def test_what_is_no_json_is_refused(payload: bytes) -> None:
 
 
 def test_texts_that_postgresql_cannot_hold_are_cleaned_and_cut() -> None:
-    info = sample("up")["deviceInfo"] | {"deviceName": "a\0b", "deviceProfileName": "p" * 1000, "applicationId": "\0"}
+    info = sample("up")["deviceInfo"] | {"deviceName": "a\0b", "deviceProfileName": "p" * 1000}
     uplink = read("up", deviceInfo=info)
-    assert (uplink.device_name, uplink.profile_name, uplink.application_id) == ("ab", "p" * 200, None)
+    assert (uplink.device_name, uplink.profile_name) == ("ab", "p" * 200)
     log = read("log", description="\0" + "d" * 9999, code="C\0", context={"k\0": "v\0", "n": None, "i": 5})
     assert log.description == "d" * 499
     assert log.code == "C"

@@ -84,12 +84,18 @@ async def test_a_device_without_an_uplink_has_the_console_s_name() -> None:
     assert broker.messages[0][0] == "v3/garage@ttn/devices/eui-58a0cb0000110001/down/replace"
 
 
-@pytest.mark.parametrize("address", ["workshop/light-017", "garage/+", "garage/a/b", "garage/#"])
-async def test_a_device_elsewhere_is_not_sent_anything(address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("workshop/light-017", "other_application"),
+        *((f"garage/{bad}", "bad_application_id") for bad in ("+", "a/b", "#", "a\0", "a b", "\ud800", "x" * 101)),
+    ],
+)
+async def test_b2_a_device_elsewhere_or_without_a_topic_is_not_sent_anything(address: str, code: str) -> None:
     broker = Broker()
     with pytest.raises(PermanentError) as caught:
         await TtsDownlinks(broker.publish, "garage@ttn").enqueue(but(application_id=address))
-    assert caught.value.code == "other_application"
+    assert caught.value.code == code
     assert broker.messages == []
 
 

@@ -253,12 +253,20 @@ def test_payloads_up_to_the_limit_are_accepted() -> None:
 
 def test_texts_that_postgresql_cannot_hold_are_cleaned() -> None:
     given = message("uplink_message", uplink(version_ids={"model_id": "a\0b"}))
-    given["end_device_ids"]["device_id"] = "bay\0" + "x" * 500
     event = read(given)
     assert isinstance(event, Uplink)
     assert event.profile_name == "ab"
-    assert "\0" not in (event.device_name or "") + (event.application_id or "")
-    assert len(event.application_id or "") <= 200
+
+
+@pytest.mark.parametrize("bad", ["+", "#", "a/b", "bay\0", "a b", "x" * 101, "\x7f", "ä"])
+def test_b2_an_address_that_no_topic_can_carry_is_refused(bad: str) -> None:
+    for kind in (message("uplink_message", uplink()), message("join_accept", {})):
+        for field in ("device_id", "application_ids"):
+            given = json.loads(json.dumps(kind))
+            given["end_device_ids"][field] = bad if field == "device_id" else {"application_id": bad}
+            with pytest.raises(DeviceDataError) as caught:
+                read(given)
+            assert caught.value.code == "bad_application_id"
 
 
 def test_captured_messages_are_read(shared_vectors: Callable[[str], list[dict[str, Any]]]) -> None:

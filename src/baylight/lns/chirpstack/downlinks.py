@@ -11,11 +11,13 @@ from typing import Any
 import grpc
 import msgspec
 
+from baylight.domain.address import is_address
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import BaylightError, NoUplinkYetError, PermanentError, TransientError
+from baylight.errors import BaylightError, NoUplinkYetError, PermanentError, TransientError, shorten
 from baylight.lns.chirpstack.channel import Api, method, text_of
 from baylight.lns.chirpstack.key import KeyDoubt, KeyFault, device_not_known
+from baylight.lns.chirpstack.topics import DEFAULT_TOPIC, CommandTopic
 from baylight.protocol import chirpstack_pb2 as pb
 
 _NO_DEVICE = DevEui("0" * 16)
@@ -184,14 +186,19 @@ class ChirpStackGrpc:
         return TransientError("chirpstack_failed", f"ChirpStack failed: {status.name} {text}", **facts)
 
 
+Publish = Callable[[str, bytes], Awaitable[bool | None]]
+
+
 class ChirpStackMqtt:
     """Port NetworkServer by MQTT. It needs no API key, but ChirpStack reports errors in its own log only.
 
     The queue item id is the downlink's, so `enqueue` is idempotent while the item is queued.
     """
 
-    def __init__(self, publish: Callable[[str, bytes], Awaitable[None]]) -> None:
+    def __init__(self, publish: Publish, topic: CommandTopic = DEFAULT_TOPIC) -> None:
+        """`publish` returns False if the broker reports that no client has subscribed to the topic."""
         self._publish = publish
+        self._topic = topic
 
     async def enqueue(self, downlink: Downlink) -> str:
         if not downlink.application_id:
@@ -209,8 +216,21 @@ class ChirpStackMqtt:
             "data": base64.b64encode(downlink.data).decode(),
             "expiresAt": downlink.expires_at.astimezone(UTC).isoformat(timespec="microseconds"),
         }
-        topic = f"application/{downlink.application_id}/device/{downlink.dev_eui}/command/down"
-        await self._publish(topic, msgspec.json.encode(command))
+        if not is_address(downlink.application_id, "chirpstack"):
+            raise PermanentError(
+                "bad_application_id",
+                f"the application id {shorten(downlink.application_id)!a} of display {downlink.dev_eui} cannot be "
+                f"part of a topic: `baylight device add {downlink.dev_eui} --application <id>` replaces it",
+                dev_eui=downlink.dev_eui,
+            )
+        topic = self._topic.of(downlink.application_id, downlink.dev_eui)
+        if await self._publish(topic, msgspec.json.encode(command)) is False:
+            raise TransientError(
+                "chirpstack_not_subscribed",
+                f"no client of the broker has subscribed to {topic}: start ChirpStack, or correct the prefix in "
+                "BAYLIGHT_MQTT_TOPIC",
+                dev_eui=downlink.dev_eui,
+            )
         return str(downlink.id)
 
     async def queue(self, dev_eui: DevEui) -> None:

@@ -7,13 +7,14 @@ Source: ChirpStack's api/proto/integration/integration.proto and gw/gw.proto.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 
+from baylight.domain.address import is_address
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError, shorten
@@ -89,31 +90,58 @@ class _Event(_Wire):
 
 _CLASSES = {"CLASS_A": "A", "CLASS_B": "B", "CLASS_C": "C"}
 _DECODER = msgspec.json.Decoder(_Event, strict=False)
+OTHER_APPLICATION = Ignored("other_application")
+"""Result for an event of an application that the settings do not accept."""
 
 
-def parse(topic: str, payload: bytes) -> Event | Ignored:
+def parse(topic: str, payload: bytes, accepted: Collection[str] = ()) -> Event | Ignored:
     """Read an event of ChirpStack's MQTT integration.
 
+    `accepted`: ids of applications; the events of others are ignored. Empty: all are accepted.
     Raises DeviceDataError: `bad_topic`, `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range, or a
-    needed key is missing), `bad_dev_eui`, `encrypted_payload`. A time that cannot be used is None in the event.
+    needed key is missing), `bad_dev_eui`, `bad_application_id` (no topic of a command could carry it),
+    `application_mismatch` (the topic names another application than the event), `encrypted_payload`. A time that cannot be used
+    is None in the event.
     """
-    levels = topic.rsplit("/", 4)
+    levels = topic.rsplit("/", 5)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
         raise DeviceDataError("bad_topic", f"{shorten(topic)!r} is not …/device/<DevEUI>/event/<event>")
-    return _parse(levels[-1], payload, levels[-3])
+    return _parse(levels[-1], payload, levels[-3], levels[-5] if len(levels) > 4 else None, accepted)
 
 
-def parse_http(kind: str, payload: bytes) -> Event | Ignored:
+def parse_http(kind: str, payload: bytes, accepted: Collection[str] = ()) -> Event | Ignored:
     """Read an event of ChirpStack's HTTP integration, see `parse`. `kind`: the query's `event`."""
-    return _parse(kind, payload, None)
+    return _parse(kind, payload, None, None, accepted)
 
 
-def _parse(kind: str, payload: bytes, in_topic: str | None) -> Event | Ignored:
+def _parse(
+    kind: str, payload: bytes, in_topic: str | None, application: str | None, accepted: Collection[str]
+) -> Event | Ignored:
     build = _BUILDERS.get(kind)
     if build is None:
         return Ignored("location" if kind == "location" else "unknown_event")
     event = wire.decode(_DECODER, payload, "ChirpStack needs json=true there")
-    return build(event, event.device_info or _DeviceInfo(), _dev_eui(event, in_topic))
+    info = event.device_info or _DeviceInfo()
+    dev_eui = _dev_eui(event, in_topic)
+    _check_application(info.application_id, application, dev_eui)
+    if accepted and (info.application_id or application) not in accepted:
+        return OTHER_APPLICATION
+    return build(event, info, dev_eui)
+
+
+def _check_application(named: str | None, in_topic: str | None, dev_eui: DevEui) -> None:
+    """Check that commands can go to the application, and that the topic names the same.
+
+    An event without an application changes no address.
+    """
+    if not named:
+        return
+    if not is_address(named, "chirpstack"):
+        detail = f"deviceInfo.applicationId {shorten(named)!a} is no id that a topic can carry"
+        raise DeviceDataError("bad_application_id", detail, dev_eui=dev_eui)
+    if in_topic not in (named, None):
+        detail = f"the topic names application {shorten(in_topic or '')!a}, the event {named}"
+        raise DeviceDataError("application_mismatch", detail, dev_eui=dev_eui)
 
 
 def _uplink(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Uplink:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from baylight.domain.address import is_level
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui
-from baylight.errors import PermanentError
+from baylight.errors import PermanentError, shorten
 from baylight.lns.tts.events import OURS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WILD = frozenset("+#/\0")
 
 
 class TtsDownlinks:
@@ -25,7 +25,7 @@ class TtsDownlinks:
     our correlation id, which all messages about the downlink carry.
     """
 
-    def __init__(self, publish: Callable[[str, bytes], Awaitable[None]], application: str) -> None:
+    def __init__(self, publish: Callable[[str, bytes], Awaitable[object]], application: str) -> None:
         self._publish = publish
         self._application = application
 
@@ -51,7 +51,14 @@ class TtsDownlinks:
         application, _, device_id = (downlink.application_id or "").partition("/")
         if not device_id:
             return f"eui-{downlink.dev_eui}"
-        if application != self._application.partition("@")[0] or _WILD & set(device_id):
+        if application == self._application.partition("@")[0] and not is_level(device_id):
+            raise PermanentError(
+                "bad_application_id",
+                f"the device id {shorten(device_id)!a} of display {downlink.dev_eui} cannot be part of a topic: "
+                f"`baylight device add {downlink.dev_eui} --application <application>/<device id>` replaces it",
+                dev_eui=downlink.dev_eui,
+            )
+        if application != self._application.partition("@")[0]:
             raise PermanentError(
                 "other_application",
                 f"display {downlink.dev_eui} is {downlink.application_id} at The Things Stack, but downlinks go to the "

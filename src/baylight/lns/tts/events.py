@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from baylight.domain.address import is_level
 from baylight.domain.events import Ack, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError, shorten
@@ -126,7 +127,7 @@ def parse(topic_or_path: str, payload: bytes) -> Event | Ignored:
 
     Messages that a person simulates in the console are ignored (they must change no light), and so are downlinks of
     others. Raises DeviceDataError: `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range),
-    `bad_dev_eui`, `encrypted_payload`. A time that cannot be used is None in the event.
+    `bad_dev_eui`, `bad_application_id`, `encrypted_payload`. A time that cannot be used is None in the event.
     """
     if topic_or_path.endswith(("/down/push", "/down/replace")):
         return Ignored("command")
@@ -271,9 +272,17 @@ def _dev_eui(message: _Message, queue_item_id: str = "") -> DevEui:
 
 
 def _address(ids: _DeviceIds) -> str | None:
-    """Return `<application>/<device id>`, the address of downlinks."""
+    """Return `<application>/<device id>`, the address of downlinks.
+
+    Raises DeviceDataError `bad_application_id` for one that no topic can carry.
+    """
     application = ids.application_ids and ids.application_ids.application_id
-    return wire.short(f"{application}/{ids.device_id}") if application and ids.device_id else None
+    if not application or not ids.device_id:
+        return None
+    if not is_level(application) or not is_level(ids.device_id):
+        shown = ascii(shorten(f"{application}/{ids.device_id}"))
+        raise DeviceDataError("bad_application_id", f"{shown} is no application and device id of The Things Stack")
+    return f"{application}/{ids.device_id}"
 
 
 def _gateway_id(rx: _RxMetadata) -> str | None:

@@ -86,6 +86,9 @@ CROSS JOIN LATERAL (
 ) AS c (name, value)
 WHERE n.role = 'sensor' AND c.value IS NOT NULL
 UNION ALL
+SELECT n.line, 'application_id', 'bad_application_id', 'an application id of ChirpStack has no /'
+FROM bulk_rows AS n WHERE n.network_server = 'chirpstack' AND strpos(n.application_id, '/') > 0
+UNION ALL
 SELECT n.line, 'enabled', 'decommissioned', 'a decommissioned device cannot be enabled'
 FROM bulk_rows AS n WHERE n.lifecycle_state = 'decommissioned' AND n.enabled
 UNION ALL

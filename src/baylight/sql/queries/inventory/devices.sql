@@ -111,6 +111,22 @@ UPDATE sensor_devices SET lifecycle_state = :state WHERE id = :id;
 -- Moves a display one step in its life. A trigger refuses a step that is not in the table.
 UPDATE display_devices SET lifecycle_state = :state WHERE id = :id;
 
+-- name: set_sensor_address
+-- Sets the network server and the application of a sensor; returns the former ones, or no row if they are the same.
+UPDATE sensor_devices AS d SET network_server = :network_server, application_id = :application_id
+FROM sensor_devices AS before
+WHERE d.id = :id AND before.id = d.id
+    AND (before.network_server, before.application_id) IS DISTINCT FROM (:network_server, :application_id)
+RETURNING before.network_server, before.application_id;
+
+-- name: set_display_address
+-- Sets the network server and the application of a display; returns the former ones, or no row if they are the same.
+UPDATE display_devices AS d SET network_server = :network_server, application_id = :application_id
+FROM display_devices AS before
+WHERE d.id = :id AND before.id = d.id
+    AND (before.network_server, before.application_id) IS DISTINCT FROM (:network_server, :application_id)
+RETURNING before.network_server, before.application_id;
+
 -- name: set_display_codes
 -- Replaces all codes of a display.
 UPDATE display_devices SET display_codes = :codes WHERE id = :id;
