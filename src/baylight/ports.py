@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from baylight.codecs.ts013.calls import Answer, Call
+from baylight.domain.conditions import ConditionKind
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError
@@ -48,6 +49,38 @@ class NetworkServer(Protocol):
         """Check address and key. Raises TransientError in plain words.
 
         Its code is `network_server_key_refused` if the key is at fault; any other means that the server is away.
+        """
+        ...
+
+
+class Conditions(Protocol):
+    """Conditions of one service. They work while the database is away. Both functions are idempotent."""
+
+    def begin(self, kind: ConditionKind, evidence: str) -> None:
+        """Begin a condition, or renew its evidence."""
+        ...
+
+    def end(self, kind: ConditionKind) -> None: ...
+
+
+class BrokerSession(Protocol):
+    """Memory of our session at a broker. It outlives the process."""
+
+    async def filters(self) -> frozenset[str]:
+        """Return the topic filters that the session may have; empty: there never was a session.
+
+        Raises TransientError.
+        """
+        ...
+
+    async def keep(self, filters: frozenset[str]) -> None:
+        """Store the topic filters that the session may have. Raises TransientError."""
+        ...
+
+    async def lost(self, since: datetime) -> str:
+        """Make good the loss of the session, with all messages in it since then; return what was done, in words.
+
+        Idempotent. Raises TransientError.
         """
         ...
 

@@ -27,11 +27,12 @@ class Inbound:
     """A network server that delivers by HTTP.
 
     `handle(event, body)` returns after the commit; `event` is the parameter of the query. It raises TransientError if
-    the event cannot be stored now.
+    the event cannot be stored now. `refused(reason)` is called for an event that is refused before that.
     """
 
     secret: str
     handle: Callable[[str, bytes], Awaitable[None]]
+    refused: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from baylight.api.problems import Refused
 
 ANSWER_S = 4.0
 """Time for an answer. ChirpStack stops waiting after 5 s and does not try again, so a refusal must come earlier."""
+_PROTOBUF = b"\x0a\x24"
 router = APIRouter(prefix="/inbound", tags=["inbound"])
 
 
@@ -30,7 +31,7 @@ async def receive_event(
     secret: Annotated[str, Header(alias="X-Baylight-Secret")] = "",
     event: Annotated[str, Query(max_length=50)] = "",
 ) -> Response:
-    """2xx: the event is stored, even if it is unreadable. 503: it is not stored, send it again.
+    """2xx: the event is stored, even if it is unreadable. 415: it is not JSON. 503: it is not stored, send it again.
 
     `network_server`: `chirpstack` (its HTTP integration, JSON; it adds `?event=`) or `tts` (a webhook, JSON).
     """
@@ -40,8 +41,21 @@ async def receive_event(
             404, "inbound_not_set", f"events of {network_server[:50]!r} are not accepted: its secret is not set"
         )
     if not hmac.compare_digest(secret.encode(), inbound.secret.encode()):
+        inbound.refused("secret_refused")
         raise Refused(401, "secret_refused", "send the secret of the settings in the header X-Baylight-Secret")
     body = await request.body()
     async with asyncio.timeout(ANSWER_S):
         await inbound.handle(event, body)
+    if _is_binary(request.headers.get("Content-Type", ""), body):
+        raise Refused(
+            415,
+            "not_json",
+            "the event is not JSON: choose JSON, not Protobuf, as encoding in the network server's HTTP integration",
+        )
     return Response(status_code=204)
+
+
+def _is_binary(content_type: str, body: bytes) -> bool:
+    """Return whether an event is Protobuf, by its type, or by the tag and length of the UUID that it begins with."""
+    is_object = body.lstrip().startswith(b"{")
+    return not is_object and (body.startswith(_PROTOBUF) or ("json" not in content_type.lower() and content_type != ""))

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from pydantic import SecretStr
 
 from baylight.api.deps import Inbound
-from baylight.app.intake import Intake
+from baylight.app.intake import Intake, Parse
+from baylight.app.sources import Sources
 from baylight.errors import InputError
 from baylight.lns.chirpstack import events as chirpstack_events
 from baylight.lns.chirpstack.channel import Api
@@ -30,14 +32,17 @@ STALLED_S = 60
 """Seconds until a caller that reads nothing of its response is disconnected."""
 
 
-def consumers(settings: Settings, intake: Intake, *, tts_devices: str = "#") -> dict[str, MqttConsumer]:
+def consumers(
+    settings: Settings, intake: Intake, sources: Sources | None = None, *, tts_devices: str = "#"
+) -> dict[str, MqttConsumer]:
     """Return the consumers that are set up, by what they connect to.
 
     `tts_devices`: end of the topic at The Things Stack; all devices by default. Raises InputError as `mqtt_consumer`
     and `tts_consumer` do.
     """
-    found = {"broker": mqtt_consumer(settings, intake)} if settings.mqtt_host else {}
-    if tts := tts_consumer(settings, intake, tts_devices):
+    sources = sources or Sources()
+    found = {"broker": mqtt_consumer(settings, intake, sources)} if settings.mqtt_host else {}
+    if tts := tts_consumer(settings, intake, tts_devices, sources):
         found["the_things_stack"] = tts
     return found
 
@@ -68,16 +73,20 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
     return servers
 
 
-def inbound(settings: Settings, intake: Intake) -> dict[str, Inbound]:
+def inbound(settings: Settings, intake: Intake, sources: Sources | None = None) -> dict[str, Inbound]:
     """Return the webhooks that are set up, by the last part of their path."""
+    sources = sources or Sources()
+
+    def webhook(name: str, secret: SecretStr, parse: Parse) -> Inbound:
+        refusals = sources.refusals_of(f"{name}_http")
+        return Inbound(secret.get_secret_value(), intake.webhook(parse, refusals), refusals.refused)
+
     found = {}
     if secret := settings.chirpstack_http_secret:
-        found["chirpstack"] = Inbound(
-            secret.get_secret_value(),
-            intake.webhook(partial(chirpstack_events.parse_http, accepted=settings.applications)),
-        )
+        parse = partial(chirpstack_events.parse_http, accepted=settings.applications)
+        found["chirpstack"] = webhook("chirpstack", secret, parse)
     if secret := settings.tts_webhook_secret:
-        found["tts"] = Inbound(secret.get_secret_value(), intake.webhook(tts_events.parse))
+        found["tts"] = webhook("tts", secret, tts_events.parse)
     return found
 
 
@@ -88,8 +97,9 @@ def _chirpstack_key(settings: Settings) -> str:
     return settings.chirpstack_api_key.get_secret_value()
 
 
-def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
+def mqtt_consumer(settings: Settings, intake: Intake, sources: Sources | None = None) -> MqttConsumer:
     """Return the consumer of ChirpStack's broker. Raises InputError `bad_tls_files`, `not_encrypted`."""
+    sources = sources or Sources()
     password = settings.mqtt_password
     return MqttConsumer(
         host=settings.mqtt_host,
@@ -97,17 +107,19 @@ def mqtt_consumer(settings: Settings, intake: Intake) -> MqttConsumer:
         client_id=settings.mqtt_client_id,
         topic=settings.mqtt_topic,
         read=intake.reader(partial(chirpstack_events.parse, accepted=settings.applications)),
-        handle=intake.store,
+        handle=intake.storing(sources.refusals_of("broker")),
         reject=intake.reject,
         session_expiry_s=settings.mqtt_session_expiry_s,
         share_group=settings.mqtt_share_group,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
         tls=_tls(settings),
+        session=sources.session("broker", settings.mqtt_client_id, "chirpstack"),
+        conditions=sources.conditions("broker"),
     )
 
 
-def tts_consumer(settings: Settings, intake: Intake, devices: str) -> MqttConsumer | None:
+def tts_consumer(settings: Settings, intake: Intake, devices: str, sources: Sources) -> MqttConsumer | None:
     """Return the consumer of The Things Stack's broker, or None if it is not set up.
 
     Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`.
@@ -125,13 +137,14 @@ def tts_consumer(settings: Settings, intake: Intake, devices: str) -> MqttConsum
         client_id=f"{settings.mqtt_client_id}-tts",
         topic=f"v3/{settings.tts_mqtt_user}/devices/{devices}",
         read=intake.reader(tts_events.parse),
-        handle=intake.store,
+        handle=intake.storing(sources.refusals_of("the_things_stack")),
         reject=intake.reject,
         session_expiry_s=settings.mqtt_session_expiry_s,
         user=settings.tts_mqtt_user,
         password=settings.tts_mqtt_key.get_secret_value(),
         tls=tls,
-        version=4,
+        version=4,  # no session: this server keeps none
+        conditions=sources.conditions("the_things_stack"),
     )
 
 

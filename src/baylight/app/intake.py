@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
+from baylight.app.refusals import Refusals
 from baylight.domain.events import Event, Ignored, Message, Rejected
 from baylight.errors import DeviceDataError, TransientError
-from baylight.lns.mqtt.lanes import Read, Received
+from baylight.lns.mqtt.lanes import Handle, Read, Received
 from baylight.log import logger
 
 log = logger("intake")
@@ -43,6 +44,15 @@ class Intake:
         await self._ingest([received.message for received in batch])
         self._wake_relay()  # there is something to send, or a tx_ack has freed a display for its next command
 
+    def storing(self, refusals: Refusals) -> Handle:
+        """Return `store` for one source, whose refused messages are counted."""
+
+        async def store(batch: list[Received]) -> None:
+            await self.store(batch)
+            refusals.note(received.message for received in batch)
+
+        return store
+
     async def reject(self, received: Received, error: Exception) -> None:
         """Store a message that the database refuses for an unforeseen reason as Rejected. The others then go on.
 
@@ -54,14 +64,18 @@ class Intake:
             # A database in order stores any bytes with a reason. So the fault is not the message's.
             raise TransientError("rejected_not_stored", f"the database stores nothing: {failure}") from failure
 
-    def webhook(self, parse: Parse) -> Callable[[str, bytes], Awaitable[None]]:
-        """Return a function that stores one event that came by HTTP. It raises only TransientError."""
+    def webhook(self, parse: Parse, refusals: Refusals | None = None) -> Callable[[str, bytes], Awaitable[None]]:
+        """Return a function that stores one event that came by HTTP. It raises only TransientError.
+
+        `refusals` counts those that are refused.
+        """
         read = self.reader(parse)
+        store = self.storing(refusals) if refusals else self.store
 
         async def accept(event: str, payload: bytes) -> None:
             received = Received(event, payload, read(event, payload))
             try:
-                await self.store([received])
+                await store([received])
             except TransientError:
                 raise
             except Exception as error:

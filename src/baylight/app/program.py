@@ -16,11 +16,20 @@ from prometheus_client import CollectorRegistry
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.api.metrics import Counts
-from baylight.app.connections import Server, chirpstack_devices, consumers, inbound, listen, network_servers
+from baylight.app.connections import (
+    Server,
+    chirpstack_devices,
+    consumers,
+    inbound,
+    listen,
+    network_servers,
+)
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.service_conditions import READINESS, Key, ServiceConditions
 from baylight.app.service_watch import ServiceWatch
+from baylight.app.source_watch import SourceWatch
+from baylight.app.sources import Sources
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
@@ -82,12 +91,15 @@ class Program:
         self.intake = Intake(self._store, lambda: self.relay.wake())
         self._not_stored: str | None = None
         self.conditions = ServiceConditions(self.clock)
-        self.consumers = consumers(settings, self.intake)
+        self.sources = Sources(self.conditions.of, lambda: self._pool)
+        self.consumers = consumers(settings, self.intake, self.sources)
+        self.inbound = inbound(settings, self.intake, self.sources)
         self.network_servers = network_servers(settings, self.consumers)
         self.watch = ServiceWatch(self.dsn, self.network_servers, self.conditions, self._parts)
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Pool for the API alone, since callers that read slowly keep their connections for long."""
+        self._pool: Pool
         self.ingest: Ingest
         self.relay: Relay
         self.reconcile: Timer
@@ -134,6 +146,7 @@ class Program:
         return None
 
     def _build(self, pool: Pool) -> None:
+        self._pool = pool
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
         router = Router(self.network_servers, self.watch.answered)
         self.relay = Relay(pool, router, self.clock, self.policies.loop)
@@ -160,7 +173,7 @@ class Program:
                 self.problems,
                 conditions=self.conditions.open,
                 codec_engine=self.sandbox,
-                inbound=inbound(self.settings, self.intake),
+                inbound=self.inbound,
                 chirpstack_devices=chirpstack_devices(self.settings),
             )
         )
@@ -174,6 +187,7 @@ class Program:
             "relay": asyncio.create_task(self.relay.run()),
             "watch": asyncio.create_task(self.watch.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
+            "sources": asyncio.create_task(self._source_watch().run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
             "http": asyncio.create_task(server.serve(sockets=[listener])),
         }
@@ -197,6 +211,13 @@ class Program:
         for part in ended - {stopped}:
             part.result()  # raises what ended it
         log.info("stopped")
+
+    def _source_watch(self) -> SourceWatch:
+        ways = [f"{c.topic} at {c.host}:{c.port}" for c in self.consumers.values()]
+        ways += [f"POST /inbound/{name}" for name in self.inbound]
+        words = ", ".join(ways) or "no source is set up"
+        conditions = self.conditions.of("events")
+        return SourceWatch(self._pool, self.clock, conditions, self.sources.refusals.values(), words)
 
     async def _wake_relay(self) -> None:
         """Wake the relay at each notification of an actuation: from the API, the timer, or other processes."""

@@ -47,6 +47,7 @@ class ConditionKind(StrEnum):
     BROKER_FORBIDS_PUBLISHING = "broker_forbids_publishing"
     BROKER_SESSION_LOST = "broker_session_lost"
     BROKER_CLIENT_ID_SHARED = "broker_client_id_shared"
+    BROKER_QOS_0 = "broker_qos_0"
     NO_EVENTS = "no_events"
     MESSAGES_REFUSED = "messages_refused"
     DATABASE_AWAY = "database_away"
@@ -185,6 +186,11 @@ KINDS: MappingProxyType[ConditionKind, Kind] = MappingProxyType(
             Subject.SERVICE,
             "Another client uses the same MQTT client id.",
             "Give each process its own BAYLIGHT_MQTT_CLIENT_ID.",
+        ),
+        _K.BROKER_QOS_0: Kind(
+            Subject.SERVICE,
+            "Events come with QoS 0: a broken connection or a restart loses some.",
+            "Set qos=1 in the network server's MQTT integration, and let the broker allow QoS 1.",
         ),
         _K.NO_EVENTS: Kind(
             Subject.SERVICE,

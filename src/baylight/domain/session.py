@@ -78,7 +78,8 @@ class Session(msgspec.Struct, gc=False):
     def route(self, event: Uplink | Join) -> bool:
         """Choose network server and application for downlinks: those of the last join, else of the first uplink.
 
-        A later uplink with another application changes nothing: whoever may publish events could redirect downlinks.
+        A later uplink with another application changes nothing, for else each client of the broker could redirect
+        downlinks.
         Return True if the choice changed.
         """
         if not event.application_id:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import count
-from typing import Any
 from uuid import uuid4
 
-import paho.mqtt.client as paho
-import paho.mqtt.publish as paho_publish
 import pytest
 from structlog.testing import capture_logs
 
@@ -20,89 +15,20 @@ from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
 from baylight.errors import TransientError
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
-from baylight.lns.mqtt.consumer import MqttConsumer
-from baylight.lns.mqtt.lanes import MESSAGE_LANES, Received
+from baylight.lns.mqtt.lanes import Received
 from tests.support.eventually import until
-
-Broker = EmbeddedBroker | MosquittoBroker
-
-
-class Inbox:
-    """Handler that keeps the messages. Until `opened` is set it does not return."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-        self.done: list[str] = []
-        self.rejected: list[str] = []
-        self.opened = asyncio.Event()
-        self.opened.set()
-        self.fail: Callable[[list[str]], None] = lambda _: None
-
-    async def handle(self, messages: list[Received]) -> None:
-        payloads = [message.payload.decode() for message in messages]
-        self.batches.append(payloads)
-        await self.opened.wait()
-        self.fail(payloads)
-        self.done += payloads
-
-    async def reject(self, message: Received, error: Exception) -> None:
-        self.rejected.append(message.payload.decode())
-
-
-def read(topic: str, payload: bytes) -> Ignored:
-    """Return a message without a device. All such messages are in one lane."""
-    return Ignored(payload.decode())
-
-
-def consumer_of(broker: Broker, inbox: Inbox, **options: Any) -> MqttConsumer:
-    defaults = {"client_id": "consumer", "topic": "t/#", "session_expiry_s": 600, "read": read}
-    defaults |= {"handle": inbox.handle, "reject": inbox.reject}
-    return MqttConsumer(host=broker.host, port=broker.port, **(defaults | options))
-
-
-@asynccontextmanager
-async def running(consumer: MqttConsumer, *, connected: bool = True) -> AsyncIterator[asyncio.Task[None]]:
-    """Run the consumer. Unless the test calls stop(), it ends as abruptly as a killed process."""
-    task = asyncio.create_task(consumer.run())
-    try:
-        if connected:
-            await until(lambda: consumer.connected)
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def publish(broker: Broker, payloads: list[str], qos: int = 1) -> None:
-    messages = [{"topic": f"t/{payload}", "payload": payload, "qos": qos} for payload in payloads]
-    await asyncio.to_thread(
-        paho_publish.multiple, messages, hostname=broker.host, port=broker.port, protocol=paho.MQTTv5
-    )
-
-
-def in_lane(lane: int) -> str:
-    """Return a device whose messages are in this lane."""
-    return next(eui for n in count() if hash(eui := f"{n:016x}") % MESSAGE_LANES == lane)
-
-
-def numbers(many: int, start: int = 0) -> list[str]:
-    return [str(number) for number in range(start, start + many)]
-
-
-async def leave_queued(broker: Broker, payloads: list[str], **options: Any) -> None:
-    """Make the broker keep messages for the client, which has subscribed and is away."""
-    consumer = consumer_of(broker, Inbox(), **options)
-    async with running(consumer):
-        await consumer.stop()
-    await publish(broker, payloads)
-
-
-async def acknowledged(consumer: MqttConsumer, inbox: Inbox) -> None:
-    """Return when the broker has read all PUBACKs, which it reads in order and batch by batch."""
-    await consumer.publish("t/barrier", b"barrier")
-    await until(lambda: inbox.done[-1:] == ["barrier"])
-    await consumer.publish("elsewhere", b"")
+from tests.support.mqtt import (
+    Broker,
+    Inbox,
+    acknowledged,
+    consumer_of,
+    in_lane,
+    leave_queued,
+    numbers,
+    publish,
+    read,
+    running,
+)
 
 
 async def test_messages_arrive_in_order_and_topics_with_them(any_broker: Broker) -> None:

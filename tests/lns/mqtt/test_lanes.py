@@ -130,6 +130,26 @@ async def test_an_outage_of_several_lanes_is_logged_once_and_its_end_after_the_l
     assert logged == [("handler_retries", "warning"), ("handler_works_again", "info")]
 
 
+async def test_b10_the_first_lane_that_works_again_wakes_the_others() -> None:
+    away, seen = {"a", "b", "c"}, list[str]()
+
+    async def handle(payloads: list[str]) -> None:
+        seen.extend(payloads)
+        if away.intersection(payloads):
+            raise TransientError("database_away", "no database", retry_after_s=30)
+
+    source = Source()
+    async with running(handle) as lanes:
+        for lane, payload in enumerate("abc"):
+            source.send(lanes, lane, payload)
+        await until(lambda: len(seen) == 3)
+        away.clear()
+        assert source.done() == set()
+        source.batches.clear()
+        lanes.retry_now()
+        await until(lambda: len(seen) == 6)
+
+
 async def test_a_stop_during_an_outage_is_not_logged_as_its_end() -> None:
     async def handle(payloads: list[str]) -> None:
         raise TransientError("database_away", "no database", retry_after_s=30)

@@ -106,10 +106,12 @@ class EmbeddedBroker:
 class MosquittoBroker:
     """Mosquitto as on a real site: sessions and queued messages are on disk below `data_dir`.
 
-    It writes them every two seconds and at stop(). So kill() loses what came since.
+    It writes them every two seconds and at stop(). So kill() loses what came since. `more`: further lines of its
+    configuration.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, more: str = "") -> None:
+        self._more = more
         self.host = HOST
         self.port = 0
         self._data_dir = data_dir.absolute()
@@ -130,7 +132,7 @@ class MosquittoBroker:
         settings = self._data_dir / "mosquitto.conf"
         text = _MOSQUITTO_CONFIG.format(host=self.host, port=self.port, data=self._data_dir, payload=_MAX_PAYLOAD)
         # If root runs it, it changes to another account by default, which may not reach its directory.
-        settings.write_text(text + ("user root\n" if os.geteuid() == 0 else ""))
+        settings.write_text(text + self._more + ("user root\n" if os.geteuid() == 0 else ""))
         with (self._data_dir / "mosquitto.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [program, "-c", settings],
@@ -149,6 +151,11 @@ class MosquittoBroker:
     def stop(self) -> None:
         """Send SIGTERM: Mosquitto saves everything. Idempotent."""
         self._end(signal.SIGTERM)
+
+    def forget(self) -> None:
+        """Remove all sessions and messages from the disk. The broker must not run."""
+        for file in self._data_dir.glob("*.db"):
+            file.unlink()
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

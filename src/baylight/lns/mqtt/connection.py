@@ -10,8 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 from gmqtt import Client, Subscription
 
+from baylight.domain.events import Ignored
 from baylight.errors import TransientError
 from baylight.lns.mqtt.lanes import Batch, Lanes, Read, Received
+from baylight.lns.mqtt.outgoing import Outgoing
 from baylight.log import logger
 
 _log = logger("mqtt")
@@ -19,6 +21,13 @@ KEEPALIVE_S = 15  # a dead connection is noticed after two of these
 ANSWER_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 5.0
 MAX_PACKET_BYTES = 1024 * 1024
+_SESSION_TAKEN_OVER = 0x8E
+OUTSIDE = Ignored("outside_topic")
+"""Message on a topic that the settings do not name. A former subscription of the session can bring it."""
+
+
+class TakenOverError(ConnectionError):
+    """End of a connection because another client connected with the same client id."""
 
 
 class _Turn(NamedTuple):
@@ -43,10 +52,17 @@ class Consumer(Protocol):
     user: str | None
     password: str | None
     topic: str
+    known_filters: frozenset[str]
     session_expiry_s: int
     version: int
     read: Read
     lanes: Lanes
+
+    def accepts(self, topic: str) -> bool: ...
+
+    async def keep_filters(self, filters: frozenset[str]) -> None: ...
+
+    def received_qos_0(self, evidence: str) -> None: ...
 
     @property
     def waiting(self) -> int: ...
@@ -67,10 +83,11 @@ class Connection:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Exception] = loop.create_future()
         self._consumer = consumer
-        self._subscribed: asyncio.Future[None] = loop.create_future()
+        self.session_present = False
+        self._answers: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._turns: deque[_Turn] = deque()
-        self._outgoing = _Outgoing()
-        self._qos0_logged = self._overflow_logged = False
+        self._outgoing = Outgoing()
+        self._overflow_logged = False
         self._client = Client(
             consumer.client_id,
             clean_session=False,
@@ -84,9 +101,10 @@ class Connection:
         if consumer.user is not None:
             self._client.set_auth_credentials(consumer.user, consumer.password)
         self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
+        self._client.on_subscribe = self._client.on_unsubscribe = self._on_answer
         self._client.on_message = self._on_message
         self._client.on_disconnect = self._on_disconnect
+        self._read_answers()
 
     async def open(self) -> None:
         """Connect and subscribe. Raises OSError, TimeoutError, ConnectionError or gmqtt's MQTTError."""
@@ -111,7 +129,49 @@ class Connection:
             keepalive=KEEPALIVE_S,
             version=consumer.version,
         )
-        await self._subscribed
+        await self._subscribe_only(consumer.topic)
+
+    async def _subscribe_only(self, topic: str) -> None:
+        """Let the session have this subscription and no other. The settings of a former process may have had others.
+
+        Filters are stored before they are subscribed to, so that no crash leaves one that nothing remembers.
+        """
+        consumer = self._consumer
+        former = consumer.known_filters - {topic}
+        await consumer.keep_filters(consumer.known_filters | {topic})
+        # A session that has the subscription already is not harmed. Retained messages are no events, so none are sent.
+        retained = 2 if consumer.version == 5 else 0  # MQTT 3.1.1 does not have this option
+        subscription = Subscription(topic, qos=1, retain_handling_options=retained)
+        (granted, *_) = await self._answer(self._client.subscribe(subscription))
+        if granted >= 0x80:
+            raise ConnectionError(f"the broker refuses the subscription to {topic} (reason {granted:#x})")
+        if granted == 0:
+            consumer.received_qos_0(f"the broker grants QoS 0 alone for {topic}")
+        for old in sorted(former):
+            await self._answer(self._client.unsubscribe(old))
+            _log.info("unsubscribed", topic=old)
+        await consumer.keep_filters(frozenset({topic}))
+
+    def _answer(self, mid: int) -> asyncio.Future[tuple[int, ...]]:
+        """Return a future of the reason codes of the SUBACK or UNSUBACK."""
+        self._answers[mid] = answer = asyncio.get_running_loop().create_future()
+        return answer
+
+    def _on_answer(self, client: Client, mid: int, reasons: tuple[int, ...], *_: object) -> None:
+        answer = self._answers.pop(mid, None)
+        if answer is not None and not answer.done():
+            answer.set_result(reasons)
+
+    def _read_answers(self) -> None:
+        """Let our store read each PUBACK before gmqtt, which does not pass on the reason code."""
+        handler = self._client._package_handler
+        forget = handler._handle_puback_packet
+
+        def read(command: int, packet: bytes) -> None:
+            self._outgoing.answered(packet)
+            forget(command, packet)
+
+        handler._handle_puback_packet = read
 
     async def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -122,8 +182,6 @@ class Connection:
             turn.begin()
         self._turns.clear()
         self._outgoing.fail(TransientError("broker_away", "the connection to the MQTT broker was lost"))
-        if not self._subscribed.done():
-            self._subscribed.cancel()
 
     async def acknowledge(self) -> None:
         """Send the PUBACKs of the messages that are done, in the order in which they came (MQTT 5, 4.6)."""
@@ -135,39 +193,31 @@ class Connection:
         if sending:
             await asyncio.wait(sending)
 
-    async def publish(self, topic: str, payload: bytes, qos: int) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int) -> int:
+        """Return the reason code of the PUBACK, or 0 for QoS 0. Raises TransientError `broker_away`, `broker_busy`."""
         try:
             self._client.publish(topic, payload, qos=qos)
-            if qos:
-                confirmed = self._outgoing.latest
-                async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                    await confirmed
+            if not qos:
+                return 0
+            confirmed = self._outgoing.latest
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                return await confirmed
         except TimeoutError:
             raise TransientError("broker_away", "the MQTT broker did not acknowledge the message") from None
         except OverflowError:
             raise TransientError("broker_busy", "too many messages wait for the MQTT broker") from None
 
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
+        self.session_present = bool(session_present)
         self._consumer.resume()
-        # A session that has the subscription already is not harmed. Retained messages are no events, so none are sent.
-        retained = 2 if self._consumer.version == 5 else 0  # MQTT 3.1.1 does not have this option
-        client.subscribe(Subscription(self._consumer.topic, qos=1, retain_handling_options=retained))
-
-    def _on_subscribe(self, client: Client, mid: int, granted: tuple[int, ...], properties: dict[str, Any]) -> None:
-        if self._subscribed.done():
-            return
-        if granted[0] >= 0x80:
-            reason = f"the broker refuses the subscription to {self._consumer.topic} (reason {granted[0]:#x})"
-            self._subscribed.set_exception(ConnectionError(reason))
-        else:
-            self._subscribed.set_result(None)
 
     async def _on_message(
         self, client: Client, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
     ) -> int:
         """Put a message into its lane. Return when gmqtt may send its PUBACK."""
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
-        batch = self._consumer.put(self, Received(name, payload, self._consumer.read(name, payload)), qos)
+        message = self._consumer.read(name, payload) if self._consumer.accepts(name) else OUTSIDE
+        batch = self._consumer.put(self, Received(name, payload, message), qos)
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:
@@ -175,52 +225,21 @@ class Connection:
                 self._turns.append(turn)
                 await turn.begun
         else:
-            self._log_qos0(lost=batch is None)
+            self._note_qos_0(lost=batch is None)
         return 0
 
-    def _log_qos0(self, *, lost: bool) -> None:
-        """Log once per connection that messages have QoS 0, and once that some of them were lost."""
-        if not self._qos0_logged:
-            self._qos0_logged = True
-            _log.warning(
-                "qos0_messages",
-                hint="the network server publishes with QoS 0, and may lose events: set qos=1, or use webhooks",
-            )
+    def _note_qos_0(self, *, lost: bool) -> None:
+        """Report that messages have QoS 0, and log once per connection that some of them were lost."""
+        self._consumer.received_qos_0("the network server publishes with QoS 0, and may lose events: set qos=1 there")
         if lost and not self._overflow_logged:
             self._overflow_logged = True
             _log.error("qos0_messages_lost", waiting=self._consumer.waiting)
 
     def _on_disconnect(self, client: Client, packet: Any, error: Exception | None = None) -> None:
         reason = packet[0] if isinstance(packet, bytes) and packet else None
-        if not self.lost.done():
+        if self.lost.done():
+            return
+        if reason == _SESSION_TAKEN_OVER:
+            self.lost.set_result(TakenOverError("another client connected with our client id (reason 0x8e)"))
+        else:
             self.lost.set_result(ConnectionError("closed by the broker" + (f", reason {reason:#x}" if reason else "")))
-
-
-class _Outgoing:
-    """Replacement of gmqtt's store of unacknowledged messages. It reports PUBACKs, and sends no message again."""
-
-    is_empty = True
-    latest: asyncio.Future[None]
-
-    def __init__(self) -> None:
-        self._confirmed: dict[int, asyncio.Future[None]] = {}
-
-    def push_message(self, mid: int, raw_package: bytes) -> None:
-        self.latest = self._confirmed[mid] = asyncio.get_running_loop().create_future()
-
-    def remove_message_by_mid(self, mid: int) -> None:
-        confirmed = self._confirmed.pop(mid, None)
-        if confirmed is not None and not confirmed.done():
-            confirmed.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        for confirmed in self._confirmed.values():
-            if not confirmed.done():
-                confirmed.set_exception(error)
-                confirmed.exception()  # a publisher that gave up does not fetch it, and asyncio would log that
-
-    def clear(self) -> None:
-        """Do nothing. gmqtt calls this for a session that the broker does not know, before a message was sent."""
-
-    async def wait_empty(self) -> None:
-        """Do nothing. gmqtt calls this before a message was sent."""

@@ -16,7 +16,8 @@ from baylight.errors import TransientError
 from baylight.log import logger
 
 _log = logger("mqtt")
-MAX_BACKOFF_S = 10.0
+MAX_BACKOFF_S = 1.5
+"""Longest pause before a batch is tried again. So a lane goes on within two seconds after the database is back."""
 MESSAGE_LANES = 3
 """Number of lanes. While the database works for two lanes, the process computes for the third. Two lanes leave one of
 them idle; four make the batches smaller."""
@@ -72,6 +73,8 @@ class Lanes:
         self._lanes = [_Lane() for _ in range(MESSAGE_LANES)]
         self._failing: set[_Lane] = set()
         self._stopping = asyncio.Event()
+        self._works = asyncio.Event()
+        """Set when a handler succeeds while lanes fail: the others try again at once."""
 
     @property
     def waiting(self) -> int:
@@ -89,6 +92,11 @@ class Lanes:
         self._stopping.set()
         for lane in self._lanes:
             lane.wake.set()
+        self.retry_now()
+
+    def retry_now(self) -> None:
+        """Try the failed batches again now, because what they need works again."""
+        self._works.set()
 
     def put(self, source: Source, received: Received, qos: int) -> Batch:
         """Put a message into its lane. Return the batch that it is now in."""
@@ -169,14 +177,18 @@ class Lanes:
                     await attempt()
                     if self._failing == {lane}:
                         _log.info("handler_works_again")
+                    elif self._failing:
+                        self.retry_now()
                     return True
                 except TransientError as error:
                     pause = error.retry_after_s or backoff
                     report = _log.debug if self._failing else _log.warning
                     report("handler_retries", error=error.message, code=error.code, in_s=round(pause, 2))
                     self._failing.add(lane)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.5, 1))
+                if not self._stopping.is_set():
+                    self._works.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._works.wait(), pause * random.uniform(0.5, 1))
                 if self._stopping.is_set():
                     return False
                 backoff = min(backoff * 2, MAX_BACKOFF_S)
