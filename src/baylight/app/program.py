@@ -28,7 +28,7 @@ from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.service_conditions import READINESS, Key, ServiceConditions
 from baylight.app.service_watch import ServiceWatch
-from baylight.app.source_watch import SourceWatch
+from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
@@ -95,7 +95,13 @@ class Program:
         self.consumers = consumers(settings, self.intake, self.sources)
         self.inbound = inbound(settings, self.intake, self.sources)
         self.network_servers = network_servers(settings, self.consumers)
-        self.watch = ServiceWatch(self.dsn, self.network_servers, self.conditions, self._parts)
+        self.watch = ServiceWatch(
+            self.dsn,
+            self.network_servers,
+            self.conditions,
+            self._parts,
+            watched(self.consumers, self.sources.refusals),
+        )
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Pool for the API alone, since callers that read slowly keep their connections for long."""
@@ -213,11 +219,16 @@ class Program:
         log.info("stopped")
 
     def _source_watch(self) -> SourceWatch:
-        ways = [f"{c.topic} at {c.host}:{c.port}" for c in self.consumers.values()]
+        ways = [f"{consumer.topic} at {consumer.host}:{consumer.port}" for consumer in self.consumers.values()]
         ways += [f"POST /inbound/{name}" for name in self.inbound]
-        words = ", ".join(ways) or "no source is set up"
-        conditions = self.conditions.of("events")
-        return SourceWatch(self._pool, self.clock, conditions, self.sources.refusals.values(), words)
+        return SourceWatch(
+            self._pool,
+            self.clock,
+            self.conditions,
+            self.sources.refusals,
+            brokers=list(self.consumers),
+            ways=", ".join(ways) or "no way: none is set up",
+        )
 
     async def _wake_relay(self) -> None:
         """Wake the relay at each notification of an actuation: from the API, the timer, or other processes."""

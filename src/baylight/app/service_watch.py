@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from baylight.app.service_conditions import Key, ServiceConditions
@@ -45,6 +45,8 @@ class ServiceWatch:
     servers: Mapping[str, NetworkServer]
     conditions: ServiceConditions
     parts: Callable[[], Mapping[Key, str | None]]
+    others: Collection[Key] = ()
+    """Further conditions whose beginning and end this process sees."""
     database: str | None = None
     """Reason why the database does not serve; None while it does."""
     _asked: dict[str, ChirpStackGrpc] = field(init=False)
@@ -156,4 +158,5 @@ class ServiceWatch:
             *((kind, name) for name in self.servers for kind in of_servers),
             *((_K.NETWORK_SERVER_NOT_SET, name) for name in NETWORK_SERVERS),
             *self.parts(),
+            *self.others,
         }

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from baylight.app.refusals import Refusals
+from baylight.app.service_conditions import Key, ServiceConditions
 from baylight.control import silence
 from baylight.domain.conditions import ConditionKind
 from baylight.log import logger
-from baylight.ports import Clock, Conditions
+from baylight.ports import Clock
 from baylight.store.connect import RETRY
 from baylight.store.pool import Pool
 
 log = logger("sources")
 INTERVAL_S = 15
+EVENTS = "events"
+"""Service of the condition `no_events`."""
+LOSS_SHOWN = timedelta(hours=24)
+"""Time for which the loss of a session is shown. By then each sensor has reported, or counts as silent."""
+_K = ConditionKind
+_OF_BROKERS = (
+    _K.BROKER_FORBIDS_PUBLISHING,
+    _K.BROKER_SESSION_LOST,
+    _K.BROKER_CLIENT_ID_SHARED,
+    _K.BROKER_QOS_0,
+)
 
 
 class SourceWatch:
-    """Watch of one process. `sources`: where events must come from, in words."""
+    """Watch of one process. `refusals`: of each source. `brokers`: names of the connections. `ways`: how events come,
+    in words."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, conditions: Conditions, refusals: Iterable[Refusals], sources: str
+        self,
+        pool: Pool,
+        clock: Clock,
+        conditions: ServiceConditions,
+        refusals: Mapping[str, Refusals],
+        *,
+        brokers: Collection[str],
+        ways: str,
     ) -> None:
         self._pool, self._clock, self._conditions = pool, clock, conditions
-        self._refusals, self._sources = list(refusals), sources
+        self._refusals, self._brokers, self._ways = refusals, brokers, ways
         self._started_at: datetime = clock.now()
 
     async def run(self) -> None:
@@ -36,23 +56,33 @@ class SourceWatch:
 
     async def look(self) -> None:
         """Begin and end conditions by what is known now."""
-        for refusals in self._refusals:
+        for refusals in self._refusals.values():
             refusals.judge()
+        now = self._clock.now()
+        for broker in self._brokers:
+            loss = self._conditions.find(_K.BROKER_SESSION_LOST, broker)
+            if loss is not None and now - loss.since > LOSS_SHOWN:
+                self._conditions.end(_K.BROKER_SESSION_LOST, broker)
         try:
             async with self._pool.acquire() as connection:
-                found = await silence.find(connection, self._clock.now(), self._started_at)
+                found = await silence.find(connection, now, self._started_at)
         except RETRY as error:
             log.debug("silence_not_known", error=str(error))
-            return
         except Exception as error:
             # An error must not end the loop: the conditions of this process depend on it.
             log.error("watch_failed", error=repr(error), exc_info=True)
-            return
-        if found is None:
-            self._conditions.end(ConditionKind.NO_EVENTS)
-            return
-        since = f"since {found.since:%Y-%m-%d %H:%M:%S} UTC" if found.since else "ever"
-        self._conditions.begin(
-            ConditionKind.NO_EVENTS,
-            f"no uplink came {since}; at this site one comes within {found.limit}; expected: {self._sources}",
-        )
+        else:
+            self._conditions.set(_K.NO_EVENTS, EVENTS, found and self._in_words(found))
+
+    def _in_words(self, found: silence.Silence) -> str:
+        since = f"since {found.since:%Y-%m-%d %H:%M:%S} UTC" if found.since else "yet"
+        return f"no uplink came {since}; at this site one comes within {found.limit}; events must come by {self._ways}"
+
+
+def watched(brokers: Iterable[str], sources: Iterable[str]) -> set[Key]:
+    """Return the conditions whose beginning and end the watch and the consumers see."""
+    return {
+        (_K.NO_EVENTS, EVENTS),
+        *((kind, broker) for broker in brokers for kind in _OF_BROKERS),
+        *((_K.MESSAGES_REFUSED, source) for source in sources),
+    }

@@ -6,17 +6,9 @@ from collections.abc import Callable
 
 from baylight.app.refusals import Refusals
 from baylight.app.sessions import StoredSession
-from baylight.domain.conditions import ConditionKind
+from baylight.lns.mqtt.consumer import NoConditions
 from baylight.ports import Conditions
 from baylight.store.pool import Pool
-
-
-class NoConditions:
-    """Conditions that nothing reads."""
-
-    def begin(self, kind: ConditionKind, evidence: str) -> None: ...
-
-    def end(self, kind: ConditionKind) -> None: ...
 
 
 class Sources:

@@ -43,6 +43,8 @@ async def reach(settings: Settings, connection: Connection) -> list[Finding]:
     pings: dict[str, Callable[[], Awaitable[None]]] = {
         name.replace("_", " "): partial(_ping_broker, consumer) for name, consumer in consumers.items()
     }
+    if settings.mqtt_host and settings.chirpstack_api is None:
+        pings["broker"] = partial(_ping_broker, consumers["broker"], settings.mqtt_topic)
     try:
         servers = connections.network_servers(settings, consumers)
     except InputError as error:
@@ -76,14 +78,26 @@ def _known() -> Finding:
     return Finding("settings", False, unknown, "set the right name, for this one has no effect")
 
 
-async def _ping_broker(consumer: MqttConsumer) -> None:
+async def _ping_broker(consumer: MqttConsumer, events: str | None = None) -> None:
+    """Connect to a broker. `events`: topic of events; check that commands that go with it would be read.
+
+    The command has no valid content and names no device, so ChirpStack logs an error and does nothing.
+    """
     from baylight.errors import TransientError
+    from baylight.lns.chirpstack.topics import command_topic
 
     running = asyncio.create_task(consumer.run())
     try:
         async with asyncio.timeout(PATIENCE_S):
             while not consumer.connected:
                 await asyncio.wait([running], timeout=EVERY_S)
+        topic = command_topic(events).of("00000000-0000-0000-0000-000000000000", "0" * 16) if events else None
+        if topic is not None and not await consumer.publish(topic, b"{}"):
+            raise TransientError(
+                "chirpstack_not_subscribed",
+                f"no client has subscribed to {topic}: start ChirpStack, or let BAYLIGHT_MQTT_TOPIC have the prefix of "
+                "ChirpStack's event_topic and command_topic",
+            )
     except TimeoutError:
         raise TransientError("broker_away", f"the MQTT broker does not let us in: {consumer.outage}") from None
     finally:

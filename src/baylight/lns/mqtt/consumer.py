@@ -77,7 +77,7 @@ class MqttConsumer:
         self.lanes = Lanes(handle, reject, max_batch)
         self.known_filters: frozenset[str] = frozenset()
         self._session, self._session_read = session, session is None
-        self._conditions = conditions or _NoConditions()
+        self._conditions = conditions or NoConditions()
         self._connection: Connection | None = None
         self._outage = f"not connected to {self._broker}"
         self._away = Away()
@@ -287,7 +287,7 @@ def _application(topic: str) -> str:
     return topic.rsplit("/", 4)[0]
 
 
-class _NoConditions:
+class NoConditions:
     """Conditions that nothing reads."""
 
     def begin(self, kind: ConditionKind, evidence: str) -> None: ...
