@@ -234,3 +234,34 @@ def test_b5_while_the_database_is_away_nothing_is_thanked_for(own_postgres: Embe
             assert answer.status_code == 204
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"\n$0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11\x12\x0c\x08", ""),
+        (b"\x08\xff\x01\x12", "application/octet-stream"),
+        (b"\x12\x00", "application/x-protobuf"),
+    ],
+)
+async def test_i8_protobuf_is_refused_with_the_remedy(
+    client: httpx.AsyncClient, pool: Pool, body: bytes, content_type: str
+) -> None:
+    headers = {"X-Baylight-Secret": CHIRPSTACK} | ({"Content-Type": content_type} if content_type else {})
+    answer = await client.post("/inbound/chirpstack?event=up", content=body, headers=headers)
+    assert answer.status_code == 415
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "choose JSON" in answer.json()["detail"]
+    assert await pool.fetchval("SELECT reason FROM rejected_messages") == "bad_json"
+    assert ("messages_refused", "chirpstack_http") in await lasting(client)
+
+
+async def test_i8_a_wrong_secret_is_a_condition(client: httpx.AsyncClient, pool: Pool) -> None:
+    assert (await post(client, "tts", uplink_message("58a0cb0000110001"), "wrong")).status_code == 401
+    assert ("messages_refused", "tts_http") in await lasting(client)
+
+
+async def lasting(client: httpx.AsyncClient) -> list[tuple[str, str]]:
+    """Return kind and service of each condition of a service that lasts."""
+    conditions = (await client.get("/health/ready")).json()["conditions"]
+    return [(c["kind"], c["service"]) for c in conditions]
