@@ -21,6 +21,7 @@ from baylight.errors import TransientError
 from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.mqtt.lanes import Received
+from baylight.log import configure
 
 SETTLE_S = 3.0
 """Seconds without a new message after which all have come."""
@@ -63,7 +64,7 @@ def consumer(
 
 
 async def until_connected(*consumers: MqttConsumer) -> None:
-    while not all(one.connected for one in consumers):
+    while not all(one.connected for one in consumers):  # noqa: ASYNC110 - a consumer announces no connection
         await asyncio.sleep(0.01)
 
 
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--share-group", action="store_true", help="receive by a shared subscription")
     parser.add_argument("--default-autosave", action="store_true", help="with Mosquitto's own settings")
     given = parser.parse_args()
+    configure(level="error")
     settings = DEFAULT if given.default_autosave else NO_LOSS
     group = "bench" if given.share_group else None
     accepted, lost = asyncio.run(measure(given.kills, given.seed, settings, group))

@@ -33,6 +33,7 @@ from tests.support.stage import RED, Stage, stage_on
 from tests.support.uplinks import OCCUPIED
 
 Broker = EmbeddedBroker | MosquittoBroker
+FAILED_FOR = "SELECT count(DISTINCT space_id) FROM actuations WHERE status = 'failed' AND downlink_error ~ $1"
 OTHER = "0b7e9d1c-5a0f-4a5d-9d55-0c5d0f6f2a11"
 LOSES_NOTHING = "autosave_interval 1\nautosave_on_changes true\n"
 """Settings of Mosquitto with which it writes each message before it accepts the next."""
@@ -127,8 +128,7 @@ async def test_i10_a_broker_that_forbids_publishing_fails_the_command_and_is_a_c
                     for bay in bays:
                         for dev_eui in (bay.display_eui, bay.sensor_eui):
                             await sender.publish(event_topic(APPLICATION, dev_eui, "up"), up(dev_eui))
-                    failed = "SELECT count(DISTINCT space_id) FROM actuations WHERE status = 'failed' AND downlink_error ~ $1"
-                    await eventually(pool, failed, "not authorized, 0x87", equals=len(bays))
+                    await eventually(pool, FAILED_FOR, "not authorized, 0x87", equals=len(bays))
                     assert lasts(program, ConditionKind.BROKER_FORBIDS_PUBLISHING)
                     await sender.stop()
         assert [line["event"] for line in lines].count("broker_away") <= 2
