@@ -32,7 +32,7 @@ class Inbound:
 
     secret: str
     handle: Callable[[str, bytes], Awaitable[None]]
-    refused: Callable[[str], None]
+    refused: Callable[[str], None] = lambda reason: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ MAX_CLAIMS = 4
 """Claims in progress at once, so that a slow answer for one device delays no other."""
 IDLE_S = 1.0
 """Seconds that a relay waits for a notification before it looks for due actuations."""
-_CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack", "network_server_not_set")
+_CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack", "network_server_not_set", "broker_forbids_publishing")
 """Errors of the settings, not of a device. They are a condition of the network server, which is logged once."""
 
 LOCK_TO_SEND = Query("control.relay.lock_to_send", UUID)

@@ -85,7 +85,7 @@ async def test_i15_the_reason_code_of_a_taken_over_session_is_enough() -> None:
             await consumer.stop()
 
 
-async def test_i15_without_a_reason_code_the_third_short_connection_gives_it_away(mosquitto: MosquittoBroker) -> None:
+async def test_i15_without_a_reason_code_short_connections_in_turn_give_it_away(mosquitto: MosquittoBroker) -> None:
     """MQTT 3.1.1 has no reason codes."""
     noted = Noted(), Noted()
     one, two = (consumer_of(mosquitto, Inbox(), conditions=n, version=4) for n in noted)
@@ -95,7 +95,8 @@ async def test_i15_without_a_reason_code_the_third_short_connection_gives_it_awa
 
 
 async def test_b10_a_broker_that_flaps_is_connected_again_within_two_seconds(broker: EmbeddedBroker) -> None:
-    noted, consumer = Noted(), consumer_of(broker, Inbox())
+    noted = Noted()
+    consumer = consumer_of(broker, Inbox(), conditions=noted)
     async with running(consumer):
         for away_s in (0.5, 2.0, 0.1, 3.0, 0.5, 2.0):
             await asyncio.to_thread(broker.stop)

@@ -28,7 +28,9 @@ QOS_0_OVER_S = 600.0
 """Seconds without a message of QoS 0 after which none comes any more."""
 RETRY_S = 1.0
 MAX_STRIKES = 3
-"""Connections that end at a message to one topic, or soon after they began, until that is no chance."""
+"""Connections that end at a message to one topic before the message is given up."""
+MAX_SHORT_LIVES = 5
+"""Connections that end soon after they began, while the broker answers, before a second client is suspected."""
 FORBIDDEN_S = 30.0
 """Seconds for which nothing is published for an application after the broker forbade it. Mosquitto 2.0 with
 `max_queued_messages 0` closes the connection after it."""
@@ -224,7 +226,7 @@ class MqttConsumer:
         begins = self._away.failed(lived_s)
         self._outage = f"{self._broker}: {error or type(error).__name__}"
         hint = ""
-        if isinstance(error, TakenOverError) or self._away.short_lives >= MAX_STRIKES:
+        if isinstance(error, TakenOverError) or self._away.short_lives >= MAX_SHORT_LIVES:
             hint = f"does another process use the client id {self.client_id!r}?"
             self._conditions.begin(ConditionKind.BROKER_CLIENT_ID_SHARED, f"{self._broker}: {error}; {hint}")
         if begins:

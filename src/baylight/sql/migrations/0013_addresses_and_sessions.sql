@@ -7,6 +7,9 @@ WHERE application_id !~ '^[!"$-*,.0-~-]{1,100}(/[!"$-*,.0-~-]{1,100})?$'
 UPDATE display_devices SET application_id = NULL
 WHERE application_id !~ '^[!"$-*,.0-~-]{1,100}(/[!"$-*,.0-~-]{1,100})?$'
     OR (network_server = 'chirpstack' AND strpos(application_id, '/') > 0);
+UPDATE orphans SET application_id = NULL
+WHERE application_id !~ '^[!"$-*,.0-~-]{1,100}(/[!"$-*,.0-~-]{1,100})?$'
+    OR (network_server = 'chirpstack' AND strpos(application_id, '/') > 0);
 ALTER TABLE sensor_devices ADD CONSTRAINT sensor_devices_application_id
 CHECK (application_id ~ '^[!"$-*,.0-~-]{1,100}(/[!"$-*,.0-~-]{1,100})?$') NOT VALID;
 ALTER TABLE display_devices ADD CONSTRAINT display_devices_application_id
