@@ -88,7 +88,7 @@ async def test_lists_longer_than_a_page_are_read_to_the_end(
 
 
 async def test_chirpstack_that_refuses_or_is_away_is_reported(fake: FakeChirpStack) -> None:
-    with pytest.raises(InputError, match="invalid token"):
+    with pytest.raises(InputError, match="InvalidToken"):
         await listed_by(fake, applications=[APPLICATION], key="wrong")
     with pytest.raises(InputError) as caught:
         await listed_by(fake, applications=[stable_uuid("application of Somebody else")])

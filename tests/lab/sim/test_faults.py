@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -69,14 +70,17 @@ async def test_a_fault_of_one_device_only(site: Site) -> None:
     assert site.seen("txack") == site.seen("log", other) == []
 
 
-async def test_b19_a_gateways_clock_may_run_ahead_of_the_servers(site: Site) -> None:
-    site.light.gateway.ahead_s = 131.0
+@pytest.mark.parametrize(("ahead_s", "used"), [(25.0, True), (-25.0, True), (131.0, False), (-3600.0, False)])
+async def test_b19_a_gateways_time_within_30_s_becomes_the_events_time(site: Site, ahead_s: float, used: bool) -> None:
+    site.light.gateway.ahead_s = ahead_s
     await site.uplink()
     up = await site.see("up")
     [reception] = up["rxInfo"]
-    event_time, server_time = (datetime.fromisoformat(text) for text in (up["time"], reception["nsTime"]))
-    assert reception["gwTime"] == up["time"]
-    assert timedelta(seconds=130) < event_time - server_time < timedelta(seconds=132)
+    event_time, gateway_time, server_time = (
+        datetime.fromisoformat(text) for text in (up["time"], reception["gwTime"], reception["nsTime"])
+    )
+    assert abs(gateway_time - server_time - timedelta(seconds=ahead_s)) < timedelta(seconds=1)
+    assert event_time == gateway_time if used else timedelta() < event_time - server_time < timedelta(seconds=1)
 
 
 async def test_status_of_a_device_that_does_not_know_its_battery(site: Site) -> None:
@@ -144,7 +148,7 @@ async def test_without_9_a_missing_ack_blocks_for_ever(sites: Sites) -> None:
     pending = await site.enqueue(confirmed=True)
     await site.see("txack")
     assert [item.id for item in site.light.queue] == [pending]
-    assert site.light.queue[0].timeout_at is None
+    assert site.light.queue[0].timeout_at == math.inf
 
 
 async def test_without_10_and_11_a_join_changes_nothing(sites: Sites) -> None:

@@ -185,7 +185,8 @@ class Busylight:
         radio.later(radio.chance.uniform(0, self.keep_alive_s), self._keep_alive)
 
     def power_cut(self) -> None:
-        """Switch the lamp off and on: it rejoins."""
+        """Switch the lamp off and on: it shows its default and rejoins."""
+        self._show(self.default)
         if self._radio is not None:
             self._radio.join()
 

@@ -1,35 +1,35 @@
-"""Downlink side of ChirpStack: queues, class C scheduler, gateways, txack, ack, and its silent losses."""
+"""Downlink side of ChirpStack: queues, the item to send next, tx_acks, acks, and its silent losses."""
 
 from __future__ import annotations
 
-import asyncio
+import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
 from baylight.lab.sim import events
-from baylight.lab.sim.behaviour import Behaviour, GatewayMode
+from baylight.lab.sim.behaviour import Behaviour
 from baylight.lab.sim.events import Json
-from baylight.lab.sim.network import Device, Frame, Item
+from baylight.lab.sim.gateways import OK, Gateways
+from baylight.lab.sim.network import Device, Frame, Item, Path
 
 
 class Host(Protocol):
-    """Part of the simulated ChirpStack that the scheduler needs."""
+    """Part of the simulated ChirpStack that downlinks need."""
 
     def emit(self, device: Device, event: str, payload: Json) -> None: ...
 
-    def after(self, seconds: float, call: Callable[[], None]) -> None: ...
-
-    def empty_uplink(self, device: Device) -> None: ...
-
 
 class Downlinks:
-    def __init__(self, host: Host, devices: Mapping[str, Device], behaviour: Behaviour, chance: random.Random) -> None:
-        self._host, self._devices, self._behaviour, self._chance = host, devices, behaviour, chance
-        self._queued: dict[str, Device] = {}
+    """Queues of all devices. `queued`: devices with items, by DevEUI. `frames`: number of tries so far."""
+
+    def __init__(self, host: Host, gateways: Gateways, behaviour: Behaviour, chance: random.Random) -> None:
+        self._host, self._gateways, self._behaviour, self._chance = host, gateways, behaviour, chance
+        self.queued: dict[str, Device] = {}
         self._ids: set[str] = set()
+        self._saved: dict[int, float] = {}
         self.frames = 0
 
     # Queue -----------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ class Downlinks:
             return False
         self._ids.add(item.id)
         device.queue.append(item)
-        self._queued[device.dev_eui] = device
+        self.queued[device.dev_eui] = device
         return True
 
     def flush(self, device: Device, *, pending_too: bool) -> None:
@@ -55,128 +55,106 @@ class Downlinks:
         device.queue.remove(item)
         self._ids.discard(item.id)
         if not device.queue:
-            self._queued.pop(device.dev_eui, None)
+            self.queued.pop(device.dev_eui, None)
 
-    # When something is sent --------------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Run the class C scheduler until cancelled: a batch of devices per interval, lowest EUI first."""
-        while True:
-            await asyncio.sleep(self._behaviour.scheduler_interval_s / self._behaviour.speed)
-            now = time.monotonic()
-            due = [device for device in self._queued.values() if device.class_c and self._due(device, now)]
-            for device in sorted(due, key=lambda d: d.dev_eui)[: self._behaviour.scheduler_batch]:
-                self._try(device, class_c=True)
-
-    def _due(self, device: Device, now: float) -> bool:
-        head = device.queue[0]
-        waits = head.is_pending and (head.timeout_at is None or now < head.timeout_at)
-        return now >= device.run_after and not (waits and self._behaviour.one_downlink_at_a_time)
-
-    def after_uplink(self, device: Device, deduplication_id: str, *, acked: bool) -> None:
-        """Settle a pending item and open the class A windows, which class C devices have, too."""
-        pending = next((i for i in device.queue if i.is_pending), None)
-        if pending is not None and (acked or not device.class_c):
-            self._acknowledge(device, pending, acked, deduplication_id)
-        device.run_after = max(
-            device.run_after, time.monotonic() + self._behaviour.class_a_lock_s / self._behaviour.speed
-        )
-        if device.queue:
-            self._try(device, class_c=False)
-
-    def _try(self, device: Device, *, class_c: bool) -> None:
-        if class_c and self._behaviour.first_uplink_rule and not device.uplink_since_join:
-            return
-        item = self._head(device)
-        if item is None:
-            return
-        item.f_cnt = device.f_cnt_down
-        item.tries += 1
-        self.frames += 1
-        device.run_after = time.monotonic() + self._lock() / self._behaviour.speed
-        frame = Frame(item, self._chance.getrandbits(32), item.f_cnt, device.session, class_c)
-        if not self._behaviour.txack_after_gateway_ok:
-            self._tx_ack(device, frame)
-        self._host.after(self._behaviour.gateway_s, lambda: self._at_gateway(device, frame))
-
-    def _lock(self) -> float:
-        return self._behaviour.class_c_lock_s if self._behaviour.one_downlink_at_a_time else 0.0
-
-    def _head(self, device: Device) -> Item | None:
+    def head(self, device: Device, max_payload: int, deduplication_id: str) -> Item | None:
         """Return the item to send now.
 
-        Drop those before it that expired, are too long or were not acknowledged in time.
+        Drop those before it that were not acknowledged in time, expired, are too long or have a used counter.
         """
         for item in list(device.queue):
             if item.is_pending:
-                if item.timeout_at is not None and time.monotonic() >= item.timeout_at:
-                    self._acknowledge(device, item, False, "")
-                    continue
-                if self._behaviour.one_downlink_at_a_time:
+                if item.timeout_at is None or time.monotonic() >= item.timeout_at:
+                    self.acknowledge(device, item, False, deduplication_id)
+                elif self._behaviour.one_downlink_at_a_time:
                     return None
-            elif item.expires_at is not None and item.expires_at <= datetime.now(UTC):
-                self._drop(device, item, "EXPIRED", "Device queue-item discarded because it has expired", {})
-            elif len(item.data) > self._behaviour.max_payload:
-                sizes = {"max_payload_size": str(self._behaviour.max_payload), "item_size": str(len(item.data))}
-                text = "Device queue-item discarded because it exceeds the max. payload size"
-                self._drop(device, item, "DOWNLINK_PAYLOAD_SIZE", text, sizes)
+            elif item.expires_at is not None and item.expires_at < datetime.now(UTC):
+                self._drop(device, item, "EXPIRED", "it has expired", {})
+            elif len(item.data) > max_payload:
+                sizes = {"max_payload_size": str(max_payload), "item_size": str(len(item.data))}
+                self._drop(device, item, "DOWNLINK_PAYLOAD_SIZE", "it exceeds the max. payload size", sizes)
+            elif item.encrypted and (item.f_cnt or 0) < device.f_cnt_down:
+                counters = {
+                    "device_f_cnt_down": str(device.f_cnt_down),
+                    "queue_item_f_cnt_down": str(item.f_cnt or 0),
+                }
+                self._drop(device, item, "F_CNT_DOWN", "the frame-counter is invalid", counters)
             else:
                 return item
         return None
 
-    # What becomes of it --------------------------------------------------------------------------------------------
+    # A try and what becomes of it -----------------------------------------------------------------------------------
 
-    def _at_gateway(self, device: Device, frame: Frame) -> None:
-        mode = device.gateway_mode or device.gateway.mode
-        if mode in (GatewayMode.OK, GatewayMode.MUTE):
-            delay = self._behaviour.airtime_s + (0 if frame.class_c else self._behaviour.rx1_delay_s)
-            self._host.after(delay, lambda: self._on_air(device, frame))
-        if mode is GatewayMode.OK:
-            self._tx_ack(device, frame)
-        elif mode is GatewayMode.NACK:
-            # The real server does not report which item was refused; see Behaviour.gateway_nack_without_id.
-            context = {} if self._behaviour.gateway_nack_without_id else {"queue_item_id": frame.item.id}
-            self._log(device, "DOWNLINK_GATEWAY", "TOO_LATE", context)
-        elif not self._behaviour.silent_gateway_resends and frame.item in device.queue:
+    def send(self, device: Device, item: Item | None, path: Path, *, class_c: bool, f_cnt: int) -> None:
+        """Send an item, or (None) a frame without a payload of the application."""
+        if item is not None:
+            item.tries += 1
+            if not item.encrypted:
+                item.f_cnt = f_cnt
+            f_cnt = item.f_cnt or 0
+        self.frames += 1
+        frame = Frame(item, self._chance.getrandbits(32), f_cnt, device.session, class_c, path)
+        self._saved[frame.downlink_id] = time.monotonic() + self._behaviour.downlink_frame_ttl_s / self._behaviour.speed
+        if not self._behaviour.txack_after_gateway_ok:
+            self.tx_ack(device, frame, OK)
+        self._gateways.send(device, frame)
+
+    def unanswered(self, device: Device, frame: Frame) -> None:
+        """Forget the item of a frame that a silent gateway had, if the behaviour says so."""
+        if not self._behaviour.silent_gateway_resends and frame.item in device.queue:
             self._remove(device, frame.item)
 
-    def _tx_ack(self, device: Device, frame: Frame) -> None:
-        item = frame.item
-        if frame.session != device.session:
+    def tx_ack(self, device: Device, frame: Frame, status: str) -> None:
+        """Handle a gateway's answer. It is ignored if it is the second one of its frame, or too late."""
+        if time.monotonic() >= self._saved.pop(frame.downlink_id, -math.inf) or device.deleted:
             return
-        if item not in device.queue:  # flushed in flight: no txack, and the counter stays
+        item = frame.item
+        if status != OK:
+            named = item is not None and not self._behaviour.gateway_nack_without_id
+            # The real server does not report which item was refused; see Behaviour.gateway_nack_without_id.
+            self.log(device, "DOWNLINK_GATEWAY", status, {"queue_item_id": item.id} if item and named else {})
+        elif item is None:
+            self._advance(device, device.f_cnt_down + 1)
+        elif item not in device.queue:  # flushed in flight, or sent twice: no txack, and the counter stays
             if not self._behaviour.fcnt_reuse_after_flush:
                 device.f_cnt_down = max(device.f_cnt_down, frame.f_cnt + 1)
-            return
-        if item.is_pending:
-            return
-        device.f_cnt_down = frame.f_cnt + 1
-        if item.confirmed:
-            item.is_pending = True
-            if device.class_c and self._behaviour.ack_timeout_nack:
-                wait = max(self._behaviour.class_c_timeout_s, self._lock())
-                item.timeout_at = time.monotonic() + wait / self._behaviour.speed
         else:
-            self._remove(device, item)
+            if item.confirmed:
+                item.is_pending = True
+                item.timeout_at = self._timeout(device)
+            else:
+                self._remove(device, item)
+            self._advance(device, frame.f_cnt + 1)
+            self._txack_event(device, frame, item)
+
+    def _timeout(self, device: Device) -> float | None:
+        if not self._behaviour.ack_timeout_nack:
+            return math.inf
+        return time.monotonic() + self._behaviour.class_c_timeout_s / self._behaviour.speed if device.class_c else None
+
+    def _advance(self, device: Device, f_cnt_down: int) -> None:
+        if device.lost_increments > 0:
+            device.lost_increments -= 1
+        elif self._chance.random() >= self._behaviour.lost_increments:
+            device.f_cnt_down = f_cnt_down
+
+    def _txack_event(self, device: Device, frame: Frame, item: Item) -> None:
         payload = events.txack_payload(
-            device.txack_info,
+            device.info(application_tags=not self._behaviour.txack_without_application_tags),
             downlink_id=frame.downlink_id,
             queue_item_id=item.id,
             f_cnt_down=frame.f_cnt,
-            gateway_id=device.gateway.id,
+            gateway_id=frame.path.gateway.id,
             class_c=frame.class_c,
             at_ns=time.time_ns(),
         )
         self._host.emit(device, "txack", payload)
 
-    def _on_air(self, device: Device, frame: Frame) -> None:
-        if device.receive(frame) and frame.item.confirmed and device.class_c:
-            self._host.after(self._behaviour.airtime_s, lambda: self._host.empty_uplink(device))
-
-    def _acknowledge(self, device: Device, item: Item, acknowledged: bool, deduplication_id: str) -> None:
+    def acknowledge(self, device: Device, item: Item, acknowledged: bool, deduplication_id: str) -> None:
+        """Remove a pending item with the event `ack`."""
         self._remove(device, item)
         payload = events.ack_payload(
-            device.info,
+            device.info(),
             queue_item_id=item.id,
             acknowledged=acknowledged,
             f_cnt_down=item.f_cnt or 0,
@@ -185,13 +163,16 @@ class Downlinks:
         )
         self._host.emit(device, "ack", payload)
 
-    def _drop(self, device: Device, item: Item, code: str, description: str, context: Mapping[str, str]) -> None:
+    def _drop(self, device: Device, item: Item, code: str, why: str, context: Mapping[str, str]) -> None:
         self._remove(device, item)
         if self._behaviour.expiry_and_size_logs:
-            self._log(device, code, description, {**context, "queue_item_id": item.id})
+            self.log(device, code, f"Device queue-item discarded because {why}", {**context, "queue_item_id": item.id})
 
-    def _log(self, device: Device, code: str, description: str, context: Mapping[str, str]) -> None:
+    def log(
+        self, device: Device, code: str, description: str, context: Mapping[str, str], *, level: str = "ERROR"
+    ) -> None:
+        """Publish the event `log`."""
         payload = events.log_payload(
-            device.info, level="ERROR", code=code, description=description, context=context, at_ns=time.time_ns()
+            device.info(), level=level, code=code, description=description, context=context, at_ns=time.time_ns()
         )
         self._host.emit(device, "log", payload)

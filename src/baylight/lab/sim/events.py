@@ -1,4 +1,8 @@
-"""Event messages of ChirpStack as JSON (protobuf's JSON mapping with every field of the integration messages)."""
+"""Event messages of ChirpStack as JSON: protobuf's JSON mapping with every scalar field of the integration messages.
+
+An empty message (`object`, `relayRxInfo`, `joinServerContext`) is absent. Messages of the gateway (`rxInfo`, `txInfo`)
+lack each field that is 0 or empty.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ import msgspec
 Json = dict[str, object]
 GATEWAY = "0016c001f153a14c"
 REGION = "eu868"
+CONTEXT = "AQIDBA=="
+_EMPTY = (None, False, 0, "")
 
 
 def stable_uuid(name: str) -> str:
@@ -51,13 +57,14 @@ def device_info(
     class_c: bool = False,
     tenant: str = "ChirpStack",
     application_id: str = APPLICATION,
+    application_name: str = "Car park",
     tags: Mapping[str, str] | None = None,
 ) -> Json:
     return {
         "tenantId": stable_uuid(f"tenant {tenant}"),
         "tenantName": tenant,
         "applicationId": application_id,
-        "applicationName": "Car park",
+        "applicationName": application_name,
         "deviceProfileId": stable_uuid(f"profile {profile}"),
         "deviceProfileName": profile,
         "deviceName": name or dev_eui,
@@ -65,6 +72,30 @@ def device_info(
         "deviceClassEnabled": "CLASS_C" if class_c else "CLASS_A",
         "tags": dict(tags or {}),
     }
+
+
+def reception(
+    gateway_id: str = GATEWAY,
+    *,
+    ns: int,
+    gateway_ns: int | None = None,
+    uplink_id: int = 1,
+    rssi: int = -97,
+    snr: float = 7.5,
+    channel: int = 0,
+) -> Json:
+    """Return an entry of `rxInfo`. `gateway_ns`: the gateway's own clock, if it has one."""
+    given: Json = {
+        "gatewayId": gateway_id,
+        "uplinkId": uplink_id,
+        "gwTime": None if gateway_ns is None else rfc3339(gateway_ns),
+        "nsTime": rfc3339(ns),
+        "rssi": rssi,
+        "snr": snr,
+        "channel": channel,
+    }
+    found = {key: value for key, value in given.items() if value not in _EMPTY}
+    return found | {"location": {}, "context": CONTEXT, "crcStatus": "CRC_OK"}
 
 
 def up_payload(
@@ -76,52 +107,34 @@ def up_payload(
     dev_addr: str = "01000001",
     confirmed: bool = False,
     at_ns: int | None = None,
-    gateway_id: str = GATEWAY,
-    gateway_ahead_ns: int = 0,
-    rssi: int = -97,
-    snr: float = 7.5,
+    receptions: list[Json] | None = None,
+    decoded: Json | None = None,
     deduplication_id: str | None = None,
 ) -> Json:
-    """Return an `up` message. Its `time` is the gateway's clock, which may run ahead; `nsTime` is ChirpStack's."""
+    """Return an `up` message. `at_ns` is its `time`. Without `receptions` one gateway received it then."""
     at_ns = time.time_ns() if at_ns is None else at_ns
-    gateway_time = rfc3339(at_ns + gateway_ahead_ns)
-    return {
+    payload: Json = {
         "deduplicationId": deduplication_id or new_id(),
-        "time": gateway_time,
+        "time": rfc3339(at_ns),
         "deviceInfo": info,
         "devAddr": dev_addr,
-        "adr": True,
+        "adr": False,
         "dr": 5,
         "fCnt": f_cnt,
         "fPort": f_port,
         "confirmed": confirmed,
         "data": b64encode(data).decode(),
-        "object": None,
-        # Fields of the gateway messages are left out when they are 0: `channel` and `rfChain` here.
-        "rxInfo": [
-            {
-                "gatewayId": gateway_id,
-                "uplinkId": f_cnt & 0xFFFF or 1,
-                "gwTime": gateway_time,
-                "nsTime": rfc3339(at_ns),
-                "rssi": rssi,
-                "snr": snr,
-                "channel": 2,
-                "rfChain": 1,
-                "location": {},
-                "context": "E3OWOQ==",
-                "metadata": {"region_common_name": "EU868", "region_config_id": REGION},
-                "crcStatus": "CRC_OK",
-            }
-        ],
+        "object": decoded,
+        "rxInfo": [reception(ns=at_ns)] if receptions is None else receptions,
         "txInfo": {
-            "frequency": 868_500_000,
+            "frequency": 868_100_000,
             "modulation": {"lora": {"bandwidth": 125_000, "spreadingFactor": 7, "codeRate": "CR_4_5"}},
         },
-        "relayRxInfo": None,
-        "joinServerContext": None,
         "regionConfigId": REGION,
     }
+    if decoded is None:
+        del payload["object"]
+    return payload
 
 
 def up_event(dev_eui: str, f_port: int, data: bytes, *, info: Json | None = None, f_cnt: int = 0) -> bytes:
@@ -129,14 +142,12 @@ def up_event(dev_eui: str, f_port: int, data: bytes, *, info: Json | None = None
     return encode(up_payload(info or device_info(dev_eui), f_port, data, f_cnt=f_cnt))
 
 
-def join_payload(info: Json, *, dev_addr: str, at_ns: int) -> Json:
+def join_payload(info: Json, *, dev_addr: str, at_ns: int, deduplication_id: str) -> Json:
     return {
-        "deduplicationId": new_id(),
+        "deduplicationId": deduplication_id,
         "time": rfc3339(at_ns),
         "deviceInfo": info,
         "devAddr": dev_addr,
-        "relayRxInfo": None,
-        "joinServerContext": None,
         "regionConfigId": REGION,
     }
 
@@ -165,8 +176,8 @@ def txack_payload(
         "fCntDown": f_cnt_down,
         "gatewayId": gateway_id,
         "txInfo": {
-            "frequency": 869_525_000 if class_c else 868_500_000,
-            "power": 27 if class_c else 14,
+            "frequency": 869_525_000 if class_c else 868_100_000,
+            "power": 29 if class_c else 16,
             "modulation": {
                 "lora": {
                     "bandwidth": 125_000,
@@ -176,7 +187,7 @@ def txack_payload(
                 }
             },
             "timing": {"immediately": {}} if class_c else {"delay": {"delay": "1s"}},
-            "context": "E3OWOQ==",
+            "context": CONTEXT,
         },
     }
 
@@ -193,10 +204,12 @@ def log_payload(info: Json, *, level: str, code: str, description: str, context:
     }
 
 
-def status_payload(info: Json, *, margin: int, battery: float | None, external_power: bool, at_ns: int) -> Json:
+def status_payload(
+    info: Json, *, margin: int, battery: float | None, external_power: bool, at_ns: int, deduplication_id: str
+) -> Json:
     """Return a `status` message. `battery` in %; None (not known) is sent as 0 with `batteryLevelUnavailable`."""
     return {
-        "deduplicationId": new_id(),
+        "deduplicationId": deduplication_id,
         "time": rfc3339(at_ns),
         "deviceInfo": info,
         "margin": margin,
@@ -207,7 +220,6 @@ def status_payload(info: Json, *, margin: int, battery: float | None, external_p
 
 
 _encoder = msgspec.json.Encoder()
-_EMPTY = (None, False, 0, "")
 
 
 def encode(payload: Json, *, emit_fields: bool = True) -> bytes:

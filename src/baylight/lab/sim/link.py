@@ -27,28 +27,39 @@ class Link:
         self._moved = asyncio.Event()
         self._subscribed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
-        self._client = gmqtt.Client(
+        self._client = self._new_client()
+
+    def _new_client(self) -> gmqtt.Client:
+        client = gmqtt.Client(
             f"chirpstack-{random.getrandbits(48):012x}",
             persistent_storage=self,
         )
-        self._client.set_config({"reconnect_delay": 1, "reconnect_retries": -1})
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = self._message
+        client.set_config({"reconnect_delay": 1, "reconnect_retries": -1})
+        client.on_connect = self._connected
+        client.on_subscribe = lambda *_: self._subscribed.set()
+        client.on_message = self._message
+        return client
 
     async def start(self, command_topic: str) -> None:
+        """Connect, also after stop()."""
         self._command_topic = command_topic
+        self._subscribed.clear()
         async with asyncio.timeout(_CONNECT_S):
             await self._client.connect(self._host, self._port, keepalive=30, version=MQTTv50)
             await self._subscribed.wait()
         self._pump = asyncio.create_task(self._run(), name="simulated ChirpStack's events")
 
-    async def stop(self) -> None:
+    async def stop(self, *, drop: bool = False) -> None:
+        """Disconnect; `drop`: also lose what waits, as a stopped process does."""
         if self._pump is not None:
             self._pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pump
         await self._client.disconnect()
+        if drop:
+            self._waiting.clear()
+            self._in_flight.clear()
+            self._client = self._new_client()
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._waiting.append((topic, payload))
