@@ -37,7 +37,7 @@ class Site:
         self.events: list[tuple[str, str, Payload]] = []
         self.messages: list[bytes] = []
         self._port = broker_port
-        self._news = asyncio.Event()
+        self.news = asyncio.Event()
         self._client = gmqtt.Client("application")
         self._client.set_config({"reconnect_delay": 0.2, "reconnect_retries": -1})
         self._client.on_message = self._on_message
@@ -63,7 +63,7 @@ class Site:
         _, _, _, dev_eui, _, event = topic.split("/")
         self.messages.append(payload)
         self.events.append((event, dev_eui, json.loads(payload)))
-        self._news.set()
+        self.news.set()
         return 0
 
     @property
@@ -82,8 +82,8 @@ class Site:
                 found = [p for p in self.seen(event, dev_eui) if fields.items() <= p.items()]
                 if len(found) >= count:
                     return found[count - 1]
-                self._news.clear()
-                await self._news.wait()
+                self.news.clear()
+                await self.news.wait()
 
     async def enqueue(
         self, data: bytes = b"\1", *, dev_eui: str = LIGHT, flush: bool = False, key: str | None = None, **fields: Any
@@ -104,14 +104,23 @@ class Site:
         return list((await self.call("GetQueue", request, pb.GetDeviceQueueItemsResponse)).result)
 
     async def call(
-        self, method: str, request: Any, answer: Any, key: str | None = None, deadline_s: float = DEADLINE_S
+        self,
+        method: str,
+        request: Any,
+        answer: Any,
+        key: str | None = None,
+        deadline_s: float = DEADLINE_S,
+        *,
+        service: str = "DeviceService",
     ) -> Any:
+        """Call the API. `key`: None for the tenant's, "" for none."""
         call = self._channel.unary_unary(
-            f"/api.DeviceService/{method}",
+            f"/api.{service}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answer.FromString,
         )
-        metadata = (("authorization", f"Bearer {key or self.fake.api_key}"),)
+        key = self.fake.api_key if key is None else key
+        metadata = (("authorization", f"Bearer {key}"),) if key else ()
         return await call(request, metadata=metadata, timeout=deadline_s, wait_for_ready=True)
 
     def command(self, data: bytes = b"\1", /, *, dev_eui: str = LIGHT, **fields: object) -> None:

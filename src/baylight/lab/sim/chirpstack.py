@@ -268,10 +268,12 @@ class FakeChirpStack:
 
     async def join(self, dev_eui: str) -> None:
         """Let a device join; return when it has the new session."""
-        device = self.devices[dev_eui]
-        self._sessions.request(device)
-        await self.until(lambda: device.radio_session is not None)
+        self.request_join(dev_eui)
+        await self.until(lambda: self.devices[dev_eui].radio_session is not None)
         await self.has_room()
+
+    def request_join(self, dev_eui: str) -> None:
+        self._sessions.request(self.devices[dev_eui])
 
     def activate(self, dev_eui: str, *, restarted: bool = True) -> None:
         """Activate a device by the API; see Sessions.activate."""
