@@ -216,7 +216,7 @@ async def test_10_a_join_empties_the_queue_silently(site: Site) -> None:
     site.gateway(GatewayMode.SILENT)
     await site.enqueue()
     before = site.light.dev_addr
-    await site.fake.join(LIGHT)
+    site.fake.request_join(LIGHT)
     join = await site.see("join")
     assert join["devAddr"] == site.light.dev_addr != before
     assert await site.queue() == []

@@ -155,7 +155,7 @@ async def test_without_10_and_11_a_join_changes_nothing(sites: Sites) -> None:
     site = await sites(flush_on_join=False, first_uplink_rule=False)
     site.gateway(GatewayMode.SILENT)
     queued = await site.enqueue()
-    await site.fake.join(LIGHT)
+    site.fake.request_join(LIGHT)
     site.gateway(GatewayMode.OK)
     assert (await site.see("txack"))["queueItemId"] == queued
 

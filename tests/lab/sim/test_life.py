@@ -74,6 +74,17 @@ async def test_i2_a_refused_join_is_a_log_and_tried_again_until_it_is_accepted(s
     assert (up["fCnt"], up["devAddr"]) == (0, lamp.dev_addr)
 
 
+@pytest.mark.parametrize("mode", [GatewayMode.SILENT, GatewayMode.NACK, GatewayMode.DEAF])
+async def test_a_lamp_without_a_join_accept_asks_again(sites: Sites, mode: GatewayMode) -> None:
+    site = await sites(join_retry_s=5.0)
+    site.gateway(mode)
+    site.fake.request_join(LIGHT)
+    await site.see("join", count=2)
+    assert site.light.radio_session is None
+    site.gateway(GatewayMode.OK)
+    await site.fake.until(lambda: site.light.radio_session == site.light.session)
+
+
 # Classes and activation ------------------------------------------------------------------------------------------
 
 
@@ -255,6 +266,20 @@ async def test_i18_while_it_is_stopped_its_api_is_away_and_commands_are_lost(sit
     await site.see("txack")
     await site.quiet()
     assert len(site.seen("txack")) == 1
+
+
+@pytest.mark.parametrize(("qos", "acks"), [(0, 0), (1, 1)])
+async def test_i18_a_tx_ack_during_a_stop_is_lost_or_handled_at_the_start(sites: Sites, qos: int, acks: int) -> None:
+    site = await sites(gateway_qos=qos, gateway_s=5.0, class_c_lock_s=1000.0, class_a_lock_s=1000.0)
+    await site.enqueue()
+    await site.tries(1)
+    await site.fake.server_down()
+    await site.receives(1)
+    await site.fake.server_up()
+    await site.quiet()
+    assert len(site.seen("txack")) == acks
+    assert len(await site.queue()) == 1 - acks
+    assert site.light.f_cnt_down == acks
 
 
 def accepted_order(ups: list[Payload]) -> list[int]:

@@ -94,10 +94,17 @@ class Downlinks:
             f_cnt = item.f_cnt or 0
         self.frames += 1
         frame = Frame(item, self._chance.getrandbits(32), f_cnt, device.session, class_c, path)
-        self._saved[frame.downlink_id] = time.monotonic() + self._behaviour.downlink_frame_ttl_s / self._behaviour.speed
+        self._save(frame)
         if not self._behaviour.txack_after_gateway_ok:
             self.tx_ack(device, frame, OK)
         self._gateways.send(device, frame)
+
+    def _save(self, frame: Frame) -> None:
+        """Remember a frame for the time in which its tx_ack counts; forget older ones."""
+        now = time.monotonic()
+        while self._saved and next(iter(self._saved.values())) <= now:
+            del self._saved[next(iter(self._saved))]
+        self._saved[frame.downlink_id] = now + self._behaviour.downlink_frame_ttl_s / self._behaviour.speed
 
     def unanswered(self, device: Device, frame: Frame) -> None:
         """Forget the item of a frame that a silent gateway had, if the behaviour says so."""

@@ -13,6 +13,7 @@ OK = "OK"
 _PREFER_MARGIN_DB = 10.0
 _REQUIRED_SNR_DB = -7.5
 """SNR that SF7 needs."""
+_TRANSMITTING = (GatewayMode.OK, GatewayMode.LATE, GatewayMode.MUTE)
 
 
 class Host(Protocol):
@@ -96,6 +97,12 @@ class Gateways:
                 self._transmit(device, frame)
             case GatewayMode.SILENT:
                 self._host.unanswered(device, frame)
+
+    def join_accept_arrives(self, device: Device) -> bool:
+        """Return True if the device receives a join-accept that is sent now."""
+        path = self.choose(device.paths)
+        mode = (device.gateway_state or path.gateway.state).mode
+        return mode in _TRANSMITTING and not self._lost(path.downlink_loss, self._behaviour.downlink_loss)
 
     def _transmit(self, device: Device, frame: Frame) -> None:
         if not self._lost(frame.path.downlink_loss, self._behaviour.downlink_loss):

@@ -69,7 +69,8 @@ class Sessions:
         )
         self._host.emit(device, "join", join)
         session = device.session
-        self._host.after(self._behaviour.join_accept_s, lambda: self._accepted(device, session))
+        if self._gateways.join_accept_arrives(device):
+            self._host.after(self._behaviour.join_accept_s, lambda: self._accepted(device, session))
 
     def _refuse(self, device: Device, code: str, deduplication_id: str) -> None:
         context = {"deduplication_id": deduplication_id}
