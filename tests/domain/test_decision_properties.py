@@ -18,6 +18,7 @@ from baylight.domain.state import (
     State,
     decide,
 )
+from baylight.domain.unproven import UnprovenReason
 
 BASE = datetime(2026, 3, 2, tzinfo=UTC)
 SPAN = timedelta(minutes=5)
@@ -28,9 +29,22 @@ spans = st.integers(0, 6).map(lambda steps: steps * SPAN)
 ids = st.integers(0, 3).map(lambda number: UUID(int=number))
 overrides = st.builds(Override, ids, st.sampled_from(State), instants, st.none() | instants, st.booleans())
 bookings = st.builds(lambda id, start, length: Booking(id, start, start + length), ids, instants, spans)
-sensors = st.builds(
+unmarked = st.builds(
     SensorView, st.none() | st.sampled_from(Occupancy), st.none() | instants, spans, damaged=st.booleans()
 )
+marked = st.builds(
+    SensorView,
+    st.none() | st.sampled_from(Occupancy),
+    st.none() | instants,
+    spans,
+    st.booleans(),
+    st.none() | instants,
+    st.none() | spans,
+    st.none() | st.sampled_from(UnprovenReason),
+    st.none() | instants,
+    st.none() | instants,
+)
+sensors = unmarked | marked
 inputs_ = st.builds(
     Inputs,
     st.none() | sensors,
@@ -43,6 +57,12 @@ policies = st.builds(Policy, spans, st.booleans())
 nows = st.builds(lambda instant, ticks: instant + ticks * TICK, instants, st.integers(-1, 1))
 
 
+def moved_away(view: SensorView, now: datetime) -> bool:
+    """Return whether the time for which a motion counts is over, and no report of motion may be missing."""
+    free_from = view.free_from
+    return free_from is not None and now >= free_from and all(mark.since > free_from for mark in view.marks(now))
+
+
 def table(inputs: Inputs, policy: Policy, now: datetime) -> State:
     """Return the state by the table as the data model has it, rule by rule."""
     view = inputs.sensor
@@ -52,8 +72,9 @@ def table(inputs: Inputs, policy: Policy, now: datetime) -> State:
         and view.occupancy is not None
         and view.occupancy_at is not None
         and now < view.occupancy_at + view.deadline
+        and not any(now >= mark.until for mark in view.marks(now))
     )
-    taken = fresh and view is not None and view.occupancy is Occupancy.OCCUPIED
+    taken = fresh and view is not None and view.occupancy is Occupancy.OCCUPIED and not moved_away(view, now)
     valid = [o for o in inputs.overrides if o.from_at <= now and (o.until_at is None or o.until_at > now)]
     if valid:
         near = [o for o in valid if o.on_space] or valid
@@ -98,10 +119,21 @@ def test_b1_free_is_shown_only_by_a_fresh_reading_or_a_person(inputs: Inputs, po
         view = inputs.sensor
         assert decision.reason is Reason.SENSOR
         assert view is not None
-        assert view.occupancy is Occupancy.FREE
+        assert view.occupancy is Occupancy.FREE or moved_away(view, now)
         assert view.occupancy_at is not None
         assert now < view.occupancy_at + view.deadline
         assert not view.damaged
+
+
+@settings(deadline=None)
+@given(marked, nows)
+def test_i2_a_state_stays_unproven_only_until_its_bound(view: SensorView, now: datetime):
+    decision = decide(Inputs(view), Policy(), now)
+    if decision.unproven is not None and now >= decision.unproven.until:
+        assert decision.state is State.UNKNOWN
+    plain = SensorView(view.occupancy, view.occupancy_at, view.deadline, view.damaged, view.free_from, view.bound)
+    if decision.state is not State.UNKNOWN and (view.free_from is None or view.occupancy is Occupancy.FREE):
+        assert decision.state is decide(Inputs(plain), Policy(), now).state
 
 
 @settings(deadline=None)

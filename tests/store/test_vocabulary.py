@@ -15,6 +15,7 @@ import pytest
 from baylight.domain.downlink import TRANSITIONS, ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import uuid7
 from baylight.domain.state import Occupancy, State
+from baylight.domain.unproven import UnprovenReason
 from baylight.store import translate
 from baylight.store.pool import Pool
 from tests.support.factories import add_bay
@@ -31,6 +32,8 @@ WORDS: dict[str, type[StrEnum]] = {
     "valid_sensor_state": Occupancy,
     "sensor_devices_occupancy": Occupancy,
     "uplinks_occupancy": Occupancy,
+    "sensor_devices_unproven": UnprovenReason,
+    "spaces_unproven": UnprovenReason,
 }
 
 

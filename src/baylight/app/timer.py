@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from baylight.access.change import SYSTEM, Change
-from baylight.control import displays, gateways, retention, spaces
+from baylight.control import displays, gateways, retention, sensors, spaces
 from baylight.domain.policies import Policies
 from baylight.inventory import device_tests
 from baylight.log import Outage, logger
@@ -73,6 +73,7 @@ class Timer:
             due = await spaces.LOCK_DUE.all(connection, now=change.now, limit=MAX_DUE)
             if due:
                 await change.redecide(due, None)
+                await sensors.begin_silent(connection, due, change.now)
         return len(due)
 
     def _change(self, connection: Connection) -> Change:

@@ -19,7 +19,7 @@ from baylight.control.spaces import Space
 from baylight.control.uplinks import Arrival, receive_event, receive_reading
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Message
+from baylight.domain.events import Log, Message
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import SensorView
@@ -127,8 +127,10 @@ class Ingest:
         await batch.leave_out_duplicates(connection, known)
         updates = _receive_readings(batch, known)
         others = {eui for eui in batch.dev_euis if eui not in known}
-        affected = await spaces.lock_of_devices(connection, {sensor.id for _, sensor, _ in updates}, others)
-        await self._decide(connection, affected, updates, batch.now)
+        remarked = [sensor for sensor in known.values() if sensor.remarked]
+        news = {sensor.id for _, sensor, _ in updates}.union(sensor.id for sensor in remarked)
+        affected = await spaces.lock_of_devices(connection, news, others)
+        await self._decide(connection, affected, updates, remarked, batch.now)
 
         changed = {s.display_id for s in affected if s.display_id and s.changes}
         serves = {s.display_id: s.id for s in reversed(affected) if s.display_id}
@@ -163,10 +165,16 @@ class Ingest:
             raise _OtherCodecError(others)
 
     async def _decide(
-        self, connection: Connection, affected: Sequence[Space], updates: Sequence[SensorUpdate], now: datetime
+        self,
+        connection: Connection,
+        affected: Sequence[Space],
+        updates: Sequence[SensorUpdate],
+        remarked: Sequence[Sensor],
+        now: datetime,
     ) -> None:
-        """Decide the spaces of sensors that have news, uplink by uplink."""
+        """Decide the spaces of sensors that have news, uplink by uplink; then those of sensors with another mark."""
         views = {sensor.id: view for _, sensor, view in updates}
+        views |= {sensor.id: sensor.view() for sensor in remarked}
         serving: dict[UUID, list[Space]] = {}
         for space in affected:
             if space.sensor_id and space.sensor_id in views:
@@ -179,6 +187,10 @@ class Ingest:
                 cause = TriggerType.SENSOR_UPLINK
                 if space.evaluate(self._policies.decision, arrival.received_at, cause, source, arrival.observed_at):
                     arrival.outcome = "state_changed"
+        for sensor in remarked:
+            for space in serving.get(sensor.id, ()):
+                space.inputs = space.inputs.with_sensor(views[sensor.id])
+                space.evaluate(self._policies.decision, now, None, None)
 
     async def _ensure_partitions(self, batch: Batch) -> None:
         months = {(a.observed_at.year, a.observed_at.month): a.observed_at for a in batch.arrivals}
@@ -191,16 +203,22 @@ class Ingest:
 
 def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[SensorUpdate]:
     """Apply events to sensors; return the uplinks after which spaces must be decided again."""
+    others = []
     if len(batch.events) > len(batch.arrivals):
-        for event in batch.events:
-            if not isinstance(event, Arrival) and (sensor := known.get(event.dev_eui)):
-                sensor.note(event, batch.now)
+        others = [event for event in batch.events if not isinstance(event, Arrival)]
+    for event in others:
+        if not isinstance(event, Log) and (sensor := known.get(event.dev_eui)):
+            sensor.note(event, batch.now)
     updates = []
     for arrival in batch.arrivals:
         sensor = known.get(arrival.dev_eui)
         if sensor is not None and receive_reading(sensor, arrival):
             updates.append((arrival, sensor, sensor.view()))
     batch.drop_marked()
+    for event in others:
+        # After the uplinks: a refusal counts only if it is newer than the newest accepted uplink.
+        if isinstance(event, Log) and (sensor := known.get(event.dev_eui)):
+            sensor.note(event, batch.now)
     return updates
 
 

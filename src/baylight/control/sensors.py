@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from baylight.domain.events import DeviceStatus, Event, Join
+from baylight.control import conditions
+from baylight.domain.conditions import Condition, ConditionKind
+from baylight.domain.events import DeviceStatus, Event, Join, Log
 from baylight.domain.ids import DevEui
 from baylight.domain.session import Session
 from baylight.domain.state import Occupancy, SensorView
+from baylight.domain.unproven import F_CNT_RESET, Suspicion, UnprovenReason, bound, overtaken, refusal
 from baylight.store.pool import Connection, array_literal
-from baylight.store.query import Query, RowsStatement
+from baylight.store.query import Query, RowsStatement, Statement
+
+MIN_UNDECODABLE = 3
+"""Newest uplinks in a row that cannot be decoded, from which on this is a condition."""
+FRAMES_IN_ORDER = 10
+"""Frames in a row without a gap, from which on the condition of missing frames is over."""
+_K = ConditionKind
+_PRECEDENCE = {reason: place for place, reason in enumerate(UnprovenReason)}
 
 
 class Sensor(Session, gc=False):
@@ -31,6 +42,15 @@ class Sensor(Session, gc=False):
     usable: bool
     """Enabled and not decommissioned."""
     deadline_s: int
+    interval_s: int
+    unproven_reason: UnprovenReason | None
+    unproven_since: datetime | None
+    refused: bool
+    """Flag: the network server refused an uplink or a join since the last accepted uplink."""
+    suspect_f_cnt: int | None
+    suspect_at: datetime | None
+    frames_since_gap: int | None
+    undecodable: int
     ctid: str
     """Place of the row, valid while it is locked."""
     seen_at: datetime | None = None
@@ -44,26 +64,172 @@ class Sensor(Session, gc=False):
     """The session began in this batch."""
     frames: dict[int | None, tuple[int | None, bytes]] = msgspec.field(default_factory=dict)
     """FPort and data of the batch's frames in the session, by counter."""
+    network_log: str | None = None
+    network_log_at: datetime | None = None
+    marks_changed: bool = False
+    remarked: bool = False
+    """Flag: its spaces must be decided again, because it got a mark, or another one, or lost it."""
+    opened: tuple[Condition, ...] = ()
+    closed: tuple[ConditionKind, ...] = ()
 
     @property
     def deadline(self) -> timedelta:
         return _seconds(self.deadline_s)
 
+    @property
+    def bound(self) -> timedelta:
+        """Time from its last reading within which a sensor that works reports again."""
+        return bound(self.interval_s, self.deadline_s)
+
     def view(self) -> SensorView:
         """Return what decisions read of the sensor. An unusable sensor counts as one that never reported."""
-        occupancy = self.occupancy if self.usable else None
-        return SensorView(occupancy, self.occupancy_at, _seconds(self.deadline_s), self.damaged, self.free_from)
+        return sensor_view(
+            self.occupancy, self.occupancy_at, self.deadline_s, self.damaged, self.free_from, self.interval_s,
+            self.unproven_reason, self.unproven_since, self.usable,
+        )  # fmt: skip
 
     def note(self, event: Event, now: datetime) -> None:
-        """Record a join or a battery level. Other events concern no sensor."""
+        """Record a join, a battery level, or what the network server logs. Other events concern no sensor."""
         if isinstance(event, Join):
             if self.join(event, now):
                 self.facts_changed = True
                 self.begun |= self.last_f_cnt is None
+                # The counters of the new session do not show what was lost at the end of the one before.
+                self.mark(UnprovenReason.FRAMES_MISSING, self.last_join_at or now)
             self.facts_changed |= self.route(event)
         elif isinstance(event, DeviceStatus):
             self.facts_changed = True
             self.battery_pct = self.battery_pct if event.battery_pct is None else event.battery_pct
+        elif isinstance(event, Log) and event.code.startswith(("UPLINK", "OTAA")):
+            self._log(event, event.at(now))
+
+    def _log(self, event: Log, at: datetime) -> None:
+        """Keep a log line about an uplink or a join. A refusal that is older than the newest uplink proves nothing."""
+        self.marks_changed = True
+        self.network_log, self.network_log_at = f"{event.code}: {event.description}"[:2000], at
+        meaning = refusal(event.code, event.description)
+        if meaning is None or (self.last_uplink_at is not None and at <= self.last_uplink_at):
+            return
+        f_cnt = _counter(event)
+        first = at
+        if event.code == F_CNT_RESET and not self.refused:
+            suspicion = None
+            if self.suspect_f_cnt is not None and self.suspect_at is not None:
+                suspicion = Suspicion(self.suspect_f_cnt, self.suspect_at)
+            if overtaken(f_cnt, self.last_f_cnt, at, suspicion):
+                if suspicion is None:
+                    self.suspect_f_cnt, self.suspect_at = f_cnt, at
+                return
+            first = suspicion.at if suspicion is not None else at
+        self.refused = True
+        self.mark(UnprovenReason.REFUSED, first)
+        counters = f" (counter {f_cnt}; newest accepted: {self.last_f_cnt})" if f_cnt is not None else ""
+        self._open(_K.SENSOR_REFUSED, first, f"{self.network_log}{counters}: {meaning.meaning}; {meaning.remedy}")
+
+    def received(self, missing: int, at: datetime, f_cnt: int | None) -> None:
+        """Record the newest uplink, which the network server accepted, and how many frames before it are missing.
+
+        Until `proved` says that the uplink has a reading, the missing frames may hold the newest one.
+        """
+        if self.suspect_at is not None:
+            self.suspect_f_cnt = self.suspect_at = None
+            self.marks_changed = True
+        if self.refused:
+            self.refused, self.marks_changed = False, True
+            self._close(_K.SENSOR_REFUSED)
+            if self.unproven_reason is UnprovenReason.REFUSED:
+                self.unproven_reason, self.remarked = UnprovenReason.FRAMES_MISSING, True
+        if missing > 0:
+            self.frames_since_gap, self.marks_changed = 0, True
+            self._open(_K.SENSOR_FRAMES_MISSING, at, f"{missing} frames are missing before the frame {f_cnt}")
+            self.mark(UnprovenReason.FRAMES_MISSING, at)
+        elif self.frames_since_gap is not None:
+            self.frames_since_gap += 1
+            self.marks_changed = True
+            if self.frames_since_gap >= FRAMES_IN_ORDER:
+                self.frames_since_gap = None
+                self._close(_K.SENSOR_FRAMES_MISSING)
+
+    def proved(self, before: datetime | None, at: datetime) -> None:
+        """End the mark: the newest uplink has a reading. `before`: time of the reading that counted until then."""
+        if self.unproven_since is not None:
+            self.unproven_reason = self.unproven_since = None
+            self.marks_changed = self.remarked = True
+        if before is not None and at - before >= self.deadline:
+            self._close(_K.SENSOR_SILENT)
+
+    def decoded(self, error: str | None, at: datetime) -> None:
+        """Count uplinks that cannot be decoded, in a row. `error` None: the newest one could be decoded."""
+        if error is None:
+            if self.undecodable:
+                if self.undecodable >= MIN_UNDECODABLE:
+                    self._close(_K.SENSOR_UNDECODABLE)
+                self.undecodable, self.marks_changed = 0, True
+            return
+        if self.undecodable < MIN_UNDECODABLE:
+            self.undecodable, self.marks_changed = self.undecodable + 1, True
+        if self.undecodable >= MIN_UNDECODABLE:
+            self._open(_K.SENSOR_UNDECODABLE, at, f"at least {MIN_UNDECODABLE} uplinks in a row: {error}")
+
+    def mark(self, reason: UnprovenReason, since: datetime) -> None:
+        """Mark the sensor: its newest reading may be missing. A mark that holds keeps its `since`. Idempotent.
+
+        A sensor without a reading has nothing to mark, but for a refusal, which says why there is none.
+        """
+        if self.occupancy is None and reason is not UnprovenReason.REFUSED:
+            return
+        if self.unproven_reason is None or _PRECEDENCE[reason] < _PRECEDENCE[self.unproven_reason]:
+            self.unproven_reason, self.unproven_since = reason, self.unproven_since or since
+            self.marks_changed = self.remarked = True
+
+    def _close(self, kind: ConditionKind) -> None:
+        self.opened = tuple(c for c in self.opened if c.kind is not kind)
+        self.closed = (*self.closed, kind)
+
+    def _open(self, kind: ConditionKind, since: datetime, evidence: str) -> None:
+        earlier = tuple(c for c in self.opened if c.kind is not kind)
+        self.opened = (*earlier, Condition(kind, str(self.id), since, evidence))
+
+
+def sensor_view(
+    occupancy: Occupancy | None,
+    occupancy_at: datetime | None,
+    deadline_s: int,
+    damaged: bool,
+    free_from: datetime | None,
+    interval_s: int,
+    unproven_reason: UnprovenReason | None,
+    unproven_since: datetime | None,
+    usable: bool,
+) -> SensorView:
+    """Return what decisions read of a sensor. An unusable sensor counts as one that never reported."""
+    deadline = _seconds(deadline_s)
+    if not usable:
+        return SensorView(None, occupancy_at, deadline, damaged, free_from)
+    return SensorView(
+        occupancy, occupancy_at, deadline, damaged, free_from, bound(interval_s, deadline_s), unproven_reason,
+        unproven_since,
+    )  # fmt: skip
+
+
+def _counter(event: Log) -> int | None:
+    text = event.context.get("f_cnt_up", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
+
+
+class _View(NamedTuple):
+    """Sensor's id, and the arguments of `sensor_view`."""
+
+    id: UUID
+    occupancy: Occupancy | None
+    occupancy_at: datetime | None
+    deadline_s: int
+    damaged: bool
+    free_from: datetime | None
+    interval_s: int
+    unproven_reason: UnprovenReason | None
+    unproven_since: datetime | None
+    usable: bool
 
 
 class _Update(msgspec.Struct, omit_defaults=True, gc=False):
@@ -106,15 +272,39 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     free_from: datetime | None = None
 
 
+class _Marks(msgspec.Struct, omit_defaults=True, gc=False):
+    """Row for `UPDATE_MARKS`."""
+
+    id: UUID
+    refused: bool
+    undecodable: int
+    unproven_reason: UnprovenReason | None = None
+    unproven_since: datetime | None = None
+    suspect_f_cnt: int | None = None
+    suspect_at: datetime | None = None
+    frames_since_gap: int | None = None
+    network_log: str | None = None
+    network_log_at: datetime | None = None
+
+
 LOCK = Query("control.sensors.lock", Sensor)
+VIEWS = Query("control.sensors.views", _View)
 SERVING = Query("control.sensors.serving", UUID)
 UPDATE = RowsStatement("control.sensors.update", _Update)
 UPDATE_FACTS = RowsStatement("control.sensors.update_facts", _Facts)
+UPDATE_MARKS = RowsStatement("control.sensors.update_marks", _Marks)
+MARK = Query("control.sensors.mark", int)
+BEGIN_SILENT = Statement("control.sensors.begin_silent")
 
 
 async def lock(connection: Connection, dev_euis: Iterable[DevEui]) -> dict[DevEui, Sensor]:
     """Lock sensors in id order; return them by DevEUI. DevEUIs of other devices are left out."""
     return {s.dev_eui: s for s in await LOCK.all(connection, dev_euis=array_literal(dev_euis))}
+
+
+async def views(connection: Connection, ids: Collection[UUID]) -> dict[UUID, SensorView]:
+    """Return what decisions read of sensors, by id. Waits for no lock."""
+    return {row.id: sensor_view(*row[1:]) for row in await VIEWS.all(connection, ids=list(ids))}
 
 
 async def serving(connection: Connection, sensor_ids: Iterable[UUID]) -> set[UUID]:
@@ -129,6 +319,39 @@ async def save(connection: Connection, sensors: Iterable[Sensor], now: datetime)
         await UPDATE.run_all(connection, rows, now=now)
     if facts := [_facts(s) for s in sensors if s.facts_changed]:
         await UPDATE_FACTS.run_all(connection, facts)
+    if marks := [_marks(s) for s in sensors if s.marks_changed]:
+        await UPDATE_MARKS.run_all(connection, marks)
+        await conditions.end(connection, [(kind, str(s.id)) for s in sensors for kind in s.closed], now)
+        await conditions.begin(connection, [c for s in sensors for c in s.opened])
+
+
+async def mark_sensors(
+    connection: Connection,
+    reason: UnprovenReason,
+    since: datetime,
+    dev_euis: Collection[str] | None = None,
+    *,
+    network_server: str | None = None,
+) -> int:
+    """Mark sensors unproven whose newest reading may be missing; return how many spaces the timer will decide again.
+
+    None: all sensors; of all network servers. One statement, whatever their number. A sensor that is marked already
+    keeps its mark. The next report of a sensor ends it. Idempotent.
+    """
+    euis = None if dev_euis is None else list(dev_euis)
+    return await MARK.one(connection, reason=reason, since=since, dev_euis=euis, network_server=network_server)
+
+
+async def begin_silent(connection: Connection, space_ids: Collection[UUID], now: datetime) -> None:
+    """Begin the condition of the sensors of spaces that have become silent. Idempotent. A report ends it."""
+    await BEGIN_SILENT.run(connection, space_ids=list(space_ids), now=now)
+
+
+def _marks(s: Sensor) -> _Marks:
+    return _Marks(
+        s.id, s.refused, s.undecodable, s.unproven_reason, s.unproven_since,
+        s.suspect_f_cnt, s.suspect_at, s.frames_since_gap, s.network_log, s.network_log_at,
+    )  # fmt: skip
 
 
 def _update(s: Sensor) -> _Update:

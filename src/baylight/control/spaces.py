@@ -7,7 +7,7 @@ was committed before its locks were granted.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from baylight.control import displays as display_store
+from baylight.control import sensors
 from baylight.domain.display_loop.actuation import FAILED, Actuation
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
@@ -25,7 +26,6 @@ from baylight.domain.state import (
     Booking,
     Decision,
     Inputs,
-    Occupancy,
     Override,
     Policy,
     Reason,
@@ -33,11 +33,12 @@ from baylight.domain.state import (
     State,
     decide,
 )
+from baylight.domain.unproven import UnprovenReason
 from baylight.store.pool import Connection, array_literal
 from baylight.store.query import Copy, Query, RowsStatement, plain
 
 _OF_RESERVATION = {Reason.RESERVATION, Reason.RESERVATION_SOON, Reason.RESERVED_AND_TAKEN}
-_OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD}
+_OF_SENSOR = {Reason.SENSOR_SILENT, Reason.SENSOR_DAMAGED, Reason.SENSOR_NEVER_HEARD, Reason.SENSOR_UNPROVEN}
 
 
 class Change(msgspec.Struct, gc=False):
@@ -69,6 +70,9 @@ class Space(msgspec.Struct, gc=False):
     default_state: State
     maintenance: bool
     recompute_at: datetime | None
+    unproven_reason: UnprovenReason | None
+    unproven_since: datetime | None
+    unproven_until: datetime | None
     ctid: str
     """Place of the row, valid while it is locked."""
     inputs: Inputs = msgspec.field(default_factory=partial(Inputs, None))
@@ -92,6 +96,11 @@ class Space(msgspec.Struct, gc=False):
         sensor_state = sensor.occupancy if sensor else None
         if self.sensor_state != sensor_state:
             self.sensor_state, self.dirty = sensor_state, True
+        mark = decision.unproven
+        unproven = (mark.reason, mark.since, mark.until) if mark is not None else (None, None, None)
+        if unproven != (self.unproven_reason, self.unproven_since, self.unproven_until):
+            self.unproven_reason, self.unproven_since, self.unproven_until = unproven
+            self.dirty = True
         due = decision.next_change_at
         # A deadline that is too early does no harm. A write for each heartbeat would.
         early = due is not None and self.recompute_at is not None and now < self.recompute_at <= due
@@ -134,17 +143,6 @@ class _Wanted(msgspec.Struct, gc=False):
     at: datetime
 
 
-class _SensorView(NamedTuple):
-    """Sensor's id, and the fields of SensorView."""
-
-    id: UUID
-    occupancy: Occupancy | None
-    occupancy_at: datetime | None
-    deadline: timedelta
-    damaged: bool
-    free_from: datetime | None
-
-
 class _Rule(msgspec.Struct, gc=False):
     """Reservation, override or maintenance that applies to a space."""
 
@@ -166,6 +164,9 @@ class _Update(msgspec.Struct, omit_defaults=True, gc=False):
     state_reason: str | None = None
     sensor_state: str | None = None
     recompute_at: datetime | None = None
+    unproven_reason: UnprovenReason | None = None
+    unproven_since: datetime | None = None
+    unproven_until: datetime | None = None
 
 
 class _NewChange(NamedTuple):
@@ -186,7 +187,6 @@ class _NewChange(NamedTuple):
 LOCK = Query("control.spaces.lock", Space)
 LOCK_OF_DEVICES = Query("control.spaces.lock_of_devices", Space)
 LOCK_DUE = Query("control.spaces.lock_due", UUID)
-SENSOR_VIEWS = Query("control.spaces.sensor_views", _SensorView)
 RULES = Query("control.spaces.rules", _Rule)
 UPDATE = RowsStatement("control.spaces.update", _Update)
 INSERT_CHANGES = Copy("state_changes", _NewChange)
@@ -313,7 +313,7 @@ async def load_inputs(
     views = dict(known or {})
     missing = {space.sensor_id for space in spaces if space.sensor_id} - views.keys()
     if missing:
-        views |= {row.id: SensorView(*row[1:]) for row in await SENSOR_VIEWS.all(connection, ids=list(missing))}
+        views |= await sensors.views(connection, missing)
     rules: dict[UUID, list[_Rule]] = {}
     found = await RULES.all(
         connection,
@@ -362,10 +362,11 @@ async def save(connection: Connection, spaces: Iterable[Space], now: datetime) -
         return
     rows = [
         _Update(
-            s.id, s.ctid, s.state, s.changes[-1].at if s.changes else None, s.reason, s.sensor_state, s.recompute_at
+            s.id, s.ctid, s.state, s.changes[-1].at if s.changes else None, s.reason, s.sensor_state, s.recompute_at,
+            s.unproven_reason, s.unproven_since, s.unproven_until,
         )
         for s in dirty
-    ]
+    ]  # fmt: skip
     await UPDATE.run_all(connection, rows, now=now)
     changes = sorted((c for s in dirty for c in s.changes), key=_at)
     if changes:

@@ -20,9 +20,9 @@ from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError
 
 _NUMBER = (int, float)
-REPEAT_MARGIN = timedelta(minutes=15)
-"""A repeated reading is not decided again while the sensor's deadline is further away than this. No commit of a batch
-needs so long."""
+REPEAT_MARGIN = timedelta(minutes=5)
+"""A repeated reading is not decided again while the time at which its sensor's next report is overdue is further away
+than this. No commit of a batch needs so long."""
 
 
 class Arrival(msgspec.Struct):
@@ -105,11 +105,14 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
         reading = _decode(sensor, arrival)
     except DeviceDataError as error:
         _not_decoded(arrival, error)
+        if place.is_newest and arrival.outcome == "not_decodable":
+            sensor.decoded(arrival.error, at)
         if not sensor.usable:
             arrival.outcome = "device_disabled"
         return False
     arrival.reading, arrival.occupancy = reading.fields, reading.occupancy
     if place.is_newest:
+        sensor.decoded(None, at)
         _note_battery(sensor, reading)
     if not sensor.usable:
         arrival.outcome = "device_disabled"
@@ -123,10 +126,13 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     if reading.occupancy is None:
         arrival.outcome = "not_occupancy"
         return damage_changed
+    if place.is_newest:
+        sensor.proved(sensor.occupancy_at, at)
     repeats = (
         sensor.occupancy is reading.occupancy
+        and not sensor.remarked
         and sensor.occupancy_at is not None
-        and sensor.occupancy_at + sensor.deadline - arrival.received_at > REPEAT_MARGIN
+        and sensor.occupancy_at + sensor.bound - arrival.received_at > REPEAT_MARGIN
         and sensor.free_from is None  # each motion moves the time from which the bay counts as free
     )
     sensor.occupancy, sensor.occupancy_at = reading.occupancy, at
@@ -149,6 +155,9 @@ def _is_known(sensor: Sensor, arrival: Arrival) -> bool | None:
 def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
     """Record the frame in the session, and the radio facts of the newest frame."""
     uplink = arrival.uplink
+    if place.is_newest:
+        missing = 0 if place.kind is Kind.RESTART else place.missing - sensor.frames_missing
+        sensor.received(missing, arrival.at, uplink.f_cnt)
     if place.kind is Kind.RESTART:
         sensor.begun = True
         sensor.frames.clear()

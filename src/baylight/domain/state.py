@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from baylight.domain.unproven import MEANINGS, TO_DECODE_LIMIT, Unproven, UnprovenReason
+
 
 class State(StrEnum):
     """State of a space. Silence is never shown as FREE: UNKNOWN is a state of its own."""
@@ -42,6 +44,7 @@ class Reason(StrEnum):
     RESERVATION_SOON = "reservation_soon"
     SENSOR = "sensor"
     SENSOR_DAMAGED = "sensor_damaged"
+    SENSOR_UNPROVEN = "sensor_unproven"
     SENSOR_SILENT = "sensor_silent"
     SENSOR_NEVER_HEARD = "sensor_never_heard"
     NO_SENSOR = "no_sensor"
@@ -75,6 +78,10 @@ class SensorView(msgspec.Struct, gc=False):
     maximum silence that its type allows, counted from that reading. A frame without occupancy does not extend it: the
     frame proves that the radio works, not that the bay is unchanged. `free_from`: for a motion sensor that reported
     OCCUPIED, the time from which this counts as FREE unless the sensor reports motion before.
+
+    `bound`: how long its type lets a state stay unproven (`domain/unproven.py`); None: as long as `deadline`.
+    `unproven_since` with its reason: from when on its newest reading may be missing. `to_decode_since`: arrival of its
+    newest uplink, if that waits to be decoded.
     """
 
     occupancy: Occupancy | None
@@ -82,6 +89,39 @@ class SensorView(msgspec.Struct, gc=False):
     deadline: timedelta
     damaged: bool = False
     free_from: datetime | None = None
+    bound: timedelta | None = None
+    unproven_reason: UnprovenReason | None = None
+    unproven_since: datetime | None = None
+    to_decode_since: datetime | None = None
+
+    @property
+    def silent_from(self) -> datetime | None:
+        """Time from which the sensor counts as silent; None if it never reported."""
+        return None if self.occupancy_at is None else self.occupancy_at + self.deadline
+
+    @property
+    def overdue_from(self) -> datetime | None:
+        """Time from which its next report is overdue, so that at least one is missing; None if silence comes first."""
+        if self.occupancy is None or self.occupancy_at is None or self.bound is None or self.bound >= self.deadline:
+            return None
+        return self.occupancy_at + self.bound
+
+    def marks(self, now: datetime) -> list[Unproven]:
+        """Return the marks that hold: of an uplink to decode, the stored one, and of a report that is overdue."""
+        silent_from, overdue_from = self.silent_from, self.overdue_from
+        found = []
+        if self.to_decode_since is not None:
+            since = self.to_decode_since
+            found.append(Unproven(UnprovenReason.TO_DECODE, since, since + TO_DECODE_LIMIT))
+        if self.unproven_reason is not None and self.unproven_since is not None:
+            since = self.unproven_since
+            until = since + (self.deadline if self.bound is None else self.bound)
+            if silent_from is not None and silent_from < until:
+                until = silent_from
+            found.append(Unproven(self.unproven_reason, since, until))
+        if overdue_from is not None and silent_from is not None and overdue_from <= now < silent_from:
+            found.append(Unproven(UnprovenReason.FRAMES_MISSING, overdue_from, silent_from))
+        return found
 
 
 class Inputs(msgspec.Struct, gc=False):
@@ -117,7 +157,8 @@ class Considered(msgspec.Struct, gc=False):
 class Decision(msgspec.Struct, gc=False):
     """Result for one space.
 
-    `cause`: id of the override or reservation that won. `next_change_at`: when time alone could change the state.
+    `cause`: id of the override or reservation that won. `next_change_at`: when time alone could change the decision.
+    `unproven`: mark of the state, if the sensor's newest reading may be missing. A state that a person fixed has none.
     """
 
     state: State
@@ -125,12 +166,16 @@ class Decision(msgspec.Struct, gc=False):
     considered: tuple[Considered, ...]
     next_change_at: datetime | None
     cause: UUID | None = None
+    unproven: Unproven | None = None
 
 
 _iso: Callable[[datetime], str] = msgspec.to_builtins
 """Fast form of `datetime.isoformat`: it needs an eighth of the time."""
 _SENSOR = Reason.SENSOR
 _SHOWS = {Occupancy.FREE: State.FREE, Occupancy.OCCUPIED: State.OCCUPIED}
+_OF_PEOPLE = (Reason.OVERRIDE, Reason.MAINTENANCE)
+_LOUD = (UnprovenReason.REFUSED, UnprovenReason.TO_DECODE)
+"""Reasons of a sensor that sends: its silence is not its own."""
 
 
 def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
@@ -139,12 +184,14 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
     `considered` lists every rule that applies, the winner first, so that `why` can name the rules that lost.
     """
     sensor = inputs.sensor
-    reading, silence = _fresh_reading(sensor, now)
-    by_sensor = _sensor_rule(inputs, reading, silence)
+    marks = sensor.marks(now) if sensor is not None else []
+    mark = min(marks, key=_until) if marks else None
+    reading, silence = _fresh_reading(sensor, marks, mark, now)
+    by_sensor = _sensor_rule(inputs, reading, silence, mark)
     if not (inputs.overrides or inputs.bookings or inputs.maintenance):
         # The common case: only the sensor counts.
         assert by_sensor.state is not None
-        return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _deadline(sensor, now))
+        return Decision(by_sensor.state, by_sensor.reason, (by_sensor,), _deadline(sensor, marks, now), unproven=mark)
     override = _override(inputs.overrides, now)
     bookings = sorted(inputs.bookings, key=lambda b: (b.start_at, b.id))
     booking = next((b for b in bookings if b.start_at <= now < b.end_at), None)
@@ -180,12 +227,19 @@ def decide(inputs: Inputs, policy: Policy, now: datetime) -> Decision:
         state=winner.state,
         reason=winner.reason,
         considered=tuple(c for c, _ in applies),
-        next_change_at=_next_change(inputs, policy, now),
+        next_change_at=_next_change(inputs, policy, marks, now),
         cause=cause,
+        unproven=None if winner.reason in _OF_PEOPLE else mark,
     )
 
 
-def _fresh_reading(sensor: SensorView | None, now: datetime) -> tuple[Occupancy | None, Reason]:
+def _until(mark: Unproven) -> datetime:
+    return mark.until
+
+
+def _fresh_reading(
+    sensor: SensorView | None, marks: list[Unproven], mark: Unproven | None, now: datetime
+) -> tuple[Occupancy | None, Reason]:
     """Return the sensor's occupancy if it is fresh, else None and the reason why there is none."""
     if sensor is None:
         return None, Reason.NO_SENSOR
@@ -193,27 +247,34 @@ def _fresh_reading(sensor: SensorView | None, now: datetime) -> tuple[Occupancy 
         return None, Reason.SENSOR_DAMAGED
     if sensor.occupancy is None or sensor.occupancy_at is None:
         return None, Reason.SENSOR_NEVER_HEARD
-    if now - sensor.occupancy_at >= sensor.deadline:
+    silent = now - sensor.occupancy_at >= sensor.deadline
+    if mark is not None and now >= mark.until and (not silent or mark.reason in _LOUD):
+        return None, Reason.SENSOR_UNPROVEN
+    if silent:
         return None, Reason.SENSOR_SILENT
-    if sensor.free_from is not None and now >= sensor.free_from:
+    free_from = sensor.free_from
+    # The absence of motion proves nothing while a report of motion may be missing.
+    if free_from is not None and now >= free_from and all(m.since > free_from for m in marks):
         return Occupancy.FREE, _SENSOR
     return sensor.occupancy, _SENSOR
 
 
-def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason) -> Considered:
+def _sensor_rule(inputs: Inputs, reading: Occupancy | None, silence: Reason, mark: Unproven | None) -> Considered:
     sensor = inputs.sensor
     if sensor is None:
         return Considered(Reason.NO_SENSOR, inputs.default_state, "no sensor assigned: the space's default state")
+    unproven = f"unproven since {_iso(mark.since)}: {MEANINGS[mark.reason]}" if mark is not None else ""
     if reading is not None:
         assert sensor.occupancy is not None
         assert sensor.occupancy_at is not None
         detail = f"sensor reported {sensor.occupancy} at {_iso(sensor.occupancy_at)}"
         if reading is not sensor.occupancy:
             detail += ", and no motion for as long as one motion counts"
-        return Considered(_SENSOR, _SHOWS[reading], detail)
+        return Considered(_SENSOR, _SHOWS[reading], f"{detail}; {unproven}" if unproven else detail)
     detail = {
         Reason.SENSOR_DAMAGED: "sensor reports itself damaged",
         Reason.SENSOR_NEVER_HEARD: "sensor has never reported its occupancy",
+        Reason.SENSOR_UNPROVEN: unproven,
     }.get(silence, f"sensor silent for longer than {sensor.deadline}")
     return Considered(silence, State.UNKNOWN, detail)
 
@@ -224,7 +285,7 @@ def _override(overrides: tuple[Override, ...], now: datetime) -> Override | None
     return max(valid, key=lambda o: (o.on_space, o.from_at, o.id), default=None)
 
 
-def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | None:
+def _next_change(inputs: Inputs, policy: Policy, marks: list[Unproven], now: datetime) -> datetime | None:
     """Return the earliest edge after `now` of any interval that the decision reads. An edge may change nothing."""
     edges: list[datetime] = []
     for override in inputs.overrides:
@@ -233,17 +294,15 @@ def _next_change(inputs: Inputs, policy: Policy, now: datetime) -> datetime | No
             edges.append(override.until_at)
     for booking in inputs.bookings:
         edges += [booking.start_at - policy.reserved_soon, booking.start_at, booking.end_at]
-    deadline = _deadline(inputs.sensor, now)
+    deadline = _deadline(inputs.sensor, marks, now)
     if deadline is not None:
         edges.append(deadline)
     return min((edge for edge in edges if edge > now), default=None)
 
 
-def _deadline(sensor: SensorView | None, now: datetime) -> datetime | None:
-    """Return when the trusted reading of a sensor ends: by silence, or by the end of the time that motion counts."""
-    if sensor is None or sensor.occupancy_at is None or sensor.damaged:
+def _deadline(sensor: SensorView | None, marks: list[Unproven], now: datetime) -> datetime | None:
+    """Return when the sensor's rule may change next: by silence, motion, a mark, or the end of a bound."""
+    if sensor is None or sensor.damaged:
         return None
-    at = sensor.occupancy_at + sensor.deadline
-    if sensor.free_from is not None and now < sensor.free_from < at:
-        return sensor.free_from
-    return at if at > now else None
+    edges = [sensor.overdue_from, sensor.silent_from, sensor.free_from, *map(_until, marks)]
+    return min((edge for edge in edges if edge is not None and edge > now), default=None)

@@ -1,7 +1,8 @@
 -- name: lock
 -- Live spaces by id, locked in id order.
 SELECT id, code, location_id, sensor_device_id AS sensor_id, display_device_id AS display_id, current_state AS state,
-       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, ctid::text AS ctid
+       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, unproven_reason,
+       unproven_since, unproven_until, ctid::text AS ctid
 FROM spaces
 WHERE id = ANY(:ids::uuid[]) AND deleted_at IS NULL
 ORDER BY id
@@ -10,7 +11,8 @@ FOR NO KEY UPDATE;
 -- name: lock_of_devices
 -- Live spaces that sensors (by id) or displays (by DevEUI) serve, locked in id order. Both lists are `array_literal`s.
 SELECT id, code, location_id, sensor_device_id AS sensor_id, display_device_id AS display_id, current_state AS state,
-       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, ctid::text AS ctid
+       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, unproven_reason,
+       unproven_since, unproven_until, ctid::text AS ctid
 FROM spaces
 WHERE (
     sensor_device_id = ANY(:sensor_ids::text::uuid[])
@@ -26,15 +28,6 @@ WHERE recompute_at <= :now AND deleted_at IS NULL
 ORDER BY recompute_at
 LIMIT :limit
 FOR NO KEY UPDATE SKIP LOCKED;
-
--- name: sensor_views
--- What is known of sensors. A disabled or decommissioned sensor counts as one that never reported.
-SELECT s.id, CASE WHEN s.enabled AND s.lifecycle_state <> 'decommissioned' THEN s.occupancy END AS occupancy,
-       s.occupancy_at, make_interval(secs => t.uplink_interval_s * t.silent_after_intervals) AS deadline, s.damaged,
-       s.free_from
-FROM sensor_devices AS s
-INNER JOIN device_types AS t ON t.code = s.device_type
-WHERE s.id = ANY(:ids::uuid[]);
 
 -- name: rules
 -- Reservations, overrides and maintenance that apply to spaces, or to locations above them. :space_ids and :location_ids
@@ -71,9 +64,10 @@ SET current_state = n.current_state,
     state_reason = n.state_reason,
     sensor_state = n.sensor_state,
     sensor_state_at = CASE WHEN s.sensor_state IS DISTINCT FROM n.sensor_state THEN :now ELSE s.sensor_state_at END,
-    recompute_at = n.recompute_at
+    recompute_at = n.recompute_at,
+    unproven_reason = n.unproven_reason, unproven_since = n.unproven_since, unproven_until = n.unproven_until
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, ctid tid, current_state text, current_state_at timestamptz, state_reason text, sensor_state text,
-    recompute_at timestamptz
+    recompute_at timestamptz, unproven_reason text, unproven_since timestamptz, unproven_until timestamptz
 )
 WHERE s.ctid = n.ctid AND s.id = n.id;

@@ -1,7 +1,8 @@
 -- name: spaces
 -- Live spaces by code with what decisions read, without locks: one, or a page after a code.
 SELECT id, code, location_id, sensor_device_id AS sensor_id, display_device_id AS display_id, current_state AS state,
-       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, ctid::text AS ctid
+       state_reason AS reason, sensor_state, default_state, maintenance, recompute_at, unproven_reason,
+       unproven_since, unproven_until, ctid::text AS ctid
 FROM spaces
 WHERE deleted_at IS NULL AND (:code::text IS NULL OR code = :code) AND (:after::text IS NULL OR code > :after)
 ORDER BY code
