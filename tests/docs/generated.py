@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from baylight.api import deps
 from baylight.api.app import create_app
 from baylight.cli import app as command_line
+from baylight.domain.conditions import KINDS, Subject
 from baylight.domain.downlink import TRANSITIONS
 from baylight.settings import Settings
 from baylight.store import translate
@@ -135,6 +136,16 @@ def problems() -> str:
     return "\n".join(rows + [f"| `{code}` | {status} |" for code, status in sorted(found.items())])
 
 
+def conditions() -> str:
+    """List the kinds of conditions by their subject."""
+    parts = []
+    for subject in Subject:
+        rows = [f"| `{kind}` | {row.meaning} | {row.remedy} |" for kind, row in KINDS.items() if row.subject is subject]
+        head = [f"## {subject.capitalize()}", "", "| kind | meaning | remedy |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows]))
+    return "\n\n".join(parts)
+
+
 def transitions() -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> pending", "    [*] --> failed"]
     lines += [f"    {old} --> {new}" for old, news in TRANSITIONS.items() for new in sorted(news)]
@@ -157,6 +168,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
     "cli": (REFERENCE / "cli.md", cli),
     "routes": (REFERENCE / "api.md", routes),
     "problems": (REFERENCE / "api.md", problems),
+    "conditions": (REFERENCE / "conditions.md", conditions),
     "layers": (ARCHITECTURE, layers),
     "transitions": (REFERENCE / "states-and-statuses.md", transitions),
 }

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import baylight
 from baylight.store.pool import Connection
-from baylight.store.query import Copy, Query, Statement, queries
+from baylight.store.query import Copy, Query, Statement, nested, queries
 
 SOURCE = Path(baylight.__file__).parent
 QUERIES = SOURCE / "sql" / "queries"
@@ -76,7 +76,8 @@ def fits(type_: Any, sql: str) -> bool:
     options = typing.get_args(type_) if typing.get_origin(type_) in (UnionType, typing.Union) else (type_,)
     options = tuple(option for option in options if option is not type(None))
     if sql in ("json", "jsonb"):
-        return all(typing.get_origin(option) in (dict, list) or option in (dict, list, object) for option in options)
+        plain_json = (dict, list, object)
+        return all(typing.get_origin(o) in plain_json or o in plain_json or nested(o) is not None for o in options)
     if sql.endswith("[]"):
         return all(typing.get_origin(o) is list and fits(typing.get_args(o)[0], sql[:-2]) for o in options)
     wanted = PYTHON[sql]

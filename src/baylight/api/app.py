@@ -15,6 +15,7 @@ from baylight.api import (
     assignments,
     bulk,
     codecs,
+    conditions,
     device_tests,
     devices,
     events,
@@ -69,7 +70,21 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    parts = (spaces, devices, history, reservations, overrides, orphans, bulk, locations, keys, events, codecs, lists)
+    parts = (
+        spaces,
+        devices,
+        history,
+        reservations,
+        overrides,
+        orphans,
+        bulk,
+        locations,
+        keys,
+        events,
+        codecs,
+        lists,
+        conditions,
+    )
     for part in (assignments, device_tests, gateways, *parts):
         api.include_router(_summarized(part.router))
 

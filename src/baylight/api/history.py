@@ -66,7 +66,8 @@ async def list_uplinks(
     return page(rows, limit, lambda row: [row.received_at, row.deduplication_id])
 
 
-@router.get("/summary", summary="Count spaces, displays and unfinished actuations")
+@router.get("/summary", summary="Count spaces, displays, unfinished actuations and conditions")
 async def get_summary(key: Reading, connection: Database) -> live.Summary:
-    """Spaces are counted by state and by location, displays by sync status, actuations by status."""
+    """Spaces are counted by state, by location and by the reason of the mark `unproven`; displays by sync status,
+    actuations by status, conditions by kind."""
     return await live.get_summary(connection)

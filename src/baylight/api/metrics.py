@@ -69,6 +69,11 @@ class _Present:
     def collect(self) -> list[GaugeMetricFamily]:
         return [
             _gauge("baylight_spaces", "Live spaces by state", "state", self._summary.spaces),
+            _gauge(
+                "baylight_spaces_unproven", "Live spaces whose state may be out of date, by reason", "reason",
+                self._summary.unproven,
+            ),
+            _gauge("baylight_conditions", "Conditions that last, by kind", "kind", self._summary.conditions),
             _gauge("baylight_displays", "Displays that serve a space, by sync status", "sync", self._summary.displays),
             _gauge(
                 "baylight_actuations_waiting", "Unfinished actuations by status", "status", self._summary.actuations
@@ -79,7 +84,7 @@ class _Present:
                 "role",
                 self._summary.frames_missing,
             ),
-        ]
+        ]  # fmt: skip
 
 
 class _Airtime:

@@ -117,8 +117,8 @@ class Sensor(Session, gc=False):
             if self.suspect_f_cnt is not None and self.suspect_at is not None:
                 suspicion = Suspicion(self.suspect_f_cnt, self.suspect_at)
             if overtaken(f_cnt, self.last_f_cnt, at, suspicion):
-                if suspicion is None:
-                    self.suspect_f_cnt, self.suspect_at = f_cnt, at
+                self.suspect_f_cnt = max(f_cnt or 0, self.suspect_f_cnt or 0)
+                self.suspect_at = suspicion.at if suspicion is not None else at
                 return
             first = suspicion.at if suspicion is not None else at
         self.refused = True
@@ -157,6 +157,7 @@ class Sensor(Session, gc=False):
             self.marks_changed = self.remarked = True
         if before is not None and at - before >= self.deadline:
             self._close(_K.SENSOR_SILENT)
+            self.marks_changed = True
 
     def decoded(self, error: str | None, at: datetime) -> None:
         """Count uplinks that cannot be decoded, in a row. `error` None: the newest one could be decoded."""

@@ -5,12 +5,11 @@ Pure: times are arguments. `domain/state.py` reads the mark, `control/sensors.py
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-
-import msgspec
 
 
 class UnprovenReason(StrEnum):
@@ -38,7 +37,8 @@ MARGIN = 1.25
 """Part of an interval that may pass until the next report: sensors' clocks are not exact, and frames are repeated."""
 
 
-class Unproven(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Unproven:
     """Mark of a state. `since`: from when on a reading may be missing. `until`: when the state becomes UNKNOWN."""
 
     reason: UnprovenReason
@@ -56,7 +56,8 @@ def bound(interval_s: int, deadline_s: int) -> timedelta:
     return timedelta(seconds=min(interval_s * MARGIN, deadline_s))
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """Row of the table of refusals. `remedy`: what a person does about it."""
 
     meaning: str
@@ -90,8 +91,9 @@ MIN_SPREAD = timedelta(seconds=3)
 """Time between refusals of rising counters from which the device itself counts there, and no backlog is delivered."""
 
 
-class Suspicion(msgspec.Struct, frozen=True, gc=False):
-    """First refused counter since the last accepted uplink that may still be an overtaken frame."""
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Refused counters since the last accepted uplink that may be of overtaken frames: the highest, and since when."""
 
     f_cnt: int
     at: datetime

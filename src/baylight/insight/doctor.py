@@ -127,6 +127,14 @@ _CHECKS = (
         "silent sensors", Query("insight.doctor.silent", str), "none", "check battery and radio of these sensors"
     ),
     _Check(
+        "unproven spaces", Query("insight.doctor.unproven", str), "none: no newer reading is known to be missing",
+        "`baylight why <space>` shows the reason; the next report of the sensor ends the mark",
+    ),
+    _Check(
+        "conditions", Query("insight.doctor.conditions", str), "none last",
+        "`baylight condition list` shows the evidence and the remedy of each",
+    ),
+    _Check(
         "unregistered devices", Query("insight.doctor.unknown_devices", str), "none in the last day",
         "see `baylight orphan list`; then `baylight orphan claim` or `ignore`",
     ),

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from baylight.domain.conditions import ConditionKind
 from baylight.domain.downlink import ActuationStatus, SyncStatus
 from baylight.domain.state import State
+from baylight.domain.unproven import Unproven, UnprovenReason
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 
@@ -36,12 +38,15 @@ class Summary:
 
     `frames_missing`: frames that the gaps of frame counters show as lost, in the present sessions of all sensors and of
     all displays.
+    `unproven`: live spaces with that mark by its reason. `conditions`: those that last, by kind.
     """
 
     spaces: dict[str, int]
     displays: dict[str, int]
     actuations: dict[str, int]
     frames_missing: dict[str, int]
+    unproven: dict[str, int]
+    conditions: dict[str, int]
     locations: list[LocationCount] = field(default_factory=list)
 
 
@@ -63,6 +68,7 @@ class LiveSpace:
     sensor_dev_eui: str | None
     display_dev_eui: str | None
     deleted: bool
+    unproven: Unproven | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ SPACES = Query("insight.live.spaces", LiveSpace)
 ACTUATIONS = Query("insight.live.actuations", LiveActuation)
 SPACES_BY_STATE = Query("insight.live.spaces_by_state", WordCount)
 DISPLAYS_BY_SYNC = Query("insight.live.displays_by_sync", WordCount)
+UNPROVEN_BY_REASON = Query("insight.live.unproven_by_reason", WordCount)
+CONDITIONS_BY_KIND = Query("insight.live.conditions_by_kind", WordCount)
 ACTUATIONS_BY_STATUS = Query("insight.live.actuations_by_status", WordCount)
 FRAMES_MISSING = Query("insight.live.frames_missing", WordCount)
 LOCATIONS = Query("insight.live.locations", LocationWordCount)
@@ -143,7 +151,10 @@ async def read_snapshot(connection: Connection, since: str | None = None) -> Sna
 
 
 async def get_summary(connection: Connection) -> Summary:
-    """Count spaces, displays, actuations and frames. Every word of each vocabulary is in it, with 0 if need be."""
+    """Count spaces, displays, actuations, frames and conditions.
+
+    Every word of each vocabulary is in it, with 0 if need be.
+    """
     locations: dict[str | None, dict[str, int]] = {}
     for row in await LOCATIONS.all(connection):
         locations.setdefault(row.location, {})[row.word] = row.amount
@@ -152,5 +163,7 @@ async def get_summary(connection: Connection) -> Summary:
         displays=dict.fromkeys(map(str, SyncStatus), 0) | dict(await DISPLAYS_BY_SYNC.all(connection)),
         actuations=dict.fromkeys(map(str, UNFINISHED), 0) | dict(await ACTUATIONS_BY_STATUS.all(connection)),
         frames_missing=dict(await FRAMES_MISSING.all(connection)),
+        unproven=dict.fromkeys(map(str, UnprovenReason), 0) | dict(await UNPROVEN_BY_REASON.all(connection)),
+        conditions=dict.fromkeys(map(str, ConditionKind), 0) | dict(await CONDITIONS_BY_KIND.all(connection)),
         locations=[LocationCount(name, sum(counts.values()), counts) for name, counts in locations.items()],
     )

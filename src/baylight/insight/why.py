@@ -8,7 +8,9 @@ from uuid import UUID
 
 from baylight.control import spaces as decisions
 from baylight.domain.state import Policy, decide
-from baylight.insight import history
+from baylight.domain.unproven import MEANINGS
+from baylight.insight import conditions, history
+from baylight.insight.conditions import ConditionSeen
 from baylight.insight.history import Actuation, StateChange, UplinkRow
 from baylight.inventory import devices, spaces
 from baylight.inventory.display_codes import describe_code
@@ -82,7 +84,7 @@ class Explanation:
 
     `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due.
     `uplink`: the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that
-    caused `change`.
+    caused `change`. `conditions`: what is wrong with the devices of the space.
     """
 
     at: datetime
@@ -95,6 +97,7 @@ class Explanation:
     changed_by: UplinkRow | None
     actuations: list[Delivery]
     display: Loop | None
+    conditions: list[ConditionSeen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,9 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             changed_by=await _changed_by(connection, changes[0]) if changes else None,
             actuations=await _deliveries(connection, code),
             display=await _loop(connection, space),
+            conditions=await conditions.of_devices(
+                connection, [id_ for id_ in (evaluated.sensor_id, evaluated.display_id) if id_]
+            ),
         )
 
 
@@ -205,11 +211,19 @@ def render(explanation: Explanation) -> str:
         lines.append(f"  {'=>' if place == 0 else '  '} {rule.state or '-':<12} {rule.reason}: {rule.detail}")
     if e.decided != space.state:
         lines.append(f"  By the rules it is now {e.decided}: the change is due within seconds.")
+    if mark := space.unproven:
+        lines += [
+            f"  unproven since {_at(mark.since, e.at)}: {MEANINGS[mark.reason]}.",
+            f"  The sensor's next report ends this. Without one the state is UNKNOWN from {_at(mark.until, e.at)}.",
+        ]
     if e.cause:
         until = _at(e.cause.until_at, e.at) if e.cause.until_at else "someone ends it"
         by = f" by {e.cause.actor}" if e.cause.actor else ""
         note = f": {e.cause.reason}" if e.cause.reason else ""
         lines += ["", f"{e.cause.kind} {e.cause.id}{by}, from {_at(e.cause.from_at, e.at)} until {until}{note}"]
+    for c in e.conditions:
+        lines += ["", f"{c.kind} ({c.subject} {c.name}) since {_at(c.since, e.at)}: {c.meaning}"]
+        lines += [f"  evidence: {c.evidence}", f"  remedy: {c.remedy}"]
     lines += ["", *_render_sensor(e)]
     if e.change:
         source = f" {e.change.trigger_source}" if e.change.trigger_source else ""

@@ -50,12 +50,17 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Sensor(Device):
-    """A sensor. `occupancy`: its newest statement about the place that it serves now."""
+    """A sensor. `occupancy`: its newest statement about the place that it serves now.
+
+    `network_log`: the newest log line of the network server about its uplinks or joins.
+    """
 
     occupancy: str | None
     occupancy_at: datetime | None
     damaged: bool
     mobile: bool
+    network_log: str | None
+    network_log_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

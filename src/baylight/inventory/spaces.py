@@ -16,6 +16,7 @@ from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
 from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.domain.state import Occupancy, State
+from baylight.domain.unproven import Unproven
 from baylight.errors import InputError
 from baylight.inventory import assignments, locations
 from baylight.inventory.assignments import LockedSpace, unknown_space
@@ -28,7 +29,7 @@ class Space:
     """A live space. `location`: path of names. `state`: the decision. `sensor_state`: the statement of the sensor.
 
     `display_state`: the state that the display is known to show. `desired_*`, `reported_*` and `sync_status` are the
-    display's.
+    display's. `unproven`: mark of a state that may be out of date.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Space:
     reported_code: str | None
     reported_at: datetime | None
     sync_status: str | None
+    unproven: Unproven | None
 
 
 LIST = Query("inventory.spaces.list", Space)

@@ -90,7 +90,7 @@ class Query(Statement, Generic[Row]):
 
     `row` is the type of the only column, or a dataclass, Struct or NamedTuple. The first fields of `row` are the
     columns, in their order, and the fields behind them have defaults. Text becomes a member of an Enum if the type of
-    its field is that Enum.
+    its field is that Enum. A JSON object becomes a dataclass if the type of its field is that dataclass.
     """
 
     def __init__(self, name: str, row: type[Row]) -> None:
@@ -212,6 +212,12 @@ def members(type_: Any) -> dict[str | None, Enum | None] | None:
     return None
 
 
+def nested(type_: Any) -> Any:
+    """Return the dataclass of a field that is a dataclass or None; None for other types."""
+    options = typing.get_args(type_) if typing.get_origin(type_) in (UnionType, typing.Union) else (type_,)
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
 def _row_builder(row: Any, types: Sequence[Any]) -> Callable[[asyncpg.Record], Any]:
     """Return the function that builds a row by position (the contract test compares names and types).
 
@@ -224,9 +230,13 @@ def _row_builder(row: Any, types: Sequence[Any]) -> Callable[[asyncpg.Record], A
         found = members(row)
         return (lambda record: record[0]) if found is None else (lambda record: found[record[0]])
     enums = {place: found for place, type_ in enumerate(types) if (found := members(type_)) is not None}
-    if not enums:
+    objects = {place: type_ for place, type_ in enumerate(types) if nested(type_) is not None}
+    if not enums and not objects:
         return lambda record: row(*record)
     values = [f"enum_{place}[r[{place}]]" if place in enums else f"r[{place}]" for place in range(len(types))]
-    names = {"row": row} | {f"enum_{place}": found for place, found in enums.items()}
+    for place in objects:
+        values[place] = f"convert(r[{place}], object_{place})"
+    names = {"row": row, "convert": msgspec.convert} | {f"enum_{place}": found for place, found in enums.items()}
+    names |= {f"object_{place}": type_ for place, type_ in objects.items()}
     build: Callable[[asyncpg.Record], Any] = eval(f"lambda r: row({', '.join(values)})", names)
     return build

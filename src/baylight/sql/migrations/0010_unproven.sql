@@ -12,7 +12,7 @@ ADD COLUMN network_log text,
 ADD COLUMN network_log_at timestamptz;
 COMMENT ON COLUMN sensor_devices.unproven_since IS 'from then on the newest reading may be missing; null: none is known to be';
 COMMENT ON COLUMN sensor_devices.refused IS 'the network server refused an uplink or a join since the last accepted uplink';
-COMMENT ON COLUMN sensor_devices.suspect_f_cnt IS 'first refused counter since the last accepted uplink that may be an overtaken frame';
+COMMENT ON COLUMN sensor_devices.suspect_f_cnt IS 'highest refused counter since the last accepted uplink, if it may be the one of an overtaken frame';
 COMMENT ON COLUMN sensor_devices.frames_since_gap IS 'frames without a gap since the last one; null: not counted, because none is near';
 COMMENT ON COLUMN sensor_devices.undecodable IS 'newest uplinks that could not be decoded, in a row; not counted beyond the condition''s limit';
 COMMENT ON COLUMN sensor_devices.network_log IS 'newest log line of the network server about an uplink of the device';

@@ -140,6 +140,20 @@ SELECT s.code || ' (' || s.sensor_deveui || '): ' || s.state_reason AS who
 FROM spaces AS s
 WHERE s.deleted_at IS NULL AND s.state_reason IN ('sensor_silent', 'sensor_damaged') ORDER BY s.code;
 
+-- name: unproven
+-- Spaces whose state may be out of date, with the reason.
+SELECT s.code || ': ' || s.unproven_reason AS who
+FROM spaces AS s
+WHERE s.deleted_at IS NULL AND s.unproven_reason IS NOT NULL ORDER BY s.code;
+
+-- name: conditions
+-- Conditions that last, with the DevEUI of a device.
+SELECT coalesce(n.dev_eui, d.dev_eui, c.subject_id) || ': ' || c.kind AS who
+FROM conditions AS c
+LEFT JOIN sensor_devices AS n ON n.id::text = c.subject_id
+LEFT JOIN display_devices AS d ON d.id::text = c.subject_id
+WHERE c.ended_at IS NULL ORDER BY c.kind, who;
+
 -- name: unknown_devices
 -- DevEUIs with an uplink in the last day that are neither registered nor ignored.
 SELECT o.dev_eui || ' (' || o.uplinks || ' uplinks)' AS who FROM orphans AS o

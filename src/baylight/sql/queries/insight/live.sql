@@ -9,7 +9,9 @@ SELECT
 SELECT
     s.id, s.code, s.name, named.path AS location, s.current_state AS state, s.current_state_at AS state_at,
     s.state_reason, s.sensor_state, s.display_state, d.desired_state, d.sync_status,
-    s.sensor_deveui AS sensor_dev_eui, s.display_deveui AS display_dev_eui, s.deleted_at IS NOT NULL AS deleted
+    s.sensor_deveui AS sensor_dev_eui, s.display_deveui AS display_dev_eui, s.deleted_at IS NOT NULL AS deleted,
+    CASE WHEN s.unproven_reason IS NOT NULL THEN
+        json_build_object('reason', s.unproven_reason, 'since', s.unproven_since, 'until', s.unproven_until) END AS unproven
 FROM spaces AS s
 LEFT JOIN locations AS l ON l.id = s.location_id
 LEFT JOIN display_devices AS d ON d.id = s.display_device_id
@@ -38,6 +40,15 @@ LIMIT CASE WHEN :since::text IS NULL THEN 50 END;
 -- name: spaces_by_state
 -- Live spaces by state.
 SELECT current_state AS word, count(*) AS amount FROM spaces WHERE deleted_at IS NULL GROUP BY 1;
+
+-- name: unproven_by_reason
+-- Live spaces with the mark `unproven` by its reason.
+SELECT unproven_reason AS word, count(*) AS amount FROM spaces
+WHERE deleted_at IS NULL AND unproven_reason IS NOT NULL GROUP BY 1;
+
+-- name: conditions_by_kind
+-- Conditions that last by kind.
+SELECT kind AS word, count(*) AS amount FROM conditions WHERE ended_at IS NULL GROUP BY 1;
 
 -- name: displays_by_sync
 -- Enabled displays that serve a space, by sync status.

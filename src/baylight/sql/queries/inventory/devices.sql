@@ -23,7 +23,7 @@ SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
     d.network_server, d.application_id, d.frames_missing, served.spaces,
-    d.occupancy, d.occupancy_at, d.damaged, d.mobile
+    d.occupancy, d.occupancy_at, d.damaged, d.mobile, d.network_log, d.network_log_at
 FROM chosen AS d
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(s.code ORDER BY s.code), '{}') AS spaces

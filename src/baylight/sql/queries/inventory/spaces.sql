@@ -25,7 +25,9 @@ SELECT
     s.current_state AS state, s.current_state_at AS state_at, s.state_reason, s.sensor_state, s.sensor_state_at,
     s.display_state, s.display_state_at, s.default_state, s.maintenance, s.recompute_at,
     s.sensor_deveui AS sensor_dev_eui, s.display_deveui AS display_dev_eui,
-    d.desired_state, d.desired_code, d.reported_code, d.reported_at, d.sync_status
+    d.desired_state, d.desired_code, d.reported_code, d.reported_at, d.sync_status,
+    CASE WHEN s.unproven_reason IS NOT NULL THEN
+        json_build_object('reason', s.unproven_reason, 'since', s.unproven_since, 'until', s.unproven_until) END AS unproven
 FROM chosen AS s
 LEFT JOIN locations AS l ON l.id = s.location_id
 LEFT JOIN display_devices AS d ON d.id = s.display_device_id
