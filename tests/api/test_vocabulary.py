@@ -23,7 +23,7 @@ REPLACED = {
     r"battery|battery_percent": "battery_pct, battery_v",
     r"gps_latitude|gps_longitude|lat|lon|lng": "latitude, longitude",
     r"profile|device_profile": "device_type",
-    r"told|heard|since": "a name ending in _at",
+    r"told|heard": "a name ending in _at",  # `since` is a word of conditions and marks
 }
 """Names that the house does not use, as patterns of a whole name, with the names in their place."""
 SAME = {

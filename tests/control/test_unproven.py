@@ -196,6 +196,15 @@ async def test_i2_a_refusal_is_judged_by_its_time_and_not_by_its_place_in_the_ba
     assert await site.shown() == ("FREE", "refused")
 
 
+async def test_i2_an_accepted_uplink_that_comes_after_a_newer_refusal_proves_nothing(site: Site) -> None:
+    accepted = uplink(site.bay.sensor_eui, site.clock.tick(10), OCCUPIED, f_cnt=101)
+    site.clock.tick(1)
+    await site.ingest.store_batch([site.line("OTAA", "DevNonce has already been used")])
+    await site.ingest.store_batch([accepted])
+    assert await site.shown() == ("OCCUPIED", "refused")
+    assert set(await site.wrong()) == {"sensor_refused"}
+
+
 async def test_i2_a_sensor_that_never_reported_shows_why(pool: Pool) -> None:
     site = Site(pool, Clock(), await factories.add_bay(pool, "A-02"))
     await site.ingest.store_batch([site.line("OTAA", "DevNonce has already been used")])

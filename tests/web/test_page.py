@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from baylight.control.ingest import Ingest
 from baylight.domain.conditions import Condition, ConditionKind
+from baylight.domain.events import Log
+from baylight.domain.policies import Policies
 from baylight.web import page
+from tests.support.clock import Clock
 from tests.support.factories import Bay
 from tests.support.site import Site, serving
+from tests.support.uplinks import FREE, uplink
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +81,35 @@ async def test_a_light_that_differs_is_marked_in_words(
     assert await tab.locator("#attention-text").text_content() == "1 light needs attention"
     await tab.locator("#attention").click()
     assert [await bay.get_attribute("data-code") for bay in await tab.locator(".bay:visible").all()] == ["A-2"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_i2_a_state_that_may_be_out_of_date_is_marked_in_words(
+    site: Site, address: str, tab: Page, bays: dict[str, Bay], scheme: Literal["light", "dark"]
+) -> None:
+    await tab.emulate_media(color_scheme=scheme)
+    await tab.goto(f"{address}/#key={await site.key('read')}")
+    await _is_live(tab)
+    now = datetime.now(UTC)
+    ingest = Ingest(site.pool, Clock(now), Policies())
+    refused = Log(bays["A-1"].sensor_eui, "ERROR", "OTAA", "DevNonce has already been used", None, now)
+    await ingest.store_batch([uplink(bays["A-1"].sensor_eui, now - timedelta(minutes=1), FREE)])
+    await ingest.store_batch([refused])
+    mark = _tile(tab, "A-1").locator(".unproven")
+    await expect(mark).to_have_text("may be out of date", timeout=2_000)
+    label = await _tile(tab, "A-1").get_attribute("aria-label")
+    assert label is not None
+    assert label.startswith("A-1, free, may be out of date: the network server refuses the sensor's uplinks")
+    colours = "(e) => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]"
+    assert await mark.evaluate(colours) == ["rgb(255, 213, 77)", "rgb(45, 34, 0)"]
+    await _tile(tab, "A-1").click()
+    why = tab.locator("#why-body")
+    await expect(why).to_contain_text("This may be out of date since")
+    await expect(why).to_contain_text("flush the OTAA device nonces of the device in ChirpStack")
+    await expect(why).to_contain_text("sensor: sensor refused", ignore_case=True)
+    await tab.keyboard.press("Escape")
+    await ingest.store_batch([uplink(bays["A-1"].sensor_eui, now, FREE, f_cnt=2)])
+    await expect(mark).to_have_count(0)
 
 
 async def test_a_bay_is_explained_by_keyboard(site: Site, address: str, tab: Page, bays: dict[str, Bay]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from baylight.domain.downlink import SyncStatus
 from baylight.domain.state import State
+from baylight.domain.unproven import MEANINGS
 from baylight.web import page
 
 WEB = Path(page.__file__).parent
@@ -41,6 +42,10 @@ def test_each_sync_status_but_in_sync_has_a_mark(words: dict[str, Any]) -> None:
     assert set(words["MARKS"]) == set(SyncStatus) - {SyncStatus.IN_SYNC}
     signs = [sign for sign, _ in words["MARKS"].values()]
     assert len(set(signs)) == len(signs)
+
+
+def test_each_reason_of_the_mark_unproven_has_its_meaning(words: dict[str, Any]) -> None:
+    assert words["REASONS"] == {str(reason): meaning for reason, meaning in MEANINGS.items()}
 
 
 def test_the_dialog_names_the_lanes_of_the_glossary() -> None:

@@ -129,12 +129,14 @@ class Sensor(Session, gc=False):
     def received(self, missing: int, at: datetime, f_cnt: int | None) -> None:
         """Record the newest uplink, which the network server accepted, and how many frames before it are missing.
 
-        Until `proved` says that the uplink has a reading, the missing frames may hold the newest one.
+        Until `proved` says that the uplink has a reading, the missing frames may hold the newest one. An uplink that is
+        older than a refusal ends none: events of a network server come in any order.
         """
+        older = self._refused_since(at)
         if self.suspect_at is not None:
             self.suspect_f_cnt = self.suspect_at = None
             self.marks_changed = True
-        if self.refused:
+        if self.refused and not older:
             self.refused, self.marks_changed = False, True
             self._close(_K.SENSOR_REFUSED)
             if self.unproven_reason is UnprovenReason.REFUSED:
@@ -152,12 +154,15 @@ class Sensor(Session, gc=False):
 
     def proved(self, before: datetime | None, at: datetime) -> None:
         """End the mark: the newest uplink has a reading. `before`: time of the reading that counted until then."""
-        if self.unproven_since is not None:
+        if self.unproven_since is not None and not self._refused_since(at):
             self.unproven_reason = self.unproven_since = None
             self.marks_changed = self.remarked = True
         if before is not None and at - before >= self.deadline:
             self._close(_K.SENSOR_SILENT)
             self.marks_changed = True
+
+    def _refused_since(self, at: datetime) -> bool:
+        return self.refused and self.unproven_since is not None and at < self.unproven_since
 
     def decoded(self, error: str | None, at: datetime) -> None:
         """Count uplinks that cannot be decoded, in a row. `error` None: the newest one could be decoded."""

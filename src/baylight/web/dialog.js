@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { $, chip, local, make, when } from "./elements.js";
-import { MARKS, SYNCED, word } from "./words.js";
+import { MARKS, REASONS, SYNCED, UNPROVEN, word } from "./words.js";
 
 /** Opens the dialog for a row of the stream. */
 export async function explain(row) {
@@ -15,8 +15,10 @@ export async function explain(row) {
     if (!answer.ok) throw new Error(why.detail);
     $("why-body").replaceChildren(
       make("p", {}, chip(row.state), " since ", when(row.state_at)),
+      ...(why.space.unproven && why.space.state !== "UNKNOWN" ? [doubt(why.space.unproven)] : []),
       rules(why.rules),
       ...(why.cause ? [cause(why.cause)] : []),
+      ...why.conditions.map(condition),
       light(why.display),
       sensor(why.uplink, row.sensor_dev_eui),
       ...(why.actuations.length ? [part("Actuations", ...why.actuations.map(delivery))] : []),
@@ -50,6 +52,19 @@ function cause(found) {
   return part(found.kind === "override" ? "Override" : "Reservation", facts([
     ["from", when(found.from_at)], ["until", found.until_at ? when(found.until_at) : "someone ends it"],
     ["by", found.actor], ["reason", found.reason],
+  ]));
+}
+
+function doubt({ reason, since, until }) {
+  return make(
+    "p", { class: "problem" }, `This ${UNPROVEN} since `, when(since), `: ${REASONS[reason] ?? reason}. `,
+    "The sensor's next report ends this; without one the space is unknown from ", when(until), ".",
+  );
+}
+
+function condition(found) {
+  return part(`${found.subject}: ${found.kind.replaceAll("_", " ")}`, make("p", { class: "problem" }, found.meaning), facts([
+    ["since", when(found.since)], ["evidence", local(found.evidence)], ["what to do", found.remedy],
   ]));
 }
 

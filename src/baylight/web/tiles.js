@@ -2,7 +2,7 @@
 
 import { explain } from "./dialog.js";
 import { $, fullTime, icon, make } from "./elements.js";
-import { byWord, MARKS, word, WORDS } from "./words.js";
+import { byWord, MARKS, REASONS, UNPROVEN, word, WORDS } from "./words.js";
 
 const spaces = new Map(); // id -> { row, tile }
 const floors = new Map(); // location -> its elements
@@ -22,11 +22,15 @@ export function place(row) {
   const sign = mark(row);
   const shows = row.display_state && row.display_state !== row.state ? "light: " + word(row.display_state) : null;
   tile.className = `bay ${row.state}${needsAttention(row) ? " marked" : ""}`;
-  tile.title = `${row.name} · since ${fullTime(row.state_at)}`;
-  tile.setAttribute("aria-label", [row.code, word(row.state), shows, sign?.[1]].filter(Boolean).join(", "));
+  const reason = row.unproven && (REASONS[row.unproven.reason] ?? row.unproven.reason);
+  const claims = reason && row.state !== "UNKNOWN"; // a space that is unknown claims nothing that may be wrong
+  const doubt = claims ? `${UNPROVEN}: ${reason}` : reason;
+  tile.title = [row.name, `since ${fullTime(row.state_at)}`, doubt].filter(Boolean).join(" · ");
+  tile.setAttribute("aria-label", [row.code, word(row.state), doubt, shows, sign?.[1]].filter(Boolean).join(", "));
   tile.replaceChildren(
     make("span", { class: "code" }, row.code),
     make("span", { class: "state" }, icon(row.state), make("span", {}, word(row.state))),
+    ...(claims ? [make("span", { class: "unproven" }, UNPROVEN)] : []),
     ...(shows ? [make("span", { class: "light" }, shows)] : []),
     ...(sign ? [make("span", { class: "mark " + row.sync_status }, sign[0])] : []),
   );

@@ -15,6 +15,18 @@ export const MARKS = {
   unknown: ["?", "It is not known what the light shows"],
 };
 
+/** Word for a state with the mark `unproven`. */
+export const UNPROVEN = "may be out of date";
+
+/** Meaning of each reason of that mark. */
+export const REASONS = {
+  refused: "the network server refuses the sensor's uplinks",
+  to_decode: "the sensor's newest uplink waits to be decoded",
+  frames_missing: "uplinks of the sensor are missing",
+  session_lost: "the broker lost Baylight's session, and uplinks with it",
+  network_server_away: "the network server was away, and uplinks may be lost",
+};
+
 /** Meaning of a sync status. */
 export const SYNCED = "The light shows what it must";
 
