@@ -94,33 +94,22 @@ class SensorView(msgspec.Struct, gc=False):
     unproven_since: datetime | None = None
     to_decode_since: datetime | None = None
 
-    @property
-    def silent_from(self) -> datetime | None:
-        """Time from which the sensor counts as silent; None if it never reported."""
-        return None if self.occupancy_at is None else self.occupancy_at + self.deadline
-
-    @property
-    def overdue_from(self) -> datetime | None:
-        """Time from which its next report is overdue, so that at least one is missing; None if silence comes first."""
-        if self.occupancy is None or self.occupancy_at is None or self.bound is None or self.bound >= self.deadline:
-            return None
-        return self.occupancy_at + self.bound
-
     def marks(self, now: datetime) -> list[Unproven]:
         """Return the marks that hold: of an uplink to decode, the stored one, and of a report that is overdue."""
-        silent_from, overdue_from = self.silent_from, self.overdue_from
         found = []
+        at = self.occupancy_at
         if self.to_decode_since is not None:
             since = self.to_decode_since
             found.append(Unproven(UnprovenReason.TO_DECODE, since, since + TO_DECODE_LIMIT))
         if self.unproven_reason is not None and self.unproven_since is not None:
             since = self.unproven_since
             until = since + (self.deadline if self.bound is None else self.bound)
-            if silent_from is not None and silent_from < until:
-                until = silent_from
+            if at is not None and at + self.deadline < until:
+                until = at + self.deadline
             found.append(Unproven(self.unproven_reason, since, until))
-        if overdue_from is not None and silent_from is not None and overdue_from <= now < silent_from:
-            found.append(Unproven(UnprovenReason.FRAMES_MISSING, overdue_from, silent_from))
+        bound = self.bound
+        if at is not None and bound is not None and at + bound <= now < at + self.deadline and self.occupancy:
+            found.append(Unproven(UnprovenReason.FRAMES_MISSING, at + bound, at + self.deadline))
         return found
 
 
@@ -304,5 +293,14 @@ def _deadline(sensor: SensorView | None, marks: list[Unproven], now: datetime) -
     """Return when the sensor's rule may change next: by silence, motion, a mark, or the end of a bound."""
     if sensor is None or sensor.damaged:
         return None
-    edges = [sensor.overdue_from, sensor.silent_from, sensor.free_from, *map(_until, marks)]
+    at, bound = sensor.occupancy_at, sensor.bound
+    if at is not None and bound is not None and not marks and sensor.free_from is None and bound < sensor.deadline:
+        # The common case. Without a mark no report is overdue, unless the sensor is silent.
+        edge = at + bound
+        return edge if edge > now else None
+    edges = [sensor.free_from, *(mark.until for mark in marks)]
+    if at is not None:
+        edges.append(at + sensor.deadline)
+        if bound is not None and bound < sensor.deadline:
+            edges.append(at + bound)
     return min((edge for edge in edges if edge is not None and edge > now), default=None)
