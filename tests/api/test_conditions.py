@@ -70,7 +70,10 @@ async def test_i2_a_refused_sensor_is_the_same_for_all_who_ask(site: Site, clien
     assert metrics.count("baylight_conditions{") == len(K)
     async with site.pool.acquire() as connection:
         findings = {f.check: f for f in await doctor.examine(connection, now=NOW, policy=Policy())}
-    assert findings["conditions"].detail == f"1: {bay.sensor_eui}: sensor_refused"
+    begun = (
+        f"1: {bay.sensor_eui} sensor_refused since {NOW - 5 * MINUTE:%Y-%m-%d %H:%M:%S} UTC: {condition['evidence']}"
+    )
+    assert findings["conditions of sensors"].detail == begun
     assert findings["unproven spaces"].detail == "1: A-1: refused"
 
 

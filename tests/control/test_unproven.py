@@ -86,14 +86,14 @@ class Site:
             findings = await doctor.examine(connection, now=self.clock.now(), policy=Policy())
         assert explained.conditions == found
         assert {kind for kind, amount in summary.conditions.items() if amount} == {c.kind for c in found}
-        [finding] = [f for f in findings if f.check == "conditions"]
+        [finding] = [f for f in findings if f.check == "conditions of sensors"]
         assert finding.ok == (not found)
         text = why.render(explained)
         for c in found:
             assert (c.name, c.spaces) == (self.bay.sensor_eui, [self.bay.code])
             assert c.evidence in text
             assert c.remedy in text
-            assert f"{c.name}: {c.kind}" in finding.detail
+            assert f"{c.name} {c.kind} since {c.since:%Y-%m-%d %H:%M:%S} UTC: {c.evidence}" in finding.detail
         return {c.kind: c.evidence for c in found}
 
     async def since(self, kind: str) -> datetime:

@@ -45,6 +45,7 @@ class Sensor(Session, gc=False):
     interval_s: int
     unproven_reason: UnprovenReason | None
     unproven_since: datetime | None
+    to_decode_since: datetime | None
     refused: bool
     """Flag: the network server refused an uplink or a join since the last accepted uplink."""
     suspect_f_cnt: int | None
@@ -85,7 +86,7 @@ class Sensor(Session, gc=False):
         """Return what decisions read of the sensor. An unusable sensor counts as one that never reported."""
         return sensor_view(
             self.occupancy, self.occupancy_at, self.deadline_s, self.damaged, self.free_from, self.interval_s,
-            self.unproven_reason, self.unproven_since, self.usable,
+            self.unproven_reason, self.unproven_since, self.to_decode_since, self.usable,
         )  # fmt: skip
 
     def note(self, event: Event, now: datetime) -> None:
@@ -206,6 +207,7 @@ def sensor_view(
     interval_s: int,
     unproven_reason: UnprovenReason | None,
     unproven_since: datetime | None,
+    to_decode_since: datetime | None,
     usable: bool,
 ) -> SensorView:
     """Return what decisions read of a sensor. An unusable sensor counts as one that never reported."""
@@ -214,7 +216,7 @@ def sensor_view(
         return SensorView(None, occupancy_at, deadline, damaged, free_from)
     return SensorView(
         occupancy, occupancy_at, deadline, damaged, free_from, bound(interval_s, deadline_s), unproven_reason,
-        unproven_since,
+        unproven_since, to_decode_since,
     )  # fmt: skip
 
 
@@ -235,6 +237,7 @@ class _View(NamedTuple):
     interval_s: int
     unproven_reason: UnprovenReason | None
     unproven_since: datetime | None
+    to_decode_since: datetime | None
     usable: bool
 
 
@@ -286,6 +289,7 @@ class _Marks(msgspec.Struct, omit_defaults=True, gc=False):
     undecodable: int
     unproven_reason: UnprovenReason | None = None
     unproven_since: datetime | None = None
+    to_decode_since: datetime | None = None
     suspect_f_cnt: int | None = None
     suspect_at: datetime | None = None
     frames_since_gap: int | None = None
@@ -355,7 +359,7 @@ async def begin_silent(connection: Connection, space_ids: Collection[UUID], now:
 
 def _marks(s: Sensor) -> _Marks:
     return _Marks(
-        s.id, s.refused, s.undecodable, s.unproven_reason, s.unproven_since,
+        s.id, s.refused, s.undecodable, s.unproven_reason, s.unproven_since, s.to_decode_since,
         s.suspect_f_cnt, s.suspect_at, s.frames_since_gap, s.network_log, s.network_log_at,
     )  # fmt: skip
 

@@ -131,8 +131,8 @@ _CHECKS = (
         "`baylight why <space>` shows the reason; the next report of the sensor ends the mark",
     ),
     _Check(
-        "conditions", Query("insight.doctor.conditions", str), "none last",
-        "`baylight condition list` shows the evidence and the remedy of each",
+        "conditions of sensors", Query("insight.doctor.sensors_wrong", str), "none last",
+        "`baylight condition list --subject sensor` shows the remedy of each",
     ),
     _Check(
         "unregistered devices", Query("insight.doctor.unknown_devices", str), "none in the last day",

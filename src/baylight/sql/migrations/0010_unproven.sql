@@ -3,6 +3,7 @@
 ALTER TABLE sensor_devices
 ADD COLUMN unproven_reason text,
 ADD COLUMN unproven_since timestamptz,
+ADD COLUMN to_decode_since timestamptz,
 ADD COLUMN refused boolean NOT NULL DEFAULT false,
 ADD COLUMN suspect_f_cnt bigint,
 ADD COLUMN suspect_at timestamptz,
@@ -11,6 +12,7 @@ ADD COLUMN undecodable smallint NOT NULL DEFAULT 0,
 ADD COLUMN network_log text,
 ADD COLUMN network_log_at timestamptz;
 COMMENT ON COLUMN sensor_devices.unproven_since IS 'from then on the newest reading may be missing; null: none is known to be';
+COMMENT ON COLUMN sensor_devices.to_decode_since IS 'arrival of the newest uplink, if it waits to be decoded';
 COMMENT ON COLUMN sensor_devices.refused IS 'the network server refused an uplink or a join since the last accepted uplink';
 COMMENT ON COLUMN sensor_devices.suspect_f_cnt IS 'highest refused counter since the last accepted uplink, if it may be the one of an overtaken frame';
 COMMENT ON COLUMN sensor_devices.frames_since_gap IS 'frames without a gap since the last one; null: not counted, because none is near';

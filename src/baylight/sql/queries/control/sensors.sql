@@ -7,7 +7,7 @@ SELECT s.network_server, s.application_id, s.dev_addr, s.last_f_cnt, s.heard_net
        s.battery_pct,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable,
        t.uplink_interval_s * t.silent_after_intervals AS deadline_s, t.uplink_interval_s AS interval_s,
-       s.unproven_reason, s.unproven_since, s.refused, s.suspect_f_cnt, s.suspect_at,
+       s.unproven_reason, s.unproven_since, s.to_decode_since, s.refused, s.suspect_f_cnt, s.suspect_at,
        s.frames_since_gap, s.undecodable, s.ctid::text AS ctid
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
@@ -18,7 +18,7 @@ FOR NO KEY UPDATE OF s;
 -- name: views
 -- What is known of sensors. `usable`: enabled and not decommissioned.
 SELECT s.id, s.occupancy, s.occupancy_at, t.uplink_interval_s * t.silent_after_intervals AS deadline_s, s.damaged,
-       s.free_from, t.uplink_interval_s AS interval_s, s.unproven_reason, s.unproven_since,
+       s.free_from, t.uplink_interval_s AS interval_s, s.unproven_reason, s.unproven_since, s.to_decode_since,
        s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
@@ -65,13 +65,13 @@ WHERE s.id = n.id;
 -- name: update_marks
 -- Writes what is known of sensors' missing uplinks. A log line that repeats keeps its time.
 UPDATE sensor_devices AS s
-SET unproven_reason = n.unproven_reason, unproven_since = n.unproven_since,
+SET unproven_reason = n.unproven_reason, unproven_since = n.unproven_since, to_decode_since = n.to_decode_since,
     refused = n.refused, suspect_f_cnt = n.suspect_f_cnt, suspect_at = n.suspect_at,
     frames_since_gap = n.frames_since_gap, undecodable = n.undecodable,
     network_log = coalesce(n.network_log, s.network_log), network_log_at = coalesce(n.network_log_at, s.network_log_at)
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, refused boolean, undecodable smallint, unproven_reason text, unproven_since timestamptz,
-    suspect_f_cnt bigint, suspect_at timestamptz, frames_since_gap smallint,
+    to_decode_since timestamptz, suspect_f_cnt bigint, suspect_at timestamptz, frames_since_gap smallint,
     network_log text, network_log_at timestamptz
 )
 WHERE s.id = n.id;
@@ -110,5 +110,5 @@ CROSS JOIN LATERAL (
     SELECT n.occupancy_at + make_interval(secs => t.uplink_interval_s * t.silent_after_intervals) AS since
 ) AS silent
 WHERE s.id = ANY(:space_ids::uuid[]) AND s.deleted_at IS NULL AND n.enabled AND n.occupancy IS NOT NULL
-    AND NOT n.refused AND silent.since <= :now
+    AND NOT n.refused AND n.to_decode_since IS NULL AND silent.since <= :now
 ON CONFLICT (subject_id, kind) WHERE ended_at IS NULL DO NOTHING;

@@ -146,13 +146,11 @@ SELECT s.code || ': ' || s.unproven_reason AS who
 FROM spaces AS s
 WHERE s.deleted_at IS NULL AND s.unproven_reason IS NOT NULL ORDER BY s.code;
 
--- name: conditions
--- Conditions that last, with the DevEUI of a device.
-SELECT coalesce(n.dev_eui, d.dev_eui, c.subject_id) || ': ' || c.kind AS who
-FROM conditions AS c
-LEFT JOIN sensor_devices AS n ON n.id::text = c.subject_id
-LEFT JOIN display_devices AS d ON d.id::text = c.subject_id
-WHERE c.ended_at IS NULL ORDER BY c.kind, who;
+-- name: sensors_wrong
+-- Conditions of sensors that last, oldest first.
+SELECT n.dev_eui || ' ' || c.kind || ' since ' || to_char(c.since, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || c.evidence AS who
+FROM conditions AS c INNER JOIN sensor_devices AS n ON n.id::text = c.subject_id
+WHERE c.ended_at IS NULL ORDER BY c.since, n.dev_eui;
 
 -- name: unknown_devices
 -- DevEUIs with an uplink in the last day that are neither registered nor ignored.
