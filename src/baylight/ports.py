@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,7 @@ from baylight.codecs.ts013.calls import Answer, Call
 from baylight.domain.conditions import ConditionKind
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, TransientError
 
 
 class Clock(Protocol):
@@ -85,14 +85,27 @@ class BrokerSession(Protocol):
         ...
 
 
+Outcome = Answer | DeviceDataError | TransientError
+"""Outcome of a call of a codec."""
+
+
 class CodecEngine(Protocol):
     """Engine that runs JavaScript codecs outside of this process."""
 
-    async def run(self, calls: Sequence[Call]) -> list[Answer | DeviceDataError]:
+    async def run(self, calls: Sequence[Call], *, within_s: float | None = None) -> list[Outcome]:
         """Run calls; return one outcome for each, in order.
 
         A fault of a codec (it throws, loops, uses too much memory, returns nonsense) is the outcome of its own call
-        only: DeviceDataError `codec_failed` or `codec_timeout`.
+        only: DeviceDataError `codec_failed`, `codec_timeout` or `codec_crashed`. A call that has no answer for another
+        reason has a TransientError, and can be made again: `codec_late` (no answer within `within_s`, a stalled or
+        killed worker), or `codec_suspended`.
+        """
+        ...
+
+    def suspended(self) -> Mapping[str, str]:
+        """Return the ids of the scripts that are suspended, each with the fault in words.
+
+        A suspension ends with an answer of the script.
         """
         ...
 

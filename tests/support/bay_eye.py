@@ -31,6 +31,13 @@ EXAMPLES: list[dict[str, Any]] = [
         "occupancy": "OCCUPIED",
     },
     {
+        "type": "uplink",
+        "description": "no car",
+        "input": {"bytes": "0024", "fPort": 3},
+        "output": {"data": {"taken": False, "battery": "3.6 V"}},
+        "occupancy": "FREE",
+    },
+    {
         "type": "downlink-encode",
         "description": "on",
         "input": {"data": {"on": True}},

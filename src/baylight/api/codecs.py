@@ -14,7 +14,7 @@ from baylight.domain.downlink import MAX_F_PORT
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import types, versions
 from baylight.js_codecs.types import DEFAULT_SILENT_AFTER_INTERVALS, NewDeviceType
-from baylight.js_codecs.versions import MAX_SOURCE_BYTES, ExampleResult, Outcome, Summary, Version
+from baylight.js_codecs.versions import MAX_SOURCE_BYTES, Outcome, Proof, Summary, Version
 from baylight.ports import CodecEngine
 
 router = APIRouter(prefix="/codecs", tags=["codecs"])
@@ -44,11 +44,13 @@ class NewType(Body):
 
 
 class NewDisplayType(NewType):
-    """`states`: the `data` for the codec's `encodeDownlink` by state. `f_port`: only if the codec names none."""
+    """`states`: the `data` for the codec's `encodeDownlink` by state. `f_port`: only if the codec names none.
+    `allow_alike`: accept that the light of another state looks like that of FREE; doctor goes on to show it."""
 
     states: Annotated[dict[str, Any], Field(min_length=1)]
     f_port: Annotated[int | None, Field(ge=1, le=MAX_F_PORT)] = None
     confirmed_downlinks: bool = False
+    allow_alike: bool = False
 
 
 class Frame(Body):
@@ -116,15 +118,16 @@ async def create_display_type(change: AdminChanging, engine: Engine, name: str, 
         states=new.states,
         f_port=new.f_port,
         confirmed_downlinks=new.confirmed_downlinks,
+        allow_alike=new.allow_alike,
     )
 
 
 @router.post("/{name}/{version}/test")
 async def run_codec_examples(
     key: Administering, connection: Database, engine: Engine, name: str, version: int
-) -> list[ExampleResult]:
-    """Run the examples of a version."""
-    return await versions.run_examples(engine, await versions.get_codec(connection, name, version))
+) -> Proof:
+    """Run the examples of a version; list the frames that none of them covers."""
+    return await versions.run_examples(connection, engine, await versions.get_codec(connection, name, version))
 
 
 @router.post("/{name}/{version}/decode")
@@ -145,8 +148,8 @@ async def encode_downlink(
 
 
 @router.post("/{name}/{version}/activate")
-async def activate_codec(change: AdminChanging, engine: Engine, name: str, version: int) -> list[ExampleResult]:
-    """Decode by a version from the next uplink on, if all its examples pass. Idempotent."""
+async def activate_codec(change: AdminChanging, engine: Engine, name: str, version: int) -> Proof:
+    """Decode by a version from the next uplink on, if its examples prove it. Idempotent."""
     return await versions.activate_codec(change, engine, name, version)
 
 

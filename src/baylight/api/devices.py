@@ -38,12 +38,13 @@ class NewSensor(Body):
 
 class NewDisplay(Body):
     """A display to register. `display_codes`: state -> hex or a light (`orange`, `#ff9900`, `red, flashing 500/500`);
-    they replace codes of the type. `shared`: the display may serve several spaces, whose states `shared_rule` combines.
-    Other fields: see NewSensor."""
+    they replace codes of the type. `allow_alike`: accept that the light of another state looks like that of FREE.
+    `shared`: the display may serve several spaces, whose states `shared_rule` combines. Other fields: see NewSensor."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
     display_codes: dict[str, str] | None = None
+    allow_alike: bool = False
     notes: str | None = None
     shared: bool = False
     shared_rule: Literal["any_free", "all_free", "count", "worst_state"] = "worst_state"
@@ -52,10 +53,12 @@ class NewDisplay(Body):
 
 
 class Codes(Body):
-    """Codes by state. `replace`: states that are not named lose their code."""
+    """Codes by state. `replace`: states that are not named lose their code. `allow_alike`: accept that the light of
+    another state looks like that of FREE; doctor goes on to show it."""
 
     display_codes: Annotated[dict[str, str], Field(min_length=1)]
     replace: bool = False
+    allow_alike: bool = False
 
 
 class SensorChange(Body):
@@ -140,7 +143,9 @@ async def change_display(change: Changing, dev_eui: DevEuiText, body: DisplayCha
 @router.put("/displays/{dev_eui}/codes", summary="Set the codes of a display")
 async def set_display_codes(change: Changing, dev_eui: DevEuiText, body: Codes) -> Display:
     """The light follows at once. The answer describes the light of each code."""
-    return await device_settings.set_display_codes(change, dev_eui, body.display_codes, replace=body.replace)
+    return await device_settings.set_display_codes(
+        change, dev_eui, body.display_codes, replace=body.replace, allow_alike=body.allow_alike
+    )
 
 
 @router.put("/{registry}/{dev_eui}/enabled", status_code=204, summary="Enable or disable a device")

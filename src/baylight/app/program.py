@@ -24,6 +24,7 @@ from baylight.app.connections import (
     listen,
     network_servers,
 )
+from baylight.app.decoding import Decoding
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.service_conditions import READINESS, Key, ServiceConditions
@@ -109,6 +110,7 @@ class Program:
         self.ingest: Ingest
         self.relay: Relay
         self.reconcile: Timer
+        self.decoding: Decoding
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until `stopping` is set. `started` is set when the program serves on `http_port`."""
@@ -154,6 +156,8 @@ class Program:
     def _build(self, pool: Pool) -> None:
         self._pool = pool
         self.ingest = Ingest(pool, self.clock, self.policies, self.sandbox)
+        assert self.ingest.decoders is not None
+        self.decoding = Decoding(pool, self.ingest, self.ingest.decoders, self.clock)
         router = Router(self.network_servers, self.watch.answered)
         self.relay = Relay(pool, router, self.clock, self.policies.loop)
         months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
@@ -194,6 +198,7 @@ class Program:
             "watch": asyncio.create_task(self.watch.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "sources": asyncio.create_task(self._source_watch().run()),
+            "decoding": asyncio.create_task(self.decoding.run()),
             "wake-up": asyncio.create_task(self._wake_relay()),
             "http": asyncio.create_task(server.serve(sockets=[listener])),
         }

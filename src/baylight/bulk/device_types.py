@@ -11,7 +11,7 @@ from baylight.bulk.steps import Pages, Step
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.errors import InputError
-from baylight.inventory.display_codes import check_codes
+from baylight.inventory.display_codes import check_codes, refuse_alike
 from baylight.store.pool import Connection
 
 
@@ -58,8 +58,9 @@ def _wrong_config(codec: str, config: dict[str, Any]) -> Iterator[tuple[str, str
     try:
         if check_codes(codec, codes, codes) != codes:
             yield "default_config", "bad_display_code", "display_codes of a type are lower-case hex, no colours"
+        refuse_alike(codec, codes, allowed=config.get("allow_alike") is True)
     except InputError as error:
-        yield "default_config", "bad_display_code", error.message
+        yield "default_config", "lights_alike" if error.code == "lights_alike" else "bad_display_code", error.message
 
 
 SHEET = Sheet(

@@ -11,16 +11,17 @@ from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
 from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import InputError
-from baylight.inventory.display_codes import check_codes
+from baylight.inventory.display_codes import check_codes, refuse_alike
 from baylight.store.pool import Connection
 
 
 class NamedCodes(NamedTuple):
-    """Display codes that some rows name. `of_type`: the codes of the device type."""
+    """Display codes of some rows. `of_type`: the codes of the device type. `allowed`: they may look alike."""
 
     codec: str
     codes: dict[str, str]
     of_type: dict[str, str]
+    allowed: bool
     lines: list[int]
 
 
@@ -36,13 +37,18 @@ async def _encode_codes(connection: Connection) -> None:
         for row in page:
             try:
                 codes = check_codes(row.codec, row.codes, row.of_type)
+                refuse_alike(row.codec, codes, allowed=row.allowed)
             except InputError as error:
                 await ADD_ERRORS.run(
-                    connection, lines=row.lines, column="display_codes", code="bad_display_code", message=error.message
+                    connection, lines=row.lines, column="display_codes", code=_code(error), message=error.message
                 )
             else:
                 if codes != row.codes:
                     await SET_CODES.run(connection, lines=row.lines, codes=codes)
+
+
+def _code(error: InputError) -> str:
+    return error.code if error.code == "lights_alike" else "bad_display_code"
 
 
 async def _check_lifecycle(connection: Connection) -> None:

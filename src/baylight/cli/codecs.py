@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from baylight.cli.options import Json, Notes, duration
+from baylight.cli.options import AllowAlike, Json, Notes, duration
 from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from baylight.js_codecs.versions import ExampleResult, Outcome, Version
+    from baylight.js_codecs.versions import Outcome, Proof, Version
     from baylight.ports import CodecEngine
 
 app = typer.Typer(help="Manage JavaScript payload codecs.", no_args_is_help=True)
@@ -82,12 +82,12 @@ def run_examples(name: Name, version: Number = None, as_json: Json = False) -> N
     """Run the examples of a version. Exit code 1 if one fails."""
     from baylight.js_codecs import versions
 
-    async def work(c: Context, engine: CodecEngine) -> list[ExampleResult]:
-        return await versions.run_examples(engine, await versions.get_codec(c.connection, name, version))
+    async def work(c: Context, engine: CodecEngine) -> Proof:
+        return await versions.run_examples(c.connection, engine, await versions.get_codec(c.connection, name, version))
 
-    results = _on_engine(work)
-    _print_results(results, as_json=as_json)
-    if not all(result.passed for result in results):
+    proof = _on_engine(work)
+    _print_proof(proof, as_json=as_json)
+    if not all(result.passed for result in proof.examples):
         raise typer.Exit(FOUND)
 
 
@@ -95,11 +95,11 @@ def run_examples(name: Name, version: Number = None, as_json: Json = False) -> N
 def activate_codec(
     name: Name, version: Annotated[int, typer.Argument(help="number of the version")], as_json: Json = False
 ) -> None:
-    """Activate a version if its examples pass. It decodes from the next uplink on."""
+    """Activate a version if its examples prove it. It decodes from the next uplink on, and what waits for it."""
     from baylight.js_codecs import versions
 
-    results = _on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
-    _print_results(results, as_json=as_json)
+    proof = _on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
+    _print_proof(proof, as_json=as_json)
     if not as_json:
         typer.echo(f"version {version} of {name} is active")
 
@@ -162,6 +162,7 @@ def add_display_type(
         int | None, typer.Option(min=1, max=223, help="FPort of its downlinks, unless the codec sets it")
     ] = None,
     confirmed: Annotated[bool, typer.Option("--confirmed", help="request an acknowledgement of each downlink")] = False,
+    allow_alike: AllowAlike = False,
     as_json: Json = False,
 ) -> None:
     """Add a display type. The active version of the codec makes its codes."""
@@ -183,6 +184,7 @@ def add_display_type(
             states=_read(states, {}),
             f_port=f_port,
             confirmed_downlinks=confirmed,
+            allow_alike=allow_alike,
         )
     )
     print_fields(made, as_json=as_json)
@@ -290,12 +292,16 @@ def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         raise typer.Exit(FOUND)
 
 
-def _print_results(results: list[ExampleResult], *, as_json: bool) -> None:
+def _print_proof(proof: Proof, *, as_json: bool) -> None:
     if as_json:
-        print_json(results)
+        print_json(proof)
         return
-    for result in results:
+    for result in proof.examples:
         reading = f" ({result.occupancy})" if result.occupancy else ""
         typer.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{reading}")
         if result.problem:
             typer.echo(f"      {result.problem}")
+    for shape in proof.uncovered:
+        length = "no example has it" if shape.length is None else f"length {shape.length}"
+        seen = f", {shape.seen} of the newest uplinks" if shape.seen else ""
+        typer.echo(f"look  not covered by an example: FPort {shape.f_port}, {length}{seen}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from baylight.cli.options import After, Eui, Json, Limit, Notes, Reason, Role, Type
+from baylight.cli.options import After, AllowAlike, Eui, Json, Limit, Notes, Reason, Role, Type
 from baylight.cli.run import Context, on_database, print_fields, print_json, print_rows
 from baylight.domain.paging import PAGE_SIZE
 
@@ -38,6 +38,7 @@ def add_device(
     kind: Type = None,
     role: Role = None,
     codes: Codes = None,
+    allow_alike: AllowAlike = False,
     notes: Notes = None,
     mobile: Annotated[bool, typer.Option("--mobile", help="a sensor that moves between spaces")] = False,
     shared: Annotated[
@@ -73,6 +74,7 @@ def add_device(
                 dev_eui,
                 device_type=kind,
                 display_codes=given,
+                allow_alike=allow_alike,
                 notes=notes,
                 shared=shared is not None,
                 shared_rule=shared or "worst_state",
@@ -156,6 +158,7 @@ def set_codes(
         list[str] | None,
         typer.Argument(metavar="STATE=CODE", help="hex or a light (orange, #ff9900); without: show all"),
     ] = None,
+    allow_alike: AllowAlike = False,
     as_json: Json = False,
 ) -> None:
     """Show or change the code of each state of a display. The light follows at once."""
@@ -166,7 +169,7 @@ def set_codes(
     async def work(c: Context) -> Display:
         if not given:
             return await devices.get_display(c.connection, dev_eui)
-        return await device_settings.set_display_codes(c.change, dev_eui, given)
+        return await device_settings.set_display_codes(c.change, dev_eui, given, allow_alike=allow_alike)
 
     found = on_database(work)
     if as_json:

@@ -49,6 +49,9 @@ class Switch(StrEnum):
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Limit = Annotated[int, typer.Option(help="maximum number of rows")]
 After = Annotated[str | None, typer.Option(help="start after this DevEUI or code")]
+AllowAlike = Annotated[
+    bool, typer.Option("--allow-alike", help="accept that the light of another state looks like FREE")
+]
 Notes = Annotated[str | None, typer.Option(help="free text")]
 Reason = Annotated[str | None, typer.Option(help="why")]
 OnOff = Annotated[Switch, typer.Argument(help="on closes, off opens")]

@@ -12,13 +12,13 @@ from baylight.control import duplicates
 from baylight.control.gateways import GatewayFacts
 from baylight.control.sensors import Sensor
 from baylight.control.strangers import count_strangers
-from baylight.control.uplinks import Arrival, NewUplink
+from baylight.control.uplinks import Arrival, NewUplink, Waiting
 from baylight.domain.display_loop.display import Display
 from baylight.domain.events import MAX_DELAY, Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.session import FAR
 from baylight.store.pool import Connection
-from baylight.store.query import Copy, Statement, plain
+from baylight.store.query import Copy, RowsStatement, Statement, plain
 
 MAX_AGE = timedelta(days=400)
 """Longest time that an event's own time may lie in the past, for the partition that its row goes to."""
@@ -30,6 +30,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _made_at = attrgetter("at")
 
 INSERT = Copy("uplinks", NewUplink)
+INSERT_TO_DECODE = RowsStatement("control.batch.insert_to_decode", Waiting)
 _uplink_row = plain(NewUplink)
 INSERT_STRANGER = Statement("control.batch.insert_stranger")
 INSERT_REJECTED = Statement("control.batch.insert_rejected")
@@ -120,6 +121,8 @@ class Batch:
             (strangers if arrival.outcome == "unknown_device" else known).append(arrival)
         if known:
             await INSERT.run(connection, [_row(a) for a in known])
+            if waiting := [Waiting.of(a) for a in known if a.outcome == "to_decode"]:
+                await INSERT_TO_DECODE.run_all(connection, waiting)
         if strangers:
             kept = await count_strangers(connection, strangers, self.now)
             await INSERT_STRANGER.run_many(connection, [_row(a) for a in kept])

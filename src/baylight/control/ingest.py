@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
 from baylight.codecs.ts013.calls import PREFIX
-from baylight.control import displays, sensors, spaces
+from baylight.control import displays, later, sensors, spaces
 from baylight.control.batch import Batch
 from baylight.control.gateways import GatewayWriter, facts_of
+from baylight.control.later import Due, LaterBatch
 from baylight.control.scripted import Decoders
 from baylight.control.sensors import Sensor
 from baylight.control.spaces import Space
@@ -23,7 +24,7 @@ from baylight.domain.events import Log, Message
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import SensorView
-from baylight.errors import TransientError
+from baylight.errors import DeviceDataError, TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
 from baylight.store.connect import RETRY
@@ -36,6 +37,15 @@ RECENT_WINDOW = timedelta(days=20)
 """The partition of a month is looked for once in a process, if an uplink is no older: retention may drop older ones."""
 MAX_TRIES = 6
 """Transactions for one batch, if the codecs of its devices change meanwhile."""
+
+DECODE_WITHIN_S = 2.0
+"""Seconds in which the JavaScript codecs of a batch may run. What they have not decoded then is stored as `to_decode`.
+
+With the call under way, a batch waits at most half a second more.
+"""
+MAX_FAULTS_PER_UPLINK = 2
+"""Calls for one uplink that use too much CPU time, or end their worker, until the uplink is not decodable."""
+_FAULTS = {"codec_timeout", "codec_crashed"}
 
 ENSURE_PARTITION = Statement("control.ingest.ensure_partition")
 
@@ -60,7 +70,7 @@ class Ingest:
     def __init__(self, pool: Pool, clock: Clock, policies: Policies, engine: CodecEngine | None = None) -> None:
         """`engine`: without one, JavaScript codecs are unknown codecs."""
         self._pool = pool
-        self._decoders = Decoders(pool, engine) if engine else None
+        self.decoders = Decoders(pool, engine) if engine else None
         self._scripted: dict[str, str | None] = {}
         self._clock = clock
         self._policies = policies
@@ -74,19 +84,30 @@ class Ingest:
         Raises TransientError if the database cannot do it now: nothing was stored.
         """
         now = self._clock.now()
-        batch = await self._store_retried(messages, now)
+        batch = await self._store_retried(lambda recheck_all: Batch(messages, now, recheck_all=recheck_all))
         self.counts.update(batch.counts)
         log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
         await self._gateways.write(batch.gateway_facts, now)
 
-    async def _store_retried(self, messages: Sequence[Message], now: datetime) -> Batch:
-        """Store a batch in a transaction.
+    async def decode_later(self, due: Sequence[Due]) -> int:
+        """Decode stored uplinks that wait for their codec, and decide. Return how many were decoded. Idempotent.
+
+        Raises TransientError as `store_batch`.
+        """
+        self._scripted.update({d.dev_eui: d.codec if d.codec.startswith(PREFIX) else None for d in due})
+        now = self._clock.now()
+        batch = await self._store_retried(lambda _: LaterBatch(due, now))
+        self.counts.update(batch.counts)
+        return batch.counts.total()
+
+    async def _store_retried(self, begin: Callable[[bool], Batch]) -> Batch:
+        """Store a batch in a transaction. `begin` makes it; True: each uplink must be looked up in the table.
 
         Begin again if a device has another codec than was known, or if an uplink that seemed new is stored already.
         """
         recheck_all = False
         for _ in range(MAX_TRIES):
-            batch = Batch(messages, now, recheck_all=recheck_all)
+            batch = begin(recheck_all)
             try:
                 await self._ensure_partitions(batch)
                 await self._decode(batch)
@@ -108,7 +129,7 @@ class Ingest:
 
     async def _decode(self, batch: Batch) -> None:
         """Run JavaScript codecs, before the transaction, for the devices that are known to need one."""
-        if not self._decoders or not self._scripted:
+        if not self.decoders or not self._scripted:
             return
         todo = []
         for arrival in batch.arrivals:
@@ -117,13 +138,19 @@ class Ingest:
                 todo.append(arrival)
         if todo:
             uplinks = [(a.decoded_by or "", a.uplink.f_port, a.uplink.data, a.received_at) for a in todo]
-            for arrival, result in zip(todo, await self._decoders.decode(uplinks), strict=True):
+            results = await self.decoders.decode(uplinks, batch.now, within_s=DECODE_WITHIN_S)
+            for arrival, result in zip(todo, results, strict=True):
                 arrival.decoded = result
+                if isinstance(result, DeviceDataError) and result.code in _FAULTS:
+                    arrival.decoded = _wait_or_fail(arrival, result, self.decoders)
+            if isinstance(batch, LaterBatch):
+                batch.keep_order()
 
     async def _store(self, connection: Connection, batch: Batch) -> None:
         """Store a batch. Locks in the order of the whole program: sensors, spaces, displays, actuations, each by id."""
         known = await sensors.lock(connection, batch.dev_euis) if batch.dev_euis else {}
         self._check_codecs(batch, known)
+        await later.load_waits(connection, known.values())
         await batch.leave_out_duplicates(connection, known)
         updates = _receive_readings(batch, known)
         others = {eui for eui in batch.dev_euis if eui not in known}
@@ -153,7 +180,7 @@ class Ingest:
 
     def _check_codecs(self, batch: Batch, devices: Mapping[DevEui, Sensor | Display]) -> None:
         """Raise _OtherCodecError unless exactly the uplinks of devices with a JavaScript codec were decoded by it."""
-        if not self._decoders or not devices:
+        if not self.decoders or not devices:
             return
         others: dict[str, str | None] = {}
         for arrival in batch.arrivals:
@@ -185,7 +212,9 @@ class Ingest:
             for space in serving.get(sensor.id, ()):
                 space.inputs = space.inputs.with_sensor(view)
                 cause = TriggerType.SENSOR_UPLINK
-                if space.evaluate(self._policies.decision, arrival.received_at, cause, source, arrival.observed_at):
+                at = arrival.again_at or arrival.received_at
+                changed = space.evaluate(self._policies.decision, at, cause, source, arrival.observed_at)
+                if changed and arrival.outcome == "unchanged":
                     arrival.outcome = "state_changed"
         for sensor in remarked:
             for space in serving.get(sensor.id, ()):
@@ -199,6 +228,20 @@ class Ingest:
                 await ENSURE_PARTITION.run(connection, at=months[month])
             if batch.now - months[month] < RECENT_WINDOW:
                 self._months.add(month)
+
+
+def _wait_or_fail(arrival: Arrival, fault: DeviceDataError, decoders: Decoders) -> DeviceDataError | TransientError:
+    """Return the fault if it is the frame's, or TransientError if it may be the codec's.
+
+    A frame that fails while other frames of the codec succeed is not decodable. If none succeeds, the codec is
+    suspended, and the frames wait for another version.
+    """
+    arrival.tries += 1
+    if arrival.tries >= MAX_FAULTS_PER_UPLINK and decoders.answered_since(
+        arrival.decoded_by or "", arrival.received_at
+    ):
+        return fault
+    return TransientError(fault.code, fault.message)
 
 
 def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[SensorUpdate]:

@@ -35,6 +35,7 @@ DELETE_REJECTED = Statement("control.retention.delete_rejected")
 DELETE_AIRTIME = Statement("control.retention.delete_airtime")
 DELETE_COUNTED = Statement("control.retention.delete_counted")
 DELETE_STRANGERS = Query("control.retention.delete_strangers", _Deleted)
+DELETE_DROPPED = Statement("control.later.delete_dropped")
 DELETE_UPLINKS = Statement("control.retention.delete_uplinks")
 
 
@@ -65,6 +66,7 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
     pruned += await _prune(connection, DELETE_REJECTED, before=now - REJECTED_KEPT)
     pruned += await _prune(connection, DELETE_AIRTIME, before=now - AIRTIME_KEPT)
     pruned += await _prune(connection, DELETE_COUNTED, before=now - COUNTED_KEPT)
+    pruned += await _prune(connection, DELETE_DROPPED)
     pruned += await _prune_strangers(connection, now - ORPHANS_KEPT)
     return Retained(made, dropped, pruned)
 

@@ -54,6 +54,8 @@ class Sensor(Session, gc=False):
     undecodable: int
     ctid: str
     """Place of the row, valid while it is locked."""
+    waits: dict[str, tuple[datetime, datetime]] = msgspec.field(default_factory=dict)
+    """Uplinks that wait for their codec: when each was made, and when it arrived, by its deduplication id."""
     seen_at: datetime | None = None
     """Arrival of the newest uplink of the batch. It and the facts below are None before that."""
     rssi_dbm: int | None = None
@@ -88,6 +90,16 @@ class Sensor(Session, gc=False):
             self.occupancy, self.occupancy_at, self.deadline_s, self.damaged, self.free_from, self.interval_s,
             self.unproven_reason, self.unproven_since, self.to_decode_since, self.usable,
         )  # fmt: skip
+
+    def note_waits(self) -> None:
+        """Record since when an uplink waits that is newer than the newest reading. Without one, the mark is over."""
+        if not self.waits and self.to_decode_since is None:
+            return
+        known = self.occupancy_at
+        since = min((came for at, came in self.waits.values() if known is None or at >= known), default=None)
+        if since != self.to_decode_since:
+            self.to_decode_since = since
+            self.marks_changed = self.remarked = True
 
     def note(self, event: Event, now: datetime) -> None:
         """Record a join, a battery level, or what the network server logs. Other events concern no sensor."""
@@ -279,6 +291,7 @@ class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
     occupancy: Occupancy | None = None
     occupancy_at: datetime | None = None
     free_from: datetime | None = None
+    battery_v: float | None = None
 
 
 class _Marks(msgspec.Struct, omit_defaults=True, gc=False):
@@ -377,7 +390,7 @@ def _facts(s: Sensor) -> _Facts:
     return _Facts(
         s.id, s.network_server, s.damaged, s.frames_missing, s.reading_f_cnt, s.session, s.dev_addr, s.former_dev_addr,
         s.last_uplink_at, s.last_f_cnt, s.first_f_cnt, s.session_since, s.application_id, s.battery_pct, s.last_join_at,
-        s.last_join_id, s.occupancy, s.occupancy_at, s.free_from,
+        s.last_join_id, s.occupancy, s.occupancy_at, s.free_from, s.battery_v,
     )  # fmt: skip
 
 

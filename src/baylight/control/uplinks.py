@@ -17,7 +17,7 @@ from baylight.domain.events import Ack, DeviceStatus, Join, Log, TxAck, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.session import Kind, Place
 from baylight.domain.state import Occupancy
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, TransientError
 
 _NUMBER = (int, float)
 REPEAT_MARGIN = timedelta(minutes=5)
@@ -32,7 +32,9 @@ class Arrival(msgspec.Struct):
     later than it came (B19). `network_at`: that clock, None if it is unusable. `timeless`: no clock of the event is
     usable, so `observed_at` is its arrival. `known`: a frame with its counter is stored, with the same data or not.
     `session`: number of the session of its device.
-    `decoded`: what the JavaScript codec `decoded_by` made of it before the transaction.
+    `decoded`: what the JavaScript codec `decoded_by` made of it before the transaction; TransientError: nothing yet.
+    `tries`: calls that used too much CPU time, or ended their worker. `again_at`: the present time, if the uplink was
+    stored before with the outcome `to_decode`. `outdated`: its sensor has come to another place since.
     """
 
     uplink: Uplink
@@ -45,8 +47,11 @@ class Arrival(msgspec.Struct):
     occupancy: Occupancy | None = None
     reading: dict[str, object] | None = None
     error: str | None = None
-    decoded: Decoded | DeviceDataError | None = None
+    decoded: Decoded | DeviceDataError | TransientError | None = None
     decoded_by: str | None = None
+    tries: int = 0
+    again_at: datetime | None = None
+    outdated: bool = False
     duplicate: bool = False
     timeless: bool = False
     known: bool | None = None
@@ -63,6 +68,24 @@ class Arrival(msgspec.Struct):
     def made_at(self) -> datetime:
         """Return the earliest time that a usable clock gives for the uplink."""
         return self.observed_at if self.observed_at < self.at else self.at
+
+
+class Waiting(msgspec.Struct, gc=False):
+    """Row of `uplinks_to_decode`."""
+
+    observed_at: datetime
+    deduplication_id: str
+    dev_eui: str
+    received_at: datetime
+    at: datetime
+    tries: int
+
+    @classmethod
+    def of(cls, arrival: Arrival) -> Waiting:
+        return cls(
+            arrival.observed_at, arrival.uplink.deduplication_id, arrival.dev_eui, arrival.received_at, arrival.at,
+            arrival.tries,
+        )  # fmt: skip
 
 
 class NewUplink(NamedTuple):
@@ -90,17 +113,47 @@ class NewUplink(NamedTuple):
 def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
     """Decode an uplink and apply it to its sensor; return True if the sensor's spaces must be decided again.
 
+    An uplink whose codec has not answered waits. While it is newer than the sensor's reading, the reading is in doubt.
+    """
+    place = _place(sensor, arrival)
+    if place.kind is Kind.REDELIVERY:
+        arrival.duplicate = True
+        return False
+    newer = sensor.has_newer_reading(arrival.uplink, place, arrival.made_at, sensor.occupancy_at)
+    if arrival.again_at is None:
+        _follow(sensor, arrival, place)
+    before, decide = sensor.to_decode_since, False
+    if isinstance(arrival.decoded, TransientError):
+        _to_decode(arrival, arrival.decoded)
+        sensor.waits[arrival.uplink.deduplication_id] = (arrival.at, arrival.received_at)
+    else:
+        sensor.waits.pop(arrival.uplink.deduplication_id, None)
+        decide = _apply_reading(sensor, arrival, place, newer=newer and not arrival.outdated)
+        sensor.facts_changed |= arrival.again_at is not None
+    sensor.note_waits()
+    return decide or sensor.to_decode_since != before
+
+
+def _place(sensor: Sensor, arrival: Arrival) -> Place:
+    """Return the place of a frame. One that was stored before has its place already, and is only compared."""
+    uplink = arrival.uplink
+    if arrival.again_at is None:
+        return sensor.place(uplink, arrival.made_at, arrival.received_at, known=_is_known(sensor, arrival))
+    since = sensor.session_since
+    in_session = uplink.dev_addr == sensor.dev_addr and (since is None or arrival.received_at >= since)
+    newest = in_session and uplink.f_cnt in (None, sensor.last_f_cnt) and sensor.last_uplink_at == arrival.at
+    kind = Kind.NEWEST if newest else Kind.STALE
+    return Place(kind, sensor.frames_missing, sensor.first_f_cnt, in_session)
+
+
+def _apply_reading(sensor: Sensor, arrival: Arrival, place: Place, *, newer: bool) -> bool:
+    """Decode an uplink and apply its reading; return True if the sensor's spaces must be decided again.
+
     Only a positive reading proves anything about a bay (B1). A reading older than the newest is stored as `stale`: it
     must not turn time back. A frame without occupancy proves that the radio works, and no more. A reading that repeats
     what is known (B6) changes no decision, if it comes at least REPEAT_MARGIN before the sensor counts as silent.
     """
     uplink, at = arrival.uplink, arrival.at
-    place = sensor.place(uplink, arrival.made_at, arrival.received_at, known=_is_known(sensor, arrival))
-    if place.kind is Kind.REDELIVERY:
-        arrival.duplicate = True
-        return False
-    newer = sensor.has_newer_reading(uplink, place, arrival.made_at, sensor.occupancy_at)
-    _follow(sensor, arrival, place)
     try:
         reading = _decode(sensor, arrival)
     except DeviceDataError as error:
@@ -179,6 +232,10 @@ def _note_battery(sensor: Sensor, reading: Reading) -> None:
         sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
 
 
+def _to_decode(arrival: Arrival, error: TransientError) -> None:
+    arrival.outcome, arrival.error = "to_decode", f"{error.code}: {error.message}"
+
+
 def _not_decoded(arrival: Arrival, error: DeviceDataError) -> None:
     arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
     arrival.error = f"{error.code}: {error.message}"
@@ -187,7 +244,7 @@ def _not_decoded(arrival: Arrival, error: DeviceDataError) -> None:
 def _decode(sensor: Sensor, arrival: Arrival) -> Reading:
     """Return the reading. Raises DeviceDataError."""
     decoded = arrival.decoded
-    if isinstance(decoded, DeviceDataError):
+    if isinstance(decoded, DeviceDataError | TransientError):
         raise decoded
     if decoded is not None:
         age = arrival.at - sensor.occupancy_at if sensor.occupancy_at else None
@@ -228,6 +285,15 @@ def receive_event(display: Display, event: Arrival | Join | TxAck | Ack | Log | 
 
 
 def _receive_report(display: Display, arrival: Arrival) -> None:
+    if arrival.again_at is None:
+        _receive_display_frame(display, arrival)
+    if isinstance(arrival.decoded, TransientError):
+        _to_decode(arrival, arrival.decoded)
+        return
+    _apply_report(display, arrival)
+
+
+def _receive_display_frame(display: Display, arrival: Arrival) -> None:
     uplink, at = arrival.uplink, arrival.at
     display.facts_changed = True
     display.seen_at = arrival.received_at
@@ -235,6 +301,11 @@ def _receive_report(display: Display, arrival: Arrival) -> None:
     display.route(uplink)
     if display.last_uplink_at is None or at >= display.last_uplink_at:
         display.received(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
+
+
+def _apply_report(display: Display, arrival: Arrival) -> None:
+    at = arrival.at
+    display.facts_changed = True
     try:
         report = _decode_report(display, arrival)
     except DeviceDataError as error:
@@ -245,13 +316,13 @@ def _receive_report(display: Display, arrival: Arrival) -> None:
     firmware = report.fields.get("firmware")
     display.firmware = firmware if isinstance(firmware, str) else display.firmware
     if report.code is not None and (display.reported_at is None or at >= display.reported_at):
-        display.reported(report.code.hex(), at, arrival.received_at)
+        display.reported(report.code.hex(), at, arrival.again_at or arrival.received_at)
 
 
 def _decode_report(display: Display, arrival: Arrival) -> Report:
     """Return the report. Raises DeviceDataError."""
     decoded = arrival.decoded
-    if isinstance(decoded, DeviceDataError):
+    if isinstance(decoded, DeviceDataError | TransientError):
         raise decoded
     if decoded is not None:
         return decoded.report(display.codes)

@@ -13,7 +13,7 @@ from baylight.domain.airtime import NEARLY_USED
 from baylight.domain.conditions import KINDS, ConditionKind
 from baylight.domain.state import Policy, decide
 from baylight.errors import BaylightError, InputError
-from baylight.insight import services, why
+from baylight.insight import codec_checks, services, why
 from baylight.store import migrate
 from baylight.store.pool import Connection
 from baylight.store.query import Query
@@ -135,6 +135,10 @@ _CHECKS = (
         "`baylight condition list --subject sensor` shows the remedy of each",
     ),
     _Check(
+        "uplinks to decode", Query("insight.doctor.to_decode", str), "none has waited for longer than 30 s",
+        "see `baylight why <space>`; is `baylight serve` running?",
+    ),
+    _Check(
         "unregistered devices", Query("insight.doctor.unknown_devices", str), "none in the last day",
         "see `baylight orphan list`; then `baylight orphan claim` or `ignore`",
     ),
@@ -157,6 +161,22 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
             timed = {"now": now} if check.wrong.parameters else {}
             wrong = await check.wrong.all(connection, **timed)
             findings.append(_finding(check.name, wrong, check.good, check.what_to_do))
+        findings.append(
+            _finding(
+                "lights",
+                await codec_checks.lights_alike(connection),
+                "no state looks like FREE",
+                "give these states other codes with `baylight device codes`",
+            )
+        )
+        findings.append(
+            _finding(
+                "codec examples",
+                await codec_checks.mappings_not_proven(connection),
+                "prove OCCUPIED and FREE",
+                "add a version with such examples, and activate it",
+            )
+        )
         findings.append(await _in_sync(connection))
         findings.append(await _replay(connection, now, policy))
         findings.append(await _error_ratio(connection, now))

@@ -21,6 +21,7 @@ from baylight.store.query import Query
 MAX_ACTUATIONS = 3
 MAX_ON_THE_WAY = timedelta(minutes=1)
 """Time from the network server to Baylight that is not worth a word."""
+MAX_WAITING = 3
 SPACES = Query("insight.why.spaces", decisions.Space)
 
 
@@ -84,7 +85,8 @@ class Explanation:
 
     `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due.
     `uplink`: the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that
-    caused `change`. `conditions`: what is wrong with the devices of the space.
+    caused `change`. `waiting`: the newest uplinks of the sensor that wait for their codec, newest first, at most
+    MAX_WAITING. `conditions`: what is wrong with the devices of the space.
     """
 
     at: datetime
@@ -97,6 +99,7 @@ class Explanation:
     changed_by: UplinkRow | None
     actuations: list[Delivery]
     display: Loop | None
+    waiting: list[UplinkRow]
     conditions: list[ConditionSeen]
 
 
@@ -111,6 +114,7 @@ class Commanded:
 
 CAUSE = Query("insight.why.cause", Cause)
 NEWEST_UPLINK = Query("insight.why.uplink", UplinkRow)
+WAITING = Query("insight.why.waiting", UplinkRow)
 CAUSE_UPLINK = Query("insight.why.cause_uplink", UplinkRow)
 CODEC = Query("insight.why.codec", str)
 COMMANDED = Query("insight.why.commanded", Commanded)
@@ -135,6 +139,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             changed_by=await _changed_by(connection, changes[0]) if changes else None,
             actuations=await _deliveries(connection, code),
             display=await _loop(connection, space),
+            waiting=await WAITING.all(connection, dev_eui=space.sensor_dev_eui, limit=MAX_WAITING),
             conditions=await conditions.of_devices(
                 connection, [id_ for id_ in (evaluated.sensor_id, evaluated.display_id) if id_]
             ),
@@ -224,7 +229,7 @@ def render(explanation: Explanation) -> str:
     for c in e.conditions:
         lines += ["", f"{c.kind} ({c.subject} {c.name}) since {_at(c.since, e.at)}: {c.meaning}"]
         lines += [f"  evidence: {c.evidence}", f"  remedy: {c.remedy}"]
-    lines += ["", *_render_sensor(e)]
+    lines += ["", *_render_sensor(e), *_render_waiting(e)]
     if e.change:
         source = f" {e.change.trigger_source}" if e.change.trigger_source else ""
         lines += [
@@ -267,6 +272,13 @@ def _sent(u: UplinkRow, now: datetime) -> str:
         return f"received {_at(u.received_at, now)}"
     later = timedelta(seconds=round(delay.total_seconds()))
     return f"sent {_at(u.network_at, now)} by the network server's clock, and received {later} later"
+
+
+def _render_waiting(e: Explanation) -> list[str]:
+    return [
+        f"  to decode: frame {u.f_cnt}, FPort {u.f_port}, data {u.data}, received {_at(u.received_at, e.at)}: {u.error}"
+        for u in e.waiting
+    ]
 
 
 def _render_display(e: Explanation) -> list[str]:

@@ -24,7 +24,7 @@ from baylight.inventory.devices import (
     get_sensor,
     parse_rule,
 )
-from baylight.inventory.display_codes import check_codes
+from baylight.inventory.display_codes import alike_free, check_codes, refuse_alike
 from baylight.store.query import Statement
 
 SET_SHARED = Statement("inventory.device_settings.set_shared")
@@ -33,18 +33,23 @@ CHANGE_DISPLAY = Statement("inventory.device_settings.change_display")
 
 
 async def set_display_codes(
-    change: Change, dev_eui: str, codes: Mapping[str, str], *, replace: bool = False
+    change: Change, dev_eui: str, codes: Mapping[str, str], *, replace: bool = False, allow_alike: bool = False
 ) -> Display:
     """Change the codes of the given states, or with `replace` all codes. The light follows at once.
 
-    Raises NotFoundError `unknown_display`, and what `check_codes` raises.
+    Raises NotFoundError `unknown_display`, and what `check_codes` and `refuse_alike` raise.
     """
     async with change.transaction():
         display, spaces = await _lock_display(change, dev_eui)
         before = display.display_codes
         after = check_codes(display.codec, codes if replace else {**before, **codes}, display.type_codes)
-        if after != before:
-            await SET_DISPLAY_CODES.run(change.connection, id=display.id, codes=after)
+        refuse_alike(display.codec, after, allowed=allow_alike or after == before)
+        accepted = allow_alike or (display.alike_allowed and after == before)
+        alike = accepted and bool(alike_free(display.codec, after))
+        if after != before or alike != display.alike_allowed:
+            await SET_DISPLAY_CODES.run(change.connection, id=display.id, codes=after, alike_allowed=alike)
+            if alike:
+                await change.record("display.allow_alike", "display", display.id, after={"display_codes": after})
             await change.record("display.codes", "display", display.id, before=before, after=after)
             await change.redecide([space.id for space in spaces], TriggerType.ASSIGNMENT)
     return await get_display(change.connection, dev_eui)

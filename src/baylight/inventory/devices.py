@@ -15,7 +15,7 @@ from baylight.domain.ids import parse_dev_eui
 from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
-from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, similar_lights
+from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, refuse_alike, similar_lights
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -65,10 +65,14 @@ class Sensor(Device):
 
 @dataclass(frozen=True, slots=True)
 class Display(Device):
-    """A display. `lights`: the light of each code in `display_codes`. `warnings`: states whose lights look alike."""
+    """A display. `lights`: the light of each code in `display_codes`. `warnings`: states whose lights look alike.
+
+    `alike_allowed`: a person accepted that the light of another state looks like that of FREE.
+    """
 
     codec: str
     display_codes: dict[str, str]
+    alike_allowed: bool
     f_port: int
     confirmed_downlinks: bool
     shared: bool
@@ -104,6 +108,8 @@ class LockedDevice(Candidate):
 @dataclass(frozen=True, slots=True)
 class LockedDisplay(LockedDevice):
     """A display whose row is locked. `type_codes`: the codes of its device type."""
+
+    alike_allowed: bool
 
     shared_rule: str
     display_codes: dict[str, str]
@@ -247,6 +253,7 @@ async def register_display(
     *,
     device_type: str | None = None,
     display_codes: Mapping[str, str] | None = None,
+    allow_alike: bool = False,
     notes: str | None = None,
     shared: bool = False,
     shared_rule: str = SharedRule.WORST_STATE,
@@ -255,9 +262,9 @@ async def register_display(
 ) -> tuple[Display, bool]:
     """Register a display; return it, and whether it is new. Idempotent. A decommissioned display is registered again.
 
-    `display_codes`: see `check_codes`; they replace those of the type. `shared`: the display may serve several spaces,
-    whose states `shared_rule` combines. `application_id`: see `register_sensor`. Raises InputError,
-    ConflictError `registered_otherwise`.
+    `display_codes`: see `check_codes`; they replace those of the type. `allow_alike`: see `refuse_alike`. `shared`: the
+    display may serve several spaces, whose states `shared_rule` combines. `application_id`: see `register_sensor`.
+    Raises InputError, ConflictError `registered_otherwise`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
     application_id = parse_address(application_id, parse_network_server(network_server))
@@ -265,6 +272,8 @@ async def register_display(
         kind = await device_types.type_for(change.connection, "display", eui, device_type)
         type_codes = kind.default_config.get("display_codes", {})
         codes = check_codes(kind.codec, {**type_codes, **(display_codes or {})}, type_codes)
+        allowed = allow_alike or (codes == type_codes and kind.default_config.get("allow_alike") is True)
+        alike = refuse_alike(kind.codec, codes, allowed=allowed)
         new = await INSERT_DISPLAY.first(
             change.connection,
             dev_eui=eui,
@@ -272,6 +281,7 @@ async def register_display(
             model=kind.model,
             manufacturer=kind.manufacturer,
             display_codes=codes,
+            alike_allowed=alike,
             f_port=kind.default_config.get("f_port", 1),
             confirmed_downlinks=kind.default_config.get("confirmed_downlinks", False),
             notes=notes,
@@ -285,6 +295,8 @@ async def register_display(
         await _settle_registration(change, "display", display, kind.code, is_new=new is not None)
         if new is None and application_id is not None:
             await _set_address(change, "display", display.id, network_server, application_id)
+        if alike and new is not None:
+            await change.record("display.allow_alike", "display", display.id, after={"display_codes": codes})
         if display_codes and display.display_codes != codes:
             raise ConflictError(
                 "registered_otherwise", f"display {eui} is registered with other display_codes", dev_eui=eui

@@ -97,16 +97,41 @@ def parse_code(driver: DisplayDriver | None, text: str, type_codes: Mapping[str,
 
 def similar_lights(codec: str, codes: Mapping[str, str]) -> list[str]:
     """Return a warning for each two states whose lights look alike to a person on displays with a codec."""
+    return [warning for _, warning in _alike(codec, codes)]
+
+
+def alike_free(codec: str, codes: Mapping[str, str]) -> list[str]:
+    """Return a warning for each state whose light looks like that of FREE to a person on displays with a codec."""
+    return [warning for states, warning in _alike(codec, codes) if State.FREE in states]
+
+
+def refuse_alike(codec: str, codes: Mapping[str, str], *, allowed: bool) -> bool:
+    """Refuse codes with which the light of another state looks like FREE, unless a person has `allowed` it.
+
+    Return True if such lights are allowed here. Raises InputError `lights_alike`.
+    """
+    alike = alike_free(codec, codes)
+    if alike and not allowed:
+        raise InputError(
+            "lights_alike",
+            f"{'; '.join(alike)}: a driver cannot tell such a space from a free one. Give the state another code; "
+            "if you accept it, say so with --allow-alike (API: allow_alike)",
+            alike=alike,
+        )
+    return bool(alike)
+
+
+def _alike(codec: str, codes: Mapping[str, str]) -> list[tuple[tuple[str, str], str]]:
+    """Return each two states that look alike, with a warning. Codes without a known light are alike if equal."""
     driver = display_driver(codec)
-    if driver is None:
-        return [
-            f"{state} has the code of {other}: they look alike"
-            for (state, code), (other, other_code) in combinations(codes.items(), 2)
-            if code == other_code
-        ]
-    lights = [(state, light) for state, code in codes.items() if (light := light_of(driver, code))]
-    return [
-        f"{state} ({name(light)}) looks like {other} ({name(other_light)}) on this display"
-        for (state, light), (other, other_light) in combinations(lights, 2)
-        if not distinguishable(light, other_light)
-    ]
+    lights = {state: light_of(driver, code) if driver else None for state, code in codes.items()}
+    found = []
+    for state, other in combinations(codes, 2):
+        light, other_light = lights[state], lights[other]
+        if light is None or other_light is None:
+            if codes[state].lower() == codes[other].lower():
+                found.append(((state, other), f"{state} has the code of {other}: they look alike"))
+        elif not distinguishable(light, other_light):
+            warning = f"{state} ({name(light)}) looks like {other} ({name(other_light)}) on this display"
+            found.append(((state, other), warning))
+    return found

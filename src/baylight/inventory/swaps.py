@@ -22,6 +22,7 @@ from baylight.inventory.devices import (
     LockedDisplay,
     find_device,
 )
+from baylight.inventory.display_codes import alike_free
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -173,7 +174,9 @@ async def undo_swap(change: Change, swap_id: UUID, *, window: timedelta = UNDO_W
             since.append(await _put_back(change, move, part.at))
             moves.append(move)
         if role == "display":
-            await SET_DISPLAY_CODES.run(change.connection, id=new.id, codes=parts[0].new_codes_before)
+            codes = parts[0].new_codes_before or {}
+            alike = isinstance(new, LockedDisplay) and bool(alike_free(new.codec, codes))
+            await SET_DISPLAY_CODES.run(change.connection, id=new.id, codes=codes, alike_allowed=alike)
         await MARK_UNDONE.run(change.connection, swap_id=swap_id, now=change.now, actor=change.actor)
         before, after = {"dev_eui": new.dev_eui}, {"dev_eui": old.dev_eui, "swap": str(swap_id)}
         await change.record("device.swap_undone", role, new.id, before=before, after=after)
@@ -275,7 +278,17 @@ async def _take_over(connection: Connection, out: LockedDevice, into: LockedDevi
     """Give the new device what was chosen for the old one; return warnings about what it cannot have."""
     if isinstance(out, LockedDisplay) and isinstance(into, LockedDisplay):
         codes, warnings = _codes_for(out, into)
-        await TAKE_OVER.run(connection, display_id=into.id, codes=codes, shared=out.shared, shared_rule=out.shared_rule)
+        if alike_free(into.codec, codes) and not out.alike_allowed:
+            codes = dict(into.display_codes)
+            warnings.append("the codes stay those of the new display: with the old lights a state would look like FREE")
+        await TAKE_OVER.run(
+            connection,
+            display_id=into.id,
+            codes=codes,
+            alike_allowed=bool(alike_free(into.codec, codes)),
+            shared=out.shared,
+            shared_rule=out.shared_rule,
+        )
         return warnings
     if out.shared:
         await SET_MOBILE.run(connection, sensor_id=into.id)

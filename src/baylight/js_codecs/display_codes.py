@@ -60,6 +60,24 @@ async def make_codes(engine: CodecEngine, script: Script, states: Mapping[str, A
     return Codes(codes, ports.pop())
 
 
+def refuse_alike_reports(mapping: Mapped | None, *, allowed: bool) -> None:
+    """Refuse a mapping in which a reported value stands for FREE and for another state, unless a person `allowed` it.
+
+    Such a report proves nothing about the light. Raises InputError `lights_alike`.
+    """
+    if allowed or not isinstance(mapping, DisplayMapping):
+        return
+    free = mapping.states.get(State.FREE, frozenset())
+    for state, values in mapping.states.items():
+        if state is not State.FREE and (both := sorted(free & values)):
+            raise InputError(
+                "lights_alike",
+                f"the mapping reads a report of {both[0]!r} as FREE and as {state}: such a report proves no light. "
+                "Give the states different values; if you accept it, say so with --allow-alike (API: allow_alike)",
+                state=state,
+            )
+
+
 async def check_displays(
     connection: Connection, engine: CodecEngine, name: str, script: Script, mapping: Mapped | None
 ) -> None:

@@ -14,8 +14,9 @@ from baylight.domain.downlink import MAX_F_PORT
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_types
 from baylight.inventory.device_types import DeviceTypeRow
+from baylight.inventory.display_codes import refuse_alike
 from baylight.js_codecs import versions
-from baylight.js_codecs.display_codes import make_codes
+from baylight.js_codecs.display_codes import make_codes, refuse_alike_reports
 from baylight.ports import CodecEngine
 from baylight.store.query import Statement
 
@@ -77,18 +78,22 @@ async def create_display_type(
     states: Mapping[str, Any],
     f_port: int | None = None,
     confirmed_downlinks: bool = False,
+    allow_alike: bool = False,
 ) -> DeviceTypeRow:
     """Create a display type whose codes the active version of a codec encodes; return it.
 
     `states`: the `data` of `encodeDownlink` by state; the codes are stored with the type. `f_port`: only if the codec
     names none. The displays report what they show if the codec's mapping has `states`; else the only proof is that a
-    gateway sent the command. Raises NotFoundError `unknown_codec`; InputError `bad_states`, `encode_failed`,
-    `bad_f_port`; ConflictError `not_active`, `type_exists`.
+    gateway sent the command. `allow_alike`: accept that the code of another state is that of FREE. Raises NotFoundError
+    `unknown_codec`; InputError `bad_states`, `encode_failed`, `bad_f_port`, `lights_alike`; ConflictError `not_active`,
+    `type_exists`.
     """
     version = await versions.get_codec(change.connection, name)
     if not version.active:
         raise ConflictError("not_active", f"no version of the codec {name} is active: activate one first", name=name)
     made = await make_codes(engine, version.script, states)
+    alike = refuse_alike(PREFIX + name, made.by_state, allowed=allow_alike)
+    refuse_alike_reports(version.mapped, allowed=allow_alike)
     port = made.f_port or f_port or 1
     if not 1 <= port <= MAX_F_PORT or (f_port and made.f_port and f_port != made.f_port):
         raise InputError(
@@ -101,6 +106,8 @@ async def create_display_type(
         "display_states": dict(states),
         "reports": isinstance(version.mapped, DisplayMapping),
     }
+    if alike:
+        config["allow_alike"] = True
     async with change.transaction():
         await versions.LOCK_NAME.run(change.connection, name=name)
         if (await versions.get_codec(change.connection, name)).id != version.id:

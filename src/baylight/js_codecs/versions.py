@@ -15,10 +15,12 @@ from baylight.access.change import Change
 from baylight.codecs.ts013.calls import PREFIX, Answer, Call, Decoded, Function, Script, decode_call
 from baylight.codecs.ts013.display_mapping import DisplayMapping, Mapped, parse_mapping
 from baylight.codecs.ts013.examples import Example, parse_examples
+from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, DeviceDataError, InputError, NotFoundError
 from baylight.js_codecs.display_codes import check_displays
 from baylight.ports import CodecEngine
+from baylight.ports import Outcome as EngineOutcome
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -99,6 +101,26 @@ class Outcome:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FrameShape:
+    """FPort and length of frames that no example covers. `length` None: the mapping names the FPort.
+
+    `seen`: how many of the newest uplinks of devices with the codec have this shape.
+    """
+
+    f_port: int
+    length: int | None
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the examples of a version prove. `uncovered`: frames of which there is no example."""
+
+    examples: list[ExampleResult]
+    uncovered: list[FrameShape]
+
+
 LOCK_NAME = Statement("js_codecs.versions.lock_name")
 INSERT = Query("js_codecs.versions.insert", int)
 LIST = Query("js_codecs.versions.list", Summary)
@@ -107,6 +129,7 @@ FIND_NEWEST = Query("js_codecs.versions.find_newest", Content)
 ACTIVATE = Statement("js_codecs.versions.activate")
 DEACTIVATE = Query("js_codecs.versions.deactivate", int)
 LIST_USERS = Query("js_codecs.versions.list_users", str)
+FRAMES = Query("js_codecs.versions.frames", FrameShape)
 
 
 async def create_codec(
@@ -166,22 +189,40 @@ async def get_codec(connection: Connection, name: str, version: int | None = Non
     return found
 
 
-async def run_examples(engine: CodecEngine, version: Version) -> list[ExampleResult]:
-    """Run a version's own examples; return their results in order."""
+async def run_examples(connection: Connection, engine: CodecEngine, version: Version) -> Proof:
+    """Run a version's own examples; return their results in order, and the frames that none of them covers."""
+    return Proof(await _run(engine, version), await _uncovered(connection, version))
+
+
+async def _uncovered(connection: Connection, version: Version) -> list[FrameShape]:
+    examples = [e for e in parse_examples(version.examples) if e.function is Function.DECODE_UPLINK]
+    covered = {(e.f_port, e.length) for e in examples}
+    seen = await FRAMES.all(connection, codec=PREFIX + version.name)
+    shapes = [shape for shape in seen if (shape.f_port, shape.length) not in covered]
+    mapping = version.mapped
+    named = (mapping.f_ports if mapping is not None else None) or frozenset()
+    ports = {f_port for f_port, _ in covered} | {shape.f_port for shape in shapes}
+    return shapes + [FrameShape(f_port, None) for f_port in sorted(named - ports)]
+
+
+async def _run(engine: CodecEngine, version: Version) -> list[ExampleResult]:
     mapping = version.mapped
     examples = parse_examples(version.examples)
     outcomes = await engine.run([Call(version.script, e.function, e.input) for e in examples])
     return [_judge(example, outcome, mapping) for example, outcome in zip(examples, outcomes, strict=True)]
 
 
-async def activate_codec(change: Change, engine: CodecEngine, name: str, version: int) -> list[ExampleResult]:
-    """Decode by a version from the next uplink on, if its examples pass; return their results. Idempotent.
+async def activate_codec(change: Change, engine: CodecEngine, name: str, version: int) -> Proof:
+    """Decode by a version from the next uplink on, if its examples prove it; return what they prove. Idempotent.
 
-    The version that was active before becomes inactive. Raises NotFoundError `unknown_codec`; InputError `no_examples`,
-    `examples_fail`; ConflictError `codes_change` if the version encodes other codes than a display type has.
+    The examples pass, and with the mapping of a sensor one of them gives OCCUPIED and one FREE. Uplinks that wait for
+    the codec are decoded by the version. The version that was active before becomes inactive. Raises NotFoundError
+    `unknown_codec`; InputError `no_examples`, `examples_fail`, `mapping_not_proven`; ConflictError `codes_change` if
+    the version encodes other codes than a display type has.
     """
     found = await get_codec(change.connection, name, version)
-    results = await run_examples(engine, found)
+    proof = await run_examples(change.connection, engine, found)
+    results = proof.examples
     if not results:
         raise InputError("no_examples", f"{name} version {version} has no examples that could prove it", name=name)
     if failed := [r for r in results if not r.passed]:
@@ -192,6 +233,16 @@ async def activate_codec(change: Change, engine: CodecEngine, name: str, version
             name=name,
             failed=[r.description for r in failed[:20]],
         )
+    given = {result.occupancy for result in results}
+    missing = [occupancy for occupancy in Occupancy if occupancy not in given]
+    if isinstance(found.mapped, OccupancyMapping) and missing:
+        raise InputError(
+            "mapping_not_proven",
+            f"no example of {name} version {version} maps to {' or '.join(missing)}: add one, a real frame of a "
+            "free or a taken bay",
+            name=name,
+            missing=missing,
+        )
     await check_displays(change.connection, engine, name, found.script, found.mapped)
     async with change.transaction():
         await LOCK_NAME.run(change.connection, name=name)
@@ -200,7 +251,7 @@ async def activate_codec(change: Change, engine: CodecEngine, name: str, version
         if active != version:
             before, after = {"version": active}, {"version": version}
             await change.record("codec.activate", "codec", name, before=before, after=after)
-    return results
+    return proof
 
 
 async def deactivate_codec(change: Change, name: str, *, force: bool = False) -> None:
@@ -235,8 +286,8 @@ async def encode_downlink(engine: CodecEngine, version: Version, data: Mapping[s
     return _outcome((await engine.run([Call(version.script, Function.ENCODE_DOWNLINK, text)]))[0], 0, None)
 
 
-def _judge(example: Example, outcome: Answer | DeviceDataError, mapping: Mapped | None) -> ExampleResult:
-    if isinstance(outcome, DeviceDataError):
+def _judge(example: Example, outcome: EngineOutcome, mapping: Mapped | None) -> ExampleResult:
+    if not isinstance(outcome, Answer):
         return ExampleResult(example.description, False, None, outcome.message)
     occupancy, shows = None, None
     if example.function is Function.DECODE_UPLINK:
@@ -254,8 +305,8 @@ def _occupancy(answer: Answer, f_port: int, mapping: Mapped | None) -> Occupancy
         return None
 
 
-def _outcome(outcome: Answer | DeviceDataError, f_port: int, mapping: Mapped | None) -> Outcome:
-    if isinstance(outcome, DeviceDataError):
+def _outcome(outcome: EngineOutcome, f_port: int, mapping: Mapped | None) -> Outcome:
+    if not isinstance(outcome, Answer):
         problem = f"{outcome.code}: {outcome.message}"
         return Outcome(data=None, errors=[], warnings=[], occupancy=None, payload=None, f_port=None, problem=problem)
     return Outcome(

@@ -5,121 +5,154 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
-from baylight.codecs.ts013.calls import Answer, Call, answer
-from baylight.errors import DeviceDataError
+from baylight.codecs.ts013.calls import Call, answer
+from baylight.errors import DeviceDataError, TransientError
 from baylight.log import Outage, logger
-from baylight.sandbox.worker import SLOW_S, frame
+from baylight.ports import Outcome
+from baylight.sandbox.worker import HARD_CPU_S, MAX_FAULTS, frame
 
 log = logger("sandbox")
 
 ALLOWANCE_S, REFILL = 1.0, 0.1
-"""Seconds that the slow calls of a codec may use at once, and seconds that its allowance regains per second."""
+"""CPU seconds that a codec's calls beyond the limit may use at once, and seconds regained per second."""
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 30.0, 2.0
-"""Seconds within which a worker must start, and must send each answer.
+"""Seconds within which a worker must start, and must send each answer. A worker that does not is ended: it is stalled.
 
-The engine's own limit per call is `engine.TIME_S`.
+The engine's own limit per call, of CPU time, is `engine.TIME_S`.
 """
-WORKER_COST_S = 30.0
-"""Seconds of allowance that a codec loses with a worker: it is suspended for about 5 minutes."""
+GRACE_S = 0.5
+"""Seconds beyond `within_s` in which the call under way may still answer."""
+PROBE_S = 30.0
+EXIT_TIMEOUT_S = 1.0
+"""Seconds in which a worker that closed its output may end."""
 MAX_LOSSES = 2
-"""Number of workers that may end during one call before the call fails."""
-
-Outcome = Answer | DeviceDataError
+"""Number of workers that may end during one call before the call has its outcome."""
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT}
+"""Exit codes of workers that another program ended. The call that they ran is not the reason."""
 
 
 class Sandbox:
     """A `ports.CodecEngine`. Workers start with the first call. `close` ends them."""
 
-    def __init__(self, *, workers: int = 2) -> None:
+    def __init__(self, *, workers: int = 2, probe_s: float = PROBE_S) -> None:
+        """`probe_s`: seconds between two calls of a suspended codec."""
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         self._workers = [_Worker() for _ in range(workers)]
         for worker in self._workers:
             self._idle.put_nowait(worker)
-        self._allowances: dict[str, _Allowance] = {}
+        self._conducts: dict[str, _Conduct] = {}
+        self._probe_s = probe_s
         self.outage = Outage(log, "javascript_engine")
 
-    async def run(self, calls: Sequence[Call]) -> list[Outcome]:
-        """Return one outcome for each call, in order. Runs at the same time wait for a free worker.
+    async def run(self, calls: Sequence[Call], *, within_s: float | None = None) -> list[Outcome]:
+        """Return one outcome for each call, in order, as `ports.CodecEngine.run` describes.
 
-        A fault of a codec becomes the outcome of its call: DeviceDataError `codec_failed` or `codec_timeout`.
+        Runs at the same time wait for a free worker. It returns at the latest GRACE_S after `within_s`.
         """
         if not calls:
             return []
-        worker = await self._idle.get()
+        deadline = _Deadline(within_s)
         try:
-            return await self._run(worker, calls)
+            async with asyncio.timeout(within_s):
+                worker = await self._idle.get()
+        except TimeoutError:
+            return [_late("all workers were busy") for _ in calls]
+        try:
+            return await self._run(worker, calls, deadline)
         except BaseException:
             worker.kill()  # after a cancelled run its answers would be read as those of the next run
             raise
         finally:
             self._idle.put_nowait(worker)
 
+    def suspended(self) -> Mapping[str, str]:
+        """Return the ids of the scripts that are suspended, each with the fault in words."""
+        return {script_id: c.fault for script_id, c in self._conducts.items() if c.suspended}
+
     async def close(self) -> None:
         for worker in self._workers:
-            worker.kill()
-            await worker.ended()
+            await worker.close()
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers that run."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
-    async def _run(self, worker: _Worker, calls: Sequence[Call]) -> list[Outcome]:
+    async def _run(self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline) -> list[Outcome]:
         outcomes: list[Outcome] = []
         losses = 0
         while len(outcomes) < len(calls):
             rest = calls[len(outcomes) :]
-            try:
-                await worker.start()
-            except (OSError, EOFError, TimeoutError) as error:
-                why = f"no worker process could be started: {error or type(error).__name__}"
-                self.outage.begin(why)
-                return outcomes + [DeviceDataError("codec_failed", why) for _ in rest]
-            self.outage.end()
+            if deadline.left_s() <= 0 or not await self._started(worker, deadline):
+                why = self.outage.reason or "there was no time for it"
+                return outcomes + [_late(why) for _ in rest]
             before = len(outcomes)
             try:
-                await self._run_calls(worker, rest, outcomes)
+                await self._run_calls(worker, rest, outcomes, deadline)
+                continue
             except TimeoutError:
                 worker.kill()
-                stuck = calls[len(outcomes)].script
-                self._allowance(stuck.id).spend(WORKER_COST_S)
-                log.warning("worker_did_not_answer", script=stuck.id)
-                timeout = f"the codec did not end within {ANSWER_TIMEOUT_S:.0f} s"
-                outcomes.append(DeviceDataError("codec_timeout", timeout))
-            except (EOFError, OSError) as error:
-                worker.kill()
-                losses = losses + 1 if len(outcomes) == before else 1
-                stuck = calls[len(outcomes)].script
-                log.warning("worker_ended", script=stuck.id, error=str(error))
-                if losses == MAX_LOSSES:  # the first worker may have ended for another reason than this call
-                    self._allowance(stuck.id).spend(WORKER_COST_S)
-                    outcomes.append(DeviceDataError("codec_failed", "the codec ends the process that it runs in"))
-                    losses = 0
+                code: int | None = None
+            except (EOFError, OSError):
+                code = await worker.exit_code()
+            stuck = calls[len(outcomes)].script
+            losses = losses + 1 if len(outcomes) == before else 1
+            log.warning("worker_ended" if code is not None else "worker_stalled", script=stuck.id, exit_code=code)
+            if code == -signal.SIGPROF:
+                fault = f"the codec runs longer than {HARD_CPU_S * 1000:.0f} ms, and the engine cannot stop it"
+                self._conduct(stuck.id).suspend(fault)
+                outcomes.append(DeviceDataError("codec_timeout", fault))
+            elif losses == MAX_LOSSES:  # the first worker may have ended for another reason than this call
+                if code is None or code in _FROM_OUTSIDE:
+                    outcomes.append(_late("the worker that ran it was stalled or killed"))
+                else:
+                    self._conduct(stuck.id).suspend("the codec ends the process that it runs in")
+                    outcomes.append(DeviceDataError("codec_crashed", "the codec ends the process that it runs in"))
+                losses = 0
         return outcomes
 
-    async def _run_calls(self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome]) -> None:
+    async def _started(self, worker: _Worker, deadline: _Deadline) -> bool:
+        """Start a worker unless it runs. Return False if it could not be started, or not in time."""
+        try:
+            if not await worker.start(deadline.left_s()):
+                return False
+        except (OSError, EOFError, TimeoutError) as error:
+            self.outage.begin(f"no worker process could be started: {error or type(error).__name__}")
+            return False
+        self.outage.end()
+        return True
+
+    async def _run_calls(
+        self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome], deadline: _Deadline
+    ) -> None:
         """Send the calls to a worker, and append the outcome of each to `outcomes` as it comes."""
-        scripts = {c.script.id: (c.script.source, self._allowance(c.script.id).left()) for c in calls}
-        worker.send(frame({"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}))
+        scripts = {c.script.id: (c.script.source, *self._conduct(c.script.id).limits()) for c in calls}
+        batch = {"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}
+        within_s = deadline.left_s()
+        worker.send(frame(batch | {"within_s": None if within_s == _ENDLESS_S else within_s}))
         for call in calls:
-            kind, text, seconds = await worker.next()
-            if seconds > SLOW_S:
-                self._allowance(call.script.id).spend(seconds)
-            outcomes.append(_outcome(kind, text))
+            kind, text, seconds = await worker.next(min(ANSWER_TIMEOUT_S, max(0.0, deadline.left_s()) + GRACE_S))
+            conduct = self._conduct(call.script.id)
+            if kind == "timeout":
+                conduct.exceed(text, seconds)
+            elif kind == "answer":
+                conduct.answered()
+            outcomes.append(_outcome(kind, text, conduct.fault))
 
-    def _allowance(self, script_id: str) -> _Allowance:
-        if len(self._allowances) > 1000:
-            self._allowances.clear()
-        return self._allowances.setdefault(script_id, _Allowance())
+    def _conduct(self, script_id: str) -> _Conduct:
+        if len(self._conducts) > 1000:
+            self._conducts = {key: c for key, c in self._conducts.items() if c.suspended}
+        return self._conducts.setdefault(script_id, _Conduct(self._probe_s))
 
 
-def _outcome(kind: str, text: str) -> Outcome:
+def _outcome(kind: str, text: str, fault: str) -> Outcome:
     if kind == "answer":
         try:
             return answer(text)
@@ -128,26 +161,68 @@ def _outcome(kind: str, text: str) -> Outcome:
     if kind == "timeout":
         return DeviceDataError("codec_timeout", text)
     if kind == "suspended":
-        return DeviceDataError("codec_timeout", "the codec is suspended for a while: too many of its calls were slow")
+        return TransientError("codec_suspended", f"the codec is suspended: {fault}")
+    if kind == "late":
+        return _late("there was no time for it")
     return DeviceDataError("codec_failed", text.replace("\0", "\ufffd"))
 
 
+def _late(why: str) -> TransientError:
+    return TransientError("codec_late", f"the codec did not run: {why}")
+
+
+_ENDLESS_S = float("inf")
+
+
+class _Deadline:
+    """Time until which a run may begin calls. None: there is no such time."""
+
+    def __init__(self, within_s: float | None) -> None:
+        self._at = _ENDLESS_S if within_s is None else asyncio.get_running_loop().time() + within_s
+
+    def left_s(self) -> float:
+        return self._at - asyncio.get_running_loop().time()
+
+
 @dataclass(slots=True)
-class _Allowance:
-    """Seconds that a codec's slow calls may still use."""
+class _Conduct:
+    """What calls of a codec did: faults in a row, and CPU seconds that calls beyond the limit may still use."""
 
+    probe_s: float
+    faults: int = 0
+    fault: str = ""
+    suspended: bool = False
     seconds: float = ALLOWANCE_S
-    at: float | None = None
+    at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    probe_at: float = 0.0
 
-    def left(self) -> float:
+    def limits(self) -> tuple[int, float]:
+        """Return how many faults in a row, and how many seconds of faults, the next run may have."""
         now = asyncio.get_running_loop().time()
-        if self.at is not None:
-            self.seconds = min(ALLOWANCE_S, self.seconds + (now - self.at) * REFILL)
+        self.seconds = min(ALLOWANCE_S, self.seconds + (now - self.at) * REFILL)
         self.at = now
-        return self.seconds
+        if not self.suspended:
+            return MAX_FAULTS - self.faults, self.seconds
+        if now < self.probe_at:
+            return 0, self.seconds
+        self.probe_at = now + self.probe_s
+        return 1, ALLOWANCE_S
 
-    def spend(self, seconds: float) -> None:
-        self.seconds = self.left() - seconds
+    def exceed(self, fault: str, seconds: float) -> None:
+        """Note a call that used too much CPU time. MAX_FAULTS in a row suspend the codec."""
+        self.seconds -= seconds
+        self.faults += 1
+        self.fault = fault
+        if self.faults >= MAX_FAULTS:
+            self.suspend(fault)
+
+    def suspend(self, fault: str) -> None:
+        if not self.suspended:
+            self.probe_at = asyncio.get_running_loop().time() + self.probe_s
+        self.suspended, self.fault = True, fault
+
+    def answered(self) -> None:
+        self.suspended, self.faults, self.fault = False, 0, ""
 
 
 class _Worker:
@@ -159,10 +234,23 @@ class _Worker:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    async def start(self) -> None:
-        """Start the process unless it runs. Raises OSError, EOFError or TimeoutError."""
-        if self._process is not None and self._process.returncode is None:
-            return
+    async def start(self, within_s: float) -> bool:
+        """Start the process unless it runs. Return False if it has not started in time: it goes on to start.
+
+        Raises OSError, EOFError or TimeoutError.
+        """
+        if self._starting is None:
+            if self._process is not None and self._process.returncode is None:
+                return True
+            self._starting = asyncio.create_task(self._begin_again())
+        done, _ = await asyncio.wait({self._starting}, timeout=None if within_s == _ENDLESS_S else within_s)
+        if not done:
+            return False
+        task, self._starting = self._starting, None
+        task.result()
+        return True
+
+    async def _begin_again(self) -> None:
         try:
             await self._begin()
         except EOFError:  # it was killed while it started, and another one may start
@@ -195,21 +283,40 @@ class _Worker:
         assert self._process.stdin is not None
         self._process.stdin.write(batch)
 
-    async def next(self) -> tuple[str, str, float]:
+    async def next(self, timeout_s: float) -> tuple[str, str, float]:
         """Return the next outcome. Raises EOFError if the worker ended, TimeoutError if it sends nothing."""
-        return self._decoder.decode(await self._read(ANSWER_TIMEOUT_S))
+        return self._decoder.decode(await self._read(timeout_s))
 
     def kill(self) -> None:
+        """End the process without waiting. Idempotent."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             self._process, self._killed = None, self._process
 
-    async def ended(self) -> None:
+    async def exit_code(self) -> int | None:
+        """Return the exit code of a process that closes its output. One that does not end is killed."""
+        process = self._process
+        if process is None:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_TIMEOUT_S):
+                await process.wait()
+        self.kill()
+        return await process.wait()
+
+    async def close(self) -> None:
+        """Kill the process, also one that starts, and wait for its end."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+            self._starting = None
+        self.kill()
         if self._killed is not None:
             await self._killed.wait()
 
     _killed: asyncio.subprocess.Process | None = None
+    _starting: asyncio.Task[None] | None = None
 
     async def _read(self, timeout_s: float) -> bytes:
         """Return the next frame. Raises EOFError, TimeoutError."""

@@ -1,12 +1,15 @@
 """Process in which codecs run. It reads calls from standard input and writes outcomes to standard output.
 
-A frame is its length in four bytes, big-endian, and MessagePack. Input: {"scripts": {id: [source, allowance in s]},
-"calls": [[id, function, input]]}. Output: first {}, then [kind, text, seconds] for each call, in order.
+A frame is its length in four bytes, big-endian, and MessagePack. Input: {"scripts": {id: [source, faults, seconds]},
+"calls": [[id, function, input]], "within_s": seconds or nil}. Output: first {}, then [kind, text, seconds] for each
+call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it, or when such calls have
+used `seconds`, a script's further calls are not run.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,9 +22,14 @@ if TYPE_CHECKING:
 ADDRESS_SPACE = 512 << 20
 
 
+HARD_CPU_S = 0.5
+"""CPU time after which the kernel ends the worker by SIGPROF: the engine did not stop the call at its own limit."""
+
+
 class Batch(msgspec.Struct):
-    scripts: dict[str, tuple[str, float]]
+    scripts: dict[str, tuple[str, int, float]]
     calls: list[tuple[str, str, str]]
+    within_s: float | None = None
 
 
 def frame(value: object) -> bytes:
@@ -44,21 +52,33 @@ def main() -> None:
 
 
 def run(engine: Engine, batch: Batch, outcomes: BinaryIO) -> None:
-    left = {script_id: allowance for script_id, (_, allowance) in batch.scripts.items()}
+    """Run the calls of a batch. `within_s` is measured by the clock on the wall: what begins later is `late`."""
+    until = None if batch.within_s is None else time.monotonic() + batch.within_s
+    faults = {script_id: faults for script_id, (_, faults, _) in batch.scripts.items()}
+    left = {script_id: seconds for script_id, (_, _, seconds) in batch.scripts.items()}
     for script_id, function, text in batch.calls:
-        if left[script_id] <= 0:
-            outcomes.write(frame(("suspended", "", 0.0)))
+        if faults[script_id] <= 0 or left[script_id] <= 0:
+            outcomes.write(frame(("suspended" if faults[script_id] <= 0 else "late", "", 0.0)))
             continue
+        if until is not None and time.monotonic() >= until:
+            outcomes.write(frame(("late", "", 0.0)))
+            continue
+        source, most_faults, _ = batch.scripts[script_id]
         began = time.process_time()
-        kind, answer = engine.call(script_id, batch.scripts[script_id][0], function, text)
+        signal.setitimer(signal.ITIMER_PROF, HARD_CPU_S)
+        kind, answer = engine.call(script_id, source, function, text)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         seconds = time.process_time() - began
-        if seconds > SLOW_S:
+        if kind == "timeout":
+            faults[script_id] -= 1
             left[script_id] -= seconds
+        elif kind == "answer":
+            faults[script_id] = max(most_faults, MAX_FAULTS)
         outcomes.write(frame((kind, answer, seconds)))
 
 
-SLOW_S = 0.025
-"""CPU time from which a call counts against its codec's allowance."""
+MAX_FAULTS = 3
+"""Calls in a row that may use too much CPU time; then their codec is suspended."""
 
 
 def limit() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from baylight.codecs.all import display_driver
@@ -11,6 +12,7 @@ from baylight.codecs.catalogue import load_catalogue
 from baylight.codecs.registry import DisplayDriver
 from baylight.domain.lights import name
 from baylight.errors import InputError
+from baylight.inventory.display_codes import alike_free
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
@@ -173,6 +175,18 @@ def wrong_colours(codes: dict[str, str], displays: int) -> list[Finding]:
     return [Finding("wrong_colour", meaning, displays, examples, None, None)]
 
 
+def alike_lights(codes: Mapping[str, str], displays: int) -> list[Finding]:
+    """Return the states of V2's displays whose light looks like that of FREE. The displays keep their codes."""
+    kind = next(k for k in load_catalogue() if k.code == "kuando_busylight")
+    of_type = kind.default_config["display_codes"]
+    assert isinstance(of_type, dict)
+    alike = alike_free(kind.codec, {**of_type, **codes})
+    if not alike or not displays:
+        return []
+    meaning = "states whose light looks like FREE (kept; doctor goes on to show them): correct [display_codes]"
+    return [Finding("lights_alike", meaning, displays, [("", warning) for warning in alike], None, None)]
+
+
 def _colour(driver: DisplayDriver, code: str) -> str:
     light = driver.describe(bytes.fromhex(code))
     return f"{name(light)} ({light.rgb})"
@@ -184,6 +198,8 @@ async def check_choices(connection: Connection, choices: Choices) -> Report:
     Raises InputError `not_v2`, `needs_choices` with the undecided findings, or `strange_state`.
     """
     report = await inspect(connection)
+    alike = alike_lights(choices.display_codes, await COUNT_DISPLAYS.one(connection))
+    report = replace(report, findings=[*report.findings, *alike])
     open_ = [f for f in report.findings if f.choice and f.choice not in choices.resolve]
     if open_:
         raise InputError(

@@ -25,9 +25,9 @@ _OCCUPANCY = {"OCCUPIED": Occupancy.OCCUPIED, "FREE": Occupancy.FREE, None: None
 class Example:
     """Example of a call and its results.
 
-    `input`: JSON text of the call. `output`: the expected output; a key that it lacks is not compared. `occupancy`: the
-    result of the mapping, compared if `has_occupancy`. `shows`: the state whose light a display reports, compared
-    unless it is None.
+    `input`: JSON text of the call, `length` the number of its bytes. `output`: the expected output; a key that it lacks
+    is not compared. `occupancy`: the result of the mapping, compared if `has_occupancy`. `shows`: the state whose light
+    a display reports, compared unless it is None.
     """
 
     description: str
@@ -35,6 +35,7 @@ class Example:
     input: str
     f_port: int
     output: Mapping[str, Any]
+    length: int = 0
     has_occupancy: bool = False
     occupancy: Occupancy | None = None
     shows: State | None = None
@@ -107,6 +108,7 @@ def _example(n: int, item: Mapping[str, Any]) -> Example:
         json.dumps(given),
         f_port,
         output,
+        len(given.get("bytes", ())),
         "occupancy" in item,
         _OCCUPANCY[item.get("occupancy")],
         State[item["shows"]] if "shows" in item else None,

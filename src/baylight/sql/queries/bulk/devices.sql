@@ -130,11 +130,13 @@ SELECT n.id, n.dev_eui, n.device_type, t.model, t.manufacturer, t.codec, t.capab
 FROM bulk_rows AS n INNER JOIN device_types AS t ON t.code = n.device_type
 WHERE n.role = 'sensor' AND n.action = 'add';
 INSERT INTO display_devices (
-    id, dev_eui, device_type, device_model, manufacturer, display_codes, fport, confirmed_downlinks, enabled,
-    lifecycle_state, shared, network_server, application_id, notes
+    id, dev_eui, device_type, device_model, manufacturer, display_codes, alike_allowed, fport, confirmed_downlinks,
+    enabled, lifecycle_state, shared, network_server, application_id, notes
 )
-SELECT n.id, n.dev_eui, n.device_type, t.model, t.manufacturer, n.display_codes, n.f_port, n.confirmed_downlinks,
-       n.enabled, n.lifecycle_state, n.shared, n.network_server, n.application_id, n.notes
+SELECT n.id, n.dev_eui, n.device_type, t.model, t.manufacturer, n.display_codes,
+       coalesce(
+           t.default_config -> 'allow_alike' = 'true' AND t.default_config -> 'display_codes' = n.display_codes, false
+       ), n.f_port, n.confirmed_downlinks, n.enabled, n.lifecycle_state, n.shared, n.network_server, n.application_id, n.notes
 FROM bulk_rows AS n INNER JOIN device_types AS t ON t.code = n.device_type
 WHERE n.role = 'display' AND n.action = 'add';
 UPDATE sensor_devices AS d
@@ -144,18 +146,26 @@ SET occupancy = CASE WHEN d.enabled = n.enabled THEN d.occupancy END,
     application_id = n.application_id, notes = n.notes
 FROM bulk_rows AS n WHERE n.role = 'sensor' AND n.action = 'change' AND n.id = d.id;
 UPDATE display_devices AS d
-SET enabled = n.enabled, lifecycle_state = n.lifecycle_state, shared = n.shared, display_codes = n.display_codes,
+SET enabled = n.enabled, lifecycle_state = n.lifecycle_state, shared = n.shared,
+    alike_allowed = d.alike_allowed AND d.display_codes = n.display_codes, display_codes = n.display_codes,
     fport = n.f_port, confirmed_downlinks = n.confirmed_downlinks, network_server = n.network_server,
     application_id = n.application_id, notes = n.notes
 FROM bulk_rows AS n WHERE n.role = 'display' AND n.action = 'change' AND n.id = d.id;
 
 -- name: display_codes
 -- Return the codes that a file names, with the codec that must accept them. `of_type`: the codes of the device type.
+-- `allowed`: the display has these codes already, or an operator has accepted at its type that they look alike.
 SELECT t.codec, n.display_codes AS codes, coalesce(t.default_config -> 'display_codes', '{}') AS of_type,
+       coalesce(d.display_codes = n.display_codes, false)
+       OR coalesce(
+           t.default_config -> 'allow_alike' = 'true' AND t.default_config -> 'display_codes' = n.display_codes, false
+       ) AS allowed,
        array_agg(n.line ORDER BY n.line) AS lines
-FROM bulk_rows AS n INNER JOIN device_types AS t ON t.code = n.device_type
+FROM bulk_rows AS n
+INNER JOIN device_types AS t ON t.code = n.device_type
+LEFT JOIN display_devices AS d ON d.id = n.id
 WHERE n.role = 'display' AND NOT 'display_codes' = ANY (n.kept)
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3, 4;
 
 -- name: set_codes
 -- Store lights that are named by their colour as codes.

@@ -18,8 +18,8 @@ FOR NO KEY UPDATE OF s;
 -- name: views
 -- What is known of sensors. `usable`: enabled and not decommissioned.
 SELECT s.id, s.occupancy, s.occupancy_at, t.uplink_interval_s * t.silent_after_intervals AS deadline_s, s.damaged,
-       s.free_from, t.uplink_interval_s AS interval_s, s.unproven_reason, s.unproven_since, s.to_decode_since,
-       s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable
+       s.free_from, t.uplink_interval_s AS interval_s, s.unproven_reason, s.unproven_since,
+       s.to_decode_since, s.enabled AND s.lifecycle_state <> 'decommissioned' AS usable
 FROM sensor_devices AS s
 INNER JOIN device_types AS t ON t.code = s.device_type
 WHERE s.id = ANY(:ids::uuid[]);
@@ -46,19 +46,20 @@ FROM json_to_recordset(:rows::json) AS n (
 WHERE s.ctid = n.ctid AND s.id = n.id;
 
 -- name: update_facts
--- Writes the columns of sensors that seldom change, and their sessions as a whole.
+-- Writes the columns of sensors that seldom change, their sessions as a whole, and readings that were decoded later.
 UPDATE sensor_devices AS s
 SET dev_addr = n.dev_addr, former_dev_addr = n.former_dev_addr, last_f_cnt = n.last_f_cnt,
     first_f_cnt = n.first_f_cnt, frames_missing = n.frames_missing, reading_f_cnt = n.reading_f_cnt,
     session = n.session, session_since = n.session_since, heard_network_at = n.last_uplink_at, last_join_id = n.last_join_id::uuid,
     occupancy = n.occupancy, occupancy_at = n.occupancy_at, application_id = coalesce(n.application_id, s.application_id),
     battery_pct = coalesce(n.battery_pct, s.battery_pct), last_join_at = coalesce(n.last_join_at, s.last_join_at),
-    damaged = n.damaged, free_from = n.free_from, network_server = n.network_server
+    damaged = n.damaged, free_from = n.free_from, network_server = n.network_server,
+    battery_v = coalesce(n.battery_v, s.battery_v)
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, network_server text, damaged boolean, frames_missing bigint, reading_f_cnt bigint, session integer, dev_addr text,
     former_dev_addr text, last_uplink_at timestamptz, last_f_cnt bigint, first_f_cnt bigint, session_since timestamptz,
     application_id text, battery_pct real, last_join_at timestamptz, last_join_id text, occupancy text,
-    occupancy_at timestamptz, free_from timestamptz
+    occupancy_at timestamptz, free_from timestamptz, battery_v real
 )
 WHERE s.id = n.id;
 

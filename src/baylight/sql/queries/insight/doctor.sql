@@ -140,6 +140,11 @@ SELECT s.code || ' (' || s.sensor_deveui || '): ' || s.state_reason AS who
 FROM spaces AS s
 WHERE s.deleted_at IS NULL AND s.state_reason IN ('sensor_silent', 'sensor_damaged') ORDER BY s.code;
 
+-- name: to_decode
+-- Devices with uplinks that have waited for their codec for longer than 30 s.
+SELECT dev_eui || ' (' || count(*) || ')' AS who FROM uplinks_to_decode
+WHERE received_at < :now::timestamptz - interval '30 seconds' GROUP BY dev_eui ORDER BY min(received_at);
+
 -- name: unproven
 -- Spaces whose state may be out of date, with the reason.
 SELECT s.code || ': ' || s.unproven_reason AS who

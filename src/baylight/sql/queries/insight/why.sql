@@ -19,6 +19,17 @@ WHERE dev_eui = :dev_eui AND outcome <> 'stale'
 ORDER BY received_at DESC
 LIMIT 1;
 
+-- name: waiting
+-- The newest uplinks of a device that wait for their codec.
+SELECT
+    u.dev_eui, u.deduplication_id, u.observed_at, u.network_at, u.received_at, u.f_cnt, u.f_port,
+    encode(u.data, 'hex') AS data, u.reading, u.occupancy, u.outcome, u.error, u.rssi_dbm, u.snr_db, u.gateway_id
+FROM uplinks_to_decode AS q
+INNER JOIN uplinks AS u ON u.observed_at = q.observed_at AND u.deduplication_id = q.deduplication_id
+WHERE q.dev_eui = :dev_eui
+ORDER BY q.received_at DESC
+LIMIT :limit;
+
 -- name: cause_uplink
 -- The uplink that caused a state change.
 SELECT

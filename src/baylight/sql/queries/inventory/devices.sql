@@ -49,7 +49,7 @@ SELECT
     d.id, d.dev_eui, d.device_type, d.manufacturer, d.device_model AS model, d.enabled, d.lifecycle_state,
     d.last_seen_at, d.rssi_dbm, d.snr_db, d.gateway_id, d.battery_v, d.battery_pct, d.firmware, d.notes,
     d.network_server, d.application_id, d.frames_missing, served.spaces,
-    t.codec, d.display_codes, d.fport AS f_port, d.confirmed_downlinks, d.shared, d.shared_rule,
+    t.codec, d.display_codes, d.alike_allowed, d.fport AS f_port, d.confirmed_downlinks, d.shared, d.shared_rule,
     d.desired_state, d.desired_code, d.desired_at, d.reported_code, d.reported_at, d.sync_status, d.failures
 FROM chosen AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
@@ -74,11 +74,11 @@ ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
 -- name: insert_display
 -- Adds a display; returns its id, or no row if the DevEUI is registered.
 INSERT INTO display_devices (
-    dev_eui, device_type, device_model, manufacturer, display_codes, fport, confirmed_downlinks, notes, shared,
+    dev_eui, device_type, device_model, manufacturer, display_codes, alike_allowed, fport, confirmed_downlinks, notes, shared,
     application_id, shared_rule, network_server
 )
 VALUES (
-    :dev_eui, :device_type, :model, :manufacturer, :display_codes, :f_port, :confirmed_downlinks, :notes, :shared,
+    :dev_eui, :device_type, :model, :manufacturer, :display_codes, :alike_allowed, :f_port, :confirmed_downlinks, :notes, :shared,
     :application_id, :shared_rule, :network_server
 )
 ON CONFLICT (dev_eui) DO NOTHING RETURNING id;
@@ -90,7 +90,8 @@ WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: lock_displays
 -- Displays by their ids. Locks their rows by id: after spaces, as the whole program does.
-SELECT d.dev_eui, d.enabled, d.lifecycle_state, d.shared, d.id, d.device_type, d.shared_rule, d.display_codes, t.codec,
+SELECT d.dev_eui, d.enabled, d.lifecycle_state, d.shared, d.id, d.device_type, d.alike_allowed,
+    d.shared_rule, d.display_codes, t.codec,
     coalesce(t.default_config -> 'display_codes', '{}') AS type_codes
 FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = ANY(:ids::uuid[]) ORDER BY d.id FOR NO KEY UPDATE OF d;
@@ -129,7 +130,7 @@ RETURNING before.network_server, before.application_id;
 
 -- name: set_display_codes
 -- Replaces all codes of a display.
-UPDATE display_devices SET display_codes = :codes WHERE id = :id;
+UPDATE display_devices SET display_codes = :codes, alike_allowed = :alike_allowed WHERE id = :id;
 
 -- name: lock_spaces_of
 -- Live spaces that a device serves. Locks their rows by id, before the device's own if it is a display.

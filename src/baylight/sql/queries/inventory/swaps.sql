@@ -52,7 +52,8 @@ UPDATE sensor_devices SET mobile = true WHERE id = :sensor_id;
 
 -- name: take_over
 -- Gives a display the codes and the sharing of the display that it replaces.
-UPDATE display_devices SET display_codes = :codes, shared = shared OR :shared, shared_rule = :shared_rule
+UPDATE display_devices
+SET display_codes = :codes, alike_allowed = :alike_allowed, shared = shared OR :shared, shared_rule = :shared_rule
 WHERE id = :display_id;
 
 -- name: state_when_retired

@@ -44,3 +44,23 @@ UNION ALL
 SELECT dev_eui FROM sensor_devices WHERE payload_decoder = :codec AND enabled AND lifecycle_state <> 'decommissioned'
 ORDER BY user_name
 LIMIT 20;
+
+-- name: frames
+-- FPorts and lengths of the newest uplinks with data, at most 100 each of at most 100 devices that use a codec
+-- (`js:<name>`), and how many there are.
+SELECT u.f_port, length(u.data) AS length, count(*) AS seen
+FROM (
+    SELECT s.dev_eui, s.last_seen_at FROM sensor_devices AS s INNER JOIN device_types AS t ON t.code = s.device_type
+    WHERE coalesce(s.payload_decoder, t.codec) = :codec AND s.last_seen_at IS NOT NULL
+    UNION ALL
+    SELECT d.dev_eui, d.last_seen_at FROM display_devices AS d INNER JOIN device_types AS t ON t.code = d.device_type
+    WHERE t.codec = :codec AND d.last_seen_at IS NOT NULL
+    ORDER BY last_seen_at DESC
+    LIMIT 100
+) AS device
+CROSS JOIN LATERAL (
+    SELECT f_port, data FROM uplinks WHERE dev_eui = device.dev_eui ORDER BY received_at DESC LIMIT 100
+) AS u
+WHERE u.f_port > 0 AND length(u.data) > 0
+GROUP BY u.f_port, length(u.data)
+ORDER BY u.f_port, length(u.data);
