@@ -16,7 +16,6 @@ from baylight.app.decoding import Decoding
 from baylight.app.timer import Timer
 from baylight.control import conditions
 from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
 from baylight.domain.conditions import ConditionKind
 from baylight.domain.events import Uplink
 from baylight.domain.policies import Policies
@@ -31,7 +30,6 @@ from tests.support.bay_eye import EXAMPLES, FREE, OCCUPIED, SOURCE, add, add_typ
 from tests.support.change import by
 from tests.support.clock import T0, Clock
 from tests.support.eventually import until
-from tests.support.network_server import NetworkServer
 
 LOOP = b"\xee\x00"
 SLOW = Path(__file__).parents[1].joinpath("support", "slow_codec.js").read_text("utf-8")
@@ -53,8 +51,6 @@ class Site:
     ingest: Ingest
     decoding: Decoding
     bay: factories.Bay
-    network: NetworkServer
-    relay: Relay
 
     async def send(self, data: bytes, *, after: float = 60) -> str:
         """Let the sensor send a frame; return its outcome."""
@@ -77,11 +73,12 @@ class Site:
         return str(await self.db.fetchval("SELECT current_state FROM spaces WHERE id = $1", self.bay.space_id))
 
     async def light(self) -> str:
-        """Return the state that the network server was last commanded to show."""
-        await self.relay.send_due()
-        codes = {code: state for state, code in factories.BUSYLIGHT_CODES.items()}
-        sent = self.network.accepted[-1].data.hex()
-        return next(state for code, state in codes.items() if sent.startswith(code))
+        """Return the state of the newest command for the bay's light."""
+        sql = "SELECT new_state FROM actuations WHERE display_device_id = $1 ORDER BY id DESC LIMIT 1"
+        newest = await self.db.fetchval(sql, self.bay.display_id)
+        desired = await self.db.fetchval("SELECT desired_state FROM display_devices WHERE id = $1", self.bay.display_id)
+        assert newest == desired
+        return str(newest)
 
     async def time_passes(self, seconds: float) -> None:
         self.clock.tick(seconds)
@@ -106,11 +103,11 @@ class Site:
 async def _site(db: Connection, pool: Pool, engine: Sandbox) -> Site:
     await add_type(db)
     bay = await factories.add_bay(pool, "A-01", sensor_type="acme_bay_eye")
-    clock, network = Clock(await db.fetchval("SELECT clock_timestamp()")), NetworkServer(reports_queue=None)
+    clock = Clock(await db.fetchval("SELECT clock_timestamp()"))
     ingest = Ingest(pool, clock, Policies(), engine)
     assert ingest.decoders is not None
     decoding = Decoding(pool, ingest, ingest.decoders, clock)
-    return Site(db, pool, clock, engine, ingest, decoding, bay, network, Relay(pool, network, clock, Policies().loop))
+    return Site(db, pool, clock, engine, ingest, decoding, bay)
 
 
 @pytest.fixture
@@ -160,7 +157,7 @@ async def test_a4_a_backlog_of_an_honest_slow_codec_is_decoded_whole(slow: Site)
     events = [uplink(slow.eui, at - timedelta(seconds=200 - n), bytes([n % 2]), 3) for n in range(200)]
     for start in range(0, 200, 50):
         await slow.ingest.store_batch(events[start : start + 50])
-    await until(lambda: _nothing_waits(slow), deadline_s=60)
+    await until(lambda: _nothing_waits(slow), deadline_s=120)
     outcomes = await slow.outcomes()
     assert len(outcomes) == 200
     assert set(outcomes) <= {"state_changed", "unchanged", "stale"}

@@ -72,8 +72,8 @@ async def test_versions_are_numbered_stored_and_listed(db: Connection) -> None:
     second = await add(db, SOURCE + "// better", notes="better")
     assert second.version == 2
     assert [(s.version, s.examples, s.notes) for s in await versions.list_codecs(db)] == [
-        (2, 2, "better"),
-        (1, 2, None),
+        (2, 3, "better"),
+        (1, 3, None),
     ]
     assert (await versions.get_codec(db, "bay_eye")).version == 2
     assert (await versions.get_codec(db, "bay_eye", 1)).source == SOURCE
@@ -137,8 +137,9 @@ async def test_a_version_never_changes(db: Connection) -> None:
 async def test_only_one_version_is_active_and_each_change_is_audited(db: Connection, engine: Sandbox) -> None:
     await add(db)
     await add(db, SOURCE + "// better")
-    results = await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
-    assert [(r.passed, r.occupancy) for r in results] == [(True, Occupancy.OCCUPIED), (True, None)]
+    proof = await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
+    results = [(r.passed, r.occupancy) for r in proof.examples]
+    assert results == [(True, Occupancy.OCCUPIED), (True, Occupancy.FREE), (True, None)]
     await versions.activate_codec(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
     await versions.activate_codec(by(db, actor="bob", now=T0), engine, "bay_eye", 2)
     assert [(s.version, s.active) for s in await versions.list_codecs(db)] == [(2, True), (1, False)]
@@ -156,7 +157,7 @@ async def test_only_one_version_is_active_and_each_change_is_audited(db: Connect
     ("change", "words"),
     [
         ({"source": SOURCE.replace("=== 1", "=== 2")}, 'data is {"taken": false'),
-        ({"source": "function decodeUplink() { for (;;); }"}, "2 of 2 examples"),
+        ({"source": "function decodeUplink() { for (;;); }"}, "3 of 3 examples"),
         ({"source": "not JavaScript"}, "SyntaxError"),
         ({"mapping": MAPPING | {"invert": True}}, "the mapping gives FREE, not OCCUPIED"),
         ({"mapping": None}, "the mapping gives nothing"),
@@ -257,7 +258,7 @@ async def test_another_version_decodes_from_its_activation_on(
     db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
 ) -> None:
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
-    turned = [EXAMPLES[0] | {"occupancy": "FREE"}]
+    turned = [EXAMPLES[0] | {"occupancy": "FREE"}, EXAMPLES[1] | {"occupancy": "OCCUPIED"}]
     await add(db, mapping=MAPPING | {"invert": True}, examples=turned)
     await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60))])
@@ -368,7 +369,10 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
         db,
         "function Decoder(bytes) { return { distance: bytes[0] * 10 + ' mm' }; }",
         mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
-        examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"}],
+        examples=[
+            {"input": {"bytes": "0a"}, "output": {"data": {"distance": "100 mm"}}, "occupancy": "OCCUPIED"},
+            {"input": {"bytes": "50"}, "output": {"data": {"distance": "800 mm"}}, "occupancy": "FREE"},
+        ],
     )
     await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     seen = []
@@ -387,7 +391,7 @@ async def test_damaged_text_from_a_codec_can_be_stored(
     body = "return { data: { id: String.fromCharCode(0, 0xd800, 65) } }"
     await add(db, f"function decodeUplink(i) {{ if (i.fPort === 9) throw '\\u0000 x'; {body}; }}", examples=[
         {"input": {"bytes": "00"}, "output": {"data": {"id": "\ufffd\ufffdA"}}}
-    ])  # fmt: skip
+    ], mapping=None)  # fmt: skip
     await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
     await ingest.store_batch([uplink(bay.sensor_eui, clock.now())])
     assert (await last(db))["reading"] == {"id": "\ufffd\ufffdA"}

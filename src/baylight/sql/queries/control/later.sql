@@ -38,9 +38,9 @@ FOR UPDATE OF q;
 UPDATE uplinks AS u
 SET outcome = n.outcome, reading = n.reading, occupancy = n.occupancy, error = n.error
 FROM json_to_recordset(:rows::json) AS n (
-    observed_at timestamptz, deduplication_id uuid, outcome text, reading jsonb, occupancy text, error text
+    observed_at timestamptz, deduplication_id text, outcome text, reading jsonb, occupancy text, error text
 )
-WHERE u.observed_at = n.observed_at AND u.deduplication_id = n.deduplication_id;
+WHERE u.observed_at = n.observed_at AND u.deduplication_id = n.deduplication_id::uuid;
 
 -- name: delete_decoded
 -- Removes uplinks that wait no longer.
@@ -52,9 +52,9 @@ WHERE q.observed_at = n.observed_at AND q.deduplication_id = n.deduplication_id;
 -- Writes how often the codec has failed at uplinks that wait on.
 UPDATE uplinks_to_decode AS q SET tries = n.tries
 FROM json_to_recordset(:rows::json) AS n (
-    observed_at timestamptz, deduplication_id uuid, tries integer
+    observed_at timestamptz, deduplication_id text, tries integer
 )
-WHERE q.observed_at = n.observed_at AND q.deduplication_id = n.deduplication_id;
+WHERE q.observed_at = n.observed_at AND q.deduplication_id = n.deduplication_id::uuid;
 
 -- name: delete_dropped
 -- Removes at most :limit waiting uplinks whose row in `uplinks` is gone with its partition.
