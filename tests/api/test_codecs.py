@@ -14,10 +14,11 @@ from tests.support.site import Site
 
 SOURCE = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }\n" + "// long\n" * 500
 EXAMPLE: dict[str, Any] = {"input": {"bytes": "01"}, "output": {"data": {"taken": 1}}, "occupancy": "OCCUPIED"}
+EMPTY: dict[str, Any] = {"input": {"bytes": "00"}, "output": {"data": {"taken": 0}}, "occupancy": "FREE"}
 NEW: dict[str, Any] = {
     "source": SOURCE,
     "mapping": {"field": "taken", "occupied": [1], "free": [0]},
-    "examples": [EXAMPLE],
+    "examples": [EXAMPLE, EMPTY],
 }
 EYE = "/api/v1/codecs/bay_eye"
 
@@ -35,8 +36,10 @@ async def test_a_codec_is_added_proven_and_put_to_work(client: httpx.AsyncClient
     added = await client.post(EYE, json=NEW)
     assert (added.status_code, added.json()["version"], added.json()["active"]) == (201, 1, False)
     tested = (await client.post(f"{EYE}/1/test")).json()
-    assert [(r["passed"], r["occupancy"]) for r in tested] == [(True, "OCCUPIED")]
-    assert (await client.post(f"{EYE}/1/activate")).status_code == 200
+    assert [(r["passed"], r["occupancy"]) for r in tested["examples"]] == [(True, "OCCUPIED"), (True, "FREE")]
+    activated = await client.post(f"{EYE}/1/activate")
+    assert activated.status_code == 200
+    assert activated.json()["uncovered"] == []
     assert (await client.get(EYE)).json()["active"] is True
     assert [(c["name"], c["version"]) for c in (await client.get("/api/v1/codecs")).json()] == [("bay_eye", 1)]
     decoded = (await client.post(f"{EYE}/1/decode", json={"f_port": 1, "data": "00"})).json()
@@ -55,6 +58,35 @@ async def test_failing_examples_are_a_problem_that_names_them(client: httpx.Asyn
     assert refused.status_code == 422
     assert refused.json()["type"] == "urn:baylight:problem:examples_fail"
     assert refused.json()["facts"]["failed"] == ["a car"]
+
+
+async def test_a6_a_codec_without_an_example_of_each_occupancy_is_a_problem(client: httpx.AsyncClient) -> None:
+    await client.post(EYE, json=NEW | {"examples": [EMPTY]})
+    refused = await client.post(f"{EYE}/1/activate")
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:baylight:problem:mapping_not_proven"
+    assert refused.json()["facts"]["missing"] == ["OCCUPIED"]
+
+
+async def test_a5_a_display_type_whose_states_look_like_free_needs_the_flag(client: httpx.AsyncClient) -> None:
+    source = "function encodeDownlink(i) { return { bytes: [i.data.led === 'on' ? 1 : 0] }; }"
+    example = {"type": "downlink-encode", "input": {"data": {"led": "on"}}, "output": {"bytes": [1]}}
+    signal = "/api/v1/codecs/signal"
+    await client.post(signal, json={"source": source, "examples": [example]})
+    assert (await client.post(f"{signal}/1/activate")).status_code == 200
+    off = {"led": "off"}
+    body = {
+        "code": "acme_signal",
+        "manufacturer": "Acme",
+        "model": "Signal",
+        "uplink_interval_s": 3600,
+        "states": {"FREE": off, "OCCUPIED": off, "UNKNOWN": off},
+    }
+    refused = await client.post(f"{signal}/display-types", json=body)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:baylight:problem:lights_alike")
+    made = await client.post(f"{signal}/display-types", json=body | {"allow_alike": True})
+    assert made.status_code == 201
+    assert made.json()["default_config"]["allow_alike"] is True
 
 
 @pytest.mark.parametrize(

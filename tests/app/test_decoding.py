@@ -209,8 +209,8 @@ async def test_a4_a_suspended_codec_is_a_condition_until_another_version_decodes
     assert await site.light() == "UNKNOWN"
     assert "js:bay_eye" in await site.why()
     findings = {f.check: f for f in await doctor.examine(site.db, now=site.clock.now(), policy=Policy())}
-    assert not findings["codecs"].ok
-    assert "A-01" in findings["codecs"].detail
+    assert not findings["conditions"].ok
+    assert "A-01" in findings["conditions"].detail
     await add(site.db, SOURCE + "// right again")
     await versions.activate_codec(by(site.db, now=site.clock.tick(1)), site.engine, "bay_eye", 3)
     await site.rounds(12)

@@ -295,6 +295,25 @@ async def test_a_type_that_its_devices_could_not_use_is_refused(db: Connection) 
     ]
 
 
+async def test_a5_lights_that_look_like_free_are_refused(db: Connection) -> None:
+    report = await load(
+        db,
+        "devices",
+        f"display,{LIGHT_A},kuando_busylight,,,,,,FREE=#00ff00; UNKNOWN=#003500,,,",
+        f"display,{LIGHT_B},kuando_busylight,,,,,,FREE=#00ff00; OCCUPIED=red,,,",
+    )
+    assert errors_of(report) == [(3, "display_codes", "lights_alike")]
+    alike = '{""display_codes"": {""FREE"": ""0000ff6400"", ""OCCUPIED"": ""0000ff6400""}}'
+    kind = f'own,display,Own,One,kuando_busylight,,600,,"{alike}",,'
+    assert errors_of(await load(db, "device-types", kind)) == [(3, "default_config", "lights_alike")]
+    await well(db, "device-types", kind.replace("}}", '}, ""allow_alike"": true}'))
+    await well(db, "devices", f"display,{LIGHT_A},own,,,,,,,,,")
+    assert await db.fetchval("SELECT alike_allowed FROM display_devices")
+    exported = await export(db, "devices")
+    again = await imports.import_csv(by(db), "devices", io.BytesIO(exported))
+    assert again.first == []
+
+
 async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
     class Endless(io.RawIOBase):
         """A file that is made while it is read; `ahead`: the most rows read between two reports of progress."""

@@ -20,7 +20,8 @@ def files(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "eye.js").write_text(SOURCE)
     (tmp_path / "mapping.json").write_text('{"field": "taken", "occupied": [1], "free": [0]}')
     example = {"description": "a car", "input": {"bytes": "01"}, "output": {"data": {"taken": 1}}}
-    (tmp_path / "examples.json").write_text(json.dumps([example]))
+    empty = {"description": "no car", "input": {"bytes": "00"}, "output": {"data": {"taken": 0}}}
+    (tmp_path / "examples.json").write_text(json.dumps([example, empty]))
     return tmp_path
 
 
@@ -49,8 +50,32 @@ def test_a_codec_that_fails_its_examples_is_reported_and_stays_inactive(files: P
     (files / "eye.js").write_text("function decodeUplink(i) { for (;;); }")
     add(files)
     assert "it runs longer than 100 ms" in cli("test", "eye", code=1).stdout
-    assert "1 of 1 examples" in cli("activate", "eye", 1, code=2).output
+    assert "2 of 2 examples" in cli("activate", "eye", 1, code=2).output
     assert "not active" in cli("show", "eye").stdout
+
+
+def test_a6_an_activation_names_what_no_example_proves(files: Path) -> None:
+    empty = {"input": {"bytes": "00", "fPort": 1}, "output": {"data": {"taken": 0}}}
+    (files / "examples.json").write_text(json.dumps([empty]))
+    (files / "mapping.json").write_text('{"field": "taken", "occupied": [1], "free": [0], "f_ports": [1, 7]}')
+    add(files)
+    assert "not covered by an example: FPort 7" in cli("test", "eye").stdout
+    assert "no example of eye version 1 maps to OCCUPIED" in cli("activate", "eye", 1, code=2).output
+
+
+def test_a5_states_that_look_like_free_need_the_flag(files: Path) -> None:
+    (files / "eye.js").write_text("function encodeDownlink(i) { return { bytes: [i.data.led === 'on' ? 1 : 0] }; }")
+    (files / "examples.json").write_text(
+        json.dumps([{"type": "downlink-encode", "input": {"data": {"led": "on"}}, "output": {"bytes": [1]}}])
+    )
+    off = {"ledState": "off"}
+    (files / "states.json").write_text(json.dumps({"FREE": off, "OCCUPIED": off, "UNKNOWN": off}))
+    cli("add", "eye", files / "eye.js", "--examples", files / "examples.json")
+    cli("activate", "eye", 1)
+    made = ("add-display-type", "eye", "eye_light", "--states", files / "states.json", "--manufacturer", "A")
+    made = (*made, "--model", "B", "--every", "1h")
+    assert "they look alike" in cli(*made, code=2).output
+    assert "allow_alike" in cli(*made, "--allow-alike", "--json").stdout
 
 
 def test_a_codec_that_is_no_text_is_refused(files: Path) -> None:

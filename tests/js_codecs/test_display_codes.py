@@ -244,6 +244,37 @@ async def test_a_version_that_makes_other_codes_stays_inactive(
     assert (await versions.get_codec(stage.db, "signal")).version == 1
 
 
+async def test_a5_a_state_that_is_encoded_like_free_makes_no_type(
+    db: Connection, engine: Sandbox, codec: versions.Version
+) -> None:
+    states = STATES | {"UNKNOWN": {"colour": "green"}}
+    with pytest.raises(InputError, match=r"UNKNOWN has the code of FREE|FREE has the code of UNKNOWN") as raised:
+        await add_type(db, engine, states=states)
+    assert raised.value.code == "lights_alike"
+    new = types.NewDeviceType("acme_signal", "Acme", "Signal", 3600)
+    made = await types.create_display_type(by(db), engine, "signal", new, states=states, allow_alike=True)
+    assert made.default_config["allow_alike"] is True
+    after = await db.fetchval("SELECT after FROM audit_log WHERE action = 'device_type.create'")
+    assert after["allow_alike"] is True
+    display, _ = await devices.register_display(by(db), DISPLAY, device_type="acme_signal")
+    assert display.alike_allowed
+    found = await doctor.examine(db, now=datetime.fromisoformat("2026-11-24T08:00Z"), policy=POLICY)
+    (finding,) = [f for f in found if f.check == "lights"]
+    assert not finding.ok
+    assert DISPLAY in finding.detail
+
+
+async def test_a5_a_report_that_stands_for_free_and_another_state_makes_no_type(
+    db: Connection, engine: Sandbox
+) -> None:
+    mapping = {"field": "light", "states": {"FREE": ["green"], "OCCUPIED": ["red", "GREEN"]}}
+    await versions.create_codec(by(db), "signal", SOURCE, mapping=mapping, examples=EXAMPLES[:1])
+    await versions.activate_codec(by(db, now=datetime.fromisoformat("2026-11-24T08:00Z")), engine, "signal", 1)
+    with pytest.raises(InputError, match="proves no light") as raised:
+        await add_type(db, engine)
+    assert raised.value.code == "lights_alike"
+
+
 async def test_an_example_proves_the_mapping_too(db: Connection, engine: Sandbox) -> None:
     wrong = [{**EXAMPLES[1], "shows": "OCCUPIED"}]
     await versions.create_codec(by(db), "signal", SOURCE, mapping=MAPPING, examples=wrong)

@@ -15,8 +15,9 @@ import pytest
 from baylight.app.timer import Timer
 from baylight.control.ingest import Ingest
 from baylight.domain.policies import Policies
-from baylight.domain.state import Occupancy
+from baylight.domain.state import Occupancy, Policy
 from baylight.errors import ConflictError, InputError, NotFoundError
+from baylight.insight import doctor
 from baylight.js_codecs import versions
 from baylight.sandbox.pool import Sandbox
 from baylight.store.pool import Connection, Pool
@@ -181,6 +182,49 @@ async def test_a_version_without_examples_is_not_proven(db: Connection, engine: 
     with pytest.raises(InputError) as raised:
         await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
     assert raised.value.code == "no_examples"
+
+
+@pytest.mark.parametrize(("kept", "missing"), [([0, 2], "FREE"), ([1, 2], "OCCUPIED"), ([2], "FREE or OCCUPIED")])
+async def test_a6_a_mapping_needs_an_example_of_each_occupancy(
+    db: Connection, engine: Sandbox, kept: list[int], missing: str
+) -> None:
+    await add(db, examples=[EXAMPLES[n] for n in kept])
+    with pytest.raises(InputError, match=missing) as raised:
+        await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
+    assert raised.value.code == "mapping_not_proven"
+    assert not (await versions.get_codec(db, "bay_eye", 1)).active
+
+
+async def test_a6_a_codec_that_reads_a_battery_as_a_distance_is_not_activated(db: Connection, engine: Sandbox) -> None:
+    await add(
+        db,
+        "function decodeUplink(i) { return { data: { distance: 3000 + i.bytes[0] } }; }",
+        mapping={"field": "distance", "threshold": {"occupied_below": 300, "free_above": 400}},
+        examples=[{"input": {"bytes": "0a"}, "output": {"data": {"distance": 3010}}}],
+    )
+    with pytest.raises(InputError, match="OCCUPIED"):
+        await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 1)
+
+
+async def test_a6_frames_that_no_example_covers_are_listed(
+    db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
+) -> None:
+    for data, f_port in ((OCCUPIED, 3), (b"\x01\x24\x00", 3), (b"\x01\x24\x00", 3), (OCCUPIED, 9)):
+        await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(60), data, f_port)])
+    await add(db, mapping=MAPPING | {"f_ports": [3, 200]})
+    proof = await versions.activate_codec(by(db, now=T0), engine, "bay_eye", 2)
+    shapes = [(shape.f_port, shape.length, shape.seen) for shape in proof.uncovered]
+    assert shapes == [(3, 3, 2), (9, 2, 1), (200, None, 0)]
+    tested = await versions.run_examples(db, engine, await versions.get_codec(db, "bay_eye"))
+    assert tested.uncovered == proof.uncovered
+
+
+async def test_a6_doctor_lists_active_codecs_whose_mapping_is_not_proven(db: Connection) -> None:
+    await add(db, examples=EXAMPLES[:1])
+    await db.execute("UPDATE payload_codecs SET active = true, activated_at = now()")  # by an earlier version
+    (finding,) = [f for f in await doctor.examine(db, now=T0, policy=Policy()) if f.check == "codec examples"]
+    assert not finding.ok
+    assert "bay_eye version 1: no example maps to FREE" in finding.detail
 
 
 async def test_a_codec_in_use_is_not_put_to_rest_unawares(db: Connection, engine: Sandbox, bay: factories.Bay) -> None:

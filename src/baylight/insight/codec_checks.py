@@ -1,4 +1,4 @@
-"""Checks of doctor that need codecs: lights that look like FREE, and codecs whose mapping is not proven."""
+"""Two of doctor's checks, those that need codecs: lights that look like FREE, and codecs whose mapping is not proven."""
 
 from __future__ import annotations
 

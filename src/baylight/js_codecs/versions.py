@@ -62,7 +62,8 @@ class Version:
 
     @property
     def script(self) -> Script:
-        return Script(str(self.id), self.source)
+        """Text to try. Its faults do not suspend the codec of devices, which has another id."""
+        return Script(f"{self.id}:tried", self.source)
 
     @property
     def mapped(self) -> Mapped | None:
@@ -115,7 +116,7 @@ class FrameShape:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the examples of a version prove. `uncovered`: frames of which there is no example."""
+    """Results of the examples of a version. `uncovered`: frames of which there is no example."""
 
     examples: list[ExampleResult]
     uncovered: list[FrameShape]

@@ -186,7 +186,7 @@ class _Deadline:
 
 @dataclass(slots=True)
 class _Conduct:
-    """What calls of a codec did: faults in a row, and CPU seconds that calls beyond the limit may still use."""
+    """Record of a codec's calls: faults in a row, and CPU seconds that calls beyond the limit may still use."""
 
     probe_s: float
     faults: int = 0
