@@ -189,7 +189,10 @@ async def test_a4_a_space_is_unknown_while_its_newest_uplink_waits_longer_than_3
     assert await site.state() == "FREE"
     await site.time_passes(1)
     assert await site.state() == await site.light() == "UNKNOWN"
-    assert "waited for its codec" in await site.why()
+    shown = await site.why()
+    assert "waits to be decoded" in shown
+    assert "to decode: frame" in shown
+    assert "codec_timeout" in shown
     assert await site.send(OCCUPIED) == "state_changed"  # newer than what waits: nothing is in doubt
     assert (
         await site.db.fetchval("SELECT to_decode_since FROM sensor_devices WHERE id = $1", site.bay.sensor_id) is None
@@ -210,7 +213,7 @@ async def test_a4_a_suspended_codec_is_a_condition_until_another_version_decodes
     assert "js:bay_eye" in await site.why()
     findings = {f.check: f for f in await doctor.examine(site.db, now=site.clock.now(), policy=Policy())}
     assert not findings["conditions"].ok
-    assert "A-01" in findings["conditions"].detail
+    assert f"{site.eui}: codec_suspended" in findings["conditions"].detail
     await add(site.db, SOURCE + "// right again")
     await versions.activate_codec(by(site.db, now=site.clock.tick(1)), site.engine, "bay_eye", 3)
     await site.rounds(12)

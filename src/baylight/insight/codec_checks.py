@@ -1,4 +1,4 @@
-"""Two of doctor's checks, those that need codecs: lights that look like FREE, and codecs whose mapping is not proven."""
+"""Two of doctor's checks that need codecs: lights that look like FREE, and mappings that no example proves."""
 
 from __future__ import annotations
 
