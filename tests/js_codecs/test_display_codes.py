@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from baylight.access.change import Change
+from baylight.control import later
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.display_loop.actuation import LoopPolicy
@@ -86,6 +89,9 @@ class Stage:
         at = self.clock.tick(6)
         await self.ingest.store_batch([uplink(DISPLAY, at, bytes.fromhex(data), f_port=7, f_cnt=None)])
 
+    async def decode_later(self) -> None:
+        await self.ingest.decode_later(await later.list_due(self.db))
+
     async def status(self) -> str:
         return (await devices.get_display(self.db, DISPLAY)).sync_status
 
@@ -154,6 +160,30 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
     rows = await stage.db.fetch("SELECT outcome, error FROM uplinks ORDER BY received_at")
     assert [row["outcome"] for row in rows] == ["to_decode", "display_report"]
     assert rows[0]["error"].startswith("codec_timeout")
+
+
+async def test_a4_a_report_that_is_decoded_later_proves_the_light(stage: Stage) -> None:
+    await stage.deliver()
+    for pid in stage.engine.pids:
+        os.kill(pid, signal.SIGSTOP)
+    await stage.report("2001")
+    assert await stage.status() == "pending"
+    assert await stage.db.fetchval("SELECT outcome FROM uplinks") == "to_decode"
+    await stage.decode_later()
+    assert await stage.status() == "in_sync"
+    assert await stage.db.fetchval("SELECT outcome FROM uplinks") == "display_report"
+
+
+async def test_a4_a_report_that_is_decoded_later_does_not_turn_back_a_newer_one(stage: Stage) -> None:
+    await stage.deliver()
+    for pid in stage.engine.pids:
+        os.kill(pid, signal.SIGSTOP)
+    await stage.report("2002")  # red
+    await stage.report("2001")
+    assert await stage.status() == "in_sync"
+    await stage.decode_later()
+    assert await stage.status() == "in_sync"
+    assert await stage.db.fetchval("SELECT count(*) FROM uplinks WHERE outcome = 'display_report'") == 2
 
 
 async def test_without_a_mapping_a_transmission_by_a_gateway_is_the_best_proof(

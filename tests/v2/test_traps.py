@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from baylight.errors import InputError
-from baylight.v2 import findings
+from baylight.v2 import choices, findings
 from baylight.v2.migration_run import STAGES
 from baylight.v2.quarantine import fix_colours, flagged_displays
 from baylight.v2.steps import STEPS
@@ -222,6 +222,17 @@ async def test_a12_the_maintenance_code_is_kept_flagged_and_corrected_by_one_com
     assert await flagged_displays(v2.baylight) == []
     codes = await v2.baylight.fetchval("SELECT display_codes FROM display_devices")
     assert (codes["MAINTENANCE"], codes["FREE"]) == ("ff00326400", "0000ff6400")
+
+
+async def test_a5_codes_that_look_like_free_are_reported_and_kept(v2: V2Database) -> None:
+    await v2.add("P1", display_eui=display(1))
+    alike = choices.parse('[display_codes]\nOCCUPIED = "0000ff6400"\n')
+    report = await findings.check_choices(v2.admin, alike)
+    found = next(f for f in report.findings if f.kind == "lights_alike")
+    assert found.count == 1
+    assert "OCCUPIED" in found.examples[0][1]
+    assert any("OCCUPIED" in warning for warning in report.warnings())
+    assert (await findings.check_choices(v2.admin, choices.parse(""))).warnings() == []
 
 
 async def test_a13_the_port_comes_from_the_type_and_must_be_one_of_lorawan(v2: V2Database) -> None:

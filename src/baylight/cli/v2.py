@@ -89,7 +89,8 @@ def plan(choices: ChoicesFile = None) -> None:
     async def work(connection: Connection) -> set[str]:
         recorded = await recorded_steps(connection)
         if not recorded:
-            await check_choices(connection, _read(choices))
+            for line in (await check_choices(connection, _read(choices))).warnings():
+                typer.echo(line)
         return {step.name for step in recorded.values() if step.done_at}
 
     done = _on_database(work)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from baylight.codecs.all import display_driver
-from baylight.codecs.catalogue import load_catalogue
+from baylight.codecs.catalogue import DeviceType, load_catalogue
 from baylight.codecs.registry import DisplayDriver
 from baylight.domain.lights import name
 from baylight.errors import InputError
@@ -120,6 +119,11 @@ class Report:
     seconds: dict[str, float]
     proposal: str
 
+    def warnings(self) -> list[str]:
+        """Return the findings that need no choice, but that a person must see again before the migration."""
+        alike = [f for f in self.findings if f.kind == "lights_alike"]
+        return [f"{f.kind}: {f.meaning}: {type_}: {detail}" for f in alike for type_, detail in f.examples]
+
 
 async def is_v2(connection: Connection) -> None:
     """Check that this is a V2 database. Raises InputError `not_v2` that names the missing columns."""
@@ -175,16 +179,25 @@ def wrong_colours(codes: dict[str, str], displays: int) -> list[Finding]:
     return [Finding("wrong_colour", meaning, displays, examples, None, None)]
 
 
-def alike_lights(codes: Mapping[str, str], displays: int) -> list[Finding]:
+def alike_lights(choices: Choices, displays: int) -> list[Finding]:
     """Return the states of V2's displays whose light looks like that of FREE. The displays keep their codes."""
-    kind = next(k for k in load_catalogue() if k.code == "kuando_busylight")
-    of_type = kind.default_config["display_codes"]
-    assert isinstance(of_type, dict)
-    alike = alike_free(kind.codec, {**of_type, **codes})
-    if not alike or not displays:
+    wanted = set(choices.types["display"].values())
+    examples = [
+        (kind.code, warning)
+        for kind in load_catalogue()
+        if kind.code in wanted
+        for warning in alike_free(kind.codec, {**_codes_of(kind), **choices.display_codes})
+    ]
+    if not examples or not displays:
         return []
-    meaning = "states whose light looks like FREE (kept; doctor goes on to show them): correct [display_codes]"
-    return [Finding("lights_alike", meaning, displays, [("", warning) for warning in alike], None, None)]
+    meaning = "states whose light looks like FREE: kept, and shown by doctor; better correct [display_codes]"
+    return [Finding("lights_alike", meaning, displays, examples, None, None)]
+
+
+def _codes_of(kind: DeviceType) -> dict[str, str]:
+    codes = kind.default_config.get("display_codes", {})
+    assert isinstance(codes, dict)
+    return codes
 
 
 def _colour(driver: DisplayDriver, code: str) -> str:
@@ -198,7 +211,7 @@ async def check_choices(connection: Connection, choices: Choices) -> Report:
     Raises InputError `not_v2`, `needs_choices` with the undecided findings, or `strange_state`.
     """
     report = await inspect(connection)
-    alike = alike_lights(choices.display_codes, await COUNT_DISPLAYS.one(connection))
+    alike = alike_lights(choices, await COUNT_DISPLAYS.one(connection))
     report = replace(report, findings=[*report.findings, *alike])
     open_ = [f for f in report.findings if f.choice and f.choice not in choices.resolve]
     if open_:

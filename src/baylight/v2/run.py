@@ -77,7 +77,8 @@ async def apply(
             await _undo(migration, "expand")
         if not await recorded_steps(migration.connection):
             await is_v2(migration.connection)
-            await check_choices(migration.connection, migration.choices)
+            for warning in (await check_choices(migration.connection, migration.choices)).warnings():
+                log(warning)
             await migration.connection.execute(script("control"))
         await choices_of.store(migration.connection, migration.choices)
         for step in STEPS:
