@@ -36,6 +36,7 @@ class Due(NamedTuple):
     observed_at: datetime
     received_at: datetime
     at: datetime
+    dev_addr: str | None
     tries: int
     network_at: datetime | None
     f_cnt: int | None
@@ -149,7 +150,7 @@ def _arrival(d: Due) -> Arrival:
         deduplication_id=d.deduplication_id,
         observed_at=d.observed_at,
         network_at=d.network_at,
-        dev_addr=None,
+        dev_addr=d.dev_addr,
         f_cnt=d.f_cnt,
         f_port=d.f_port,
         data=d.data,

@@ -78,13 +78,14 @@ class Waiting(msgspec.Struct, gc=False):
     dev_eui: str
     received_at: datetime
     at: datetime
+    dev_addr: str | None
     tries: int
 
     @classmethod
     def of(cls, arrival: Arrival) -> Waiting:
         return cls(
             arrival.observed_at, arrival.uplink.deduplication_id, arrival.dev_eui, arrival.received_at, arrival.at,
-            arrival.tries,
+            arrival.uplink.dev_addr, arrival.tries,
         )  # fmt: skip
 
 

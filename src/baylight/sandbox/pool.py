@@ -29,7 +29,7 @@ The engine's own limit per call, of CPU time, is `engine.TIME_S`.
 """
 GRACE_S = 0.5
 """Seconds beyond `within_s` in which the call under way may still answer."""
-PROBE_S = 30.0
+PROBE_S = 20.0
 EXIT_TIMEOUT_S = 1.0
 """Seconds in which a worker that closed its output may end."""
 MAX_LOSSES = 2

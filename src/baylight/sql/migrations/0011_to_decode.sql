@@ -17,11 +17,13 @@ CREATE TABLE uplinks_to_decode (
     dev_eui varchar(16) NOT NULL,
     received_at timestamptz NOT NULL,
     at timestamptz NOT NULL,
+    dev_addr text,
     tries integer NOT NULL DEFAULT 0,
     CONSTRAINT uplinks_to_decode_pkey PRIMARY KEY (observed_at, deduplication_id)
 );
 COMMENT ON TABLE uplinks_to_decode IS 'a row for each uplink with the outcome to_decode, until its codec answers';
 COMMENT ON COLUMN uplinks_to_decode.at IS 'when the uplink was made: its reading is stale if the sensor has a newer one';
+COMMENT ON COLUMN uplinks_to_decode.dev_addr IS 'address of the session: counters compare only within one';
 COMMENT ON COLUMN uplinks_to_decode.tries IS 'calls for this uplink that used too much CPU time, or ended their worker';
 CREATE INDEX uplinks_to_decode_next ON uplinks_to_decode (tries, received_at);
 CREATE INDEX uplinks_to_decode_device ON uplinks_to_decode (dev_eui);

@@ -19,8 +19,9 @@ ON CONFLICT (digest) DO UPDATE SET times = r.times + 1, last_at = excluded.last_
 
 -- name: insert_to_decode
 -- Keeps the uplinks whose codec has not answered yet.
-INSERT INTO uplinks_to_decode (observed_at, deduplication_id, dev_eui, received_at, at, tries)
-SELECT n.observed_at, n.deduplication_id::uuid, n.dev_eui, n.received_at, n.at, n.tries
+INSERT INTO uplinks_to_decode (observed_at, deduplication_id, dev_eui, received_at, at, dev_addr, tries)
+SELECT n.observed_at, n.deduplication_id::uuid, n.dev_eui, n.received_at, n.at, n.dev_addr, n.tries
 FROM json_to_recordset(:rows::json) AS n (
-    observed_at timestamptz, deduplication_id text, dev_eui text, received_at timestamptz, at timestamptz, tries integer
+    observed_at timestamptz, deduplication_id text, dev_eui text, received_at timestamptz, at timestamptz,
+    dev_addr text, tries integer
 );

@@ -2,8 +2,8 @@
 -- Uplinks that wait for their codec, with the codec that their device has now: those tried least first, then the oldest.
 -- Leaves out the codecs :held, or returns only those of :only (null: all), and leaves out codecs without active version.
 -- `moved_at`: when the sensor came to the place where it is, or left one.
-SELECT q.dev_eui, q.deduplication_id::text AS deduplication_id, q.observed_at, q.received_at, q.at, q.tries, u.network_at, u.f_cnt,
-    u.f_port, u.data, u.network_server, c.codec,
+SELECT q.dev_eui, q.deduplication_id::text AS deduplication_id, q.observed_at, q.received_at, q.at, q.dev_addr, q.tries,
+    u.network_at, u.f_cnt, u.f_port, u.data, u.network_server, c.codec,
     (
         SELECT max(greatest(upper(a.valid), a.recorded_at, a.superseded_at))
         FROM device_assignments AS a WHERE a.sensor_device_id = s.id
