@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -44,6 +45,7 @@ EXAMPLES: list[dict[str, Any]] = [
         "output": {"bytes": [1], "fPort": 7},
     },
 ]
+_counters = itertools.count(1)
 OCCUPIED, FREE = b"\x01\x24", b"\x00\x24"
 
 
@@ -60,4 +62,5 @@ async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> Device
 
 
 def uplink(dev_eui: str, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
-    return uplinks.uplink(dev_eui, at, data, f_port=f_port)
+    """Return a new uplink; each has the next frame counter."""
+    return uplinks.uplink(dev_eui, at, data, f_port=f_port, f_cnt=next(_counters))
