@@ -28,7 +28,8 @@ async def stream_events(request: Request, key: Reading) -> StreamingResponse:
     """The first event is a `snapshot` of all spaces and the newest actuations. `services` has the conditions of
     services that last: it follows the snapshot if there are any, and comes at each change. Then `state`, `display`,
     `actuation` and `gone` come as they happen, each with the whole row. A client that connects again gets a new
-    snapshot, so it misses nothing. Every single change between two connections is in the history, after the `id` that came last."""
+    snapshot, so it misses nothing. Every single change between two connections is in the history, after the `id` that
+    came last."""
     hub: Hub = request.app.state.hub
     if hub.closed:
         raise TransientError("stopping", "this process is stopping: try again")

@@ -100,8 +100,8 @@ def parse(topic: str, payload: bytes, accepted: Collection[str] = ()) -> Event |
     `accepted`: ids of applications; the events of others are ignored. Empty: all are accepted.
     Raises DeviceDataError: `bad_topic`, `too_large`, `bad_json`, `bad_event` (a value of the wrong type or range, or a
     needed key is missing), `bad_dev_eui`, `bad_application_id` (no topic of a command could carry it),
-    `application_mismatch` (the topic names another application than the event), `encrypted_payload`. A time that cannot be used
-    is None in the event.
+    `application_mismatch` (the topic names another application than the event), `encrypted_payload`. A time that cannot
+    be used is None in the event.
     """
     levels = topic.rsplit("/", 5)
     if len(levels) < 4 or levels[-4] != "device" or levels[-2] != "event":
