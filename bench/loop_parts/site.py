@@ -1,0 +1,247 @@
+"""Simulated site: `baylight serve` as a process on PostgreSQL and a broker, and ChirpStack with its lamps in ours."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from baylight.access.change import SYSTEM, Change
+from baylight.app.program import SystemClock
+from baylight.domain.policies import Policies
+from baylight.inventory import device_types, devices, spaces
+from baylight.lab.embedded.broker import free_port
+from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.car_park import CarPark
+from baylight.lab.sim.network import Gateway
+from baylight.store import migrate
+from baylight.store.connect import connect
+from baylight.store.pool import Connection
+from bench import ground
+from bench.loop_parts import claims
+from bench.loop_parts.air import Air
+from bench.loop_parts.course import Course
+
+GATEWAYS = tuple(f"0016c001f153a1{n:02x}" for n in range(1, 5))
+STAY_S = (20.0, 60.0)
+"""Shortest and longest time between two changes of a bay."""
+PROVEN_S = 8.0
+"""Time after which a scenario begins although not every lamp is proven."""
+_READY_S = 30.0
+_SOURCES = Path(__file__).resolve().parents[2] / "src"
+_UNDECIDED = "SELECT count(*) FROM spaces WHERE display_deveui = ANY($1::text[]) AND current_state = 'UNKNOWN'"
+_UNPROVEN = "SELECT count(*) FROM display_devices WHERE dev_eui = ANY($1::text[]) AND sync_status <> 'in_sync'"
+
+
+class Databases:
+    """Copies of a database in which the bays of the site are registered.
+
+    `dsn_of`: DSN of a database of the server by its name. `admin`: name of one that exists.
+    """
+
+    def __init__(self, dsn_of: Callable[[str], str], admin: str = "postgres") -> None:
+        self._dsn_of, self._admin = dsn_of, admin
+        self._template = f"loop_{uuid4().hex}"
+        self._copies = 0
+
+    @asynccontextmanager
+    async def prepared(self, bays: int) -> AsyncIterator[Databases]:
+        """Make the template, with this number of bays; drop it at the end."""
+        await self._execute(f"CREATE DATABASE {self._template}")
+        try:
+            dsn = self._dsn_of(self._template)
+            await migrate.upgrade(dsn)
+            connection = await connect(dsn)
+            try:
+                await device_types.sync(connection)
+                await _register(change_on(connection), bays)
+                await connection.execute("ANALYZE")
+            finally:
+                await connection.close()
+            yield self
+        finally:
+            await self._execute(f"DROP DATABASE {self._template} WITH (FORCE)")
+
+    @asynccontextmanager
+    async def copy(self) -> AsyncIterator[str]:
+        """Yield the DSN of a copy of the template; drop the copy at the end."""
+        self._copies += 1
+        name = f"{self._template}_{self._copies}"
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        try:
+            yield self._dsn_of(name)
+        finally:
+            await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self._dsn_of(self._admin))
+        await connection.execute(sql)
+        await connection.close()
+
+
+async def _register(change: Change, bays: int) -> None:
+    async with change.transaction():
+        for bay in car_park(Air("", 0, behaviour=Behaviour(), seed=0), bays, 0).bays:
+            await devices.register_sensor(change, bay.sensor_eui, device_type=bay.sensor_type)
+            await devices.register_display(change, bay.display_eui, device_type="kuando_busylight")
+            await spaces.create_space(change, bay.code, sensor=bay.sensor_eui, display=bay.display_eui)
+
+
+def change_on(connection: Connection) -> Change:
+    return Change(connection, SYSTEM, SystemClock().now(), Policies())
+
+
+def car_park(air: Air, bays: int, seed: int) -> CarPark:
+    """Return the car park, whose bays stand in equal parts around the gateways."""
+    park = CarPark(air, floors=1, bays=bays, seed=seed)
+    gateways = [air.gateways.setdefault(id, Gateway(id)) for id in GATEWAYS]
+    for n, bay in enumerate(park.bays):
+        for device in bay.devices:
+            device.gateway = gateways[n % len(gateways)]
+    return park
+
+
+class Site:
+    """Site with its program running. `courses`: what happens at each bay, by the DevEUI of its display.
+
+    `replays`: when a lamp dropped a frame whose counter was used before, by the same.
+    """
+
+    def __init__(self, dsn: str, air: Air, park: CarPark, seed: int) -> None:
+        self.dsn, self.air, self.park, self._seed = dsn, air, park, seed
+        self.courses: dict[str, Course] = {}
+        self.judge = claims.Judge(self.courses)
+        self.pid = 0
+        now = time.monotonic()
+        for bay in park.bays:
+            course = self.courses[bay.display_eui] = Course([(now, False)], [(now, bay.light.light)])
+            bay.light.on_change.append(
+                lambda lamp=bay.light, course=course: course.lights.append((time.monotonic(), lamp.light))
+            )
+        self.replays: dict[str, list[float]] = {dev_eui: [] for dev_eui in self.courses}
+
+    async def begin(self) -> bool:
+        """Let each sensor report, then each lamp; wait until the lamps are proven. Return False if some are late."""
+        self.air.power_on()
+        for bay in self.park.bays:
+            bay.sensor.heartbeat()
+        ends_at = time.monotonic() + PROVEN_S
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await self._none_left(connection, _UNDECIDED, ends_at)
+            for bay in self.park.bays:
+                bay.light.report()
+            return await self._none_left(connection, _UNPROVEN, ends_at)
+        finally:
+            await connection.close()
+
+    async def _none_left(self, connection: Connection, count: str, ends_at: float) -> bool:
+        """Wait until the number is 0, and end each lamp's lock meanwhile; return False if that takes too long."""
+        while await connection.fetchval(count, list(self.courses)):
+            if time.monotonic() > ends_at:
+                return False
+            self._unlock()
+            await asyncio.sleep(0.1)
+        self._unlock()
+        return True
+
+    def _unlock(self) -> None:
+        """End the time after a report in which ChirpStack sends nothing to a lamp: the start need not wait for it."""
+        for bay in self.park.bays:
+            bay.devices[1].run_after = 0.0
+
+    async def cars(self, first_s: tuple[float, float]) -> None:
+        """Let each bay change every 20 to 60 s until cancelled; for the first time between these two."""
+        chance = {bay.code: random.Random(f"{self._seed} {bay.code}") for bay in self.park.bays}
+        begin = time.monotonic()
+        due = [(begin + chance[bay.code].uniform(*first_s), bay.code) for bay in self.park.bays]
+        heapq.heapify(due)
+        while True:
+            at, code = due[0]
+            await asyncio.sleep(max(0.0, at - time.monotonic()))
+            bay = self.park.bay(code)
+            self.courses[bay.display_eui].cars.append((time.monotonic(), not bay.occupied))
+            await (self.park.leave(code) if bay.occupied else self.park.arrive(code))
+            heapq.heapreplace(due, (at + chance[code].uniform(*STAY_S), code))
+
+    async def watch(self) -> None:
+        """Compare the claims of the database with the lamps until cancelled."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            due = time.monotonic()
+            while True:
+                self.judge.add(await claims.read(connection, list(self.courses)))
+                self._count_replays()
+                due = max(due + claims.EVERY_S, time.monotonic())
+                await asyncio.sleep(due - time.monotonic())
+        finally:
+            connection.terminate()
+
+    def _count_replays(self) -> None:
+        for dev_eui, times in self.replays.items():
+            dropped = sum(not frame.accepted for frame in self.air.devices[dev_eui].received)
+            times.extend([time.monotonic()] * (dropped - len(times)))
+
+
+Prepare = Callable[[str, Air], Awaitable[None]]
+
+
+@asynccontextmanager
+async def site(
+    dsn: str, broker: ground.Broker, name: str, *, bays: int, seed: int, prepare: Prepare
+) -> AsyncIterator[Site]:
+    """Start the parts of a site, and stop them at the end.
+
+    `name`: client id at the broker. `prepare`: what is done before the program starts.
+
+    ChirpStack has its defaults, but for the lock of class C, for which Baylight's documents ask.
+    """
+    air = Air(broker.host, broker.port, behaviour=Behaviour(class_c_lock_s=2.0), seed=seed)
+    running = Site(dsn, air, car_park(air, bays, seed), seed)
+    await prepare(dsn, air)
+    await air.start(power_on=False)
+    port = free_port()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BAYLIGHT_")} | {
+        "BAYLIGHT_DATABASE_URL": dsn,
+        "BAYLIGHT_MQTT_HOST": broker.host,
+        "BAYLIGHT_MQTT_PORT": str(broker.port),
+        "BAYLIGHT_MQTT_CLIENT_ID": name,
+        "BAYLIGHT_CHIRPSTACK_API": air.grpc_target,
+        "BAYLIGHT_CHIRPSTACK_API_KEY": air.api_key,
+        "BAYLIGHT_HTTP_PORT": str(port),
+        "BAYLIGHT_LOG_LEVEL": "error",
+        "PYTHONPATH": str(_SOURCES),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "baylight", "serve", env=environment)
+    try:
+        running.pid = process.pid
+        await _ready(port)
+        yield running
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        await air.stop()
+
+
+async def _ready(port: int) -> None:
+    ends_at = time.monotonic() + _READY_S
+    while time.monotonic() < ends_at:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /health/ready HTTP/1.0\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+            if b" 200 " in status:
+                return
+        await asyncio.sleep(0.05)
+    raise TimeoutError("baylight serve did not come up")
