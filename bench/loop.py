@@ -65,11 +65,13 @@ async def run(
     name = f"{scenario.key}-{time.monotonic_ns()}"
     async with (
         databases.copy() as dsn,
-        site(dsn, broker, name, bays=bays, seed=seed, prepare=scenario.prepare) as running,
+        site(
+            dsn, broker, name, bays=bays, seed=seed, behaviour=scenario.behaviour, prepare=scenario.prepare
+        ) as running,
     ):
         begun = await running.begin()
         lag = Lag(running.pid)
-        accepted = len(running.air.accepted)
+        accepted = len(running.chirpstack.accepted)
         begin = time.monotonic()
         works = [lag.run(), running.watch(), running.cars(length.first_s), scenario.during(running, length)]
         tasks = [asyncio.create_task(work) for work in works]
@@ -93,7 +95,9 @@ def _outcome(
         wrong_s += course.wrong_s(begin, end)
         replays = running.replays[dev_eui]
         hit += [change for change in own if any(change.at <= at < change.at + change.watched_s for at in replays)]
-    items = [(dev_eui, item) for dev_eui, item in list(running.air.accepted)[accepted:] if dev_eui in running.courses]
+    items = [
+        (dev_eui, item) for dev_eui, item in list(running.chirpstack.accepted)[accepted:] if dev_eui in running.courses
+    ]
     last: dict[str, bytes] = {}
     commands = 0
     for dev_eui, item in items:
@@ -218,10 +222,11 @@ def main() -> None:
     size.add_argument("--quick", action="store_true", help="within 6 minutes")
     size.add_argument("--full", action="store_true", help="within 40 minutes: the figures that are quoted")
     arguments.add_argument("--seed", type=int, default=1, help="another course of cars and losses")
-    arguments.add_argument("--scenario", choices=[scenario.key for scenario in SCENARIOS], help="only this one")
+    keys = [scenario.key for scenario in SCENARIOS]
+    arguments.add_argument("--scenario", choices=keys, action="append", help="only this one; it may be repeated")
     given = arguments.parse_args()
     length = FULL if given.full else QUICK if given.quick else DEFAULT
-    scenarios = [scenario for scenario in SCENARIOS if given.scenario in (None, scenario.key)]
+    scenarios = [scenario for scenario in SCENARIOS if not given.scenario or scenario.key in given.scenario]
     tune_collector()
     began = time.monotonic()
     outcomes = uvloop.run(measure(length, scenarios, given.seed))

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from pathlib import Path as File
 from uuid import uuid4
 
 import asyncpg
@@ -20,24 +20,26 @@ from baylight.app.program import SystemClock
 from baylight.domain.policies import Policies
 from baylight.inventory import device_types, devices, spaces
 from baylight.lab.embedded.broker import free_port
-from baylight.lab.sim.behaviour import Behaviour
+from baylight.lab.sim.behaviour import Behaviour, GatewayMode
 from baylight.lab.sim.car_park import CarPark
-from baylight.lab.sim.network import Gateway
+from baylight.lab.sim.chirpstack import FakeChirpStack
+from baylight.lab.sim.network import Path
 from baylight.store import migrate
 from baylight.store.connect import connect
 from baylight.store.pool import Connection
 from bench import ground
 from bench.loop_parts import claims
-from bench.loop_parts.air import Air
 from bench.loop_parts.course import Course
 
 GATEWAYS = tuple(f"0016c001f153a1{n:02x}" for n in range(1, 5))
 STAY_S = (20.0, 60.0)
 """Shortest and longest time between two changes of a bay."""
+BEHAVIOUR = Behaviour(class_c_lock_s=2.0, session_write_s=0.02)
+"""Behaviour of ChirpStack: its defaults, but for the lock of class C, for which Baylight's documents ask."""
 PROVEN_S = 8.0
 """Time after which a scenario begins although not every lamp is proven."""
 _READY_S = 30.0
-_SOURCES = Path(__file__).resolve().parents[2] / "src"
+_SOURCES = File(__file__).resolve().parents[2] / "src"
 _UNDECIDED = "SELECT count(*) FROM spaces WHERE display_deveui = ANY($1::text[]) AND current_state = 'UNKNOWN'"
 _UNPROVEN = "SELECT count(*) FROM display_devices WHERE dev_eui = ANY($1::text[]) AND sync_status <> 'in_sync'"
 
@@ -90,7 +92,7 @@ class Databases:
 
 async def _register(change: Change, bays: int) -> None:
     async with change.transaction():
-        for bay in car_park(Air("", 0, behaviour=Behaviour(), seed=0), bays, 0).bays:
+        for bay in car_park(FakeChirpStack("", 0), bays, 0).bays:
             await devices.register_sensor(change, bay.sensor_eui, device_type=bay.sensor_type)
             await devices.register_display(change, bay.display_eui, device_type="kuando_busylight")
             await spaces.create_space(change, bay.code, sensor=bay.sensor_eui, display=bay.display_eui)
@@ -100,13 +102,14 @@ def change_on(connection: Connection) -> Change:
     return Change(connection, SYSTEM, SystemClock().now(), Policies())
 
 
-def car_park(air: Air, bays: int, seed: int) -> CarPark:
-    """Return the car park, whose bays stand in equal parts around the gateways."""
-    park = CarPark(air, floors=1, bays=bays, seed=seed)
-    gateways = [air.gateways.setdefault(id, Gateway(id)) for id in GATEWAYS]
+def car_park(chirpstack: FakeChirpStack, bays: int, seed: int) -> CarPark:
+    """Return the car park, whose bays stand in equal parts around the gateways: one receives each bay."""
+    park = CarPark(chirpstack, floors=1, bays=bays, seed=seed)
     for n, bay in enumerate(park.bays):
+        gateway_id = GATEWAYS[n % len(GATEWAYS)]
+        chirpstack.set_gateway(GatewayMode.OK, gateway_id=gateway_id)
         for device in bay.devices:
-            device.gateway = gateways[n % len(gateways)]
+            device.paths = device.received_by = [Path(chirpstack.gateways[gateway_id])]
     return park
 
 
@@ -116,8 +119,8 @@ class Site:
     `replays`: when a lamp dropped a frame whose counter was used before, by the same.
     """
 
-    def __init__(self, dsn: str, air: Air, park: CarPark, seed: int) -> None:
-        self.dsn, self.air, self.park, self._seed = dsn, air, park, seed
+    def __init__(self, dsn: str, chirpstack: FakeChirpStack, park: CarPark, seed: int) -> None:
+        self.dsn, self.chirpstack, self.park, self._seed = dsn, chirpstack, park, seed
         self.courses: dict[str, Course] = {}
         self.judge = claims.Judge(self.courses)
         self.pid = 0
@@ -131,7 +134,7 @@ class Site:
 
     async def begin(self) -> bool:
         """Let each sensor report, then each lamp; wait until the lamps are proven. Return False if some are late."""
-        self.air.power_on()
+        self.chirpstack.power_on()
         for bay in self.park.bays:
             bay.sensor.heartbeat()
         ends_at = time.monotonic() + PROVEN_S
@@ -188,35 +191,33 @@ class Site:
 
     def _count_replays(self) -> None:
         for dev_eui, times in self.replays.items():
-            dropped = sum(not frame.accepted for frame in self.air.devices[dev_eui].received)
+            dropped = sum(not frame.accepted for frame in self.chirpstack.devices[dev_eui].received)
             times.extend([time.monotonic()] * (dropped - len(times)))
 
 
-Prepare = Callable[[str, Air], Awaitable[None]]
+Prepare = Callable[[str, FakeChirpStack], Awaitable[None]]
 
 
 @asynccontextmanager
 async def site(
-    dsn: str, broker: ground.Broker, name: str, *, bays: int, seed: int, prepare: Prepare
+    dsn: str, broker: ground.Broker, name: str, *, bays: int, seed: int, behaviour: Behaviour, prepare: Prepare
 ) -> AsyncIterator[Site]:
     """Start the parts of a site, and stop them at the end.
 
-    `name`: client id at the broker. `prepare`: what is done before the program starts.
-
-    ChirpStack has its defaults, but for the lock of class C, for which Baylight's documents ask.
+    `name`: client id at the broker. `behaviour`: that of ChirpStack. `prepare`: what is done before the program starts.
     """
-    air = Air(broker.host, broker.port, behaviour=Behaviour(class_c_lock_s=2.0), seed=seed)
-    running = Site(dsn, air, car_park(air, bays, seed), seed)
-    await prepare(dsn, air)
-    await air.start(power_on=False)
+    chirpstack = FakeChirpStack(broker.host, broker.port, behaviour=behaviour, seed=seed)
+    running = Site(dsn, chirpstack, car_park(chirpstack, bays, seed), seed)
+    await prepare(dsn, chirpstack)
+    await chirpstack.start(power_on=False)
     port = free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BAYLIGHT_")} | {
         "BAYLIGHT_DATABASE_URL": dsn,
         "BAYLIGHT_MQTT_HOST": broker.host,
         "BAYLIGHT_MQTT_PORT": str(broker.port),
         "BAYLIGHT_MQTT_CLIENT_ID": name,
-        "BAYLIGHT_CHIRPSTACK_API": air.grpc_target,
-        "BAYLIGHT_CHIRPSTACK_API_KEY": air.api_key,
+        "BAYLIGHT_CHIRPSTACK_API": chirpstack.grpc_target,
+        "BAYLIGHT_CHIRPSTACK_API_KEY": chirpstack.api_key,
         "BAYLIGHT_HTTP_PORT": str(port),
         "BAYLIGHT_LOG_LEVEL": "error",
         "PYTHONPATH": str(_SOURCES),
@@ -230,7 +231,7 @@ async def site(
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
-        await air.stop()
+        await chirpstack.stop()
 
 
 async def _ready(port: int) -> None:
