@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,9 @@ QUICK, DEFAULT, FULL = Length(26.5, 20.0), Length(60.0, 40.0), Length(200.0, 120
 class Outcome:
     """Figures of a scenario.
 
-    `hit`: changes whose command had a counter that was used before. `wrong_s`: seconds of wrong lights per change.
+    `hit`: changes with a frame whose counter was used before. `wrong_s`: seconds of wrong lights per change.
+    `queued`: largest number of items in the queues of the network server. `load`: share of a core that this process and
+    Baylight used. `begun`: every lamp was proven at the begin.
     """
 
     changes: list[Change]
@@ -45,6 +48,7 @@ class Outcome:
     unmarked_green_s: float
     sends: int
     commands: int
+    queued: int
     lag_p99_s: float
     lag_max_s: float
     load: tuple[float, float]
@@ -73,7 +77,12 @@ async def run(
         lag = Lag(running.pid)
         accepted = len(running.chirpstack.accepted)
         begin = time.monotonic()
-        works = [lag.run(), running.watch(), running.cars(length.first_s), scenario.during(running, length)]
+        works: tuple[Coroutine[object, object, None], ...] = (
+            lag.run(),
+            running.watch(),
+            running.cars(length.first_s),
+            scenario.during(running, length),
+        )
         tasks = [asyncio.create_task(work) for work in works]
         await asyncio.wait(tasks, timeout=length.scenario_s, return_when=asyncio.FIRST_EXCEPTION)
         end, load = time.monotonic(), lag.load()
@@ -111,6 +120,7 @@ def _outcome(
         running.judge.unmarked_green_s,
         sum(item.tries for _, item in items),
         commands,
+        running.queued,
         lag.p99_s,
         max(lag.late_s),
         load,
@@ -158,7 +168,7 @@ BARS: tuple[tuple[str, float, str], ...] = (
 """Key of the result, its highest value, and its meaning."""
 
 
-def bars(found: dict[str, object], outcomes: dict[str, Outcome], names: list[str]) -> list[tuple[str, bool]]:
+def bars(found: dict[str, object], outcomes: dict[str, Outcome]) -> list[tuple[str, bool]]:
     """Return each bar with whether it is met. A figure without a value misses its bar if its scenario ran."""
     needed = {
         "never_shown_share_at_30pct_loss": {"downlinks_lost"},
@@ -171,24 +181,26 @@ def bars(found: dict[str, object], outcomes: dict[str, Outcome], names: list[str
         if needed.get(key, set()) <= outcomes.keys():
             value = found[key]
             judged.append((f"{meaning}: {value} (bar {highest:g})", isinstance(value, float) and value <= highest))
-    slow = [name for name in names if outcomes[name].lag_p99_s > MAX_LAG_S]
+    slow = [key for key, outcome in outcomes.items() if outcome.lag_p99_s > MAX_LAG_S]
     judged.append((f"lag of the benchmark's own process, p99 at most {MAX_LAG_S * 1000:.0f} ms {slow or ''}", not slow))
     return judged
 
 
 HEAD = (
-    "scenario           changes  delay_s  wrong_s  never  false_s  green_s  sends/commands"
+    "scenario           changes replays  delay_s  wrong_s  never  false_s  green_s  sends/commands  queued"
     "  lag_ms p99/max  cpu bench/baylight"
 )
 
 
 def row(key: str, outcome: Outcome) -> str:
-    share = never_shown_share(outcome.changes)
+    p99_ms, max_ms = outcome.lag_p99_s * 1000, outcome.lag_max_s * 1000
+    own, baylight = outcome.load
     return (
-        f"{key:18} {len(outcome.changes):7} {_shown(outcome.delay_s):>8} {_shown(outcome.wrong_s):>8}"
-        f" {_shown(share):>6} {outcome.false_in_sync_s:8.1f} {outcome.unmarked_green_s:8.1f}"
-        f" {outcome.sends:6}/{outcome.commands:<7} {outcome.lag_p99_s * 1000:7.0f}/{outcome.lag_max_s * 1000:<7.0f}"
-        f" {outcome.load[0]:7.0%}/{outcome.load[1]:<7.0%}"
+        f"{key:18} {len(outcome.changes):7} {len(outcome.hit):7} {_shown(outcome.delay_s):>8}"
+        f" {_shown(outcome.wrong_s):>8} {_shown(never_shown_share(outcome.changes)):>6}"
+        f" {outcome.false_in_sync_s:8.1f} {outcome.unmarked_green_s:8.1f}"
+        f" {outcome.sends:7}/{outcome.commands:<6} {outcome.queued:7}"
+        f" {p99_ms:7.0f}/{max_ms:<6.0f} {own:8.0%}/{baylight:<6.0%}"
         + ("" if outcome.begun else "  some lamps unproven at the begin")
     )
 
@@ -233,7 +245,7 @@ def main() -> None:
     took_s = time.monotonic() - began
     print(f"\nloop, {BAYS} bays, {length.scenario_s:.0f} s a scenario, {took_s:.0f} s in all ({ground.machine()}):")
     found = result(outcomes)
-    ground.finish(found, bars(found, outcomes, list(outcomes)))
+    ground.finish(found, bars(found, outcomes))
 
 
 if __name__ == "__main__":

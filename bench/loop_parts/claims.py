@@ -14,11 +14,11 @@ EVERY_S = 0.2
 DELIVERY_S = 2.0
 """Time after which an uplink that was not lost has surely been stored."""
 BOUND_S = 15.0
-"""Time in which Baylight must notice that the network server is away."""
-_MARK = "false"
-"""SQL expression on `spaces AS s`: the space has the mark `unproven`. No column has it yet."""
+"""Time in which Baylight must mark the spaces after the network server stopped: it asks each 10 s, and waits 2 s."""
+_MARKED = "to_jsonb(s) ->> 'unproven_reason' IS NOT NULL"
+"""SQL expression on `spaces AS s`: the space has the mark `unproven`. False for a schema without the column."""
 _CLAIMS = f"""
-SELECT d.dev_eui, d.sync_status = 'in_sync' AS in_sync, d.desired_code, s.sensor_state, {_MARK} AS marked
+SELECT d.dev_eui, d.sync_status = 'in_sync' AS in_sync, d.desired_code, s.sensor_state, {_MARKED} AS marked
 FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id
 WHERE d.dev_eui = ANY($1::text[])
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,9 +13,17 @@ from baylight.domain.lights import Light, distinguishable
 MIN_WATCHED_S = 20.0
 """Time that a change must have been watched before it counts as one whose light was never shown."""
 _DRIVER = display_driver("kuando_busylight")
-CODES: dict[str, str] = next(
-    dict(kind.default_config["display_codes"]) for kind in load_catalogue() if kind.code == "kuando_busylight"
-)
+
+
+def _codes() -> dict[str, str]:
+    kind = next(kind for kind in load_catalogue() if kind.code == "kuando_busylight")
+    codes = kind.default_config["display_codes"]
+    assert isinstance(codes, Mapping)
+    return {str(state): str(code) for state, code in codes.items()}
+
+
+CODES = _codes()
+"""Code of each state, as the catalogue has it."""
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from baylight.inventory import devices, spaces
@@ -36,7 +36,7 @@ class Length:
         return 0.0, max(self.scenario_s / 4, min(self.scenario_s - MIN_WATCHED_S - 0.5, 40.0))
 
 
-During = Callable[[Site, Length], Awaitable[None]]
+During = Callable[[Site, Length], Coroutine[object, object, None]]
 
 
 async def _nothing(_dsn: str, _chirpstack: FakeChirpStack) -> None:

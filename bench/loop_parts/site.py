@@ -116,14 +116,15 @@ def car_park(chirpstack: FakeChirpStack, bays: int, seed: int) -> CarPark:
 class Site:
     """Site with its program running. `courses`: what happens at each bay, by the DevEUI of its display.
 
-    `replays`: when a lamp dropped a frame whose counter was used before, by the same.
+    `replays`: when a lamp dropped a frame whose counter was used before, by the same. `queued`: largest number of items
+    in the queues of the network server.
     """
 
     def __init__(self, dsn: str, chirpstack: FakeChirpStack, park: CarPark, seed: int) -> None:
         self.dsn, self.chirpstack, self.park, self._seed = dsn, chirpstack, park, seed
         self.courses: dict[str, Course] = {}
         self.judge = claims.Judge(self.courses)
-        self.pid = 0
+        self.pid = self.queued = 0
         now = time.monotonic()
         for bay in park.bays:
             course = self.courses[bay.display_eui] = Course([(now, False)], [(now, bay.light.light)])
@@ -183,13 +184,14 @@ class Site:
             due = time.monotonic()
             while True:
                 self.judge.add(await claims.read(connection, list(self.courses)))
-                self._count_replays()
+                self._count()
                 due = max(due + claims.EVERY_S, time.monotonic())
                 await asyncio.sleep(due - time.monotonic())
         finally:
             connection.terminate()
 
-    def _count_replays(self) -> None:
+    def _count(self) -> None:
+        self.queued = max(self.queued, sum(len(device.queue) for device in self.chirpstack.devices.values()))
         for dev_eui, times in self.replays.items():
             dropped = sum(not frame.accepted for frame in self.chirpstack.devices[dev_eui].received)
             times.extend([time.monotonic()] * (dropped - len(times)))
