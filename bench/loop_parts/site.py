@@ -229,6 +229,8 @@ async def site(
         running.pid = process.pid
         await _ready(port)
         yield running
+        if process.returncode is not None:
+            raise RuntimeError(f"baylight serve ended by itself with {process.returncode}")
     finally:
         with suppress(ProcessLookupError):
             process.terminate()

@@ -31,6 +31,7 @@ async def _change_lights_unseen(site: Site, length: Length) -> None:
         bay.light.received(15, bytes.fromhex(UNKNOWN))
 
 
+@pytest.mark.slow
 async def test_a_wrong_light_that_is_claimed_in_sync_is_counted(server: Server, broker: EmbeddedBroker) -> None:
     scenario = Scenario("unseen", "lamps change by themselves", during=_change_lights_unseen)
     async with Databases(server.dsn_of, server.admin).prepared(bays=8) as databases:
