@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from baylight.app.timer import MAX_DUE, Timer
 from baylight.control import displays
 from baylight.control.relay import Relay
+from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
 from baylight.domain.policies import Policies
@@ -60,7 +61,7 @@ async def hand_over(pool: Pool, bay: Bay, clock: RealClock) -> None:
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], LOOP))[bay.display_id]
         trigger, now = TriggerType.SENSOR_UPLINK, clock.now()
-        display.desire(bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
+        decisions.desire(display, bay.space_id, State.FREE, previous=None, trigger=trigger, source=None, now=now)
         await displays.save(connection, [display])
     await Relay(pool, NetworkServer(reports_queue=None), clock, LOOP).send_due()
 

@@ -12,6 +12,7 @@ from baylight.control import displays
 from baylight.control.ingest import Ingest
 from baylight.control.recovery import CLAIM_LIMIT
 from baylight.control.relay import Relay
+from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType
 from baylight.domain.events import Join, TxAck
@@ -50,7 +51,7 @@ async def want(pool: Pool, bay: Bay, state: State, clock: RealClock) -> None:
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
         trigger = TriggerType.SENSOR_UPLINK
-        display.desire(bay.space_id, state, previous=None, trigger=trigger, source=None, now=clock.now())
+        decisions.desire(display, bay.space_id, state, previous=None, trigger=trigger, source=None, now=clock.now())
         await displays.save(connection, [display])
 
 
@@ -76,7 +77,7 @@ async def test_a_light_goes_out_with_its_port_its_expiry_and_the_wish_for_a_repo
     assert await relay.send_due() == 1
     (sent,) = lns.accepted
     assert (sent.dev_eui, sent.f_port, sent.data.hex(), sent.confirmed) == (bay.display_eui, 15, "ff0000640001", False)
-    assert POLICY.ttl <= sent.expires_at - before < POLICY.ttl + timedelta(seconds=5)
+    assert POLICY.min_ttl <= sent.expires_at - before < POLICY.min_ttl + timedelta(seconds=5)
     row = await pool.fetchrow("SELECT * FROM actuations")
     assert row is not None
     assert (row["status"], row["downlink_queue_id"], row["downlink_sent"], row["expires_at"]) == (
@@ -124,12 +125,14 @@ async def test_b10_the_last_decision_is_sent_though_its_process_has_a_clock_that
     async with pool.acquire() as connection, connection.transaction():
         display = (await displays.load(connection, [bay.display_id], POLICY, dev_euis=()))[bay.display_id]
         trigger = TriggerType.MANUAL_OVERRIDE
-        display.desire(bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now())
+        decisions.desire(
+            display, bay.space_id, State.OCCUPIED, previous=None, trigger=trigger, source=None, now=behind.now()
+        )
         await displays.save(connection, [display])
     assert await statuses(pool) == ["pending"] * 2
     assert await relay.send_due() == 1
     assert [d.data.hex()[:6] for d in lns.accepted] == ["ff0000"]
-    assert await statuses(pool) == ["queued", "superseded"]
+    assert await statuses(pool) == ["superseded", "queued"], "its id follows those of the decisions before it"
 
 
 async def test_a_display_that_is_heard_with_a_car_knows_what_waits_for_it(

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from baylight.domain.display_loop import decisions, news, sending, uplinks
 from baylight.domain.display_loop.actuation import Actuation, LoopPolicy
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import ActuationStatus, TriggerType
+from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.session import Kind
 from baylight.domain.state import State
 
 S = ActuationStatus
@@ -47,22 +50,24 @@ def make(**more: Any) -> Display:
 
 def want_unread(display: Display, state: State, now: datetime) -> Actuation:
     """Decide as ingest does: without the waiting commands, which are there again when the display is loaded next."""
-    unread = [a for a in display.waiting if a.status is S.PENDING]
-    display.waiting = [a for a in display.waiting if a.status is not S.PENDING]
+    unread = [a for a in display.deliveries.waiting if a.status is S.PENDING]
+    display.deliveries.waiting = [a for a in display.deliveries.waiting if a.status is not S.PENDING]
     actuation = want(display, state, now)
-    display.waiting = sorted([*display.waiting, *unread], key=lambda a: a.id.int)
+    display.deliveries.waiting = sorted([*display.deliveries.waiting, *unread], key=lambda a: a.id.int)
     return actuation
 
 
 def want(display: Display, state: State, now: datetime, trigger: TriggerType = TriggerType.SENSOR_UPLINK) -> Actuation:
-    return display.desire(SPACE, state, previous=display.desired_state, trigger=trigger, source=None, now=now)
+    return decisions.desire(
+        display, SPACE, state, previous=display.desired_state, trigger=trigger, source=None, now=now
+    )
 
 
 def send(display: Display, now: datetime) -> Actuation:
     """Claim an actuation and let it be accepted. Its queue item is named after it."""
-    actuation = display.claim(now)
+    actuation = sending.claim(display, now)
     assert actuation is not None
-    display.accepted(actuation.id, f"q-{actuation.id}", now)
+    sending.accepted(display, actuation.id, f"q-{actuation.id}", now)
     return actuation
 
 
@@ -70,14 +75,37 @@ def show(display: Display, state: State, now: datetime) -> Actuation:
     """Let the display show a state: the whole way without trouble."""
     want(display, state, now)
     actuation = send(display, now)
-    display.tx_ack(f"q-{actuation.id}", now)
+    news.tx_ack(display, f"q-{actuation.id}", now)
     assert actuation.code is not None
-    display.reported(actuation.code, now + seconds(1), now + seconds(1))
+    uplinks.reported(display, actuation.code, now + seconds(1), now + seconds(1))
     return actuation
 
 
 def hand_over(display: Display, now: datetime) -> Actuation:
     """Claim an actuation for a sender that has no answer yet."""
-    actuation = display.claim(now)
+    actuation = sending.claim(display, now)
     assert actuation is not None
     return actuation
+
+
+def uplink(
+    display: Display,
+    *,
+    f_cnt: int | None,
+    dev_addr: str | None,
+    at: datetime,
+    now: datetime,
+    device_class: str | None = None,
+) -> None:
+    """Let an uplink arrive, as ingest does. `at`: when it was made."""
+    event = Uplink(display.dev_eui, str(uuid4()), at, at, dev_addr, f_cnt, 15, b"", device_class=device_class)
+    place = display.place(event, at, now)
+    display.follow(event, place, at, now)
+    if place.is_newest:
+        uplinks.received(display, at, now, restarted=place.kind is Kind.RESTART, device_class=device_class)
+
+
+def join(display: Display, at: datetime, now: datetime, dev_addr: str | None = None) -> None:
+    """Let a join arrive, as ingest does. The same `at` is the same join."""
+    if display.join(Join(display.dev_eui, f"join-{at.isoformat()}", at, dev_addr), now):
+        uplinks.joined(display, min(at, now), now)

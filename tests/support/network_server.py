@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
@@ -12,6 +13,7 @@ from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, TransientError
 
 AWAY = TransientError("chirpstack_away", "it does not answer")
+HEARD = DeviceFacts(enabled=True, class_c=True, last_seen_at=datetime(2026, 3, 1, tzinfo=UTC))
 
 
 @dataclass
@@ -28,6 +30,7 @@ class NetworkServer:
     reports_queue: bool | None = True
     odd_answers: int = 0
     next_id: str | None = None
+    facts: DeviceFacts | None = HEARD
     accepted: list[Downlink] = field(default_factory=list)
     items: dict[DevEui, list[QueueItem]] = field(default_factory=dict)
     entered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,6 +61,6 @@ class NetworkServer:
         return list(self.items.get(dev_eui, []))
 
     async def device(self, dev_eui: DevEui) -> DeviceFacts | None:
-        return None
+        return self.facts
 
     async def ping(self) -> None: ...

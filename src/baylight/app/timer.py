@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from baylight.access.change import SYSTEM, Change
 from baylight.control import displays, gateways, retention, sensors, spaces
+from baylight.domain.display_loop.due import due as apply_time
 from baylight.domain.policies import Policies
 from baylight.inventory import device_tests
 from baylight.log import Outage, logger
@@ -86,7 +87,7 @@ class Timer:
             due = await displays.LOCK_DUE.all(connection, now=now, limit=MAX_DUE)
             loaded = await displays.load(connection, due, self.policies.loop)
             for display in loaded.values():
-                display.due(now)
+                apply_time(display, now)
             await displays.save(connection, loaded.values())
         return len(due)
 

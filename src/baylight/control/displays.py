@@ -12,6 +12,7 @@ import msgspec
 
 from baylight.codecs.all import display_driver, reports
 from baylight.codecs.registry import CountingDriver
+from baylight.control import conditions
 from baylight.domain.display_loop.actuation import Actuation, LoopPolicy, Step
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
@@ -35,6 +36,12 @@ class _SpaceOfShared(NamedTuple):
     state: State
 
 
+class _OwnQueueItem(NamedTuple):
+    queue_id: str
+    trigger_type: TriggerType
+    code: str | None
+
+
 class _Update(msgspec.Struct, omit_defaults=True, gc=False):
     """Row for `UPDATE`."""
 
@@ -42,11 +49,21 @@ class _Update(msgspec.Struct, omit_defaults=True, gc=False):
     sync_status: SyncStatus
     resend_after_uplink: bool
     failures: int
+    drifts: int
     desired_state: State | None = None
     desired_code: str | None = None
     desired_at: datetime | None = None
     commanded_actuation_id: UUID | None = None
     reconcile_at: datetime | None = None
+    possible_code: str | None = None
+    possible_until: datetime | None = None
+    others_until: datetime | None = None
+    down_f_cnt: int | None = None
+    down_queue_id: str | None = None
+    answer_s: float | None = None
+    tx_ack_s: float | None = None
+    drifted_at: datetime | None = None
+    unknown_until: datetime | None = None
 
 
 class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
@@ -90,6 +107,7 @@ class _Delivery(msgspec.Struct, omit_defaults=True, gc=False):
     transmitted_at: datetime | None = None
     confirmed_at: datetime | None = None
     shown_at: datetime | None = None
+    claimed_at: datetime | None = None
     superseded_by: UUID | None = None
 
 
@@ -139,6 +157,8 @@ UPDATE = RowsStatement("control.displays.update", _Update)
 UPDATE_FACTS = RowsStatement("control.displays.update_facts", _Facts)
 UPDATE_ACTUATIONS = RowsStatement("control.displays.update_actuations", _Delivery)
 UPDATE_DISPLAY_STATES = Statement("control.displays.update_display_states")
+OWN_QUEUE_ITEMS = Query("control.displays.own_queue_items", _OwnQueueItem)
+LOCK_FAILING = Query("control.displays.lock_failing", UUID)
 INSERT_STEPS = RowsStatement("control.displays.insert_steps", _NewStep)
 INSERT_ACTUATIONS = Copy("actuations", _NewActuation)
 _actuation_row = plain(_NewActuation)
@@ -168,7 +188,10 @@ async def load(
     actuations = await UNFINISHED_ACTUATIONS.all(connection, display_ids=array_literal(displays), pending=pending)
     for actuation in actuations:
         assert actuation.display_id is not None
-        displays[actuation.display_id].waiting.append(actuation)
+        displays[actuation.display_id].deliveries.waiting.append(actuation)
+    if troubled := {str(display.id): display for display in found if display.troubled}:
+        for condition in await conditions.list_open(connection, subject_ids=list(troubled)):
+            troubled[condition.subject_id].troubles.open[condition.kind] = condition
     serves = dict(serves or {})
     if not to_send and (missing := [id for id in displays if id not in serves]):
         serves |= {row.display_id: row.space_id for row in await SPACES_SERVED.all(connection, display_ids=missing)}
@@ -181,6 +204,21 @@ async def load(
         for row in await SPACES_OF_SHARED.all(connection, display_ids=shared):
             displays[row.display_id].space_states[row.space_id] = row.state
     return displays
+
+
+async def own_lights(
+    connection: Connection, queue_ids: Iterable[str], displays: Collection[Display]
+) -> dict[str, str | None]:
+    """Return the lights of our actuations by queue item, for those that no unfinished actuation of `displays` has.
+
+    The light is None for bytes that an operator sent. A queue item that is not ours is left out.
+    """
+    unfinished = {a.queue_id for display in displays for a in display.deliveries.waiting}
+    unknown = [queue_id for queue_id in queue_ids if queue_id not in unfinished]
+    if not unknown:
+        return {}
+    own = await OWN_QUEUE_ITEMS.all(connection, queue_ids=unknown)
+    return {o.queue_id: None if o.trigger_type is TriggerType.DEVICE_COMMAND else o.code for o in own}
 
 
 def _complete(display: Display, policy: LoopPolicy) -> None:
@@ -202,12 +240,16 @@ async def save(connection: Connection, displays: Iterable[Display]) -> None:
     await UPDATE.run(connection, rows=[_update(d) for d in changed])
     if facts := [_facts(d) for d in changed if d.facts_changed]:
         await UPDATE_FACTS.run(connection, rows=facts)
-    await _insert(connection, [(d.dev_eui, a) for d in changed for a in d.created])
-    if touched := sorted((a for d in changed for a in d.touched.values()), key=lambda a: a.id.int):
+    await _insert(connection, [(d.dev_eui, a) for d in changed for a in d.deliveries.created])
+    if touched := sorted((a for d in changed for a in d.deliveries.touched.values()), key=lambda a: a.id.int):
         ids = array_literal(a.id for a in touched)
         await UPDATE_ACTUATIONS.run(connection, rows=[_delivery(a) for a in touched], ids=ids)
-    if steps := [_new_step(d, step) for d in changed for step in d.steps]:
+    if steps := [_new_step(d, step) for d in changed for step in d.deliveries.steps]:
         await INSERT_STEPS.run(connection, rows=steps)
+    await conditions.begin(connection, [c for d in changed for c in d.troubles.begun.values()])
+    if any(d.troubles.ended for d in changed):
+        ended = [(kind, str(d.id)) for d in changed for kind in d.troubles.ended]
+        await conditions.end(connection, ended, max(at for d in changed for at in d.troubles.ended.values()))
 
 
 async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:
@@ -244,8 +286,9 @@ def _new_actuation(dev_eui: DevEui | None, a: Actuation) -> _NewActuation:
 
 def _update(d: Display) -> _Update:
     return _Update(
-        d.id, d.sync_status, d.resend_after_uplink, d.failures, d.desired_state, d.desired_code, d.desired_at,
-        d.commanded_id, d.reconcile_at,
+        d.id, d.sync_status, d.resend_after_uplink, d.failures, d.drifts, d.desired_state, d.desired_code,
+        d.desired_at, d.commanded_id, d.reconcile_at, d.possible_code, d.possible_until, d.others_until, d.down_f_cnt,
+        d.down_queue_id, d.answer_s, d.tx_ack_s, d.drifted_at, d.unknown_until,
     )  # fmt: skip
 
 
@@ -261,7 +304,7 @@ def _facts(d: Display) -> _Facts:
 def _delivery(a: Actuation) -> _Delivery:
     return _Delivery(
         a.id, a.status, a.retry_count, a.error and a.error[:MAX_DETAIL], a.queue_id, a.next_attempt_at, a.expires_at,
-        a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.superseded_by,
+        a.sent_at, a.transmitted_at, a.confirmed_at, a.shown_at, a.claimed_at, a.superseded_by,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from baylight.domain.display_loop import news
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import QueueItem
 from baylight.domain.ids import DevEui
@@ -19,6 +20,7 @@ class _EarlyEvent(NamedTuple):
     kind: str
     queue_id: str
     detail: str | None
+    f_cnt_down: int | None
 
 
 UNMATCHED = Query("control.early_events.unmatched", _EarlyEvent)
@@ -45,6 +47,6 @@ async def apply_early(connection: Connection, accepted: Mapping[str, tuple[Displ
         return
     for event in events:
         display, _ = accepted[event.queue_id]
-        display.replay(event.kind, event.queue_id, event.detail, event.at)
+        news.replay(display, event.kind, event.queue_id, event.detail, event.at, event.f_cnt_down)
     queue_ids = [event.queue_id for event in events]
     await MATCH.run(connection, queue_ids=queue_ids, actuation_ids=[accepted[q][1] for q in queue_ids])

@@ -224,8 +224,8 @@ def _payload_bytes(display: Display, queue_item_id: str) -> int | None:
 
     A command that is being sent may be meant: its answer, which names the item, can come after the tx_ack.
     """
-    sent = [a for a in display.waiting if a.queue_id == queue_item_id]
-    sent = sent or [a for a in display.waiting if a.queue_id is None and a.status in OUTSTANDING]
+    sent = [a for a in display.deliveries.waiting if a.queue_id == queue_item_id]
+    sent = sent or [a for a in display.deliveries.waiting if a.queue_id is None and a.status in OUTSTANDING]
     if not sent or sent[0].code is None:
         return None
     by_hand = sent[0].trigger_type is TriggerType.DEVICE_COMMAND

@@ -14,13 +14,14 @@ from baylight.control import displays, later, sensors, spaces
 from baylight.control.batch import Batch
 from baylight.control.gateways import GatewayWriter, facts_of
 from baylight.control.later import Due, LaterBatch
+from baylight.control.display_events import receive_event
 from baylight.control.scripted import Decoders
 from baylight.control.sensors import Sensor
 from baylight.control.spaces import Space
-from baylight.control.uplinks import Arrival, receive_event, receive_reading
+from baylight.control.uplinks import Arrival, receive_reading
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Log, Message
+from baylight.domain.events import Log, Message, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import SensorView
@@ -166,7 +167,9 @@ class Ingest:
         self._check_codecs(batch, named)
         await batch.leave_out_display_copies(connection, known, named)
         batch.gateway_facts = facts_of(batch.events, named, batch.now)
-        received = _receive_events(batch, named)
+        acked = [e.queue_item_id for e in batch.events if isinstance(e, TxAck) and e.dev_eui in named] if named else []
+        own = await displays.own_lights(connection, acked, named.values())
+        received = _receive_events(batch, named, own)
         failed = spaces.request_changes(affected, loaded)
 
         await _label_unassigned(connection, batch, known)
@@ -265,13 +268,13 @@ def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[Sens
     return updates
 
 
-def _receive_events(batch: Batch, named: Mapping[DevEui, Display]) -> list[Display]:
-    """Apply events to the displays that they name; return those displays."""
+def _receive_events(batch: Batch, named: Mapping[DevEui, Display], own: Mapping[str, str | None]) -> list[Display]:
+    """Apply events to the displays that they name; return those displays. `own`: see `receive_event`."""
     received: dict[DevEui, Display] = {}
     for event in batch.events if named else ():
         display = named.get(event.dev_eui)
         if display is not None and not (isinstance(event, Arrival) and event.duplicate):
-            receive_event(display, event, batch.now)
+            receive_event(display, event, batch.now, own)
             received[display.dev_eui] = display
     return list(received.values())
 

@@ -17,9 +17,12 @@ from baylight.codecs.all import display_driver
 from baylight.control import displays
 from baylight.control.early_events import apply_early, find_item, find_unmatched
 from baylight.control.recovery import CLAIM_LIMIT, Recovery
+from baylight.domain.display_loop import sending
 from baylight.domain.display_loop.actuation import Actuation, LoopPolicy
 from baylight.domain.display_loop.display import Display
+from baylight.domain.display_loop.due import retry_now
 from baylight.domain.downlink import Downlink, TriggerType
+from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, NoUplinkYetError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Clock, NetworkServer
@@ -31,6 +34,8 @@ log = logger("relay")
 
 MAX_CLAIMS = 4
 """Claims in progress at once, so that a slow answer for one device delays no other."""
+MAX_RETRIED = 1000
+"""Displays whose back-offs end at once."""
 IDLE_S = 1.0
 """Seconds that a relay waits for a notification before it looks for due actuations."""
 _CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack", "network_server_not_set", "broker_forbids_publishing")
@@ -44,6 +49,8 @@ class _Claimed:
     display_id: UUID
     actuation: Actuation
     downlink: Downlink | BaylightError
+    unheard: bool
+    """No uplink of the display has come yet."""
 
 
 @dataclass(slots=True)
@@ -65,7 +72,7 @@ class Relay:
     _stopping: bool = False
 
     def __post_init__(self) -> None:
-        self.recovery = Recovery(self.pool, self.network_server, self.clock, self.policy)
+        self.recovery = Recovery(self.pool, self.network_server, self.clock, self.policy, self.wake)
 
     def wake(self) -> None:
         """Look for due actuations now."""
@@ -120,6 +127,17 @@ class Relay:
             # The claims are recovered when their leases end.
             log.error("outcomes_not_recorded", claimed=len(claimed), error=repr(error), exc_info=True)
 
+    async def end_backoffs(self, gateway_id: str | None = None) -> None:
+        """Try again now for all displays whose tries failed, or for those behind a gateway: a common cause is over."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            now = self.clock.now()
+            failing = await displays.LOCK_FAILING.all(connection, now=now, gateway_id=gateway_id, limit=MAX_RETRIED)
+            loaded = await displays.load(connection, failing, self.policy)
+            for display in loaded.values():
+                retry_now(display, now)
+            await displays.save(connection, loaded.values())
+        self.wake()
+
     async def send_due(self) -> int:
         """Claim and send once; return how many actuations were handed over."""
         claimed = await self._claim()
@@ -137,15 +155,18 @@ class Relay:
             loaded = await displays.load(connection, set(due), self.policy, to_send=True)
             claimed = []
             for display in loaded.values():
-                if actuation := display.claim(now):
-                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation)))
-            await displays.save(connection, [d for d in loaded.values() if d.touched])
+                if actuation := sending.claim(display, now):
+                    unheard = display.last_uplink_at is None
+                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), unheard))
+            await displays.save(connection, [d for d in loaded.values() if d.deliveries.touched])
         return claimed
 
     async def _hand_over(self, claimed: _Claimed) -> str | BaylightError:
         if isinstance(claimed.downlink, BaylightError):
             return claimed.downlink
         try:
+            if claimed.unheard:
+                await self._require_uplink(claimed.downlink.dev_eui)
             return await self.network_server.enqueue(claimed.downlink)
         except TransientError as error:
             return await self._in_queue(claimed.downlink) or error
@@ -154,6 +175,15 @@ class Relay:
         except Exception as error:
             log.error("enqueue_failed", dev_eui=claimed.downlink.dev_eui, error=repr(error), exc_info=True)
             return TransientError("client_failed", f"the network server's client failed: {error!r}")
+
+    async def _require_uplink(self, dev_eui: DevEui) -> None:
+        """Raise NoUplinkYetError if the network server has received no uplink of the device, or cannot say.
+
+        It sends nothing to such a device, and its queue would keep the command for ever.
+        """
+        facts = await self.network_server.device(dev_eui)
+        if facts is None or facts.last_seen_at is None:
+            raise NoUplinkYetError("no_uplink_yet", "the network server has received no uplink of it", dev_eui=dev_eui)
 
     async def _in_queue(self, downlink: Downlink) -> str | None:
         """Return the queue item of a try whose answer was lost, if the network server has it."""
@@ -186,13 +216,14 @@ class Relay:
         for claimed, outcome in outcomes:
             display = loaded[claimed.display_id]
             if isinstance(outcome, TransientError) and isinstance(claimed.downlink, Downlink):
-                since = claimed.downlink.expires_at - self.policy.ttl
+                since = claimed.actuation.claimed_at or claimed.actuation.created_at
                 outcome = await find_unmatched(connection, claimed.downlink.dev_eui, since) or outcome
             if isinstance(outcome, str):
-                display.accepted(claimed.actuation.id, outcome, now)
+                sending.accepted(display, claimed.actuation.id, outcome, now)
                 accepted[outcome] = (display, claimed.actuation.id)
             else:
-                display.refused(
+                sending.refused(
+                    display,
                     claimed.actuation.id,
                     outcome.message,
                     now,

@@ -17,8 +17,10 @@ import msgspec
 
 from baylight.control import displays as display_store
 from baylight.control import sensors
+from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import FAILED, Actuation
 from baylight.domain.display_loop.display import Display
+from baylight.domain.display_loop.due import due
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import DevEui, uuid7
 from baylight.domain.policies import Policies
@@ -219,7 +221,7 @@ async def redecide(
             if display.space_states:  # a shared display that still serves other spaces
                 serving[display_id] = next(iter(display.space_states.items()))
             else:
-                display.release(now)
+                decisions.release(display, now)
     wanted, failed = _wanted_by_changes(spaces, displays)
     changing = {w.display.id for w in wanted}
     cause = trigger or TriggerType.SYSTEM_CLEANUP
@@ -229,7 +231,7 @@ async def redecide(
             wanted.append(_Wanted(display, space_id, state, None, cause, source, now))
     _request(wanted)
     for display, _, _ in served:
-        display.due(now)  # the display may have been enabled again, or given a code that it lacked
+        due(display, now)  # the display may have been enabled again, or given a code that it lacked
     await save(connection, spaces, now)
     await display_store.insert_failed(connection, failed)
     await display_store.save(connection, displays.values())
@@ -282,9 +284,9 @@ def _request(wanted: Iterable[_Wanted]) -> None:
         state, code = display.wanted(w.state)
         previous = None if display.space_states else w.changed_from
         if previous is not None or (state, code) != (display.desired_state, display.desired_code):
-            display.desire(
-                w.space_id, state, previous=previous or display.desired_state, trigger=w.trigger, source=w.source,
-                now=w.at, code=code,
+            decisions.desire(
+                display, w.space_id, state, previous=previous or display.desired_state, trigger=w.trigger,
+                source=w.source, now=w.at, code=code,
             )  # fmt: skip
 
 

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from baylight.codecs.all import display_driver, sensor_codec
-from baylight.codecs.registry import Reading, Report
+from baylight.codecs.all import sensor_codec
+from baylight.codecs.registry import Reading
 from baylight.codecs.ts013.calls import Decoded
 from baylight.control.sensors import Sensor
-from baylight.domain.display_loop.actuation import GAVE_UP, Step
-from baylight.domain.display_loop.display import Display
-from baylight.domain.events import Ack, DeviceStatus, Join, Log, TxAck, Uplink
+from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.session import Kind, Place
 from baylight.domain.state import Occupancy
@@ -125,7 +123,7 @@ def receive_reading(sensor: Sensor, arrival: Arrival) -> bool:
         _follow(sensor, arrival, place)
     before, decide = sensor.to_decode_since, False
     if isinstance(arrival.decoded, TransientError):
-        _to_decode(arrival, arrival.decoded)
+        to_decode(arrival, arrival.decoded)
         sensor.waits[arrival.uplink.deduplication_id] = (arrival.at, arrival.received_at)
     else:
         sensor.waits.pop(arrival.uplink.deduplication_id, None)
@@ -158,7 +156,7 @@ def _apply_reading(sensor: Sensor, arrival: Arrival, place: Place, *, newer: boo
     try:
         reading = _decode(sensor, arrival)
     except DeviceDataError as error:
-        _not_decoded(arrival, error)
+        not_decoded(arrival, error)
         if place.is_newest and arrival.outcome == "not_decodable":
             sensor.decoded(arrival.error, at)
         if not sensor.usable:
@@ -233,11 +231,11 @@ def _note_battery(sensor: Sensor, reading: Reading) -> None:
         sensor.battery_pct, sensor.facts_changed = float(battery_pct), True
 
 
-def _to_decode(arrival: Arrival, error: TransientError) -> None:
+def to_decode(arrival: Arrival, error: TransientError) -> None:
     arrival.outcome, arrival.error = "to_decode", f"{error.code}: {error.message}"
 
 
-def _not_decoded(arrival: Arrival, error: DeviceDataError) -> None:
+def not_decoded(arrival: Arrival, error: DeviceDataError) -> None:
     arrival.outcome = "not_occupancy" if error.code == "no_data" else "not_decodable"
     arrival.error = f"{error.code}: {error.message}"
 
@@ -255,91 +253,3 @@ def _decode(sensor: Sensor, arrival: Arrival) -> Reading:
     if codec is None:
         raise DeviceDataError("no_codec", f"there is no codec {sensor.codec}")
     return codec.decode(arrival.uplink.f_port, arrival.uplink.data)
-
-
-def receive_event(display: Display, event: Arrival | Join | TxAck | Ack | Log | DeviceStatus, now: datetime) -> None:
-    """Apply an event to a display. Idempotent: the same event again changes nothing."""
-    if isinstance(event, Arrival):
-        _receive_report(display, event)
-    elif isinstance(event, Join):
-        display.facts_changed |= display.route(event)
-        if display.join(event, now):
-            display.last_join_at = None  # the session has compared the joins, by more than their times
-            display.joined(event.at(now), now)
-    elif isinstance(event, TxAck):
-        at = event.at(now)
-        key = f"tx_ack:{event.queue_item_id}:{event.downlink_id}"
-        display.tx_ack(event.queue_item_id, at, Step(
-            "tx_ack", at, None, None, key, event.queue_item_id, event.downlink_id, event.f_cnt_down, event.gateway_id
-        ))  # fmt: skip
-    elif isinstance(event, Ack):
-        at = event.at(now)
-        kind = "ack" if event.acknowledged else "nack"
-        step = Step(kind, at, None, None, f"{kind}:{event.queue_item_id}", event.queue_item_id)
-        display.ack(event.queue_item_id, event.acknowledged, at, step)
-    elif isinstance(event, Log):
-        _receive_log(display, event, now)
-    else:
-        display.battery_pct = event.battery_pct
-        display.seen_at = display.seen_at or now
-        display.facts_changed = True
-
-
-def _receive_report(display: Display, arrival: Arrival) -> None:
-    if arrival.again_at is None:
-        _receive_display_frame(display, arrival)
-    if isinstance(arrival.decoded, TransientError):
-        _to_decode(arrival, arrival.decoded)
-        return
-    _apply_report(display, arrival)
-
-
-def _receive_display_frame(display: Display, arrival: Arrival) -> None:
-    uplink, at = arrival.uplink, arrival.at
-    display.facts_changed = True
-    display.seen_at = arrival.received_at
-    display.rssi_dbm, display.snr_db, display.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
-    display.route(uplink)
-    if display.last_uplink_at is None or at >= display.last_uplink_at:
-        display.received(f_cnt=uplink.f_cnt, dev_addr=uplink.dev_addr, at=at, now=arrival.received_at)
-
-
-def _apply_report(display: Display, arrival: Arrival) -> None:
-    at = arrival.at
-    display.facts_changed = True
-    try:
-        report = _decode_report(display, arrival)
-    except DeviceDataError as error:
-        _not_decoded(arrival, error)
-        return
-    arrival.outcome = "display_report"
-    arrival.reading = {**report.fields, "code": report.code.hex()} if report.code else report.fields
-    firmware = report.fields.get("firmware")
-    display.firmware = firmware if isinstance(firmware, str) else display.firmware
-    if report.code is not None and (display.reported_at is None or at >= display.reported_at):
-        display.reported(report.code.hex(), at, arrival.again_at or arrival.received_at)
-
-
-def _decode_report(display: Display, arrival: Arrival) -> Report:
-    """Return the report. Raises DeviceDataError."""
-    decoded = arrival.decoded
-    if isinstance(decoded, DeviceDataError | TransientError):
-        raise decoded
-    if decoded is not None:
-        return decoded.report(display.codes)
-    driver = display_driver(display.codec)
-    if driver is None:
-        raise DeviceDataError("no_codec", f"there is no driver {display.codec}")
-    return driver.decode_report(arrival.uplink.f_port, arrival.uplink.data)
-
-
-def _receive_log(display: Display, event: Log, now: datetime) -> None:
-    at = event.at(now)
-    detail = f"{event.code}: {event.description}"[:2000]
-    once = event.observed_at.isoformat() if event.observed_at else event.context.get("deduplication_id", detail)
-    key = f"log:{display.dev_eui}:{event.code}:{once}:{event.queue_item_id or ''}"
-    step = Step("log", at, None, detail, key, event.queue_item_id)
-    if event.code in GAVE_UP and event.queue_item_id:
-        display.gave_up(event.queue_item_id, GAVE_UP[event.code], detail, at, step)
-    elif event.code.startswith("DOWNLINK"):
-        display.logged(step)

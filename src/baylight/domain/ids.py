@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import getrandbits
 from typing import NewType
 from uuid import UUID, SafeUUID
@@ -56,3 +56,8 @@ def uuid7(at: datetime) -> UUID:
     ms += (since.days * 86_400 + since.seconds) * 1000
     fraction = us * 4096 // 1000
     return uuid_of(ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | getrandbits(62))
+
+
+def time_of(id: UUID) -> datetime:
+    """Return the time of a UUID version 7, to the millisecond, rounded up."""
+    return _EPOCH + timedelta(milliseconds=(id.int >> 80) + 1)

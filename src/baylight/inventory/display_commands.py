@@ -9,6 +9,7 @@ from uuid import UUID
 from baylight.access.change import Change
 from baylight.codecs.registry import DisplayDriver
 from baylight.control import displays
+from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import Actuation
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES, TriggerType
@@ -98,7 +99,9 @@ async def command(
     state = display.state
     if state.space_id is None:
         raise ConflictError("serves_nothing", f"the display {state.dev_eui} serves no space: assign it first")
-    actuation = state.command(state.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port)
+    actuation = decisions.command(
+        state, state.space_id, code.hex(), trigger=trigger, source=source, now=change.now, f_port=f_port
+    )
     await displays.save(change.connection, [state])
     return actuation
 

@@ -7,8 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from baylight.domain.conditions import ConditionKind
+from baylight.domain.display_loop import decisions, news, sending, uplinks
 from baylight.domain.display_loop.actuation import GAVE_UP
 from baylight.domain.display_loop.display import Display
+from baylight.domain.display_loop.due import due
 from baylight.domain.downlink import SyncStatus, TriggerType
 from baylight.domain.state import State
 from tests.support.clock import T0
@@ -18,13 +21,12 @@ from tests.support.display_loop import (
     GREEN,
     POLICY,
     RED,
-    REPORT,
-    TTL,
     S,
     make,
     seconds,
     send,
     show,
+    uplink,
     want,
     want_unread,
 )
@@ -34,24 +36,28 @@ def test_a_decision_is_sent_transmitted_and_proven_by_the_display() -> None:
     display = make()
     actuation = want(display, State.OCCUPIED, T0)
     assert (actuation.status, actuation.code, display.sync_status) == (S.PENDING, RED, SyncStatus.PENDING)
-    assert display.claim(T0) is actuation
+    assert sending.claim(display, T0) is actuation
     assert actuation.status is S.SENDING
-    display.accepted(actuation.id, "q", T0 + seconds(1))
-    assert display.tx_ack("q", T0 + seconds(2))
+    sending.accepted(display, actuation.id, "q", T0 + seconds(1))
+    assert news.tx_ack(display, "q", T0 + seconds(2))
     assert (actuation.status, display.sync_status) == (S.TRANSMITTED, SyncStatus.PENDING)
-    display.reported(RED, T0 + seconds(3), T0 + seconds(3))
+    uplinks.reported(display, RED, T0 + seconds(3), T0 + seconds(3))
     assert (actuation.status, actuation.shown_at) == (S.SHOWN, T0 + seconds(3))
-    assert (display.sync_status, display.waiting, display.state_shown()) == (SyncStatus.IN_SYNC, [], State.OCCUPIED)
+    assert (display.sync_status, display.deliveries.waiting, display.state_shown()) == (
+        SyncStatus.IN_SYNC,
+        [],
+        State.OCCUPIED,
+    )
 
 
 def test_b3_a_transmission_alone_proves_nothing_about_the_light() -> None:
     display = make()
     want(display, State.OCCUPIED, T0)
     actuation = send(display, T0)
-    display.tx_ack(f"q-{actuation.id}", T0)
+    news.tx_ack(display, f"q-{actuation.id}", T0)
     assert display.sync_status is SyncStatus.PENDING
     assert display.state_shown() is None
-    display.ack(f"q-{actuation.id}", True, T0)
+    news.ack(display, f"q-{actuation.id}", True, T0)
     assert (actuation.status, display.sync_status) == (S.ACKNOWLEDGED, SyncStatus.PENDING)
 
 
@@ -61,30 +67,30 @@ def test_b10_the_newest_decision_wins_and_waits_for_the_one_outstanding() -> Non
     first = send(display, T0)
     second, third = want(display, State.OCCUPIED, T0), want(display, State.FREE, T0)
     assert (second.status, second.superseded_by, third.status) == (S.SUPERSEDED, third.id, S.PENDING)
-    assert display.claim(T0) is None
-    display.tx_ack(f"q-{first.id}", T0)
-    assert display.claim(T0 + seconds(1)) is third
+    assert sending.claim(display, T0) is None
+    news.tx_ack(display, f"q-{first.id}", T0)
+    assert sending.claim(display, T0 + seconds(1)) is third
 
 
 def test_b10_a_superseded_command_that_was_refused_is_not_sent_again() -> None:
     display = make()
     first = want(display, State.FREE, T0)
-    display.claim(T0)
+    sending.claim(display, T0)
     second = want(display, State.OCCUPIED, T0)
-    display.refused(first.id, "away", T0, permanent=False)
+    sending.refused(display, first.id, "away", T0, permanent=False)
     assert (first.status, first.superseded_by) == (S.SUPERSEDED, second.id)
-    assert display.claim(T0) is second
+    assert sending.claim(display, T0) is second
 
 
 def test_b10_of_decisions_that_did_not_know_of_each_other_the_last_is_sent() -> None:
     display = make()
     first, second = want_unread(display, State.OCCUPIED, T0), want_unread(display, State.FREE, T0 + seconds(1))
     third = want_unread(display, State.RESERVED, T0 - seconds(3))  # of a process whose clock is behind
-    assert [a.status for a in display.waiting] == [S.PENDING] * 3
-    assert display.claim(T0 + seconds(1)) is third
+    assert [a.status for a in display.deliveries.waiting] == [S.PENDING] * 3
+    assert sending.claim(display, T0 + seconds(1)) is third
     assert [(a.status, a.superseded_by) for a in (first, second)] == [(S.SUPERSEDED, third.id)] * 2
-    assert display.waiting == [third]
-    assert set(display.touched.values()) <= {first, second, third}
+    assert display.deliveries.waiting == [third]
+    assert set(display.deliveries.touched.values()) <= {first, second, third}
 
 
 def test_b10_what_waits_behind_the_one_outstanding_is_superseded_as_well() -> None:
@@ -92,20 +98,20 @@ def test_b10_what_waits_behind_the_one_outstanding_is_superseded_as_well() -> No
     want(display, State.FREE, T0)
     sent = send(display, T0)
     red, green = want_unread(display, State.OCCUPIED, T0), want_unread(display, State.FREE, T0)
-    assert display.claim(T0) is None
+    assert sending.claim(display, T0) is None
     assert (red.status, red.superseded_by, green.status) == (S.SUPERSEDED, green.id, S.PENDING)
-    display.tx_ack(f"q-{sent.id}", T0)
-    assert display.claim(T0) is green
+    news.tx_ack(display, f"q-{sent.id}", T0)
+    assert sending.claim(display, T0) is green
 
 
 def test_b10_a_refused_command_gives_way_to_the_newest_of_several() -> None:
     display = make()
     first = want(display, State.FREE, T0)
-    display.claim(T0)
+    sending.claim(display, T0)
     red, unknown = want_unread(display, State.OCCUPIED, T0), want_unread(display, State.UNKNOWN, T0 - seconds(3))
-    display.refused(first.id, "away", T0, permanent=False)
+    sending.refused(display, first.id, "away", T0, permanent=False)
     assert (first.status, first.superseded_by) == (S.SUPERSEDED, unknown.id)
-    assert display.claim(T0) is unknown
+    assert sending.claim(display, T0) is unknown
     assert red.superseded_by == unknown.id
 
 
@@ -113,7 +119,7 @@ def test_a_decision_without_a_code_leaves_nothing_older_to_be_sent() -> None:
     display = make()
     red, failed = want_unread(display, State.OCCUPIED, T0), want_unread(display, State.MAINTENANCE, T0)
     assert (red.status, failed.status, display.sync_status) == (S.PENDING, S.FAILED, SyncStatus.MISCONFIGURED)
-    assert display.claim(T0) is None
+    assert sending.claim(display, T0) is None
     assert red.status is S.SUPERSEDED
 
 
@@ -121,18 +127,18 @@ def test_a_decision_without_a_code_leaves_nothing_older_to_be_sent() -> None:
 def test_b10_an_older_decision_is_not_sent_when_a_display_is_enabled_again(look_first: bool) -> None:
     display = make()
     green = want(display, State.FREE, T0)
-    display.claim(T0)
-    display.refused(green.id, "away", T0, permanent=False)
+    sending.claim(display, T0)
+    sending.refused(display, green.id, "away", T0, permanent=False)
     display.usable = False
     assert want_unread(display, State.OCCUPIED, T0).status is S.FAILED
     display.usable = True
     now = T0 + seconds(30)
     if not look_first:
-        assert display.claim(now) is None
-    display.due(now)
+        assert sending.claim(display, now) is None
+    due(display, now)
     assert (green.status, green.sent_at) == (S.SUPERSEDED, None)
-    display.due(now + seconds(30))
-    red = display.claim(now + seconds(30))
+    due(display, now + seconds(30))
+    red = sending.claim(display, now + seconds(30))
     assert red is not None
     assert red.code == RED
 
@@ -141,17 +147,17 @@ def test_a_newer_decision_of_a_process_whose_clock_is_behind_still_wins() -> Non
     display = make()
     behind = T0 - seconds(3)
     first = want(display, State.FREE, T0)
-    display.claim(T0)
+    sending.claim(display, T0)
     second = want(display, State.OCCUPIED, behind)
-    display.refused(first.id, "away", T0, permanent=False)
-    assert (first.status, [a.id for a in display.waiting]) == (S.SUPERSEDED, [second.id])
+    sending.refused(display, first.id, "away", T0, permanent=False)
+    assert (first.status, [a.id for a in display.deliveries.waiting]) == (S.SUPERSEDED, [second.id])
 
 
 def test_a_newer_command_of_a_process_whose_clock_is_behind_ends_the_older_one() -> None:
     display = make()
     want(display, State.FREE, T0)
     first = send(display, T0)
-    display.tx_ack(f"q-{first.id}", T0)
+    news.tx_ack(display, f"q-{first.id}", T0)
     want(display, State.OCCUPIED, T0 - seconds(3))
     second = send(display, T0)
     assert (first.status, first.superseded_by) == (S.SUPERSEDED, second.id)
@@ -162,38 +168,40 @@ def test_a_refusal_is_tried_again_later_and_later() -> None:
     actuation = want(display, State.FREE, T0)
     now, waits = T0, []
     for _ in range(4):
-        assert display.claim(now) is actuation
-        display.refused(actuation.id, "away", now, permanent=False)
-        assert display.claim(now) is None
+        assert sending.claim(display, now) is actuation
+        sending.refused(display, actuation.id, "away", now, permanent=False)
+        assert sending.claim(display, now) is None
         assert actuation.next_attempt_at is not None
         waits.append(actuation.next_attempt_at - now)
         now = actuation.next_attempt_at
-    assert waits == sorted(waits)
-    assert seconds(5) <= waits[0] < seconds(7)
+    assert waits[:3] == [seconds(1)] * 3
+    assert seconds(30) <= waits[3] < seconds(38)
     assert actuation.retry_count == 4
 
 
 def test_a_refusal_for_good_fails_and_is_tried_anew_by_reconciliation() -> None:
     display = make()
     first = want(display, State.FREE, T0)
-    display.claim(T0)
-    display.refused(first.id, "no such device", T0, permanent=True)
-    assert (first.status, display.sync_status) == (S.FAILED, SyncStatus.DRIFTED)
+    sending.claim(display, T0)
+    sending.refused(display, first.id, "no such device", T0, permanent=True)
+    assert (first.status, display.sync_status) == (S.FAILED, SyncStatus.PENDING)
     assert display.reconcile_at is not None
-    display.due(display.reconcile_at)
-    (again,) = display.waiting
+    assert display.reconcile_at >= T0 + POLICY.backoff, "at once, it would be refused again"
+    due(display, display.reconcile_at)
+    (again,) = display.deliveries.waiting
     assert (again.trigger_type, again.new_state, again.status) == (TriggerType.RECONCILIATION, State.FREE, S.PENDING)
 
 
-def test_what_no_gateway_sent_expires_later_than_the_network_server_gives_it_up() -> None:
+def test_what_no_gateway_sent_expires_at_a_network_server_that_reports_no_queue() -> None:
     display = make()
     want(display, State.FREE, T0)
     actuation = send(display, T0)
-    display.due(T0 + TTL)
-    assert actuation.status is S.QUEUED
-    assert display.reconcile_at == T0 + TTL + GRACE
-    display.due(T0 + TTL + GRACE)
-    assert (actuation.status, display.sync_status) == (S.EXPIRED, SyncStatus.DRIFTED)
+    assert actuation.next_attempt_at == T0 + POLICY.ask_after
+    sending.expired_unseen(display, actuation.id, T0 + POLICY.ask_after)
+    assert (actuation.status, actuation.next_attempt_at) == (S.QUEUED, T0 + POLICY.min_ttl + GRACE)
+    sending.expired_unseen(display, actuation.id, T0 + POLICY.min_ttl + GRACE)
+    assert (actuation.status, display.sync_status) == (S.EXPIRED, SyncStatus.UNREACHABLE)
+    assert ConditionKind.DISPLAY_UNDELIVERABLE in display.troubles
 
 
 @pytest.mark.parametrize("code", sorted(GAVE_UP))
@@ -201,47 +209,61 @@ def test_a_downlink_that_the_network_server_dropped_ends_at_once(code: str) -> N
     display = make()
     want(display, State.FREE, T0)
     actuation = send(display, T0)
-    assert display.gave_up(f"q-{actuation.id}", GAVE_UP[code], code, T0)
+    assert news.gave_up(display, f"q-{actuation.id}", GAVE_UP[code], code, T0)
     assert (actuation.status, actuation.error) == (GAVE_UP[code], code)
 
 
-def test_a_display_that_never_reports_is_unreachable_after_three_failures_and_recovers() -> None:
+def test_a_display_that_never_reports_is_silent_after_three_quick_failures_and_recovers() -> None:
     display, now = make(), T0
     want(display, State.OCCUPIED, now)
     seen = []
-    for _ in range(3):
+    for _ in range(4):
         actuation = send(display, now)
-        display.tx_ack(f"q-{actuation.id}", now)
-        now += REPORT
-        display.due(now)
-        assert actuation.status is S.FAILED
-        seen.append(display.sync_status)
+        news.tx_ack(display, f"q-{actuation.id}", now)
         assert display.reconcile_at is not None
         now = display.reconcile_at
-        display.due(now)
-    assert seen == [SyncStatus.DRIFTED, SyncStatus.DRIFTED, SyncStatus.UNREACHABLE]
+        due(display, now)
+        assert actuation.status is S.FAILED
+        seen.append((display.sync_status, bool(display.deliveries.waiting)))
+    assert seen == [
+        (SyncStatus.PENDING, True),
+        (SyncStatus.PENDING, True),
+        (SyncStatus.UNREACHABLE, True),
+        (SyncStatus.UNREACHABLE, False),  # now with a back-off
+    ]
+    assert display.reconcile_at is not None
+    assert display.reconcile_at >= now + POLICY.backoff
+    since = display.troubles.open[ConditionKind.DISPLAY_SILENT].since
+    now = display.reconcile_at
+    due(display, now)
     actuation = send(display, now)
-    display.tx_ack(f"q-{actuation.id}", now)
-    display.reported(RED, now + seconds(1), now + seconds(1))
-    assert (display.sync_status, display.failures) == (SyncStatus.IN_SYNC, 0)
+    assert (display.sync_status, display.troubles.open[ConditionKind.DISPLAY_SILENT].since) == (
+        SyncStatus.UNREACHABLE,
+        since,
+    ), "a retry does not reset the condition"
+    news.tx_ack(display, f"q-{actuation.id}", now)
+    now += seconds(1)
+    uplink(display, f_cnt=1, dev_addr=None, at=now, now=now)
+    uplinks.reported(display, RED, now, now)
+    assert (display.sync_status, display.failures, display.troubles.open) == (SyncStatus.IN_SYNC, 0, {})
 
 
 def test_a_display_that_reports_another_colour_is_sent_its_own_again() -> None:
     display = make()
     show(display, State.OCCUPIED, T0)
     now = T0 + seconds(600)
-    display.reported(GREEN, now, now)
-    (again,) = display.waiting
+    uplinks.reported(display, GREEN, now, now)
+    (again,) = display.deliveries.waiting
     assert (again.trigger_type, again.code) == (TriggerType.RECONCILIATION, RED)
-    assert [s.kind for s in display.steps].count("drift") == 1
+    assert [s.kind for s in display.deliveries.steps].count("drift") == 1
 
 
 def test_a_report_that_overtook_its_tx_ack_proves_the_light() -> None:
     display = make()
     want(display, State.OCCUPIED, T0)
     actuation = send(display, T0)
-    display.reported(RED, T0 + seconds(3), T0 + seconds(3))
-    display.tx_ack(f"q-{actuation.id}", T0 + seconds(2))
+    uplinks.reported(display, RED, T0 + seconds(3), T0 + seconds(3))
+    news.tx_ack(display, f"q-{actuation.id}", T0 + seconds(2))
     assert (actuation.status, display.sync_status) == (S.SHOWN, SyncStatus.IN_SYNC)
 
 
@@ -249,8 +271,8 @@ def test_a_report_from_before_the_transmission_proves_nothing() -> None:
     display = make()
     want(display, State.OCCUPIED, T0)
     actuation = send(display, T0)
-    display.reported(RED, T0 - seconds(60), T0 + seconds(1))
-    display.tx_ack(f"q-{actuation.id}", T0 + seconds(2))
+    uplinks.reported(display, RED, T0 - seconds(60), T0 + seconds(1))
+    news.tx_ack(display, f"q-{actuation.id}", T0 + seconds(2))
     assert (actuation.status, display.sync_status) == (S.TRANSMITTED, SyncStatus.PENDING)
 
 
@@ -258,13 +280,13 @@ def test_a_light_that_a_report_proved_before_the_answer_ends_the_older_commands_
     display = make()
     want(display, State.FREE, T0)
     first = send(display, T0)
-    display.tx_ack(f"q-{first.id}", T0)
-    display.reported(DIM_GREEN, T0, T0)
+    news.tx_ack(display, f"q-{first.id}", T0)
+    uplinks.reported(display, DIM_GREEN, T0, T0)
     second = want(display, State.OCCUPIED, T0 + seconds(2))
-    display.claim(T0 + seconds(2))
-    display.reported(RED, T0 + seconds(4), T0 + seconds(4))
+    sending.claim(display, T0 + seconds(2))
+    uplinks.reported(display, RED, T0 + seconds(4), T0 + seconds(4))
     assert (second.status, first.status) == (S.SHOWN, S.SUPERSEDED)
-    assert (display.waiting, display.sync_status) == ([], SyncStatus.IN_SYNC)
+    assert (display.deliveries.waiting, display.sync_status) == ([], SyncStatus.IN_SYNC)
 
 
 def test_b14_without_a_code_it_fails_and_says_so() -> None:
@@ -278,15 +300,15 @@ def test_a_display_that_was_disabled_holds_up_nothing() -> None:
     display = make()
     actuation = want(display, State.OCCUPIED, T0)
     display.usable = False
-    assert display.claim(T0) is None
+    assert sending.claim(display, T0) is None
     assert (actuation.status, actuation.error) == (S.FAILED, "the display is disabled or decommissioned")
-    assert (display.waiting, display.sync_status) == ([], SyncStatus.MISCONFIGURED)
+    assert (display.deliveries.waiting, display.sync_status) == ([], SyncStatus.MISCONFIGURED)
     display.usable = True
-    display.due(T0 + seconds(1))
-    assert [a.code for a in display.waiting] == [RED]
+    due(display, T0 + seconds(1))
+    assert [a.code for a in display.deliveries.waiting] == [RED]
 
 
-@pytest.mark.parametrize("end", [lambda s: s.release(T0), lambda s: setattr(s, "usable", False)])
+@pytest.mark.parametrize("end", [lambda s: decisions.release(s, T0), lambda s: setattr(s, "usable", False)])
 def test_a_queued_downlink_of_a_display_that_serves_no_more_still_comes_to_an_end(
     end: Callable[[Display], None],
 ) -> None:
@@ -294,22 +316,22 @@ def test_a_queued_downlink_of_a_display_that_serves_no_more_still_comes_to_an_en
     want(display, State.OCCUPIED, T0)
     actuation = send(display, T0)
     end(display)
-    display.due(T0)
-    assert display.reconcile_at == T0 + TTL + GRACE
-    display.due(T0 + TTL + GRACE)
-    assert (actuation.status, display.reconcile_at) == (S.EXPIRED, None)
+    due(display, T0)
+    assert actuation.next_attempt_at is not None
+    sending.not_found_in_queue(display, actuation.id, actuation.next_attempt_at)
+    assert (actuation.status, display.reconcile_at, display.deliveries.waiting) == (S.FAILED, None, [])
 
 
 def test_a_display_that_cannot_report_is_in_sync_once_its_newest_light_was_transmitted() -> None:
     display = make(reports=False)
     want(display, State.FREE, T0)
     actuation = send(display, T0)
-    display.tx_ack(f"q-{actuation.id}", T0)
+    news.tx_ack(display, f"q-{actuation.id}", T0)
     assert (display.sync_status, display.state_shown()) == (SyncStatus.IN_SYNC, State.FREE)
     second = want(display, State.OCCUPIED, T0 + seconds(5))
-    display.claim(T0 + seconds(5))
-    display.refused(second.id, "no such device", T0 + seconds(5), permanent=True)
-    assert (display.sync_status, display.state_shown()) == (SyncStatus.DRIFTED, State.FREE)
+    sending.claim(display, T0 + seconds(5))
+    sending.refused(display, second.id, "no such device", T0 + seconds(5), permanent=True)
+    assert (display.sync_status, display.state_shown()) == (SyncStatus.PENDING, State.FREE)
 
 
 def test_a_silent_display_is_unreachable_until_its_next_uplink() -> None:
@@ -317,40 +339,43 @@ def test_a_silent_display_is_unreachable_until_its_next_uplink() -> None:
     show(display, State.OCCUPIED, T0)
     while display.reconcile_at is not None:
         now = display.reconcile_at
-        display.due(now)
+        due(display, now)
     assert (now, display.sync_status) == (T0 + seconds(1) + timedelta(hours=2), SyncStatus.UNREACHABLE)
     now = T0 + timedelta(hours=3)
-    display.received(f_cnt=3, dev_addr=None, at=now, now=now)
-    display.reported(RED, now, now)
+    uplink(display, f_cnt=3, dev_addr=None, at=now, now=now)
+    uplinks.reported(display, RED, now, now)
     assert display.sync_status is SyncStatus.IN_SYNC
 
 
-def test_a_sign_of_life_shortens_a_long_back_off() -> None:
+def test_a_sign_of_life_ends_a_long_back_off() -> None:
     display, now = make(), T0
     want(display, State.OCCUPIED, now)
-    for _ in range(8):
-        send(display, now)
-        now += TTL + GRACE + seconds(1)
-        display.due(now)
-        now = max(now, display.reconcile_at or now)
-        display.due(now)
+    for _ in range(7):
+        actuation = send(display, now)
+        news.tx_ack(display, f"q-{actuation.id}", now)
+        while actuation.status is S.TRANSMITTED or not display.deliveries.waiting:
+            assert display.reconcile_at is not None
+            now = max(now, display.reconcile_at)
+            due(display, now)
     actuation = send(display, now)
-    now += TTL + GRACE + seconds(1)
-    display.due(now)
-    assert (actuation.status, display.sync_status) == (S.EXPIRED, SyncStatus.UNREACHABLE)
+    news.tx_ack(display, f"q-{actuation.id}", now)
+    now += seconds(30)
+    due(display, now)
+    assert (actuation.status, display.sync_status) == (S.FAILED, SyncStatus.UNREACHABLE)
     assert display.reconcile_at is not None
     assert display.reconcile_at > now + 10 * POLICY.backoff
-    display.received(f_cnt=1, dev_addr=None, at=now, now=now)
-    assert display.reconcile_at == now + POLICY.backoff
+    uplink(display, f_cnt=1, dev_addr=None, at=now, now=now)
+    uplinks.reported(display, GREEN, now, now)
+    assert [a.code for a in display.deliveries.waiting] == [RED]
 
 
 def test_an_expiry_is_unique_for_each_try() -> None:
     display = make()
     want(display, State.OCCUPIED, T0)
     first = send(display, T0)
-    display.tx_ack(f"q-{first.id}", T0)
+    news.tx_ack(display, f"q-{first.id}", T0)
     want(display, State.FREE, T0)
-    second = display.claim(T0)
+    second = sending.claim(display, T0)
     assert second is not None
     assert second.expires_at is not None
     assert first.expires_at is not None
@@ -364,5 +389,5 @@ def test_steps_that_came_before_the_answer_are_replayed() -> None:
         display = make()
         want(display, State.OCCUPIED, T0)
         actuation = send(display, T0)
-        display.replay(kind, f"q-{actuation.id}", detail, T0)
+        news.replay(display, kind, f"q-{actuation.id}", detail, T0)
         assert actuation.status is status

@@ -25,33 +25,69 @@ Things Stack."""
 class LoopPolicy:
     """Time limits of the closed loop.
 
-    `ttl`: after this time the network server drops a downlink that no gateway sent. `report_timeout`: how long a
-    display may need to report what it shows. `lease`: how long a sender may need to record the outcome. `grace`: how
-    long after an expiry we still wait for the network server's news. `settle`: how long before the command's arrival a
-    report may have been made and still count for it. `unreachable_after`: number of failures in a row.
+    `ttl`: the longest life of a downlink in the network server's queue; `min_ttl`: the shortest. `report_timeout`: the
+    longest wait for a report; `min_wait`: the shortest; `first_wait`: the wait for a display whose answers are not
+    known. `lease`: how long a sender may need to record the outcome. `ask_after`: how long after a command was accepted
+    the network server is asked for its queue, if there is no news. `grace`: how long after an expiry we still wait for
+    the network server's news. `settle`: how long after a transmission the display may receive it, and how long before
+    it a report may have been made and still count. `quick_tries`: failures in a row after which the next try comes at
+    once; then `backoff` doubles up to `max_backoff`. `unreachable_after`: failures in a row after which a display is
+    silent. `calm_after`: a display that showed the desired light for this time begins its quick tries again.
     """
 
     ttl: timedelta = timedelta(seconds=60)
-    report_timeout: timedelta = timedelta(seconds=60)
+    min_ttl: timedelta = timedelta(seconds=8)
+    report_timeout: timedelta = timedelta(seconds=30)
+    min_wait: timedelta = timedelta(seconds=3)
+    first_wait: timedelta = timedelta(seconds=10)
     lease: timedelta = timedelta(seconds=30)
-    grace: timedelta = timedelta(seconds=5)
+    ask_after: timedelta = timedelta(seconds=5)
+    grace: timedelta = timedelta(seconds=2)
     settle: timedelta = timedelta(seconds=2)
-    backoff: timedelta = timedelta(seconds=5)
+    quick_tries: int = 3
+    backoff: timedelta = timedelta(seconds=30)
     max_backoff: timedelta = timedelta(minutes=15)
     unreachable_after: int = 3
+    calm_after: timedelta = timedelta(minutes=15)
     test_shown_for: timedelta = timedelta(seconds=10)
     """Time that the light of a test stays before the desired light comes back."""
 
     def wait(self, failures: int, seed: UUID | None) -> timedelta:
-        """Return the exponential back-off with up to 25 % of jitter; the same `seed` gives the same wait."""
-        base = min(self.backoff * 2 ** min(failures - 1, 10), self.max_backoff) if failures else timedelta()
+        """Return the pause before the next try: none for quick tries, then an exponential back-off.
+
+        The back-off has up to 25 % of jitter; the same `seed` gives the same wait.
+        """
+        if failures <= self.quick_tries:
+            return timedelta()
+        base = min(self.backoff * (1 << min(failures - self.quick_tries - 1, 10)), self.max_backoff)
         return base * (1 + ((seed.int if seed else 0) & 0xFF) / 1024)
+
+    def wait_for_report(self, answer_s: float | None, failures: int) -> timedelta:
+        """Return how long a report may take: three times the usual answer time of the display, within its bounds.
+
+        Each failure doubles it, since a display may have become slower.
+        """
+        usual = self.first_wait if answer_s is None else max(timedelta(seconds=3 * answer_s), self.min_wait)
+        return min(usual * (1 << min(failures, 4)), self.report_timeout)
+
+    def life(self, tx_ack_s: float | None, failures: int) -> timedelta:
+        """Return the life of a queue item: four times the usual time until its tx_ack, doubled by each failure."""
+        usual = timedelta(seconds=4 * (tx_ack_s or 0)) * (1 << min(failures, 3))
+        return min(max(usual, self.min_ttl * (1 << min(failures, 3))), max(self.ttl, self.min_ttl))
+
+
+def usual(before: float | None, seconds: float) -> float:
+    """Return the new estimate of a median after a sample, both in s: a step of 15 % towards the sample."""
+    seconds = max(seconds, 0.05)
+    if before is None:
+        return seconds
+    return min(before * 1.15, seconds) if seconds > before else max(before / 1.15, seconds)
 
 
 class Actuation(msgspec.Struct, eq=False, gc=False):
     """Decision that a display must show something, and its delivery: one row of `actuations`.
 
-    `display_id` None: the space has no display. The fields from `id` to `shown_at` are the columns of
+    `display_id` None: the space has no display. The fields from `id` to `claimed_at` are the columns of
     `control.displays.unfinished_actuations`.
     """
 
@@ -76,6 +112,8 @@ class Actuation(msgspec.Struct, eq=False, gc=False):
     transmitted_at: datetime | None = None
     confirmed_at: datetime | None = None
     shown_at: datetime | None = None
+    claimed_at: datetime | None = None
+    """Time when its last sender claimed it: the network server received it later."""
     superseded_by: UUID | None = None
 
     def move(self, status: ActuationStatus) -> None:

@@ -1,398 +1,340 @@
 """Closed loop of one display: desired, commanded, reported, and what follows when they differ.
 
 A `Display` is loaded, receives events, and is saved. It does no I/O; `now` is an argument. Codes are lower-case hex, as
-stored in `display_codes`.
+stored in `display_codes`. The modules `sending`, `news`, `uplinks` and
+`due` hold its events; `events` lists them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
+import msgspec
+
+from baylight.domain.assignment import SharedRule, combine, count_free
+from baylight.domain.conditions import ConditionKind
 from baylight.domain.display_loop.actuation import (
     ACKNOWLEDGED,
-    EXPIRED,
     FAILED,
-    GAVE_UP,
-    ON_ITS_WAY,
     PENDING,
     PROVEN_SENT,
-    QUEUED,
-    SENDING,
-    SUPERSEDED,
+    SHOWN,
     TRANSMITTED,
     Actuation,
+    LoopPolicy,
     Step,
+    usual,
 )
-from baylight.domain.display_loop.record import Record
-from baylight.domain.downlink import OUTSTANDING, ActuationStatus, SyncStatus, TriggerType
-from baylight.domain.ids import uuid7
+from baylight.domain.display_loop.deliveries import Deliveries
+from baylight.domain.display_loop.lamp import Possible
+from baylight.domain.display_loop.troubles import Troubles
+from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
+from baylight.domain.ids import DevEui, time_of
+from baylight.domain.session import Session
 from baylight.domain.state import State
 
-REJOINED = "the display rejoined"
+_K = ConditionKind
 
 
-class Display(Record, gc=False):
-    """State machine of one display. Feed it events; `created`, `touched` and `steps` then hold what must be stored.
+_UNREACHABLE = (
+    _K.DISPLAY_SILENT,
+    _K.DISPLAY_UNDELIVERABLE,
+    _K.DISPLAY_WAITS_FOR_UPLINK,
+    _K.DISPLAY_DISABLED,
+    _K.DISPLAY_REFUSED,
+    _K.DISPLAY_NOT_CLASS_C,
+)
+_DRIFTED = (_K.DISPLAY_WRONG, _K.DISPLAY_COMMANDED_BY_OTHER)
 
-    `Record` has the fields.
+
+def _identical(first: str, second: str) -> bool:
+    return first == second
+
+
+class Display(Session, gc=False):
+    """State machine of one display.
+
+    The fields up to `troubled` are the columns of `control.displays.lock`; the loader sets those that follow.
     """
 
-    # Decisions -------------------------------------------------------------------------------------------------
+    id: UUID
+    dev_eui: DevEui
+    codec: str
+    codes: dict[str, str]
+    f_port: int
+    confirmed: bool = False
+    usable: bool = True
+    """Enabled and not decommissioned: commands may be sent to it."""
+    reports: bool = True
+    """The display can report what it shows."""
+    asks_report: bool = True
+    """Each command asks for a report. If False, a report comes with the next regular uplink."""
+    class_a: bool = False
+    """Its type is served as class A: a command waits for the next uplink."""
+    silent_after_s: int = 7200
+    rule: SharedRule = SharedRule.WORST_STATE
+    desired_state: State | None = None
+    desired_code: str | None = None
+    desired_at: datetime | None = None
+    commanded_id: UUID | None = None
+    reported_code: str | None = None
+    reported_at: datetime | None = None
+    possible_code: str | None = None
+    possible_until: datetime | None = None
+    others_until: datetime | None = None
+    unknown_until: datetime | None = None
+    """The last four fields: see `Possible`."""
+    down_f_cnt: int | None = None
+    down_queue_id: str | None = None
+    """Counter and queue item of the last tx_ack in this session."""
+    answer_s: float | None = None
+    """Usual time from a tx_ack to the report."""
+    tx_ack_s: float | None = None
+    """Usual time from the acceptance of a command to its tx_ack."""
+    drifts: int = 0
+    """Times in a row that a proven light was lost: to another light, or to a foreign command."""
+    drifted_at: datetime | None = None
+    sync_status: SyncStatus = SyncStatus.UNKNOWN
+    resend_after_uplink: bool = False
+    failures: int = 0
+    reconcile_at: datetime | None = None
+    shared: bool = False
+    troubled: bool = False
+    """Conditions of the display last."""
 
-    def desire(
-        self,
-        space_id: UUID,
-        state: State,
-        *,
-        previous: State | None,
-        trigger: TriggerType,
-        source: str | None,
-        now: datetime,
-        code: str | None = None,
-    ) -> Actuation:
-        """Decide that the display must show `state` from now on, by `code` or by its own code for the state.
+    policy: LoopPolicy = cast(LoopPolicy, None)
+    """A display without the policy of the settings fails at the first use."""
+    same: Callable[[str, str], bool] = _identical
+    """Return True if a person sees the same light for both codes."""
+    digits: Callable[[int], str] | None = None
+    """Return the code for a number of free spaces; None if the display cannot count."""
+    space_id: UUID | None = None
+    space_states: dict[UUID, State] = msgspec.field(default_factory=dict)
+    """States of the spaces that a shared display serves; empty for a display of one space."""
+    deliveries: Deliveries = msgspec.field(default_factory=Deliveries)
+    troubles: Troubles = msgspec.field(default_factory=Troubles)
+    facts_changed: bool = False
+    """An uplink or an event has changed the facts below, what is reported, or the session."""
+    seen_at: datetime | None = None
+    """Facts of the newest event since the display was loaded, here and below; None: nothing new."""
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+    gateway_id: str | None = None
+    battery_pct: float | None = None
+    firmware: str | None = None
 
-        Pending actuations that are loaded are superseded; `claim` supersedes the rest.
+    # What it must show ---------------------------------------------------------------------------------------------
+
+    def apply_space_state(self, space_id: UUID, state: State) -> None:
+        """Set the state of one of the spaces of a shared display."""
+        if self.space_states:
+            self.space_states[space_id] = state
+
+    def wanted(self, state: State) -> tuple[State, str | None]:
+        """Return the state that the display must show, and its code, for its space in `state`.
+
+        A shared display combines the states of all its spaces by its rule.
         """
-        code = code or self.codes.get(state)
-        actuation = Actuation(
-            uuid7(now), space_id, trigger, source, previous, state, self.id, code, self.f_port, self.confirmed, now
-        )
-        self.space_id = space_id
-        if (self.desired_state, self.desired_code) != (state, code):
-            self.desired_state, self.desired_code, self.desired_at, self.failures = state, code, now, 0
-        self._supersede(self._in(PENDING), by=actuation.id)
-        if problem := self._problem():
-            actuation.status, actuation.error = FAILED, problem
-        else:
-            actuation.next_attempt_at = now
-            self.waiting.append(actuation)
-            if not self._in(SENDING):
-                self.resend_after_uplink = False
-        self.created.append(actuation)
-        self._settle(now)
-        return actuation
+        if self.space_states:
+            state = combine(self.space_states.values(), self.rule)
+            if self.rule is SharedRule.COUNT and self.digits is not None:
+                return state, self.digits(count_free(self.space_states.values()))
+        return state, self.codes.get(state)
 
-    def command(
-        self, space_id: UUID, code: str, *, trigger: TriggerType, source: str | None, now: datetime, f_port: int | None
-    ) -> Actuation:
-        """Send something that is not desired, once: the light of a test, or a command of an operator.
+    # Facts -----------------------------------------------------------------------------------------------------------
 
-        The desired state stays the same. It is sent again afterwards.
-        """
-        actuation = Actuation(
-            id=uuid7(now),
-            space_id=space_id,
-            trigger_type=trigger,
-            trigger_source=source,
-            previous_state=self.desired_state,
-            new_state=self.desired_state or State.UNKNOWN,
-            display_id=self.id,
-            code=code,
-            f_port=f_port or self.f_port,
-            confirmed=self.confirmed,
-            created_at=now,
-            next_attempt_at=now,
-        )
-        if problem := self._problem():
-            actuation.status, actuation.error, actuation.next_attempt_at = FAILED, problem, None
-        elif self._in(PENDING):
-            actuation.status, actuation.next_attempt_at = FAILED, None
-            actuation.error = "a decision waits to be sent to this display: try again"
-        else:
-            self.waiting.append(actuation)
-        self.created.append(actuation)
-        self._settle(now)
-        return actuation
+    @property
+    def possible(self) -> Possible:
+        """Return the commands that the display may have received."""
+        return Possible(self.possible_code, self.possible_until, self.others_until, self.unknown_until)
 
-    def release(self, now: datetime) -> None:
-        """Stop serving a space: nothing is desired, and nothing more is sent."""
-        for actuation in self._in(PENDING):
-            self._end(actuation, FAILED, "the display no longer serves the space", now)
-        self.desired_state = self.desired_code = self.desired_at = self.space_id = None
-        self.resend_after_uplink = False
-        self._settle(now)
+    @possible.setter
+    def possible(self, value: Possible) -> None:
+        self.possible_code, self.possible_until = value.code, value.until
+        self.others_until, self.unknown_until = value.others_until, value.unknown_until
 
-    # Sending ---------------------------------------------------------------------------------------------------
+    @property
+    def silent_after(self) -> timedelta:
+        """Return how long the display may send nothing before it counts as silent."""
+        return timedelta(seconds=self.silent_after_s)
 
-    def claim(self, now: datetime) -> Actuation | None:
-        """Return the actuation to send now, marked as being sent; None if there is none, or another one is outstanding.
+    def problem(self) -> str | None:
+        """Return why nothing can be sent to the display; None if something can."""
+        if not self.usable:
+            return "the display is disabled or decommissioned"
+        if self.desired_code is None:
+            return f"the display has no code for {self.desired_state}: add one to its display_codes"
+        return None
 
-        All other pending actuations are superseded. `expires_at` is unique to the microsecond for this display.
-        """
-        self._drop_outdated()
-        if problem := self._problem():
-            for actuation in self._in(PENDING):
-                self._end(actuation, FAILED, problem, now)
-            self._settle(now)
-            return None
-        newest = self._next()
-        if newest is None:
-            self._settle(now)
-            return None
-        self._supersede([a for a in self._in(PENDING) if a is not newest], by=newest.id)
-        due = newest.next_attempt_at is None or newest.next_attempt_at <= now
-        if not due or self._in(*OUTSTANDING):
-            return None
-        newest.move(SENDING)
-        newest.next_attempt_at = now + self.policy.lease
-        earlier = [a.expires_at for a in self.waiting if a.expires_at is not None]
-        newest.expires_at = max([now + self.policy.ttl, *(at + timedelta(microseconds=1) for at in earlier)])
-        self.resend_after_uplink = False  # this command is for the session that the display has now
-        self._touch(newest)
-        self.steps.append(Step("sending", now, newest.id, attempt=newest.retry_count + 1))
-        self._settle(now)
-        return newest
-
-    def accepted(self, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
-        """Record that the network server accepted the actuation. Idempotent; a late answer becomes a step and no more.
-
-        If the display rejoined meanwhile, the actuation counts only if the network server's queue still had it
-        afterwards (`recovered`).
-        """
-        actuation = self._find(actuation_id)
-        if actuation is None or actuation.status is not SENDING:
-            self.steps.append(Step("queued", now, actuation_id, "answered after it was given up", queue_id=queue_id))
-            return
-        actuation.move(QUEUED)
-        actuation.queue_id, actuation.sent_at, actuation.next_attempt_at = queue_id, now, None
-        self._touch(actuation)
-        self.commanded_id = actuation.id
-        self._end_older(actuation, now)
-        self.steps.append(Step("recovered" if recovered else "queued", now, actuation_id, queue_id=queue_id))
-        if self.resend_after_uplink and not recovered:
-            self._end(actuation, FAILED, REJOINED, now)
-        self.resend_after_uplink = self.resend_after_uplink and not recovered and not self._in(PENDING)
-        self._settle(now)
-
-    def refused(
-        self, actuation_id: UUID, error: str, now: datetime, *, permanent: bool, until_uplink: bool = False
-    ) -> None:
-        """Record that the network server refused the actuation: try again later, or end it (`permanent`). Idempotent.
-
-        `until_uplink`: no command can reach the display before its next uplink.
-        """
-        actuation = self._find(actuation_id)
-        if actuation is None or actuation.status is not SENDING:
-            return
-        actuation.retry_count += 1
-        actuation.error = error
-        newer = self._next()
-        if permanent:
-            self._fail(actuation, error, now)
-            self.resend_after_uplink = self.resend_after_uplink or (until_uplink and not newer)
-            if until_uplink and self.application_id is not None:  # an uplink came meanwhile
-                self._recover(now)
-        elif newer:
-            actuation.superseded_by = newer.id
-            self._end(actuation, SUPERSEDED, error, now)
-        else:
-            actuation.move(PENDING)
-            actuation.next_attempt_at = now + self.policy.wait(actuation.retry_count, actuation.id)
-            actuation.expires_at = None
-            self._touch(actuation)
-            self.steps.append(Step("retry", now, actuation.id, error, attempt=actuation.retry_count))
-        self._settle(now)
-
-    # Events from the network server -----------------------------------------------------------------------------
-
-    def tx_ack(self, queue_id: str, at: datetime, step: Step | None = None) -> bool:
-        """Record that a gateway sent the downlink. Return False if no actuation has that queue item (yet)."""
-        actuation = self._by_queue(queue_id)
-        self._note(step, actuation)
-        if actuation is None:
+    def proven(self) -> bool:
+        """Return True if the display shows what it must, on the newest evidence, and may have received nothing else."""
+        code = self.desired_code
+        shown = self._evidence()
+        if code is None or shown is None or not self.same(code, shown[0]):
             return False
-        if actuation.status in OUTSTANDING:
-            actuation.move(TRANSMITTED)
-            actuation.transmitted_at = at
-            self._touch(actuation)
-            self._after_transmission(actuation, at)
-        self._settle(at)
-        return True
-
-    def ack(self, queue_id: str, acknowledged: bool, at: datetime, step: Step | None = None) -> bool:
-        """Record that the device confirmed the downlink, or that the network server stopped waiting for that."""
-        actuation = self._by_queue(queue_id)
-        self._note(step, actuation)
-        if actuation is None:
+        outstanding = self.deliveries.outstanding
+        if outstanding is not None and (outstanding.code is None or not self.same(code, outstanding.code)):
             return False
-        if acknowledged:
-            if actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
-                actuation.move(ACKNOWLEDGED)
-                actuation.transmitted_at = actuation.transmitted_at or at
-                actuation.confirmed_at = at
-                self._touch(actuation)
-                self._after_transmission(actuation, at)
-        elif actuation.status in OUTSTANDING or actuation.status is TRANSMITTED:
-            self._fail(actuation, "the device did not acknowledge it", at)
-        self._settle(at)
-        return True
+        return not self.possible.disproves(code, shown[1], self.same)
 
-    def gave_up(
-        self, queue_id: str, status: ActuationStatus, error: str, at: datetime, step: Step | None = None
-    ) -> bool:
-        """Record that the network server dropped the downlink (`status` EXPIRED or FAILED)."""
-        actuation = self._by_queue(queue_id)
-        self._note(step, actuation)
-        if actuation is None:
-            return False
-        if actuation.status in OUTSTANDING:
-            self._fail(actuation, error, at, status)
-        self._settle(at)
-        return True
+    def state_shown(self) -> State | None:
+        """Return the state whose code looks like the light that is known; None if it may be any."""
+        shown = self._evidence()
+        if shown is None or self.possible.disproves(*shown, self.same):
+            return None
+        if self.desired_code is not None and self.same(self.desired_code, shown[0]):
+            return self.desired_state
+        return next((s for s in State if (c := self.codes.get(s)) and self.same(c, shown[0])), None)
 
-    def replay(self, kind: str, queue_id: str, detail: str | None, at: datetime) -> None:
-        """Apply a step that was stored before its actuation had this queue item."""
-        if kind == "tx_ack":
-            self.tx_ack(queue_id, at)
-        elif kind in ("ack", "nack"):
-            self.ack(queue_id, kind == "ack", at)
-        elif kind == "log" and detail and (code := detail.partition(":")[0]) in GAVE_UP:
-            self.gave_up(queue_id, GAVE_UP[code], detail, at)
+    def news_by(self, actuation: Actuation) -> datetime | None:
+        """Return when the news that a sent actuation still waits for must have come; None: it waits for none."""
+        if actuation.status not in self.awaited() or actuation.transmitted_at is None:
+            return None
+        if self.reports and not self.asks_report:
+            return actuation.transmitted_at + self.silent_after
+        return actuation.transmitted_at + self.policy.wait_for_report(self.answer_s, self.failures)
 
-    def logged(self, step: Step) -> None:
-        """Add a log line that ends nothing (a gateway refused one try) to the outstanding actuation."""
-        self._note(step, next((a for a in self.waiting if a.status in OUTSTANDING), None))
+    def _evidence(self) -> tuple[str, datetime] | None:
+        """Return the newest light that is proven as far as the display can prove one, and when."""
+        if self.reports:
+            return (self.reported_code, self.reported_at) if self.reported_code and self.reported_at else None
+        done = (ACKNOWLEDGED,) if self.confirmed else PROVEN_SENT
+        sent = next((a for a in reversed(self.deliveries.waiting) if a.status in done), None)
+        return (sent.code, sent.transmitted_at) if sent and sent.code and sent.transmitted_at else None
 
-    def joined(self, observed_at: datetime, now: datetime) -> None:
-        """Record a join: commands on their way are lost, and the display shows its default light (often green).
+    def awaited(self) -> frozenset[ActuationStatus]:
+        """Return the statuses of a sent actuation in which more news of it must come."""
+        if self.reports:
+            return PROVEN_SENT
+        return frozenset({TRANSMITTED}) if self.confirmed else frozenset()
 
-        Nothing reaches the display before its next uplink; then the desired state is sent again. Idempotent.
-        """
-        if self.last_join_at is not None and observed_at <= self.last_join_at:
-            return
-        self.facts_changed = True
-        self.last_join_at = observed_at
-        at = min(observed_at, now)
-        uplink_since = self.last_uplink_at is not None and self.last_uplink_at > at
-        self.steps.append(Step("join", at, None, key=f"join:{self.dev_eui}:{observed_at.isoformat()}"))
-        self._session_lost(at, now)
-        if uplink_since and self.resend_after_uplink:
-            self._recover(now)
-        self._settle(now)
+    # What follows ----------------------------------------------------------------------------------------------------
 
-    def received(self, *, f_cnt: int | None, dev_addr: str | None, at: datetime, now: datetime) -> None:
-        """Record an uplink that is newer than all before; call it before `reported`.
+    def begin(self, kind: ConditionKind, evidence: str, at: datetime) -> None:
+        """Begin a condition of this display, or renew its evidence."""
+        self.troubles.begin(kind, str(self.id), evidence, at)
 
-        A counter that fell or another address means that the display rejoined, even if no join was received.
-        """
-        fell = f_cnt is not None and self.last_f_cnt is not None and f_cnt < self.last_f_cnt
-        moved = dev_addr is not None and self.dev_addr is not None and dev_addr != self.dev_addr
-        self.facts_changed = True
-        self.last_uplink_at = at
-        self.last_f_cnt = f_cnt if f_cnt is not None else self.last_f_cnt
-        self.dev_addr = dev_addr or self.dev_addr
-        if (fell or moved) and not self.resend_after_uplink:
-            recent_join = self.last_join_at is not None and self.last_join_at > at - timedelta(minutes=5)
-            if not recent_join or not self._claimed_since(self.last_join_at):
-                self._session_lost(at, now)
-        if self.resend_after_uplink:
-            self._recover(now)
-        self._settle(now)
-        if self.sync_status is SyncStatus.UNREACHABLE and self.reconcile_at is not None:
-            # The display is reachable: do not wait out a back-off that grew while it was not.
-            self.reconcile_at = min(self.reconcile_at, now + self.policy.backoff)
+    def end(self, kinds: Iterable[ConditionKind], at: datetime) -> None:
+        """End conditions of this display."""
+        if self.troubles.open:
+            self.troubles.end(kinds, at)
 
-    def reported(self, code: str, at: datetime, now: datetime) -> None:
-        """Record what the display reports that it shows. The caller leaves out reports older than the newest."""
-        self.facts_changed = True
-        before = self.reported_code
-        self.reported_code, self.reported_at = code, at
-        command = next(iter(self._in(*OUTSTANDING) or self._in(*PROVEN_SENT)), None)
-        if command is not None and command.trigger_type is TriggerType.DEVICE_COMMAND:
-            pass  # its bytes are not a light to compare with
-        elif command is not None and command.code is not None:
-            shows = self.same(command.code, code)
-            since = command.transmitted_at or command.sent_at or command.created_at
-            after = at >= since - self.policy.settle
-            if command.status in PROVEN_SENT:
-                if shows and after:
-                    self._shown(command, at)
-                elif not shows and at > since + self.policy.settle:
-                    self.steps.append(Step("drift", at, command.id, f"reports {code}, was sent {command.code}"))
-                    self._fail(command, f"the display reports {code}", now)
-            elif shows and after and before is not None and not self.same(command.code, before):
-                self._shown(command, at)  # the tx_ack is late or lost; the light proves the transmission
-        elif self._drifted() and self.sync_status is SyncStatus.IN_SYNC:
-            self.steps.append(Step("drift", at, self.commanded_id, f"reports {code}, must show {self.desired_code}"))
-            self.reconcile_at = now
-        self._settle(now)
-        self.due(now)
+    def undeliverable(self, evidence: str, at: datetime) -> None:
+        self.begin(_K.DISPLAY_UNDELIVERABLE, evidence, at)
 
-    # Time --------------------------------------------------------------------------------------------------------
+    def wrong(self, code: str, at: datetime) -> None:
+        """Record that the display answers, with another light than it must show."""
+        self.begin(_K.DISPLAY_WRONG, f"it reports {code}, and must show {self.desired_code}", at)
 
-    def due(self, now: datetime) -> None:
-        """Apply what follows from time alone: expired downlinks, missing reports, the next try, a silent display."""
-        self._drop_outdated()
-        for actuation in list(self.waiting):
-            expires_at = actuation.expires_at if actuation.status is QUEUED else None
-            if expires_at is not None and expires_at + self.policy.grace <= now:
-                self._fail(actuation, "no gateway sent it in time", now, EXPIRED)
-            waits = actuation.status in PROVEN_SENT and self.reports and not self._in(*ON_ITS_WAY)
-            if waits and self._report_by(actuation) <= now:
-                self._fail(actuation, "the display did not report what it shows", now)
-        self._settle(now)
-        if (
-            self.sync_status in (SyncStatus.DRIFTED, SyncStatus.UNREACHABLE)
-            and not self.resend_after_uplink
-            and self.reconcile_at is not None
-            and self.reconcile_at <= now
-        ):
-            if self._drifted():
-                self._resend(TriggerType.RECONCILIATION, now)
-            self._settle(now)
+    def fail(self, actuation: Actuation, why: str, now: datetime, status: ActuationStatus = FAILED) -> None:
+        """End an actuation without success. The next try comes at once, or after a back-off."""
+        self.deliveries.end(actuation, status, why, now)
+        self.failures += 1
+        self.reconcile_at = now + self.policy.wait(self.failures, actuation.id)
 
-    # ---------------------------------------------------------------------------------------------------------------
-
-    def _after_transmission(self, actuation: Actuation, at: datetime) -> None:
-        if actuation.trigger_type is TriggerType.DEVICE_COMMAND:
-            # The effect of the command on the light is unknown.
-            self._end(actuation, SUPERSEDED, "sent; what must be shown is sent again", at)
-            self.reported_code, self.facts_changed = None, True
-            self.space_id = self.space_id or actuation.space_id
-            self._resend(TriggerType.RECONCILIATION, at)
-            actuation.superseded_by = self.waiting[-1].id if self.waiting else None
-        elif actuation.trigger_type is TriggerType.DEVICE_TEST and not self.reports:
+    def shown(self, actuation: Actuation, at: datetime, *, changed: bool) -> None:
+        """End an actuation with success. `changed`: the report before this one showed another light."""
+        d = self.deliveries
+        d.end_older(actuation, at)
+        if actuation.transmitted_at is not None:
+            self.answer_s = usual(self.answer_s, (at - actuation.transmitted_at).total_seconds())
+        if changed:
+            self.possible = self.possible.over(at)
+        actuation.shown_at = at
+        actuation.confirmed_at = actuation.confirmed_at or at
+        d.end(actuation, SHOWN, None, at)
+        d.steps.append(Step("reported", at, actuation.id, actuation.code))
+        if actuation.trigger_type is TriggerType.DEVICE_TEST:
             self.reconcile_at = at + self.policy.test_shown_for
-        else:
-            self._apply_earlier_report(actuation, at)
 
-    def _apply_earlier_report(self, actuation: Actuation, at: datetime) -> None:
-        """Apply a report that came before the tx_ack of the transmission that it proves: events overtake each other."""
-        if self.reported_code is None or self.reported_at is None or actuation.code is None:
+    def light_of(self, actuation: Actuation) -> str | None:
+        """Return the code that the display shows after a command; None if the command is no light."""
+        return None if actuation.trigger_type is TriggerType.DEVICE_COMMAND else actuation.code
+
+    def settle(self, now: datetime) -> None:
+        """Derive `sync_status`, `reconcile_at` and the conditions that follow from the other fields."""
+        was_in_sync = self.sync_status is SyncStatus.IN_SYNC
+        if self.desired_state is None:
+            self.end(list(self.troubles.open), now)
+            self.sync_status, self.reconcile_at = SyncStatus.UNKNOWN, None
             return
-        if self.reported_at >= (actuation.transmitted_at or at) and self.same(actuation.code, self.reported_code):
-            self._shown(actuation, self.reported_at)
+        if problem := self.problem():
+            self.begin(_K.DISPLAY_MISCONFIGURED, problem, now)
+            self.sync_status, self.reconcile_at = SyncStatus.MISCONFIGURED, None
+            return
+        self.end([_K.DISPLAY_MISCONFIGURED], now)
+        d = self.deliveries
+        proven = self.proven()
+        if proven:
+            self.failures = 0
+            self.end([_K.DISPLAY_WRONG, _K.DISPLAY_UNDELIVERABLE], now)
+        if d.outstanding or d.of(PENDING):
+            self.reconcile_at = None
+        elif (sent := d.sent) and (by := self.news_by(sent)):
+            self.reconcile_at = by
+        elif proven:
+            self._rest(now)
+            return
+        elif self.resend_after_uplink:
+            self.reconcile_at = None
+        elif was_in_sync:
+            self._lost_its_light(now)
+        elif self.reconcile_at is None:
+            self.reconcile_at = now + self.policy.wait(self.failures, self.commanded_id)
+        self.sync_status = self._status()
 
-    def _session_lost(self, at: datetime, now: datetime) -> None:
-        """End the commands begun before `at`: the network server flushed them, or the display showed them before.
+    def _rest(self, now: datetime) -> None:
+        """Settle a display that is proven, and for which nothing is on its way."""
+        if self.drifted_at is not None and self.drifted_at + self.policy.calm_after <= now:
+            self.drifts, self.drifted_at = 0, None
+            self.end([_K.DISPLAY_COMMANDED_BY_OTHER], now)
+        silent_at = None
+        if self.reports:
+            newest_at = max(filter(None, (self.last_uplink_at, self.reported_at)), default=now)
+            silent_at = newest_at + self.silent_after
+        if silent_at is not None and silent_at <= now:
+            self.begin(_K.DISPLAY_SILENT, f"its last uplink came more than {self.silent_after} ago", now)
+            self.sync_status, self.reconcile_at = SyncStatus.UNREACHABLE, None
+            return
+        self.sync_status = SyncStatus.IN_SYNC
+        calm_at = self.drifted_at and self.drifted_at + self.policy.calm_after
+        by = min(filter(None, (silent_at, calm_at)), default=None)
+        # An early deadline does no harm: the timer looks at the display again, and moves the deadline. So it is seldom
+        # written.
+        if by is None or self.reconcile_at is None or not now < self.reconcile_at <= by:
+            self.reconcile_at = by
 
-        A command that is being handed over may be flushed too. Its answer is awaited, since nothing must overtake it;
-        `resend_after_uplink` then means that it does not count.
+    def _status(self) -> SyncStatus:
+        """Return the status of a display that is not proven, or for which a command is on its way."""
+        open = self.troubles.open
+        if any(kind in open for kind in _UNREACHABLE):
+            return SyncStatus.UNREACHABLE
+        return SyncStatus.DRIFTED if any(kind in open for kind in _DRIFTED) else SyncStatus.PENDING
+
+    def _lost_its_light(self, now: datetime) -> None:
+        """Plan the next try of a display that was proven and no longer is: at once, then with a back-off."""
+        if self.drifted_at is None or self.drifted_at + self.policy.calm_after <= now:
+            self.drifts = 0
+        self.drifts, self.drifted_at = self.drifts + 1, now
+        self.reconcile_at = now + self.policy.wait(self.drifts + self.policy.quick_tries - 1, self.commanded_id)
+
+    def life(self) -> timedelta:
+        """Return how long the network server may keep a command of this display."""
+        life = self.policy.life(self.tx_ack_s, self.failures)
+        return max(life, self.silent_after) if self.class_a or _K.DISPLAY_NOT_CLASS_C in self.troubles else life
+
+    def after_all_others(self, now: datetime) -> datetime:
+        """Return `now`, or a time after all decisions so far.
+
+        Clocks differ, and a batch may have waited for the lock.
         """
-        begun = [a for a in self.waiting if a.status is not PENDING]
-        for actuation in [a for a in begun if (a.transmitted_at or self._claimed_at(a)) <= at]:
-            if actuation.status is not SENDING:
-                self._end(actuation, FAILED, REJOINED, now)
-        self.reported_code = None
-        self.resend_after_uplink = all(self._claimed_at(a) <= at for a in self._in(SENDING))
-
-    def _recover(self, now: datetime) -> None:
-        being_sent = self._in(SENDING)
-        if not being_sent:
-            self.resend_after_uplink = False
-        if not self._in(PENDING) and (being_sent or not self._in(*OUTSTANDING)):
-            self._resend(TriggerType.REJOIN_RECOVERY, now)
-
-    def _resend(self, trigger: TriggerType, now: datetime) -> None:
-        if self.desired_state is not None and self.space_id is not None and self._problem() is None:
-            self.desire(
-                self.space_id,
-                self.desired_state,
-                previous=self.desired_state,
-                trigger=trigger,
-                source=None,
-                now=now,
-                code=self.desired_code,
-            )
+        known = [a.created_at for a in self.deliveries.waiting]
+        if self.desired_at is not None:
+            known.append(self.desired_at)
+        if self.commanded_id is not None:
+            known.append(time_of(self.commanded_id))
+        newest = max(known, default=now)
+        return now if newest < now else newest + timedelta(microseconds=1)

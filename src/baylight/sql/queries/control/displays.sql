@@ -8,9 +8,13 @@ SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.heard_net
        d.enabled AND d.lifecycle_state <> 'decommissioned' AS usable,
        coalesce((t.default_config ->> 'reports')::boolean, false) AS reports,
        coalesce((t.default_config ->> 'ask_report')::boolean, true) AS asks_report,
+       (t.capabilities ->> 'class') IS NOT DISTINCT FROM 'A' AS class_a,
        t.uplink_interval_s * t.silent_after_intervals AS silent_after_s, d.shared_rule AS rule,
        d.desired_state, d.desired_code, d.desired_at, d.commanded_actuation_id AS commanded_id, d.reported_code,
-       d.reported_at, d.sync_status, d.resend_after_uplink, d.failures, d.reconcile_at, d.shared
+       d.reported_at, d.possible_code, d.possible_until, d.others_until, d.unknown_until, d.down_f_cnt,
+       d.down_queue_id, d.answer_s, d.tx_ack_s, d.drifts, d.drifted_at, d.sync_status, d.resend_after_uplink,
+       d.failures, d.reconcile_at, d.shared,
+       EXISTS (SELECT FROM conditions AS c WHERE c.subject_id = d.id::text AND c.ended_at IS NULL) AS troubled
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = ANY(
@@ -33,7 +37,7 @@ FOR NO KEY UPDATE SKIP LOCKED;
 SELECT id, space_id, trigger_type, trigger_source, previous_state, new_state, display_device_id AS display_id,
        display_code AS code, fport AS f_port, confirmed, created_at, status, downlink_error AS error,
        downlink_queue_id AS queue_id, retry_count, next_attempt_at, expires_at, sent_at, transmitted_at, confirmed_at,
-       shown_at
+       shown_at, claimed_at
 FROM actuations
 WHERE display_device_id = ANY(:display_ids::text::uuid[])
   AND status IN ('pending', 'sending', 'queued', 'transmitted', 'acknowledged')
@@ -58,10 +62,15 @@ ORDER BY code;
 UPDATE display_devices AS d
 SET desired_state = n.desired_state, desired_code = n.desired_code, desired_at = n.desired_at,
     commanded_actuation_id = n.commanded_actuation_id, sync_status = n.sync_status,
-    resend_after_uplink = n.resend_after_uplink, failures = n.failures, reconcile_at = n.reconcile_at
+    resend_after_uplink = n.resend_after_uplink, failures = n.failures, reconcile_at = n.reconcile_at,
+    possible_code = n.possible_code, possible_until = n.possible_until, others_until = n.others_until,
+    unknown_until = n.unknown_until, down_f_cnt = n.down_f_cnt, down_queue_id = n.down_queue_id,
+    answer_s = n.answer_s, tx_ack_s = n.tx_ack_s, drifts = n.drifts, drifted_at = n.drifted_at
 FROM json_to_recordset(:rows::json) AS n (
-    id uuid, sync_status text, resend_after_uplink boolean, failures integer, desired_state text, desired_code text,
-    desired_at timestamptz, commanded_actuation_id uuid, reconcile_at timestamptz
+    id uuid, sync_status text, resend_after_uplink boolean, failures integer, drifts integer, desired_state text,
+    desired_code text, desired_at timestamptz, commanded_actuation_id uuid, reconcile_at timestamptz,
+    possible_code text, possible_until timestamptz, others_until timestamptz, down_f_cnt bigint, down_queue_id text,
+    answer_s real, tx_ack_s real, drifted_at timestamptz, unknown_until timestamptz
 )
 WHERE d.id = n.id;
 
@@ -93,11 +102,11 @@ SET status = n.status, downlink_error = n.error, downlink_queue_id = n.queue_id,
     downlink_sent = n.sent_at IS NOT NULL,
     response_time_ms = extract(epoch FROM n.sent_at - a.created_at) * 1000,
     transmitted_at = n.transmitted_at, confirmed_at = n.confirmed_at, shown_at = n.shown_at,
-    superseded_by = n.superseded_by
+    claimed_at = n.claimed_at, superseded_by = n.superseded_by
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, status text, retry_count integer, error text, queue_id text, next_attempt_at timestamptz,
     expires_at timestamptz, sent_at timestamptz, transmitted_at timestamptz, confirmed_at timestamptz,
-    shown_at timestamptz, superseded_by uuid
+    shown_at timestamptz, claimed_at timestamptz, superseded_by uuid
 )
 WHERE a.id = n.id AND a.id = ANY(:ids::text::uuid[]);
 
@@ -121,3 +130,16 @@ ON CONFLICT (event_key) DO NOTHING;
 UPDATE spaces AS s SET display_state = n.state, display_state_at = :now
 FROM unnest(:display_ids::uuid[], :states::text[]) AS n (display_id, state)
 WHERE s.id = ANY(:space_ids::uuid[]) AND s.display_device_id = n.display_id AND s.display_state IS DISTINCT FROM n.state;
+
+-- name: own_queue_items
+-- Actuations of ours, at an end or not, by queue item.
+SELECT downlink_queue_id AS queue_id, trigger_type, display_code AS code FROM actuations
+WHERE downlink_queue_id = ANY(:queue_ids::text[]);
+
+-- name: lock_failing
+-- Displays whose tries failed, locked in id order, for the end of their back-offs. Skips displays whose lock is held.
+SELECT id FROM display_devices
+WHERE failures > 0 AND reconcile_at > :now AND (:gateway_id::text IS NULL OR gateway_id = :gateway_id)
+ORDER BY id
+LIMIT :limit
+FOR NO KEY UPDATE SKIP LOCKED;

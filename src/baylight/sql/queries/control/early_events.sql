@@ -1,6 +1,6 @@
 -- name: unmatched
 -- Network events of queue items that came before the answer to the enqueue call.
-SELECT at, kind, downlink_queue_id AS queue_id, detail FROM actuation_events
+SELECT at, kind, downlink_queue_id AS queue_id, detail, f_cnt_down FROM actuation_events
 WHERE downlink_queue_id = ANY(:queue_ids::text[]) AND actuation_id IS NULL
 ORDER BY id;
 
