@@ -12,9 +12,9 @@ import asyncpg
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.control import displays, later, sensors, spaces
 from baylight.control.batch import Batch
+from baylight.control.display_events import receive_event
 from baylight.control.gateways import GatewayWriter, facts_of
 from baylight.control.later import Due, LaterBatch
-from baylight.control.display_events import receive_event
 from baylight.control.scripted import Decoders
 from baylight.control.sensors import Sensor
 from baylight.control.spaces import Space
@@ -170,6 +170,7 @@ class Ingest:
         acked = [e.queue_item_id for e in batch.events if isinstance(e, TxAck) and e.dev_eui in named] if named else []
         own = await displays.own_lights(connection, acked, named.values())
         received = _receive_events(batch, named, own)
+        batch.drop_marked()
         failed = spaces.request_changes(affected, loaded)
 
         await _label_unassigned(connection, batch, known)

@@ -16,8 +16,8 @@ CREATE TABLE conditions (
             'display_refused', 'sensor_silent', 'sensor_refused', 'sensor_frames_missing', 'sensor_undecodable',
             'codec_suspended', 'gateway_refuses', 'gateway_no_ack', 'gateway_airtime', 'network_server_away',
             'network_server_key_refused', 'network_server_not_set', 'broker_away', 'broker_forbids_publishing',
-            'broker_session_lost', 'broker_client_id_shared', 'no_events', 'messages_refused', 'database_away',
-            'backlog', 'sandbox_away'
+            'broker_session_lost', 'broker_client_id_shared', 'broker_qos_0', 'no_events', 'messages_refused',
+            'database_away', 'backlog', 'sandbox_away'
         )
     ),
     CONSTRAINT conditions_evidence CHECK (length(evidence) <= 2000),

@@ -28,10 +28,6 @@ COMMENT ON COLUMN uplinks_to_decode.tries IS 'calls for this uplink that used to
 CREATE INDEX uplinks_to_decode_next ON uplinks_to_decode (tries, received_at);
 CREATE INDEX uplinks_to_decode_device ON uplinks_to_decode (dev_eui);
 
-ALTER TABLE sensor_devices ADD COLUMN to_decode_since timestamptz;
-COMMENT ON COLUMN sensor_devices.to_decode_since IS
-'arrival of the oldest uplink that waits for its codec and is newer than the newest reading; null if there is none';
-
 ALTER TABLE display_devices ADD COLUMN alike_allowed boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN display_devices.alike_allowed IS
 'an operator accepted that the light of another state looks like FREE on this display';

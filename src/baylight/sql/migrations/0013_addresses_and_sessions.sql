@@ -25,18 +25,3 @@ CREATE TABLE broker_sessions (
 COMMENT ON TABLE broker_sessions IS 'sessions that a broker keeps for us, so that the loss of one is noticed';
 COMMENT ON COLUMN broker_sessions.broker IS 'name of the connection: broker, the_things_stack';
 COMMENT ON COLUMN broker_sessions.filters IS 'topic filters that the session may be subscribed to';
-
--- One more kind: messages of QoS 0. The next file validates it.
--- squawk-ignore ban-drop-constraint
-ALTER TABLE conditions DROP CONSTRAINT conditions_kind;
-ALTER TABLE conditions ADD CONSTRAINT conditions_kind CHECK (
-    kind IN (
-        'display_silent', 'display_wrong', 'display_misconfigured', 'display_undeliverable',
-        'display_commanded_by_other', 'display_not_class_c', 'display_waits_for_uplink', 'display_disabled',
-        'display_refused', 'sensor_silent', 'sensor_refused', 'sensor_frames_missing', 'sensor_undecodable',
-        'codec_suspended', 'gateway_refuses', 'gateway_no_ack', 'gateway_airtime', 'network_server_away',
-        'network_server_key_refused', 'network_server_not_set', 'broker_away', 'broker_forbids_publishing',
-        'broker_session_lost', 'broker_client_id_shared', 'broker_qos_0', 'no_events', 'messages_refused', 'database_away',
-        'backlog', 'sandbox_away'
-    )
-) NOT VALID;
