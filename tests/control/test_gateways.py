@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from baylight.domain.events import Log, Message, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.state import State
+from baylight.lns.chirpstack.events import parse
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import RealClock
@@ -470,3 +471,37 @@ async def test_several_reviews_at_once_do_it_once(air: Air) -> None:
         assert await gateways.ALONE.one(other)
         assert await air.kinds() == []
     assert await air.kinds() == [("gateway_refuses", GATEWAY)]
+
+
+RECORDED = "application/29c30d14-b848-4f81-a5ef-473808098a04/device/0102030405060702/event/"
+RECORDED_LAMP = '"deviceInfo":{"devEui":"0102030405060702","deviceClassEnabled":"CLASS_C","tags":{"kind":"lamp"}}'
+RECORDED_TX_ACK = (
+    '{"downlinkId":2697208503,"time":"2026-11-27T19:00:19.774194729+00:00",' + RECORDED_LAMP + ","
+    '"queueItemId":"7df94f1d-a855-43aa-bce2-48446063f3c6","fCntDown":3,"gatewayId":"0016c001ff10a235","txInfo":{'
+    '"frequency":869525000,"power":29,"modulation":{"lora":{"bandwidth":125000,"spreadingFactor":12,'
+    '"codeRate":"CR_4_5","polarizationInversion":true}},"timing":{"immediately":{}},"context":"AQIDBA=="}}'
+)
+RECORDED_REFUSAL = (
+    '{"time":"2026-11-27T19:00:11.649200341+00:00",' + RECORDED_LAMP + ","
+    '"level":"ERROR","code":"DOWNLINK_GATEWAY","description":"TOO_LATE","context":{}}'
+)
+"""Events of a real ChirpStack, without the names of its device."""
+
+
+async def test_i17_a_recorded_refusal_and_tx_ack_have_their_effects(air: Air) -> None:
+    await factories.add_display(air.pool, dev_eui="0102030405060702", gateway_id=GATEWAY)
+    refusal = parse(RECORDED + "log", RECORDED_REFUSAL.encode())
+    tx_ack = parse(RECORDED + "txack", RECORDED_TX_ACK.encode())
+    assert isinstance(refusal, Log)
+    assert isinstance(tx_ack, TxAck)
+    off = air.clock.now() - datetime(2026, 11, 27, 19, 0, 12, tzinfo=UTC)
+    air.clock.tick(-off)
+    await air.receive(refusal)
+    (condition,) = await air.review()
+    assert (condition.kind, condition.subject_id) == (ConditionKind.GATEWAY_REFUSES, GATEWAY)
+    assert condition.evidence.startswith("TOO_LATE: ")
+    air.clock.tick(timedelta(seconds=8))
+    await air.receive(tx_ack)
+    assert await air.review() == []
+    (used,) = await air.used()
+    assert (used.sub_band, used.frames, round(used.airtime_ms)) == ("P", 1, 1319)
