@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uvicorn
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.api.metrics import Counts
+from baylight.app.backlog import Backlog
 from baylight.app.connections import (
     Server,
     chirpstack_devices,
@@ -32,10 +33,12 @@ from baylight.app.service_watch import ServiceWatch
 from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
+from baylight.control import losses
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
-from baylight.domain.conditions import ConditionKind
+from baylight.domain.conditions import Condition, ConditionKind
 from baylight.domain.events import Message
+from baylight.domain.unproven import UnprovenReason
 from baylight.errors import TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
@@ -44,7 +47,7 @@ from baylight.log import Outage, logger
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
 from baylight.store import migrate
-from baylight.store.connect import AWAY
+from baylight.store.connect import AWAY, RETRY
 from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
 from baylight.store.pool import Pool, open_pool
 from baylight.web import page
@@ -78,6 +81,20 @@ async def serve(settings: Settings) -> None:
     await Program(settings).run(stopping)
 
 
+_COMMON_CAUSES = frozenset(
+    {
+        ConditionKind.NETWORK_SERVER_AWAY,
+        ConditionKind.NETWORK_SERVER_KEY_REFUSED,
+        ConditionKind.NETWORK_SERVER_NOT_SET,
+        ConditionKind.BROKER_AWAY,
+        ConditionKind.BROKER_FORBIDS_PUBLISHING,
+    }
+)
+"""Conditions that make the commands of many displays fail. Their end ends the back-offs."""
+_LATE_EVENTS = timedelta(seconds=5)
+"""Events that arrive so soon after the beginning of an outage were sent before it."""
+
+
 class Program:
     """One process of Baylight. Any number may share a database and, with `mqtt_share_group`, a broker."""
 
@@ -91,6 +108,7 @@ class Program:
         # What is behind the intake is built when the database is open.
         self.intake = Intake(self._store, lambda: self.relay.wake())
         self._not_stored: str | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.conditions = ServiceConditions(self.clock)
         self.sources = Sources(self.conditions.of, lambda: self._pool)
         self.consumers = consumers(settings, self.intake, self.sources)
@@ -103,6 +121,9 @@ class Program:
             self._parts,
             watched(self.consumers, self.sources.refusals),
         )
+        self.backlog = Backlog(self.consumers.values(), lambda: self._not_stored is None)
+        self._stored_at: datetime | None = None
+        self.conditions.on_end.append(self._after_outage)
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Pool for the API alone, since callers that read slowly keep their connections for long."""
@@ -160,8 +181,9 @@ class Program:
         self.decoding = Decoding(pool, self.ingest, self.ingest.decoders, self.clock)
         router = Router(self.network_servers, self.watch.answered)
         self.relay = Relay(pool, router, self.clock, self.policies.loop)
+        self.relay.recovery.may_act = self.backlog.is_read
         months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
-        self.reconcile = Timer(pool, self.clock, self.policies, *months)
+        self.reconcile = Timer(pool, self.clock, self.policies, *months, may_act=self.backlog.is_read)
 
     async def _run_parts(self, stopping: asyncio.Event) -> None:
         registry = CollectorRegistry()
@@ -247,6 +269,28 @@ class Program:
             self._not_stored = f"events are not stored: {error.message}"
             raise
         self._not_stored = None
+        self._stored_at = self.clock.now()
+
+    def _after_outage(self, condition: Condition) -> None:
+        """End the back-offs that a common cause made, and mark what was lost while a network server was away.
+
+        If events came meanwhile, it was its API alone that was away.
+        """
+        if condition.kind in _COMMON_CAUSES:
+            self.relay.cause_is_over()
+        silent = self._stored_at is None or self._stored_at < condition.since + _LATE_EVENTS
+        if condition.kind is ConditionKind.NETWORK_SERVER_AWAY and silent:
+            self._tasks.add(task := asyncio.create_task(self._make_good(condition)))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _make_good(self, condition: Condition) -> None:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await losses.make_good(
+                    connection, condition.since, condition.subject_id, UnprovenReason.NETWORK_SERVER_AWAY
+                )
+        except RETRY as error:
+            log.warning("losses_not_marked", error=str(error))
 
     def _parts(self) -> dict[Key, str | None]:
         """Return the reason why each part of this process does not work, or None if it does."""

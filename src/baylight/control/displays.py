@@ -158,6 +158,7 @@ UPDATE_FACTS = RowsStatement("control.displays.update_facts", _Facts)
 UPDATE_ACTUATIONS = RowsStatement("control.displays.update_actuations", _Delivery)
 UPDATE_DISPLAY_STATES = Statement("control.displays.update_display_states")
 OWN_QUEUE_ITEMS = Query("control.displays.own_queue_items", _OwnQueueItem)
+MARK_UNPROVEN = Statement("control.displays.mark_unproven")
 LOCK_FAILING = Query("control.displays.lock_failing", UUID)
 INSERT_STEPS = RowsStatement("control.displays.insert_steps", _NewStep)
 INSERT_ACTUATIONS = Copy("actuations", _NewActuation)
@@ -204,6 +205,15 @@ async def load(
         for row in await SPACES_OF_SHARED.all(connection, display_ids=shared):
             displays[row.display_id].space_states[row.space_id] = row.state
     return displays
+
+
+async def mark_all_unproven(connection: Connection, since: datetime, network_server: str) -> int:
+    """Trust no report of a display in sync that was made before now; return how many displays there were. Idempotent.
+
+    The news of a restart or of a foreign command since then may be lost. The displays are commanded again one by one,
+    a second apart behind each gateway, unless they report before.
+    """
+    return await MARK_UNPROVEN.run(connection, since=since, network_server=network_server)
 
 
 async def own_lights(

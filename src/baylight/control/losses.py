@@ -1,18 +1,25 @@
-"""Make good the loss of events that a broker had accepted."""
+"""Make good the loss of events: mark what may have changed unnoticed."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from baylight.control import displays, sensors
+from baylight.domain.unproven import UnprovenReason
 from baylight.store.pool import Connection
 
 
-async def make_good(connection: Connection, since: datetime, network_server: str) -> str:
+async def make_good(
+    connection: Connection,
+    since: datetime,
+    network_server: str,
+    reason: UnprovenReason = UnprovenReason.SESSION_LOST,
+) -> str:
     """Mark what may have changed unnoticed since then; return what was done, in words. Idempotent.
 
     The newest reading of each sensor of the network server may be missing, and so may the newest report of each
     display.
     """
-    # Seam: control.sensors.mark_sensors(connection, UnprovenReason.SESSION_LOST, since, network_server=…) and
-    # control.displays.mark_all_unproven(connection, since, network_server) belong here.
-    return "events may be missing"
+    spaces = await sensors.mark_sensors(connection, reason, since, network_server=network_server)
+    lights = await displays.mark_all_unproven(connection, since, network_server)
+    return f"{spaces} spaces and {lights} displays are unproven until their devices report"

@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.control import displays
 from baylight.control.early_events import apply_early, find_item, find_unmatched
+from baylight.control.hold import Hold
 from baylight.control.recovery import CLAIM_LIMIT, Recovery
 from baylight.domain.display_loop import sending
 from baylight.domain.display_loop.actuation import Actuation, LoopPolicy
@@ -41,7 +43,13 @@ IDLE_S = 1.0
 _CONFIGURATION_ERRORS = ("bad_api_key", "not_chirpstack", "network_server_not_set", "broker_forbids_publishing")
 """Errors of the settings, not of a device. They are a condition of the network server, which is logged once."""
 
-LOCK_TO_SEND = Query("control.relay.lock_to_send", UUID)
+
+class _ToSend(NamedTuple):
+    display_id: UUID
+    gateway_id: str | None
+
+
+LOCK_TO_SEND = Query("control.relay.lock_to_send", _ToSend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Relay:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     outage: Outage = field(default_factory=lambda: Outage(None, "network_server"))
     _database: Outage = field(default_factory=lambda: Outage(log, "database"))
+    _hold: Hold = field(default_factory=Hold)
+    _cause_over: bool = False
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -76,6 +86,11 @@ class Relay:
 
     def wake(self) -> None:
         """Look for due actuations now."""
+        self._wake.set()
+
+    def cause_is_over(self) -> None:
+        """Try again now for all displays: a common cause of their failures is over."""
+        self._cause_over = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -107,6 +122,9 @@ class Relay:
 
     async def _claim_or_wait(self) -> list[_Claimed]:
         try:
+            if self._cause_over:
+                self._cause_over = False
+                await self.end_backoffs()
             claimed = await self._claim()
         except RETRY as error:
             self._database.begin(str(error) or type(error).__name__)
@@ -136,7 +154,8 @@ class Relay:
             for display in loaded.values():
                 retry_now(display, now)
             await displays.save(connection, loaded.values())
-        self.wake()
+        if failing:
+            self.wake()
 
     async def send_due(self) -> int:
         """Claim and send once; return how many actuations were handed over."""
@@ -151,14 +170,18 @@ class Relay:
     async def _claim(self) -> list[_Claimed]:
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
-            due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT)
-            loaded = await displays.load(connection, set(due), self.policy, to_send=True)
+            freed = await self._hold.refresh(connection, now)
+            due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT, held=self._hold.held)
+            free = {row.display_id for row in due if self._hold.take(row.gateway_id, now)}
+            loaded = await displays.load(connection, free, self.policy, to_send=True)
             claimed = []
             for display in loaded.values():
                 if actuation := sending.claim(display, now):
                     unheard = display.last_uplink_at is None
                     claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), unheard))
             await displays.save(connection, [d for d in loaded.values() if d.deliveries.touched])
+        for gateway_id in freed:
+            await self.end_backoffs(gateway_id)
         return claimed
 
     async def _hand_over(self, claimed: _Claimed) -> str | BaylightError:

@@ -2,7 +2,7 @@
 ALTER TABLE sensor_devices
 ADD COLUMN first_f_cnt bigint,
 ADD COLUMN frames_missing bigint NOT NULL DEFAULT 0,
-ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT -1,
+ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT '-1',
 ADD COLUMN session integer NOT NULL DEFAULT 0,
 ADD COLUMN session_since timestamptz,
 ADD COLUMN former_dev_addr varchar(8),
@@ -10,7 +10,7 @@ ADD COLUMN last_join_id uuid;
 ALTER TABLE display_devices
 ADD COLUMN first_f_cnt bigint,
 ADD COLUMN frames_missing bigint NOT NULL DEFAULT 0,
-ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT -1,
+ADD COLUMN reading_f_cnt bigint NOT NULL DEFAULT '-1',
 ADD COLUMN session integer NOT NULL DEFAULT 0,
 ADD COLUMN session_since timestamptz,
 ADD COLUMN former_dev_addr varchar(8),

@@ -143,3 +143,19 @@ WHERE failures > 0 AND reconcile_at > :now AND (:gateway_id::text IS NULL OR gat
 ORDER BY id
 LIMIT :limit
 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: mark_unproven
+-- Makes displays in sync unproven whose newest report is not newer than the losses since :since. They are due one after
+-- another behind each gateway. Locks them in id order.
+WITH concerned AS (
+    SELECT id, row_number() OVER (PARTITION BY gateway_id ORDER BY id) AS place FROM (
+        SELECT id, gateway_id FROM display_devices
+        WHERE sync_status = 'in_sync' AND network_server = :network_server
+            AND (unknown_until IS NULL OR unknown_until < :since)
+        ORDER BY id FOR NO KEY UPDATE
+    ) AS locked
+)
+UPDATE display_devices AS d
+SET unknown_until = clock_timestamp(), sync_status = 'pending',
+    reconcile_at = clock_timestamp() + c.place * interval '1 second'
+FROM concerned AS c WHERE c.id = d.id;
