@@ -18,6 +18,7 @@ from baylight.api import deps
 from baylight.api.app import create_app
 from baylight.cli import app as command_line
 from baylight.domain.conditions import KINDS, Subject
+from baylight.domain.display_loop.events import EVENTS
 from baylight.domain.downlink import TRANSITIONS
 from baylight.settings import Settings
 from baylight.store import translate
@@ -163,12 +164,22 @@ def layers() -> str:
     return "\n".join(["```text", *filter(None, found), "```"])
 
 
+def events() -> str:
+    """List what each event does to the closed loop of a display."""
+    rows = ["| event | delivery | light | begins | ends |", "|---|---|---|---|---|"]
+    for name, event in EVENTS.items():
+        begins, ends = (", ".join(f"`{kind}`" for kind in kinds) for kinds in (event.begins, event.ends))
+        rows.append(f"| {name} | {event.delivery} | {event.light} | {begins} | {ends} |")
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
     "settings": (REFERENCE / "settings.md", settings),
     "cli": (REFERENCE / "cli.md", cli),
     "routes": (REFERENCE / "api.md", routes),
     "problems": (REFERENCE / "api.md", problems),
     "conditions": (REFERENCE / "conditions.md", conditions),
+    "events": (ROOT / "docs" / "explanation" / "how-a-light-is-proven.md", events),
     "layers": (ARCHITECTURE, layers),
     "transitions": (REFERENCE / "states-and-statuses.md", transitions),
 }

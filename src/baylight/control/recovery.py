@@ -130,13 +130,13 @@ def _apply_queue(
         sending.not_found_in_queue(display, actuation.id, now)
         return
     disabled = facts is not None and not facts.enabled
-    unheard = facts is not None and facts.last_seen_at is None
+    without_uplink = facts is not None and facts.last_seen_at is None
     if disabled:
         evidence = "the device is disabled in the network server"
-    elif unheard:
+    elif without_uplink:
         evidence = "the network server received no uplink of the device since its activation"
     elif item.f_cnt_down:
         evidence = "the network server sent the command to a gateway, and has no acknowledgement of it"
     else:
         evidence = "the network server has not tried to send the command"
-    sending.still_queued(display, actuation.id, evidence, now, disabled=disabled, unheard=unheard)
+    sending.still_queued(display, actuation.id, evidence, now, disabled=disabled, without_uplink=without_uplink)

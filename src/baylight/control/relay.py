@@ -57,7 +57,7 @@ class _Claimed:
     display_id: UUID
     actuation: Actuation
     downlink: Downlink | BaylightError
-    unheard: bool
+    without_uplink: bool
     """No uplink of the display has come yet."""
 
 
@@ -177,8 +177,8 @@ class Relay:
             claimed = []
             for display in loaded.values():
                 if actuation := sending.claim(display, now):
-                    unheard = display.last_uplink_at is None
-                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), unheard))
+                    without_uplink = display.last_uplink_at is None
+                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), without_uplink))
             await displays.save(connection, [d for d in loaded.values() if d.deliveries.touched])
         for gateway_id in freed:
             await self.end_backoffs(gateway_id)
@@ -188,7 +188,7 @@ class Relay:
         if isinstance(claimed.downlink, BaylightError):
             return claimed.downlink
         try:
-            if claimed.unheard:
+            if claimed.without_uplink:
                 await self._require_uplink(claimed.downlink.dev_eui)
             return await self.network_server.enqueue(claimed.downlink)
         except TransientError as error:

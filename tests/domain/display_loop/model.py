@@ -317,7 +317,7 @@ def _pass_time(world: World) -> Iterator[World]:
         for actuation in display.deliveries.of(QUEUED):
             if actuation.next_attempt_at is not None and actuation.next_attempt_at <= now:
                 if any(item.id == actuation.queue_id for item in world.queue):
-                    sending.still_queued(display, actuation.id, "asked", now, disabled=False, unheard=False)
+                    sending.still_queued(display, actuation.id, "asked", now, disabled=False, without_uplink=False)
                 else:
                     sending.not_found_in_queue(display, actuation.id, now)
 

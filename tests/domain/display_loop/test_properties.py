@@ -151,8 +151,10 @@ class Loop(RuleBasedStateMachine):
         elif found == "no queue":
             self.twice(lambda: sending.expired_unseen(self.display, queued.id, self.now))
         else:
-            unheard = found == "a command that waits"
-            sending.still_queued(self.display, queued.id, found, self.now, disabled=False, unheard=unheard)
+            without_uplink = found == "a command that waits"
+            sending.still_queued(
+                self.display, queued.id, found, self.now, disabled=False, without_uplink=without_uplink
+            )
             self.keep()
 
     @rule(ago=st.sampled_from([0, 0, 5, 100]))

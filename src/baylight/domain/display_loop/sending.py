@@ -65,7 +65,7 @@ def accepted(display: Display, actuation_id: UUID, queue_id: str, now: datetime,
     d.steps.append(Step("recovered" if recovered else "queued", now, actuation_id, queue_id=queue_id))
     if display.resend_after_uplink and not recovered:
         d.end(actuation, FAILED, REJOINED, now)
-        if heard_since_join(display):
+        if has_uplink_since_join(display):
             recover(display, now)
         else:
             hold(display)
@@ -90,7 +90,7 @@ def refused(
     newer = d.next(display.desired_code)
     if until_uplink:
         d.end(actuation, FAILED, error, now)
-        if heard_since_join(display) and display.last_uplink_at is not None:
+        if has_uplink_since_join(display) and display.last_uplink_at is not None:
             recover(display, now)  # an uplink came meanwhile
         else:
             display.begin(_K.DISPLAY_WAITS_FOR_UPLINK, error, now)
@@ -122,18 +122,18 @@ def not_found_in_queue(display: Display, actuation_id: UUID, now: datetime) -> N
 
 
 def still_queued(
-    display: Display, actuation_id: UUID, evidence: str, now: datetime, *, disabled: bool, unheard: bool
+    display: Display, actuation_id: UUID, evidence: str, now: datetime, *, disabled: bool, without_uplink: bool
 ) -> None:
     """Record that the network server still has the command. It stays the only one until it is gone.
 
-    `disabled`: the device is disabled there. `unheard`: no uplink of it came since its activation.
+    `disabled`: the device is disabled there. `without_uplink`: no uplink of it came since its activation.
     """
     actuation = display.deliveries.find(actuation_id)
     if actuation is None or actuation.status is not QUEUED:
         return
     if disabled:
         display.begin(_K.DISPLAY_DISABLED, evidence, now)
-    elif unheard:
+    elif without_uplink:
         display.begin(_K.DISPLAY_WAITS_FOR_UPLINK, evidence, now)
     else:
         display.undeliverable(evidence, now)
@@ -192,6 +192,6 @@ def recover(display: Display, now: datetime) -> None:
         resend(display, TriggerType.REJOIN_RECOVERY, now)
 
 
-def heard_since_join(display: Display) -> bool:
+def has_uplink_since_join(display: Display) -> bool:
     """Return True if an uplink came after the last join, or if no join is known."""
     return display.last_join_at is None or display.last_f_cnt is not None
