@@ -73,7 +73,7 @@ class Display(Session, gc=False):
     asks_report: bool = True
     """Each command asks for a report. If False, a report comes with the next regular uplink."""
     class_a: bool = False
-    """Its type is served as class A: a command waits for the next uplink."""
+    """Devices of the type are served as class A: a command waits for the next uplink."""
     silent_after_s: int = 7200
     rule: SharedRule = SharedRule.WORST_STATE
     desired_state: State | None = None
