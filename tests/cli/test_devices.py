@@ -6,6 +6,8 @@ from pathlib import Path
 
 from baylight.bulk.kinds import SHEETS
 from tests.support.cli import DISPLAY, SENSOR, Cli, data
+from tests.support.servers import Database
+from tests.support.uplinks import OCCUPIED, receive_now
 
 NEW = "58a0cb00000000a2"
 
@@ -21,6 +23,13 @@ def test_a_device_is_registered_by_its_type_swapped_and_the_swap_undone(garage: 
     assert data(garage("device", "show", SENSOR, "--json"))["spaces"] == ["A-13"]
     refused = garage("device", "undo", NEW, code=2)
     assert "no swap" in refused.stderr
+
+
+def test_i18_missing_frames_are_shown_at_the_device(garage: Cli, database: Database) -> None:
+    for f_cnt in (1, 5):
+        receive_now(database.dsn, SENSOR, 102, f_cnt, OCCUPIED)
+    assert data(garage("device", "show", SENSOR, "--json"))["frames_missing"] == 3
+    assert "frames_missing" in garage("device", "show", SENSOR).stdout
 
 
 def test_attributes_of_a_device_are_changed(garage: Cli) -> None:

@@ -16,7 +16,6 @@ from baylight.control.uplinks import Arrival, NewUplink, Waiting
 from baylight.domain.display_loop.display import Display
 from baylight.domain.events import MAX_DELAY, Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
-from baylight.domain.session import FAR
 from baylight.store.pool import Connection
 from baylight.store.query import Copy, RowsStatement, Statement, plain
 
@@ -170,8 +169,7 @@ def _surely_new(arrival: Arrival, sensors: dict[DevEui, Sensor]) -> bool:
     sensor = sensors.get(arrival.dev_eui)
     if sensor is None or arrival.timeless:
         return False
-    ahead = sensor.frames_ahead(arrival.uplink)
-    return ahead is not None and 0 < ahead < FAR
+    return (sensor.frames_ahead(arrival.uplink) or 0) > 0 and sensor.known_in(arrival.uplink) is None
 
 
 def _row(arrival: Arrival) -> NewUplink:

@@ -267,6 +267,7 @@ class _Update(msgspec.Struct, omit_defaults=True, gc=False):
     occupancy: Occupancy | None = None
     occupancy_at: datetime | None = None
     reading_f_cnt: int | None = None
+    frames_missing: int = 0
 
 
 class _Facts(msgspec.Struct, omit_defaults=True, gc=False):
@@ -382,7 +383,7 @@ def _update(s: Sensor) -> _Update:
     reading_f_cnt = None if s.reading_f_cnt == s.last_f_cnt else s.reading_f_cnt
     return _Update(
         s.id, s.ctid, s.last_uplink_at, s.rssi_dbm, s.snr_db, s.gateway_id, s.battery_v, s.last_f_cnt, s.occupancy,
-        occupancy_at, reading_f_cnt,
+        occupancy_at, reading_f_cnt, s.frames_missing,
     )  # fmt: skip
 
 

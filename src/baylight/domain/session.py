@@ -53,12 +53,11 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class Session(msgspec.Struct, gc=False):
     """Session of a device as far as it is stored.
 
-    `dev_addr`, `last_f_cnt`, `last_uplink_at`: of its newest frame; a join sets `dev_addr`, and `last_f_cnt` to None.
-    `last_uplink_at` is a time of the network server's clock, or of ours. `first_f_cnt`: lowest known counter.
-    `frames_missing`: counters between `first_f_cnt` and `last_f_cnt` that no stored frame has. `reading_f_cnt`: counter
-    of the frame with the newest reading or report. `session`: its number; stored uplinks have it too. `session_since`:
-    arrival of its join or first frame; None: unknown.
-    `former_dev_addr`: address of the session before, the same as `dev_addr` after a counter restart.
+    `dev_addr`, `last_f_cnt`, `last_uplink_at`: of its newest frame, by the network server's clock or ours. A join sets
+    `dev_addr`, and `last_f_cnt` to None. `first_f_cnt`: lowest known counter; None: unknown. `frames_missing`: counters
+    between the two that no stored frame has. `reading_f_cnt`: counter of the frame with the newest reading or report.
+    `session`: its number; stored uplinks have it too. `session_since`: arrival of its join or first frame; None:
+    unknown. `former_dev_addr`: address of the session before, the same as `dev_addr` after a counter restart.
     """
 
     network_server: str
@@ -136,7 +135,7 @@ class Session(msgspec.Struct, gc=False):
                 return self._at(Kind.STALE, in_session=False)
             if ahead >= FAR and known:
                 return self._at(Kind.REDELIVERY, in_session=False)
-            return Place(Kind.NEWEST, self.frames_missing + ahead - 1, self._first())
+            return Place(Kind.NEWEST, self.frames_missing + ahead - 1, self.first_f_cnt)
         if self._of_the_run_before(made_at, now) or (older and known is False):
             return self._at(Kind.STALE, in_session=False)  # its counter was used again after the restart
         if known:
@@ -167,28 +166,25 @@ class Session(msgspec.Struct, gc=False):
         return began_at is not None and newest_at is not None and made_at < min(began_at, newest_at) <= now
 
     def _in_a_gap(self, f_cnt: int) -> bool:
-        return self.frames_missing > 0 and f_cnt > self._first()
-
-    def _first(self) -> int:
-        assert self.last_f_cnt is not None
-        return self.last_f_cnt if self.first_f_cnt is None else self.first_f_cnt
+        return self.frames_missing > 0 and (self.first_f_cnt is None or f_cnt > self.first_f_cnt)
 
     def _at(self, kind: Kind, *, in_session: bool = True) -> Place:
         return Place(kind, self.frames_missing, self.first_f_cnt, in_session)
 
     def _late(self, f_cnt: int) -> Place:
         """Return the place of an unknown frame with a lower counter: it fills a gap, or extends what is known."""
-        first = self._first()
-        if f_cnt < first:
+        first = self.first_f_cnt
+        if first is not None and f_cnt < first:
             return Place(Kind.STALE, self.frames_missing + first - f_cnt - 1, f_cnt)
         return Place(Kind.STALE, max(0, self.frames_missing - 1), first)
 
     def follow(self, uplink: Uplink, place: Place, at: datetime, now: datetime) -> bool:
-        """Record a frame at its place. Return True if more changed than `last_f_cnt` and `last_uplink_at`.
+        """Record a frame at its place.
 
-        `at`: time of the frame by the clock that decides order and age.
+        Return True if more changed than `last_f_cnt`, `last_uplink_at` and `frames_missing` by the newest frame. `at`:
+        time of the frame by the clock that decides order and age.
         """
-        before = (self.dev_addr, self.session, self.first_f_cnt, self.frames_missing)
+        before = (self.dev_addr, self.session, self.first_f_cnt)
         changed = self._clip(now)
         if place.kind is Kind.RESTART:
             self._begin(uplink.dev_addr, now)
@@ -198,7 +194,7 @@ class Session(msgspec.Struct, gc=False):
             self.dev_addr = uplink.dev_addr or self.dev_addr
             self.last_f_cnt = uplink.f_cnt if uplink.f_cnt is not None else self.last_f_cnt
             self.last_uplink_at = at
-        return changed or before != (self.dev_addr, self.session, self.first_f_cnt, self.frames_missing)
+        return changed or not place.is_newest or before != (self.dev_addr, self.session, self.first_f_cnt)
 
     def _clip(self, now: datetime) -> bool:
         """Replace times that lie in the future, because our clock was set back. Return True if there were any."""

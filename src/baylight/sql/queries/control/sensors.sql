@@ -38,10 +38,11 @@ SET last_seen_at = :now, heard_network_at = n.last_uplink_at, rssi_dbm = coalesc
     battery_v = coalesce(n.battery_v, s.battery_v), last_f_cnt = coalesce(n.f_cnt, s.last_f_cnt),
     occupancy = n.occupancy,
     occupancy_at = CASE WHEN n.occupancy IS NOT NULL THEN coalesce(n.occupancy_at, n.last_uplink_at) END,
-    reading_f_cnt = coalesce(n.reading_f_cnt, n.f_cnt)
+    reading_f_cnt = coalesce(n.reading_f_cnt, n.f_cnt), frames_missing = coalesce(n.frames_missing, 0)
 FROM json_to_recordset(:rows::json) AS n (
     id uuid, ctid tid, last_uplink_at timestamptz, rssi_dbm smallint, snr_db real, gateway_id text, battery_v real,
-    f_cnt bigint, occupancy text, occupancy_at timestamptz, reading_f_cnt bigint
+    f_cnt bigint, occupancy text, occupancy_at timestamptz, reading_f_cnt bigint,
+    frames_missing bigint
 )
 WHERE s.ctid = n.ctid AND s.id = n.id;
 
