@@ -162,10 +162,11 @@ def test_b7_a_new_address_begins_a_session_with_the_same_counter_and_data() -> N
     line = Line()
     line.receive(7, 0)
     assert line.receive(7, 1, dev_addr=OTHER_ADDRESS) is RESTART
-    assert line.receive(8, 3, dev_addr=ADDRESS) is STALE  # published late
+    assert line.receive(8, 3, own=0.5, dev_addr=ADDRESS) is STALE  # published late
     assert line.receive(7, 3, dev_addr=ADDRESS) is REDELIVERY
     assert line.receive(8, 60, dev_addr=OTHER_ADDRESS) is NEWEST
-    assert line.receive(9, 600, dev_addr=ADDRESS) is RESTART  # activated by hand
+    assert line.receive(9, 60.1, dev_addr=ADDRESS) is RESTART  # the device goes on in the session before
+    assert line.receive(9, 61, dev_addr=OTHER_ADDRESS) is RESTART
 
 
 def test_the_reading_of_a_frame_counts_if_only_frames_without_reading_overtook_it() -> None:

@@ -153,8 +153,7 @@ class Session(msgspec.Struct, gc=False):
             if known:
                 return self._at(Kind.REDELIVERY, in_session=False)
             began_at = min(self.session_since or now, now)
-            newest_at = max(began_at, min(self.last_uplink_at or began_at, now))
-            if made_at - newest_at < CLOSE:
+            if made_at < max(began_at, min(self.last_uplink_at or began_at, now)):
                 return self._at(Kind.STALE, in_session=False)
         return Place(Kind.RESTART, 0, uplink.f_cnt)
 
