@@ -32,6 +32,7 @@ from tests.support.clock import T0, Clock
 from tests.support.servers import Server
 from tests.support.uplinks import FREE, OCCUPIED, uplink
 
+_counters = itertools.count(1)
 MINUTE = timedelta(minutes=1)
 SPACES, SENSORS = st.integers(0, 1), st.integers(0, 3)
 AGO = st.one_of(st.just(0), st.integers(0, 90))
@@ -182,7 +183,11 @@ class History(RuleBasedStateMachine):
         self.minute += 1
         self.clock.at = self.at(self.minute)
         data = FREE if word == "FREE" else OCCUPIED
-        self.run(self.ingest.store_batch([uplink(self.sensors[sensor]["dev_eui"], self.clock.at, data)]))
+        self.run(
+            self.ingest.store_batch(
+                [uplink(self.sensors[sensor]["dev_eui"], self.clock.at, data, f_cnt=next(_counters))]
+            )
+        )
         self.reports.append((self.minute, sensor, word))
 
     @invariant()

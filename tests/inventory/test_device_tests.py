@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from tests.support.clock import Clock
 from tests.support.network_server import NetworkServer
 from tests.support.uplinks import OCCUPIED, uplink
 
+_counters = itertools.count(1)
 SENSOR, DISPLAY = "58a0cb00000000a1", "2020000000000001"
 
 
@@ -56,7 +58,7 @@ class Stage:
     async def report(self, code: bytes) -> None:
         at = self.clock.tick(1)
         data = bytes(8) + b"\x01\0\0\0" * 2 + code + bytes((59, 12, 1))
-        await self.ingest.store_batch([uplink(DISPLAY, at, data, f_port=15)])
+        await self.ingest.store_batch([uplink(DISPLAY, at, data, f_port=15, f_cnt=next(_counters))])
 
     async def look(self, test: device_tests.DeviceTest) -> device_tests.DeviceTest:
         return await device_tests.get_test(self.db, test.id, now=self.clock.now())
@@ -150,7 +152,7 @@ async def test_a_test_without_a_display_or_a_space_is_refused(stage: Stage) -> N
 async def test_a_pair_passes_when_the_light_follows_the_car(stage: Stage) -> None:
     test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     assert (await stage.look(test)).result == "running"
-    await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED)])
+    await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED, f_cnt=next(_counters))])
     assert (await stage.look(test)).result == "running"
     await stage.deliver()
     done = await stage.look(test)
@@ -168,7 +170,7 @@ async def test_a_pair_fails_without_a_car_or_a_light_in_time(
 ) -> None:
     test = await device_tests.create_pair_test(stage.change, "A-13", within=timedelta(seconds=10))
     if car:
-        await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED)])
+        await stage.ingest.store_batch([uplink(SENSOR, stage.clock.tick(5), OCCUPIED, f_cnt=next(_counters))])
     if delivered_after is not None:
         stage.clock.tick(delivered_after)
         await stage.deliver()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from tests.support.change import by
 from tests.support.clock import Clock
 from tests.support.uplinks import FREE, OCCUPIED, uplink
 
+_counters = itertools.count(1)
 S1, S2, S3 = "58a0cb00000000a1", "58a0cb00000000a2", "58a0cb00000000a3"
 D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
 
@@ -49,7 +51,7 @@ async def bay(db: Connection, clock: Clock) -> None:
 
 async def receive(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
     for eui, data in frames:
-        await ingest.store_batch([uplink(eui, clock.tick(1), data)])
+        await ingest.store_batch([uplink(eui, clock.tick(1), data, f_cnt=next(_counters))])
 
 
 async def db_now(db: Connection) -> datetime:
