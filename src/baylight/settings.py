@@ -164,10 +164,10 @@ class Settings(BaseSettings):
         False, description="show RESERVED even while the sensor reports OCCUPIED during a reservation"
     )
     downlink_ttl_s: int = Field(
-        60, ge=5, description="seconds after which a downlink that no gateway sent is given up and sent again"
+        60, ge=5, description="longest time in seconds that a downlink stays in the network server's queue"
     )
     report_timeout_s: int = Field(
-        60, ge=5, description="seconds that a display has to report what it shows, if it was asked to"
+        30, ge=5, description="longest time in seconds that a display has to report what it shows, if it was asked to"
     )
     uplink_retention_months: int = Field(25, ge=1, description="months of uplinks kept; older partitions are dropped")
     actuation_retention_months: int = Field(37, ge=1, description="months of actuations kept")

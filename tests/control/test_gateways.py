@@ -14,6 +14,7 @@ from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.airtime import Used, time_on_air
 from baylight.domain.conditions import Cause, Condition, ConditionKind
+from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType
 from baylight.domain.events import Log, Message, TxAck
@@ -65,7 +66,7 @@ class Air:
         async with self.pool.acquire() as connection, connection.transaction():
             display = (await displays.load(connection, [bay.display_id], POLICY))[bay.display_id]
             trigger, now = TriggerType.SENSOR_UPLINK, self.clock.now()
-            display.desire(bay.space_id, state, previous=None, trigger=trigger, source=None, now=now)
+            decisions.desire(display, bay.space_id, state, previous=None, trigger=trigger, source=None, now=now)
             await displays.save(connection, [display])
         assert await self.relay.send_due() == 1
         return self.lns.items[bay.display_eui][-1].id
@@ -97,7 +98,7 @@ class Air:
         async with self.pool.acquire() as connection, connection.transaction():
             await gateways.review(connection, self.clock.now())
         async with self.pool.acquire() as connection:
-            return await conditions.list_open(connection)
+            return [c for c in await conditions.list_open(connection) if not c.kind.startswith("display")]
 
     async def kinds(self, after_s: float = 0) -> list[tuple[str, str]]:
         return [(c.kind.value, c.subject_id) for c in await self.review(after_s)]

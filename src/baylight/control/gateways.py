@@ -129,6 +129,7 @@ REFUSED = RowsStatement("control.gateways.refused", _Refusal)
 MARK_LATE = Statement("control.gateways.mark_late")
 UNMARK = Statement("control.gateways.unmark")
 SILENT = Query("control.gateways.silent", Silent)
+GIVE_CAUSES = Statement("control.gateways.give_causes")
 ALONE = Query("control.gateways.alone", bool)
 TROUBLED = Query("control.gateways.troubled", Troubled)
 USED = Query("control.gateways.used", Used)
@@ -278,6 +279,7 @@ async def review(connection: Connection, now: datetime) -> None:
     cause = next((Cause(c.kind, c.subject_id) for c in lasting if c.kind in _CAUSES), None)
     found = judge(troubled, used, now, nearly_used=_subjects(before, ConditionKind.GATEWAY_AIRTIME), cause=cause)
     await conditions.begin(connection, found)
+    await GIVE_CAUSES.run(connection, kinds=[ConditionKind.GATEWAY_NO_ACK, ConditionKind.GATEWAY_REFUSES])
     over = before - {(c.kind, c.subject_id) for c in found}
     await conditions.end(connection, over, now)
     for condition in found:

@@ -26,8 +26,7 @@ class LoopPolicy:
     """Time limits of the closed loop.
 
     `ttl`: the longest life of a downlink in the network server's queue; `min_ttl`: the shortest. `report_timeout`: the
-    longest wait for a report; `min_wait`: the shortest; `first_wait`: the wait for a display whose answers are not
-    known. `lease`: how long a sender may need to record the outcome. `ask_after`: how long after a command was accepted
+    longest wait for a report; `min_wait`: the shortest. `lease`: how long a sender may need to record the outcome. `ask_after`: how long after a command was accepted
     the network server is asked for its queue, if there is no news. `grace`: how long after an expiry we still wait for
     the network server's news. `settle`: how long after a transmission the display may receive it, and how long before
     it a report may have been made and still count. `quick_tries`: failures in a row after which the next try comes at
@@ -39,7 +38,6 @@ class LoopPolicy:
     min_ttl: timedelta = timedelta(seconds=8)
     report_timeout: timedelta = timedelta(seconds=30)
     min_wait: timedelta = timedelta(seconds=3)
-    first_wait: timedelta = timedelta(seconds=10)
     lease: timedelta = timedelta(seconds=30)
     ask_after: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=2)
@@ -65,10 +63,11 @@ class LoopPolicy:
     def wait_for_report(self, answer_s: float | None, failures: int) -> timedelta:
         """Return how long a report may take: three times the usual answer time of the display, within its bounds.
 
-        Each failure doubles it, since a display may have become slower.
+        While that is not known, it is 40 % of the longest wait. Each failure doubles it, since a display may have become
+        slower.
         """
-        usual = self.first_wait if answer_s is None else max(timedelta(seconds=3 * answer_s), self.min_wait)
-        return min(usual * (1 << min(failures, 4)), self.report_timeout)
+        usual = self.report_timeout * 0.4 if answer_s is None else timedelta(seconds=3 * answer_s)
+        return min(max(usual, self.min_wait) * (1 << min(failures, 4)), self.report_timeout)
 
     def life(self, tx_ack_s: float | None, failures: int) -> timedelta:
         """Return the life of a queue item: four times the usual time until its tx_ack, doubled by each failure."""

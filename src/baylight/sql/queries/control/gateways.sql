@@ -116,3 +116,11 @@ FROM gateway_airtime
 WHERE minute_at > :since AND (:gateway_id::text IS NULL OR gateway_id = :gateway_id)
 GROUP BY gateway_id, sub_band
 ORDER BY gateway_id, sub_band;
+
+-- name: give_causes
+-- Lays the conditions of displays that no command reaches beneath the condition of their gateway, one of :kinds.
+UPDATE conditions AS c SET cause_kind = g.kind, cause_id = g.subject_id
+FROM conditions AS g INNER JOIN display_devices AS d ON d.gateway_id = g.subject_id
+WHERE g.ended_at IS NULL AND g.kind = ANY(:kinds::text[])
+    AND c.ended_at IS NULL AND c.kind = 'display_undeliverable' AND c.subject_id = d.id::text
+    AND (c.cause_kind, c.cause_id) IS DISTINCT FROM (g.kind, g.subject_id);
