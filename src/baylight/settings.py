@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     )
     chirpstack_api_tls: bool = Field(False, description="use TLS for the gRPC API")
     chirpstack_api_ca: Path | None = Field(None, description="CA certificates (PEM) to trust instead of the system's")
+    uplinks_kept: bool = Field(
+        False,
+        description="gateways and ChirpStack's connection to them keep uplinks while ChirpStack is away (QoS 1, a "
+        "session at the broker); false: after an absence the states of spaces are unproven until the next report",
+    )
     chirpstack_api_timeout_s: float = Field(
         5.0,
         ge=0.1,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,26 @@ async def test_i18_an_absent_network_server_is_known_though_nothing_is_to_be_sen
             await eventually(stage.pool, "SELECT count(*) FROM conditions WHERE ended_at IS NULL", equals=0)
     lines = [(line["event"], line["kind"]) for line in logs if line.get("part") == "services"]
     assert lines == [("condition_began", str(AWAY)), ("condition_ended", str(AWAY))]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_i18_after_an_absence_the_spaces_are_unproven_until_the_next_report(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr("baylight.app.service_watch.ASK_S", 0.2)
+    monkeypatch.setattr("baylight.insight.services.MARGIN", timedelta(0))
+    marks = "SELECT count(*) FROM sensor_devices WHERE unproven_reason = 'network_server_away'"
+    async with stage.program(uplinks_kept=kept) as program:
+        await stage.begin()
+        await stage.fake.grpc_down()
+        await until(lambda: program.conditions.find(AWAY, "chirpstack"))
+        await stage.fake.grpc_up()
+        await until(lambda: program.conditions.open() == [])
+        await program.absences.settled()
+        assert await stage.pool.fetchval(marks) == (0 if kept else 2)
+        for bay in stage.bays:
+            bay.sensor.heartbeat()
+        await eventually(stage.pool, marks, equals=0)
 
 
 async def test_i18_a_condition_that_outlasts_a_restart_keeps_its_since(stage: Stage) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.api.metrics import Counts
+from baylight.app.absences import Absences
 from baylight.app.backlog import Backlog
 from baylight.app.connections import (
     Server,
@@ -33,12 +34,10 @@ from baylight.app.service_watch import ServiceWatch
 from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
-from baylight.control import losses
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.conditions import Condition, ConditionKind
 from baylight.domain.events import Message
-from baylight.domain.unproven import UnprovenReason
 from baylight.errors import TransientError
 from baylight.inventory import device_types
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
@@ -47,7 +46,7 @@ from baylight.log import Outage, logger
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
 from baylight.store import migrate
-from baylight.store.connect import AWAY, RETRY
+from baylight.store.connect import AWAY
 from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
 from baylight.store.pool import Pool, open_pool
 from baylight.web import page
@@ -91,8 +90,6 @@ _COMMON_CAUSES = frozenset(
     }
 )
 """Conditions that make the commands of many displays fail. Their end ends the back-offs."""
-_LATE_EVENTS = timedelta(seconds=5)
-"""Events that arrive so soon after the beginning of an outage were sent before it."""
 
 
 class Program:
@@ -108,7 +105,6 @@ class Program:
         # What is behind the intake is built when the database is open.
         self.intake = Intake(self._store, lambda: self.relay.wake())
         self._not_stored: str | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.conditions = ServiceConditions(self.clock)
         self.sources = Sources(self.conditions.of, lambda: self._pool)
         self.consumers = consumers(settings, self.intake, self.sources)
@@ -122,8 +118,6 @@ class Program:
             watched(self.consumers, self.sources.refusals),
         )
         self.backlog = Backlog(self.consumers.values(), lambda: self._not_stored is None)
-        self._stored_at: datetime | None = None
-        self.conditions.on_end.append(self._after_outage)
         self.sandbox = Sandbox()
         self.api_pool: Pool
         """Pool for the API alone, since callers that read slowly keep their connections for long."""
@@ -132,6 +126,7 @@ class Program:
         self.relay: Relay
         self.reconcile: Timer
         self.decoding: Decoding
+        self.absences: Absences
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until `stopping` is set. `started` is set when the program serves on `http_port`."""
@@ -182,6 +177,10 @@ class Program:
         router = Router(self.network_servers, self.watch.answered)
         self.relay = Relay(pool, router, self.clock, self.policies.loop)
         self.relay.recovery.may_act = self.backlog.is_read
+        self.absences = Absences(pool, self.clock)
+        self.conditions.on_end.append(self._cause_ended)
+        if not self.settings.uplinks_kept:
+            self.conditions.on_end.append(self.absences.ended)
         months = self.settings.uplink_retention_months, self.settings.actuation_retention_months
         self.reconcile = Timer(pool, self.clock, self.policies, *months, may_act=self.backlog.is_read)
 
@@ -218,6 +217,7 @@ class Program:
             **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers.items()},
             "relay": asyncio.create_task(self.relay.run()),
             "watch": asyncio.create_task(self.watch.run()),
+            "absences": asyncio.create_task(self.absences.run()),
             "reconcile": asyncio.create_task(self.reconcile.run()),
             "sources": asyncio.create_task(self._source_watch().run()),
             "decoding": asyncio.create_task(self.decoding.run()),
@@ -269,28 +269,12 @@ class Program:
             self._not_stored = f"events are not stored: {error.message}"
             raise
         self._not_stored = None
-        self._stored_at = self.clock.now()
 
-    def _after_outage(self, condition: Condition) -> None:
-        """End the back-offs that a common cause made, and mark what was lost while a network server was away.
-
-        If events came meanwhile, it was its API alone that was away.
-        """
+    def _cause_ended(self, condition: Condition) -> None:
+        """End the back-offs that a common cause made."""
         if condition.kind in _COMMON_CAUSES:
             self.relay.cause_is_over()
-        silent = self._stored_at is None or self._stored_at < condition.since + _LATE_EVENTS
-        if condition.kind is ConditionKind.NETWORK_SERVER_AWAY and silent:
-            self._tasks.add(task := asyncio.create_task(self._make_good(condition)))
-            task.add_done_callback(self._tasks.discard)
-
-    async def _make_good(self, condition: Condition) -> None:
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await losses.make_good(
-                    connection, condition.since, condition.subject_id, UnprovenReason.NETWORK_SERVER_AWAY
-                )
-        except RETRY as error:
-            log.warning("losses_not_marked", error=str(error))
+        self.relay.wake()
 
     def _parts(self) -> dict[Key, str | None]:
         """Return the reason why each part of this process does not work, or None if it does."""

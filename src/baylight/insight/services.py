@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from baylight.control import conditions
@@ -12,6 +13,8 @@ from baylight.store.query import Query
 
 SERVICE_KINDS = tuple(kind for kind, row in KINDS.items() if row.subject is Subject.SERVICE)
 MAX_REPORTED = 10
+MARGIN = timedelta(seconds=5)
+"""Time by which the clocks of two servers may differ. An absence is noticed, and its end too, within a part of it."""
 
 
 class _ByServer(NamedTuple):
@@ -25,6 +28,7 @@ class _Reported(NamedTuple):
 
 
 DISPLAYS_BY_SERVER = Query("insight.services.displays_by_server", _ByServer)
+SENSORS_NOT_RECEIVED = Query("insight.services.sensors_not_received", str)
 REPORTED_DISPLAYS = Query("insight.services.reported_displays", _Reported)
 
 
@@ -36,6 +40,18 @@ async def count_displays(connection: Connection) -> dict[str, int]:
 async def list_reported_displays(connection: Connection, network_server: str) -> dict[DevEui, str]:
     """Return application ids of displays that the network server itself reported, newest last: it had them."""
     return dict(await REPORTED_DISPLAYS.all(connection, network_server=network_server, limit=MAX_REPORTED))
+
+
+async def list_sensors_not_received(
+    connection: Connection, network_server: str, since: datetime, until: datetime
+) -> list[str]:
+    """Return the DevEUIs of sensors whose newest uplink may have been lost while the network server was away.
+
+    It was away from `since` until it answered again. If it received uplinks meanwhile, only its API was away: none.
+    """
+    return await SENSORS_NOT_RECEIVED.all(
+        connection, network_server=network_server, since=since, until=until, margin=MARGIN
+    )
 
 
 async def list_conditions(connection: Connection) -> list[Condition]:

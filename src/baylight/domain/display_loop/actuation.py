@@ -26,12 +26,13 @@ class LoopPolicy:
     """Time limits of the closed loop.
 
     `ttl`: the longest life of a downlink in the network server's queue; `min_ttl`: the shortest. `report_timeout`: the
-    longest wait for a report; `min_wait`: the shortest. `lease`: how long a sender may need to record the outcome. `ask_after`: how long after a command was accepted
-    the network server is asked for its queue, if there is no news. `grace`: how long after an expiry we still wait for
-    the network server's news. `settle`: how long after a transmission the display may receive it, and how long before
-    it a report may have been made and still count. `quick_tries`: failures in a row after which the next try comes at
-    once; then `backoff` doubles up to `max_backoff`. `unreachable_after`: failures in a row after which a display is
-    silent. `calm_after`: a display that showed the desired light for this time begins its quick tries again.
+    longest wait for a report; `min_wait`: the shortest. `lease`: how long a sender may need to record the outcome.
+    `ask_after`: how long after a command was accepted the network server is asked for its queue, if there is no news.
+    `grace`: how long after an expiry we still wait for the network server's news. `settle`: how long after a
+    transmission the display may receive it, and how long before it a report may have been made and still count.
+    `quick_tries`: failures in a row after which the next try comes at once; then `backoff` doubles up to `max_backoff`.
+    `unreachable_after`: failures in a row after which a display is silent. `calm_after`: a display that showed the
+    desired light for this time begins its quick tries again.
     """
 
     ttl: timedelta = timedelta(seconds=60)
@@ -63,8 +64,8 @@ class LoopPolicy:
     def wait_for_report(self, answer_s: float | None, failures: int) -> timedelta:
         """Return how long a report may take: three times the usual answer time of the display, within its bounds.
 
-        While that is not known, it is 40 % of the longest wait. Each failure doubles it, since a display may have become
-        slower.
+        While that is not known, it is 40 % of the longest wait. Each failure doubles it, since a display may have
+        become slower.
         """
         usual = self.report_timeout * 0.4 if answer_s is None else timedelta(seconds=3 * answer_s)
         return min(max(usual, self.min_wait) * (1 << min(failures, 4)), self.report_timeout)

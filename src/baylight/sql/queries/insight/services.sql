@@ -15,3 +15,23 @@ SELECT n.dev_eui, n.application_id FROM (
     ORDER BY d.heard_network_at DESC LIMIT :limit
 ) AS n
 ORDER BY n.heard_network_at;
+
+-- name: sensors_not_received
+-- Sensors with a reading that a network server, which was away from :since to :until, has not received since its return.
+-- None if it has received any device in between, for then only its API was away. Its clock may differ by :margin.
+SELECT n.dev_eui FROM sensor_devices AS n
+WHERE n.network_server = :network_server AND n.occupancy IS NOT NULL
+    AND (n.heard_network_at IS NULL OR n.heard_network_at < :until::timestamptz - :margin::interval)
+    AND NOT EXISTS (
+        SELECT FROM sensor_devices AS r
+        WHERE r.network_server = :network_server
+            AND r.heard_network_at > :since::timestamptz + :margin::interval
+            AND r.heard_network_at < :until::timestamptz - :margin::interval
+    )
+    AND NOT EXISTS (
+        SELECT FROM display_devices AS r
+        WHERE r.network_server = :network_server
+            AND r.heard_network_at > :since::timestamptz + :margin::interval
+            AND r.heard_network_at < :until::timestamptz - :margin::interval
+    )
+ORDER BY n.dev_eui;
