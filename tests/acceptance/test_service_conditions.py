@@ -118,11 +118,11 @@ async def test_i4_a_fault_of_the_key_is_one_condition_of_the_network_server(
 
             keyed.key = Key.TENANT
             await until(lambda: len(set(keyed.accepted)) == 2)
-            await until(lambda: ended)
-            assert [(c.kind, c.since) for c in ended] == [(KEY_REFUSED, found.since)]
+            await until(lambda: program.conditions.find(KEY_REFUSED, "chirpstack") is None)
+            assert [c.since for c in ended if c.kind is KEY_REFUSED] == [found.since]
             assert program.conditions.open() == []
             await eventually(stage.pool, "SELECT count(*) FROM conditions WHERE ended_at IS NULL", equals=0)
-    lines = [line["event"] for line in logs if line.get("part") == "services"]
+    lines = [line["event"] for line in logs if line["event"].startswith("condition_")]
     assert lines == ["condition_began", "condition_ended"]
 
 
@@ -158,7 +158,7 @@ async def test_i18_an_absent_network_server_is_known_though_nothing_is_to_be_sen
             await stage.fake.grpc_up()
             await until(lambda: program.conditions.open() == [])
             await eventually(stage.pool, "SELECT count(*) FROM conditions WHERE ended_at IS NULL", equals=0)
-    lines = [(line["event"], line["kind"]) for line in logs if line.get("part") == "services"]
+    lines = [(line["event"], line["kind"]) for line in logs if line["event"].startswith("condition_")]
     assert lines == [("condition_began", str(AWAY)), ("condition_ended", str(AWAY))]
 
 
@@ -195,7 +195,7 @@ async def test_i18_a_condition_that_outlasts_a_restart_keeps_its_since(stage: St
         assert found.since == first == await stage.pool.fetchval(since)
         await stage.fake.grpc_up()
         await eventually(stage.pool, "SELECT count(*) FROM conditions WHERE ended_at IS NULL", equals=0)
-    assert await stage.pool.fetchval("SELECT count(*) FROM conditions") == 1
+    assert await stage.pool.fetchval("SELECT count(*) FROM conditions WHERE kind = 'network_server_away'") == 1
 
 
 async def test_i18_a_condition_that_ended_while_no_process_ran_is_ended_by_the_next(stage: Stage) -> None:
@@ -208,8 +208,7 @@ async def test_i18_a_condition_that_ended_while_no_process_ran_is_ended_by_the_n
     program.conditions.on_end.append(ended.append)
     stopping = asyncio.Event()
     running = asyncio.create_task(program.run(stopping))
-    await until(lambda: ended)
-    assert [c.kind for c in ended] == [AWAY]
+    await until(lambda: AWAY in [c.kind for c in ended])
     await eventually(stage.pool, "SELECT count(*) FROM conditions WHERE ended_at IS NULL", equals=0)
     stopping.set()
     await running
@@ -243,7 +242,9 @@ async def test_d2_a_database_that_hangs_withdraws_readiness_within_5_s(
     async with stage_on(Database(dsn), pool, mosquitto) as stage, stage.program() as program:
         assert (await ask(program, "/health/ready")).status_code == 200
         rows = await pool.fetch("SELECT pid FROM pg_stat_activity")
-        pids = [row["pid"] for row in rows]
+        backends = [row["pid"] for row in rows]
+        parent = Path(f"/proc/{backends[0]}/stat").read_text().rpartition(")")[2].split()[1]
+        pids = [int(parent), *backends]
         clock = asyncio.get_running_loop().time
         began = clock()
         try:

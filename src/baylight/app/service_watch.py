@@ -27,9 +27,9 @@ ASK_AGAIN_S = 2.0
 """Seconds between two questions to a network server that is away, or that refuses the key."""
 LOOK_S = 0.5
 """Seconds between two looks at the parts of this process."""
-DATABASE_S = 1.5
+DATABASE_S = 1.0
 """Seconds between two uses of the database."""
-DEADLINE_S = 2.0
+DEADLINE_S = 3.5
 """Seconds that the database has for its answer. With the pauses, readiness follows within 5 s."""
 _K = ConditionKind
 
@@ -127,7 +127,7 @@ class ServiceWatch:
                 connection = connection or await connect(self.dsn)
                 await self._use(connection)
         except (BaylightError, *RETRY) as error:
-            self.database = str(error) or f"the database does not answer within {DEADLINE_S:.0f} s"
+            self.database = str(error) or f"the database does not answer within {DEADLINE_S} s"
         except Exception as error:
             # An error must not end the watch. The parts that use the same database report it.
             log.error("services_not_stored", error=repr(error), exc_info=True)

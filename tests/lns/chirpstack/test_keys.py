@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,6 +12,9 @@ import pytest
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, PermanentError, TransientError
+from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.lab.sim.api import Key as FakeKey
+from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from tests.support.chirpstack_api import OURS, THEIRS, Key, KeyedServer, serving
 
@@ -160,3 +164,33 @@ async def test_i4_without_reported_displays_a_ping_still_finds_a_deleted_key(
     server.key = Key.DELETED
     with pytest.raises(TransientError, match="deleted"):
         await chirpstack.ping()
+
+
+@pytest.mark.parametrize(
+    ("key", "cause"),
+    [
+        (FakeKey("ChirpStack", deleted=True), "deleted"),
+        (FakeKey("ChirpStack", read_only=True), "read_only"),
+        (FakeKey("Somebody else"), "other_tenant"),
+        (None, "unreadable"),
+    ],
+)
+async def test_i4_the_simulated_chirpstack_has_the_same_faults(
+    broker: EmbeddedBroker, key: FakeKey | None, cause: str
+) -> None:
+    fake = FakeChirpStack(broker.host, broker.port)
+    fake.add_device(LAMP, class_c=True)
+    await fake.start()
+    client = ChirpStackGrpc(fake.grpc_target, fake.api_key, timeout_s=2)
+    try:
+        await client.enqueue(replace(downlink(LAMP), application_id=fake.application_id))
+        if key is None:
+            del fake.keys[fake.api_key]
+        else:
+            fake.keys[fake.api_key] = key
+        with pytest.raises(TransientError) as caught:
+            await client.ping()
+        assert (caught.value.code, caught.value.facts["cause"]) == ("network_server_key_refused", cause)
+    finally:
+        await client.close()
+        await fake.stop()

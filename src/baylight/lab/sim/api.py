@@ -96,6 +96,7 @@ class Api:
                 "List": (self._applications, pb.ListApplicationsRequest),
             },
             "api.TenantService": {"List": (self._tenants, pb.ListTenantsRequest)},
+            "api.DeviceProfileService": {"ListAdrAlgorithms": (self._adr_algorithms, pb.FlushDeviceQueueResponse)},
         }
         self._server.add_generic_rpc_handlers(tuple(_handlers(name, calls) for name, calls in services.items()))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
@@ -236,6 +237,15 @@ class Api:
             for name in found[request.offset : request.offset + request.limit]
         ]
         return pb.ListTenantsResponse(total_count=len(found), result=result)
+
+    async def _adr_algorithms(
+        self, request: pb.FlushDeviceQueueResponse, context: Context
+    ) -> pb.FlushDeviceQueueResponse:
+        """Return nothing that a client reads: each key that exists may call this. Both messages are sent empty."""
+        key = await self._key(context)
+        if key is None or key.deleted:
+            await _refuse(context, "" if key else "no authorization provided")
+        return pb.FlushDeviceQueueResponse()
 
     # Keys ----------------------------------------------------------------------------------------------------
 
