@@ -233,6 +233,10 @@ async def test_b5_a_network_server_that_is_not_set_up_is_logged_once_with_its_di
     assert [line["event"] for line in about] == ["condition_began"]
 
 
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 async def test_d2_a_database_that_hangs_withdraws_readiness_within_5_s(
     own_postgres: EmbeddedPostgres, mosquitto: MosquittoBroker
 ) -> None:
@@ -241,10 +245,12 @@ async def test_d2_a_database_that_hangs_withdraws_readiness_within_5_s(
     pool = await open_pool(dsn, size=2)
     async with stage_on(Database(dsn), pool, mosquitto) as stage, stage.program() as program:
         assert (await ask(program, "/health/ready")).status_code == 200
+        asks = "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '-- Number of usable displays%'"
+        await eventually(pool, asks + " AND pid <> pg_backend_pid()")
         rows = await pool.fetch("SELECT pid FROM pg_stat_activity")
         backends = [row["pid"] for row in rows]
-        parent = Path(f"/proc/{backends[0]}/stat").read_text().rpartition(")")[2].split()[1]
-        pids = [int(parent), *backends]
+        parent = _parent(backends[0])
+        pids = [parent, *backends]
         clock = asyncio.get_running_loop().time
         began = clock()
         try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +56,8 @@ log = logger("app")
 
 DRAIN_S = 10
 WAIT_S = 1.0
+RETRIED_S = 30.0
+"""Seconds within which an event that was not stored is tried again. One of a webhook is not, so its failure ends."""
 
 
 def tune_collector() -> None:
@@ -105,6 +108,7 @@ class Program:
         # What is behind the intake is built when the database is open.
         self.intake = Intake(self._store, lambda: self.relay.wake())
         self._not_stored: str | None = None
+        self._not_stored_until = 0.0
         self.conditions = ServiceConditions(self.clock)
         self.sources = Sources(self.conditions.of, lambda: self._pool)
         self.consumers = consumers(settings, self.intake, self.sources)
@@ -267,6 +271,7 @@ class Program:
             await self.ingest.store_batch(messages)
         except TransientError as error:
             self._not_stored = f"events are not stored: {error.message}"
+            self._not_stored_until = time.monotonic() + RETRIED_S
             raise
         self._not_stored = None
 
@@ -278,7 +283,8 @@ class Program:
 
     def _parts(self) -> dict[Key, str | None]:
         """Return the reason why each part of this process does not work, or None if it does."""
-        database = self._not_stored or self.reconcile.outage.reason or self.watch.database
+        not_stored = self._not_stored if time.monotonic() < self._not_stored_until else None
+        database = not_stored or self.reconcile.outage.reason or self.watch.database
         return {
             (ConditionKind.DATABASE_AWAY, "database"): database,
             (ConditionKind.SANDBOX_AWAY, "codecs"): self.sandbox.outage.reason,
