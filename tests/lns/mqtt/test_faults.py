@@ -10,10 +10,20 @@ import pytest
 from baylight.domain.conditions import ConditionKind
 from baylight.errors import TransientError
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker
-from baylight.lns.mqtt import away
+from baylight.lns.mqtt import away, connection
 from baylight.lns.mqtt import consumer as consumers
 from tests.support.eventually import until
-from tests.support.mqtt import SUBSCRIBE, Inbox, Noted, broker_that_ends, consumer_of, numbers, publish, running
+from tests.support.mqtt import (
+    CONNECT,
+    SUBSCRIBE,
+    Inbox,
+    Noted,
+    broker_that_ends,
+    consumer_of,
+    numbers,
+    publish,
+    running,
+)
 
 SHARED, QOS_0 = ConditionKind.BROKER_CLIENT_ID_SHARED, ConditionKind.BROKER_QOS_0
 
@@ -143,3 +153,37 @@ async def test_b10_a_lane_goes_on_within_two_seconds_after_a_long_outage(mosquit
         await until(lambda: sorted(inbox.done) == numbers(3))
         assert time.monotonic() - since < 2
         await consumer.stop()
+
+
+@pytest.mark.parametrize(
+    ("farewell", "words"),
+    [
+        (bytes([0xE0, 2, 0x9E, 0]), "unset BAYLIGHT_MQTT_SHARE_GROUP"),
+        (bytes([0xE0, 2, 0x8B, 0]), "the broker shuts down"),
+        (bytes([0xE0, 2, 0xAF, 0]), "reason 0xaf"),
+        (b"", "before it answered: is it MQTT 5"),
+    ],
+)
+async def test_the_reason_of_a_broker_is_given_in_words(farewell: bytes, words: str) -> None:
+    async with broker_that_ends(at=CONNECT, farewell=farewell) as broker:
+        consumer = consumer_of(broker, Inbox())
+        async with running(consumer, connected=False):
+            await until(lambda: words in (consumer.outage or ""), lambda: consumer.outage or "connected")
+            await consumer.stop()
+
+
+async def test_a_broker_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.3)
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    broker = EmbeddedBroker()
+    broker.port = server.sockets[0].getsockname()[1]
+    consumer = consumer_of(broker, Inbox())
+    async with running(consumer, connected=False):
+        await until(lambda: "no answer" in (consumer.outage or ""), lambda: consumer.outage or "connected")
+        await consumer.stop()
+    server.close()

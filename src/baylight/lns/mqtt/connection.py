@@ -14,6 +14,7 @@ from baylight.domain.events import Ignored
 from baylight.errors import TransientError
 from baylight.lns.mqtt.lanes import Batch, Lanes, Read, Received
 from baylight.lns.mqtt.outgoing import Outgoing
+from baylight.lns.mqtt.reasons import in_words
 from baylight.log import logger
 
 _log = logger("mqtt")
@@ -26,7 +27,11 @@ OUTSIDE = Ignored("outside_topic")
 """Message on a topic that the settings do not name. A former subscription of the session can bring it."""
 
 
-class TakenOverError(ConnectionError):
+class RefusedError(ConnectionError):
+    """End of a connection for a reason that the broker gives."""
+
+
+class TakenOverError(RefusedError):
     """End of a connection because another client connected with the same client id."""
 
 
@@ -114,8 +119,11 @@ class Connection:
                 first: list[asyncio.Future[Any]] = [opening, self.lost]
                 await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 if not opening.done():
+                    error = self.lost.result()
+                    if isinstance(error, RefusedError):
+                        raise error
                     is_it = "MQTT 5" if self._consumer.version == 5 else "MQTT 3.1.1"
-                    raise ConnectionError(f"{self.lost.result()} before it answered: is it {is_it}, and TLS as set?")
+                    raise ConnectionError(f"{error} before it answered: is it {is_it}, and TLS as set?")
                 opening.result()
             finally:
                 opening.cancel()
@@ -144,7 +152,7 @@ class Connection:
         subscription = Subscription(topic, qos=1, retain_handling_options=retained)
         (granted, *_) = await self._answer(self._client.subscribe(subscription))
         if granted >= 0x80:
-            raise ConnectionError(f"the broker refuses the subscription to {topic} (reason {granted:#x})")
+            raise RefusedError(f"the broker refuses the subscription to {topic}: {in_words(granted)}")
         if granted == 0:
             consumer.received_qos_0(f"the broker grants QoS 0 alone for {topic}")
         for old in sorted(former):
@@ -239,7 +247,8 @@ class Connection:
         reason = packet[0] if isinstance(packet, bytes) and packet else None
         if self.lost.done():
             return
-        if reason == _SESSION_TAKEN_OVER:
-            self.lost.set_result(TakenOverError("another client connected with our client id (reason 0x8e)"))
+        if not reason:
+            self.lost.set_result(ConnectionError("closed by the broker"))
         else:
-            self.lost.set_result(ConnectionError("closed by the broker" + (f", reason {reason:#x}" if reason else "")))
+            kind = TakenOverError if reason == _SESSION_TAKEN_OVER else RefusedError
+            self.lost.set_result(kind(f"closed by the broker: {in_words(reason)}"))

@@ -224,13 +224,14 @@ class MqttConsumer:
 
     def _note_away(self, error: Exception, lived_s: float | None) -> None:
         begins = self._away.failed(lived_s)
-        self._outage = f"{self._broker}: {error or type(error).__name__}"
+        words = str(error) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
+        self._outage = f"{self._broker}: {words}"
         hint = ""
         if isinstance(error, TakenOverError) or self._away.short_lives >= MAX_SHORT_LIVES:
             hint = f"does another process use the client id {self.client_id!r}?"
-            self._conditions.begin(ConditionKind.BROKER_CLIENT_ID_SHARED, f"{self._broker}: {error}; {hint}")
+            self._conditions.begin(ConditionKind.BROKER_CLIENT_ID_SHARED, f"{self._outage}; {hint}")
         if begins:
-            _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {error}", hint=hint)
+            _log.warning("broker_away", broker=self._broker, error=f"{type(error).__name__}: {words}", hint=hint)
 
     async def _make_good_losses(self) -> None:
         """Make good each loss of the session as soon as the database accepts it."""

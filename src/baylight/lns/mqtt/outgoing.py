@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from baylight.errors import BaylightError, PermanentError, TransientError
+from baylight.lns.mqtt.reasons import in_words
 
 NO_SUBSCRIBER = 0x10
 FIRST_ERROR = 0x80
@@ -61,4 +62,4 @@ def refusal(reason: int, topic: str, user: str | None) -> BaylightError:
         return PermanentError(
             "broker_refuses_message", f"the MQTT broker refuses {topic}: {_PERMANENT[reason]} ({reason:#x})"
         )
-    return TransientError("broker_busy", f"the MQTT broker refuses {topic} for now (reason {reason:#x})")
+    return TransientError("broker_busy", f"the MQTT broker refuses {topic} for now: {in_words(reason)}")
