@@ -58,10 +58,10 @@ async def program_on(database: Database, broker: Broker, **more: Any) -> AsyncIt
         await task
 
 
-def up(dev_eui: str, application_id: str = APPLICATION) -> bytes:
+def up(dev_eui: str, application_id: str = APPLICATION, *, f_cnt: int = 0) -> bytes:
     """Return an event with OCCUPIED."""
     info = device_info(dev_eui, application_id=application_id)
-    return encode(up_payload(info, 102, OCCUPIED, deduplication_id=str(uuid4())))
+    return encode(up_payload(info, 102, OCCUPIED, f_cnt=f_cnt, deduplication_id=str(uuid4())))
 
 
 def lasts(program: Program, kind: ConditionKind) -> bool:
@@ -149,6 +149,29 @@ async def test_b9_a_broker_that_loses_our_session_is_a_condition_and_the_first_c
     await asyncio.to_thread(mosquitto.start)
     async with program_on(database, mosquitto):
         await eventually(pool, stored)
+
+
+async def test_b9_a_lost_session_makes_states_unproven_until_the_next_reports(
+    database: Database, pool: Pool, mosquitto: MosquittoBroker
+) -> None:
+    bays = [await factories.add_bay(pool, code) for code in ("A-01", "A-02")]
+    marked = "SELECT array_agg(unproven_reason::text ORDER BY dev_eui) FROM sensor_devices"
+    sender = consumer_of(mosquitto, Inbox(), client_id="chirpstack", topic="none")
+    async with running(sender), program_on(database, mosquitto) as program:
+        for bay in bays:
+            await sender.publish(event_topic(APPLICATION, bay.sensor_eui, "up"), up(bay.sensor_eui))
+        await eventually(pool, "SELECT count(*) FROM spaces WHERE current_state = 'OCCUPIED'", equals=2)
+        await asyncio.to_thread(mosquitto.stop)
+        await until(lambda: not program.consumers["broker"].connected)
+        mosquitto.forget()
+        await asyncio.to_thread(mosquitto.start)
+        await eventually(pool, marked, equals=["session_lost", "session_lost"])
+        await until(lambda: sender.connected)
+        first = bays[0].sensor_eui
+        await sender.publish(event_topic(APPLICATION, first, "up"), up(first, f_cnt=1))
+        await eventually(pool, "SELECT unproven_reason FROM sensor_devices WHERE dev_eui = $1", first, equals=None)
+        assert lasts(program, ConditionKind.BROKER_SESSION_LOST)
+        await sender.stop()
 
 
 async def test_b9_mosquitto_that_is_killed_loses_nothing_with_the_right_settings(tmp_path: Path) -> None:

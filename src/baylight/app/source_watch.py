@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from baylight.app.refusals import Refusals
 from baylight.app.service_conditions import Key, ServiceConditions
-from baylight.control import silence
+from baylight.control import losses, silence
 from baylight.domain.conditions import ConditionKind
 from baylight.log import logger
 from baylight.ports import Clock
@@ -19,8 +19,9 @@ log = logger("sources")
 INTERVAL_S = 15
 EVENTS = "events"
 """Service of the condition `no_events`."""
-LOSS_SHOWN = timedelta(hours=24)
-"""Time for which the loss of a session is shown. By then each sensor has reported, or counts as silent."""
+LOSS_SHOWN = timedelta(minutes=1), timedelta(hours=24)
+"""Shortest and longest time for which the loss of a session is shown. Between them it ends with the last sensor's
+report; after them a sensor without a report counts as silent."""
 _K = ConditionKind
 _OF_BROKERS = (
     _K.BROKER_FORBIDS_PUBLISHING,
@@ -59,13 +60,10 @@ class SourceWatch:
         for refusals in self._refusals.values():
             refusals.judge()
         now = self._clock.now()
-        for broker in self._brokers:
-            loss = self._conditions.find(_K.BROKER_SESSION_LOST, broker)
-            if loss is not None and now - loss.since > LOSS_SHOWN:
-                self._conditions.end(_K.BROKER_SESSION_LOST, broker)
         try:
             async with self._pool.acquire() as connection:
                 found = await silence.find(connection, now, self._started_at)
+                losses_open = await losses.are_open(connection)
         except RETRY as error:
             log.debug("silence_not_known", error=str(error))
         except Exception as error:
@@ -73,6 +71,13 @@ class SourceWatch:
             log.error("watch_failed", error=repr(error), exc_info=True)
         else:
             self._conditions.set(_K.NO_EVENTS, EVENTS, found and self._in_words(found))
+            self._end_losses(now, LOSS_SHOWN[losses_open])
+
+    def _end_losses(self, now: datetime, shown: timedelta) -> None:
+        for broker in self._brokers:
+            loss = self._conditions.find(_K.BROKER_SESSION_LOST, broker)
+            if loss is not None and now - loss.since > shown:
+                self._conditions.end(_K.BROKER_SESSION_LOST, broker)
 
     def _in_words(self, found: silence.Silence) -> str:
         since = f"since {found.since:%Y-%m-%d %H:%M:%S} UTC" if found.since else "yet"
