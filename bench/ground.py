@@ -8,6 +8,7 @@ import random
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -69,8 +70,10 @@ def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
     state: dict[str, str] = {}
     messages, changes = [], 0
     infos = {}
-    for f_cnt in range(1, count + 1):
+    counters: Counter[str] = Counter()
+    for _ in range(count):
         eui = sensor_eui(chance.randrange(spaces) + 1)
+        counters[eui] += 1
         now = state.get(eui, "FREE")
         if chance.random() < 0.5:
             now = "FREE" if now == "OCCUPIED" else "OCCUPIED"
@@ -78,14 +81,14 @@ def uplinks(count: int, spaces: int, *, seed: int = 1) -> Uplinks:
         state[eui] = now
         data = bytes.fromhex("01fb3a0000280400" if now == "OCCUPIED" else "00fb3a0000280400")
         info = infos.get(eui) or infos.setdefault(eui, device_info(eui))
-        messages.append((event_topic(APPLICATION, eui, "up"), up_event(eui, 102, data, info=info, f_cnt=f_cnt)))
+        messages.append((event_topic(APPLICATION, eui, "up"), up_event(eui, 102, data, info=info, f_cnt=counters[eui])))
     return Uplinks(messages, state, changes)
 
 
 def arrival(n: int) -> tuple[str, str, bytes]:
     """Return sensor EUI, topic and payload for the arrival of a car at the n-th space."""
     eui = sensor_eui(n)
-    payload = up_event(eui, 102, bytes.fromhex("01fb3a0000280400"), info=device_info(eui), f_cnt=n)
+    payload = up_event(eui, 102, bytes.fromhex("01fb3a0000280400"), info=device_info(eui), f_cnt=1)
     return eui, event_topic(APPLICATION, eui, "up"), payload
 
 

@@ -283,6 +283,23 @@ async def test_i18_a_join_marks_the_space_until_the_next_report(site: Site) -> N
     assert await site.shown() == ("OCCUPIED", None)
 
 
+async def test_i18_a_counter_that_restarts_with_a_frame_without_reading_marks_the_space(site: Site) -> None:
+    at = await site.report(NO_READING, f_cnt=0, f_port=0, after=3600)
+    assert await site.mark() == Unproven(R.FRAMES_MISSING, at, at + BOUND)
+    assert await site.wrong() == {}
+
+
+async def test_i18_a_sensor_whose_every_second_frame_is_lost_writes_its_condition_once(site: Site) -> None:
+    await site.report(FREE, f_cnt=102)
+    written = "SELECT xmin::text FROM conditions"
+    first = await site.pool.fetchval(written)
+    for n in range(5):
+        await site.report(FREE, f_cnt=104 + 2 * n)
+        assert await site.shown() == ("FREE", None)
+    assert await site.pool.fetchval(written) == first
+    assert set(await site.wrong()) == {"sensor_frames_missing"}
+
+
 async def test_i18_an_overdue_report_marks_the_space_until_it_is_silent(site: Site) -> None:
     site.clock.at = T0 + BOUND
     await site.timer.spaces()
@@ -363,7 +380,7 @@ async def test_uplinks_that_cannot_be_decoded_are_a_condition_from_the_third_in_
     assert await site.wrong() == {}
     third = await site.report(b"\x01", f_cnt=103)
     await site.report(b"\x01", f_cnt=104)
-    assert (await site.wrong())["sensor_undecodable"].startswith("at least 3 uplinks in a row: bad_length: ")
+    assert (await site.wrong())["sensor_undecodable"].startswith("3 uplinks in a row: bad_length: ")
     assert await site.since("sensor_undecodable") == third
     await site.report(FREE, f_cnt=105)
     assert await site.wrong() == {}

@@ -261,6 +261,8 @@ def _receive_readings(batch: Batch, known: Mapping[DevEui, Sensor]) -> list[Sens
         sensor = known.get(arrival.dev_eui)
         if sensor is not None and receive_reading(sensor, arrival):
             updates.append((arrival, sensor, sensor.view()))
+    for sensor in known.values():
+        sensor.settle()
     batch.drop_marked()
     for event in others:
         # After the uplinks: a refusal counts only if it is newer than the newest accepted uplink.

@@ -72,6 +72,8 @@ class Sensor(Session, gc=False):
     marks_changed: bool = False
     remarked: bool = False
     """Flag: its spaces must be decided again, because it got a mark, or another one, or lost it."""
+    gap_since: datetime | None = None
+    """Time of the first frame of the batch behind a gap, if no newer one has a reading."""
     opened: tuple[Condition, ...] = ()
     closed: tuple[ConditionKind, ...] = ()
 
@@ -142,8 +144,7 @@ class Sensor(Session, gc=False):
     def received(self, missing: int, at: datetime, f_cnt: int | None) -> None:
         """Record the newest uplink, which the network server accepted, and how many frames before it are missing.
 
-        Until `proved` says that the uplink has a reading, the missing frames may hold the newest one. An uplink that is
-        older than a refusal ends none: events of a network server come in any order.
+        An uplink that is older than a refusal does not end it: events of a network server come in any order.
         """
         older = self._refused_since(at)
         if self.suspect_at is not None:
@@ -155,9 +156,10 @@ class Sensor(Session, gc=False):
             if self.unproven_reason is UnprovenReason.REFUSED:
                 self.unproven_reason, self.remarked = UnprovenReason.FRAMES_MISSING, True
         if missing > 0:
-            self.frames_since_gap, self.marks_changed = 0, True
-            self._open(_K.SENSOR_FRAMES_MISSING, at, f"{missing} frames are missing before the frame {f_cnt}")
-            self.mark(UnprovenReason.FRAMES_MISSING, at)
+            self.gap_since = self.gap_since or at
+            if self.frames_since_gap != 0:  # else the frame before had a gap too: nothing is new
+                self.frames_since_gap, self.marks_changed = 0, True
+                self._open(_K.SENSOR_FRAMES_MISSING, at, f"{missing} frames are missing before the frame {f_cnt}")
         elif self.frames_since_gap is not None:
             self.frames_since_gap += 1
             self.marks_changed = True
@@ -170,12 +172,18 @@ class Sensor(Session, gc=False):
         if self.unproven_since is not None and not self._refused_since(at):
             self.unproven_reason = self.unproven_since = None
             self.marks_changed = self.remarked = True
+        self.gap_since = None
         if before is not None and at - before >= self.deadline:
             self._close(_K.SENSOR_SILENT)
             self.marks_changed = True
 
     def _refused_since(self, at: datetime) -> bool:
         return self.refused and self.unproven_since is not None and at < self.unproven_since
+
+    def settle(self) -> None:
+        """Mark the sensor if frames of the batch are missing, and no newer frame has a reading."""
+        if self.gap_since is not None:
+            self.mark(UnprovenReason.FRAMES_MISSING, self.gap_since)
 
     def decoded(self, error: str | None, at: datetime) -> None:
         """Count uplinks that cannot be decoded, in a row. `error` None: the newest one could be decoded."""
@@ -187,8 +195,8 @@ class Sensor(Session, gc=False):
             return
         if self.undecodable < MIN_UNDECODABLE:
             self.undecodable, self.marks_changed = self.undecodable + 1, True
-        if self.undecodable >= MIN_UNDECODABLE:
-            self._open(_K.SENSOR_UNDECODABLE, at, f"at least {MIN_UNDECODABLE} uplinks in a row: {error}")
+            if self.undecodable == MIN_UNDECODABLE:
+                self._open(_K.SENSOR_UNDECODABLE, at, f"{MIN_UNDECODABLE} uplinks in a row: {error}")
 
     def mark(self, reason: UnprovenReason, since: datetime) -> None:
         """Mark the sensor: its newest reading may be missing. A mark that holds keeps its `since`. Idempotent.

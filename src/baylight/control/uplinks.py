@@ -208,8 +208,10 @@ def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
     """Record the frame in the session, and the radio facts of the newest frame."""
     uplink = arrival.uplink
     if place.is_newest:
-        missing = 0 if place.kind is Kind.RESTART else place.missing - sensor.frames_missing
-        sensor.received(missing, arrival.at, uplink.f_cnt)
+        restart = place.kind is Kind.RESTART
+        sensor.received(0 if restart else place.missing - sensor.frames_missing, arrival.at, uplink.f_cnt)
+        if restart:  # the counter does not show what was lost before
+            sensor.gap_since = sensor.gap_since or arrival.at
     if place.kind is Kind.RESTART:
         sensor.begun = True
         sensor.frames.clear()
