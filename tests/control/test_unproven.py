@@ -266,7 +266,7 @@ async def test_i18_a_gap_before_a_reading_is_a_condition_and_no_mark(site: Site)
     await site.report(OCCUPIED, f_cnt=123)
     assert await site.wrong() == {}
     async with site.pool.acquire() as connection:
-        assert (await devices.get_sensor(connection, site.bay.sensor_eui)).missing_frames == 11
+        assert (await devices.get_sensor(connection, site.bay.sensor_eui)).frames_missing == 11
 
 
 async def test_i18_a_frame_that_cannot_be_decoded_behind_a_gap_marks_the_space(site: Site) -> None:
