@@ -145,6 +145,10 @@ class Site:
         """Wait until the light's gateway has had this many more frames."""
         await self._until(lambda seen=self.fake.frames: self.fake.frames >= seen + more)
 
+    async def tried(self) -> None:
+        """Wait until the first item of the light's queue has been handed to a gateway."""
+        await self._until(lambda: bool(self.light.queue and self.light.queue[0].tries))
+
     async def receives(self, count: int) -> list[ReceivedFrame]:
         """Wait until the light's radio has received this many frames; return them."""
         await self._until(lambda: len(self.light.received) >= count)

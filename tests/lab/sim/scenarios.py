@@ -55,7 +55,7 @@ class Recorded:
 
     def at(self, device: Device, *, up: int = 0, down: int = 0) -> None:
         """Set the counters of a device as they were when the scenario began."""
-        device.f_cnt_up = device.next_f_cnt = up
+        device.expected_f_cnt = device.f_cnt_up = up
         device.f_cnt_down, device.last_f_cnt = down, down - 1
 
     def gateway(self, mode: GatewayMode) -> None:
@@ -114,7 +114,7 @@ async def expired(it: Recorded) -> None:
 
 
 async def first_uplink_then_txack(it: Recorded) -> None:
-    it.lamp.f_cnt_up, it.lamp.next_f_cnt, it.lamp.received_by = 0, 0, []
+    it.lamp.expected_f_cnt, it.lamp.f_cnt_up, it.lamp.received_by = 0, 0, []
     await it.site.enqueue(dev_eui=LAMP)
     await it.fake.uplink(LAMP, 15, REPORT)
 
@@ -163,7 +163,7 @@ async def join_flushes_queue(it: Recorded) -> None:
 
 
 async def counter_reset(it: Recorded) -> None:
-    it.sensor.f_cnt_up = 19
+    it.sensor.expected_f_cnt = 19
     it.sensor.restart_counter()
     await it.sends(OCCUPIED)
 

@@ -94,7 +94,7 @@ async def test_a_stalled_gateway_sends_what_it_held_once_it_goes_on(site: Site) 
     site.gateway(GatewayMode.STALLED)
     await site.enqueue()
     await site.uplink()
-    await site.tries(1)
+    await site.tried()
     await site.fake.until(lambda: len(site.fake.gateways[GATEWAY].held) >= 2)
     await site.fake.settled()
     assert site.seen("txack") == site.seen("up") == []

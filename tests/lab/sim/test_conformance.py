@@ -76,7 +76,7 @@ async def test_3_mqtt_keeps_the_id_and_drops_a_duplicate_silently(site: Site) ->
     site.gateway(GatewayMode.SILENT)
     ours = str(uuid4())
     site.command(b"\1", id=ours)
-    await site.tries(1)
+    await site.tried()
     site.command(b"\2", id=ours)
     site.command(b"\3", id=str(uuid4()))
     await site._until(lambda: len(site.light.queue) == 2)
@@ -246,7 +246,7 @@ async def test_11_after_a_join_nothing_is_sent_before_the_first_uplink(site: Sit
 async def test_12_a_flush_in_flight_makes_the_next_downlink_a_replay(sites: Sites, by_enqueue: bool) -> None:
     site = await sites(gateway_s=20.0, class_c_lock_s=25.0)  # 0.4 s and 0.5 s
     lost = await site.enqueue(b"\1")
-    await site.tries(1)
+    await site.tried()
     if not by_enqueue:
         await site.flush()
     kept = await site.enqueue(b"\2", flush=by_enqueue)

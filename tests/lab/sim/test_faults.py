@@ -83,6 +83,27 @@ async def test_b19_a_gateways_time_within_30_s_becomes_the_events_time(site: Sit
     assert event_time == gateway_time if used else timedelta() < event_time - server_time < timedelta(seconds=1)
 
 
+async def test_at_the_speed_of_a_real_one_an_events_time_is_200_to_240_ms_after_its_reception(sites: Sites) -> None:
+    site = await sites(speed=1.0)
+    await site.uplink()
+    up = await site.see("up")
+    [reception] = up["rxInfo"]
+    apart = datetime.fromisoformat(up["time"]) - datetime.fromisoformat(reception["nsTime"])
+    assert timedelta(seconds=0.2) < apart < timedelta(seconds=0.5)
+    assert "gwTime" not in reception
+
+
+async def test_a_status_has_the_deduplication_id_of_the_uplink_of_its_frame(site: Site) -> None:
+    for _ in range(20):
+        await site.fake.status(LIGHT)
+    await site.see("status", count=20)
+    await site.see("up", count=20)
+    ids = [[payload["deduplicationId"] for payload in site.seen(event)] for event in ("up", "status")]
+    assert set(ids[0]) == set(ids[1])
+    order = [event for event, eui, _ in site.events if eui == LIGHT]
+    assert order != ["up", "status"] * 20
+
+
 async def test_status_of_a_device_that_does_not_know_its_battery(site: Site) -> None:
     await site.fake.status(LIGHT, battery=None, external_power=True)
     status = await site.see("status")

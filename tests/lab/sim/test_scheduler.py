@@ -40,7 +40,7 @@ class Stuck:
     def add(self, dev_eui: str, path: Path, *, used: bool = True) -> Device:
         device = Device(dev_eui, "", "", True, Application("a", "a", "t", {}), {}, [path], None, class_c=True)
         if used:
-            device.f_cnt_up, device.received_by = 1, [path]
+            device.expected_f_cnt, device.received_by = 1, [path]
         self.downlinks.enqueue(device, Item(new_id(), 15, b"\1", False))
         return device
 
@@ -147,3 +147,13 @@ async def test_a_silent_gateways_item_is_tried_once_per_lock(sites: Sites) -> No
     [item] = site.light.queue
     assert item.tries == 3
     assert site.fake.devices[LIGHT].f_cnt_down == 0
+
+
+async def test_i26_a_lock_below_the_time_until_the_tx_ack_sends_each_frame_twice(sites: Sites) -> None:
+    site = await sites(class_c_lock_s=1.0, scheduler_interval_s=0.1, gateway_s=1.6, speed=4.0)
+    for n in range(1, 4):
+        await site.enqueue(bytes([n]))
+        await site.see("txack", count=n)
+    assert site.fake.frames >= 6
+    assert len(site.seen("txack")) == 3
+    assert [frame.f_cnt for frame in await site.receives(6)].count(0) >= 2

@@ -199,7 +199,7 @@ class FakeChirpStack:
             dev_addr=f"{0x01000000 + len(self.devices):08x}",
         )
         if history is History.USED:
-            device.f_cnt_up = device.next_f_cnt = 1
+            device.expected_f_cnt = device.f_cnt_up = 1
             device.received_by, device.last_seen_at = paths[:1], datetime.now(UTC)
         elif history is History.REGISTERED:
             device.radio_session = None

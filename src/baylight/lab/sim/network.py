@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -164,7 +164,7 @@ class Device:
     skip_f_cnt_check: bool = False
     dev_addr: str = "01000001"
     session: int = 0
-    f_cnt_up: int = 0
+    expected_f_cnt: int = 0
     """Counter of the next uplink that is expected."""
     f_cnt_down: int = 0
     received_by: list[Path] = field(default_factory=list)
@@ -181,7 +181,7 @@ class Device:
     # The device's side
     radio_session: int | None = 0
     """Session whose keys the device has; None: it has not joined."""
-    next_f_cnt: int = 0
+    f_cnt_up: int = 0
     last_f_cnt: int = -1
     must_ack: bool = False
     received: deque[ReceivedFrame] = field(default_factory=lambda: deque(maxlen=1000))
@@ -196,8 +196,12 @@ class Device:
 
     @property
     def tenant(self) -> str:
-        """Return the tenant's name."""
+        """Name of the tenant. A new one takes the whole application of this device to another tenant."""
         return self.application.tenant
+
+    @tenant.setter
+    def tenant(self, name: str) -> None:
+        self.application = replace(self.application, tenant=name)
 
     @property
     def gateway(self) -> Gateway:
@@ -207,7 +211,7 @@ class Device:
     @property
     def has_uplink(self) -> bool:
         """Return True if an uplink has come since the last join or activation."""
-        return self.f_cnt_up > 0 and bool(self.received_by)
+        return self.expected_f_cnt > 0 and bool(self.received_by)
 
     def info(self, *, application_tags: bool = True) -> Json:
         """Return `deviceInfo` as it is now."""
@@ -224,7 +228,7 @@ class Device:
 
     def restart_counter(self) -> None:
         """Let the device count its uplinks from 0 again in the same session (an ABP device after a power cut)."""
-        self.next_f_cnt = 0
+        self.f_cnt_up = 0
 
     def receive(self, frame: Frame) -> bool:
         """Receive a frame; return False if the LoRaWAN stack drops it (another session, or a replayed counter)."""

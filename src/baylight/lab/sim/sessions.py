@@ -90,7 +90,7 @@ class Sessions:
         device.dev_addr = dev_addr
         device.activated = True
         device.class_c = device.profile_class_c
-        device.f_cnt_up = device.f_cnt_down = 0
+        device.expected_f_cnt = device.f_cnt_down = 0
         device.received_by = []
         if self._behaviour.flush_on_join:
             self._downlinks.flush(device, pending_too=True)
@@ -128,4 +128,4 @@ class Antenna:
 
 def _reset_radio(device: Device) -> None:
     device.radio_session = device.session
-    device.next_f_cnt, device.last_f_cnt, device.must_ack = 0, -1, False
+    device.f_cnt_up, device.last_f_cnt, device.must_ack = 0, -1, False

@@ -98,9 +98,9 @@ class Uplinks:
         status: Status | None = None,
     ) -> Sent:
         """Let a device send a frame. `again`: with the counter of the frame before (a late copy)."""
-        device.next_f_cnt -= again
-        f_cnt = device.next_f_cnt
-        device.next_f_cnt += 1
+        device.f_cnt_up -= again
+        f_cnt = device.f_cnt_up
+        device.f_cnt_up += 1
         device.uplinks += not again
         ack, device.must_ack = device.must_ack, False
         session = -1 if device.radio_session is None else device.radio_session
@@ -138,11 +138,11 @@ class Uplinks:
         """Check the counter. In parallel with others, the session is written some time after it was read."""
         if device.deleted or device.disabled or frame.session != device.session or not device.activated:
             return
-        if frame.f_cnt < device.f_cnt_up and not device.skip_f_cnt_check:
+        if frame.f_cnt < device.expected_f_cnt and not device.skip_f_cnt_check:
             self._refuse(device, frame)
             return
         now = time.monotonic()
-        device.f_cnt_up = frame.f_cnt + 1
+        device.expected_f_cnt = frame.f_cnt + 1
         device.run_after = max(device.run_after, now + self._behaviour.class_a_lock_s / self._behaviour.speed)
         f_cnt_down = device.f_cnt_down
         if parallel:
@@ -154,7 +154,7 @@ class Uplinks:
     def _finish(self, device: Device, frame: Uplink, paths: list[Path], ns: int, f_cnt_down: int) -> None:
         device.received_by, device.last_seen_at = paths, datetime.now(UTC)
         self._up_event(device, frame, paths, ns)
-        device.f_cnt_up = frame.f_cnt + 1  # below the newest frame's, if this one was overtaken
+        device.expected_f_cnt = frame.f_cnt + 1  # below the newest frame's, if this one was overtaken
         pending = next((item for item in device.queue if item.is_pending), None)
         if pending is not None and frame.ack:
             self._downlinks.acknowledge(device, pending, True, frame.deduplication_id)
@@ -178,7 +178,7 @@ class Uplinks:
 
     def _refuse(self, device: Device, frame: Uplink) -> None:
         context = {"deduplication_id": frame.deduplication_id, "f_cnt_up": str(frame.f_cnt)}
-        if frame.f_cnt == device.f_cnt_up - 1:
+        if frame.f_cnt == device.expected_f_cnt - 1:
             code = "UPLINK_F_CNT_RETRANSMISSION"
             text = "Uplink was flagged as re-transmission / frame-counter did not increment"
         else:
