@@ -10,9 +10,8 @@ from enum import StrEnum
 class Behaviour:
     """Behaviours of ChirpStack v4, each of which can be switched off, and its durations in seconds.
 
-    Numbers in brackets are those of the conformance suite. Durations are divided by `speed`, except
-    `reorder_s` and `rx_timestamp_max_drift_s`. A
-    command's expiry is compared with the real clock.
+    Numbers in brackets are those of the conformance suite. Durations are divided by `speed`, except `reorder_s`
+    and `rx_timestamp_max_drift_s`. A command's expiry is compared with the real clock.
     """
 
     unordered_events: bool = True
