@@ -12,6 +12,7 @@ from baylight.domain.conditions import Condition, ConditionKind
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import RealClock
+from tests.support.eventually import eventually
 from tests.support.factories import Bay
 
 AWAY_S = 60
@@ -39,7 +40,7 @@ async def marked_after(pool: Pool, kind: ConditionKind, service: str = "chirpsta
     """End a condition that lasted AWAY_S; return which sensors that marks."""
     clock = RealClock()
     since = clock.now() - timedelta(seconds=AWAY_S)
-    absences = Absences(pool, clock)
+    absences = Absences(pool, clock, list)
     absences.ended(Condition(kind, service, since, "refused"))
     running = asyncio.create_task(absences.run())
     try:
@@ -74,3 +75,15 @@ async def test_i18_a_network_server_that_received_uplinks_meanwhile_was_there(
 async def test_i18_another_network_server_and_a_refused_key_lose_nothing(pool: Pool, bays: list[Bay]) -> None:
     assert await marked_after(pool, ConditionKind.NETWORK_SERVER_AWAY, "tts") == []
     assert await marked_after(pool, ConditionKind.NETWORK_SERVER_KEY_REFUSED) == []
+
+
+async def test_i18_an_absence_that_lasts_marks_the_sensors_once(pool: Pool, bays: list[Bay]) -> None:
+    clock = RealClock()
+    since = clock.now() - timedelta(seconds=AWAY_S)
+    lasting = [Condition(ConditionKind.NETWORK_SERVER_AWAY, "chirpstack", since, "no answer")]
+    running = asyncio.create_task(Absences(pool, clock, lambda: lasting).run())
+    marks = "SELECT count(*) FROM sensor_devices WHERE unproven_reason = 'network_server_away'"
+    try:
+        await eventually(pool, marks, equals=2)
+    finally:
+        running.cancel()

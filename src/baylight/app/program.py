@@ -181,7 +181,7 @@ class Program:
         router = Router(self.network_servers, self.watch.answered)
         self.relay = Relay(pool, router, self.clock, self.policies.loop)
         self.relay.recovery.may_act = self.backlog.is_read
-        self.absences = Absences(pool, self.clock)
+        self.absences = Absences(pool, self.clock, self.conditions.open)
         self.conditions.on_end.append(self._cause_ended)
         if not self.settings.uplinks_kept:
             self.conditions.on_end.append(self.absences.ended)

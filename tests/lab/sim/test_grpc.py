@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from baylight.lab.sim.events import APPLICATION, stable_uuid
 from baylight.lab.sim.network import History
@@ -57,6 +58,10 @@ def list_applications(tenant_id: str, key: str = "api_key") -> Call:
 def list_tenants(key: str = "api_key") -> Call:
     request = pb.ListTenantsRequest(limit=10)
     return lambda site: site.call("List", request, pb.ListTenantsResponse, _key(site, key), service="TenantService")
+
+
+def list_algorithms(key: str = "api_key") -> Call:
+    return lambda site: site.call("ListAdrAlgorithms", Empty(), Empty, _key(site, key), service="DeviceProfileService")
 
 
 def _key(site: Site, name: str) -> str:
@@ -137,8 +142,9 @@ WRITE = (OK, OK, NO, NO, NO, GARBAGE, NONE)
         (lambda key: list_devices(APPLICATION, key), READ),
         (lambda key: list_applications(OWN_TENANT, key), READ),
         (lambda key: list_tenants(key), (NO, OK, NO, NO, NO, GARBAGE, NONE)),
+        (lambda key: list_algorithms(key), (OK, OK, OK, OK, NO, GARBAGE, NONE)),
     ],
-    ids=["Enqueue", "FlushQueue", "GetQueue", "Get", "devices", "applications", "tenants"],
+    ids=["Enqueue", "FlushQueue", "GetQueue", "Get", "devices", "applications", "tenants", "algorithms"],
 )
 async def test_i4_each_kind_of_key_and_each_call(
     site: Site, call: Callable[[str], Call], answers: tuple[tuple[str, str], ...]

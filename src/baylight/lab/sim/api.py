@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 import grpc
 import grpc.aio
+from google.protobuf.empty_pb2 import Empty
 
 from baylight.lab.sim.behaviour import Behaviour, Faults
 from baylight.lab.sim.commands import cast_f_port
@@ -96,7 +97,7 @@ class Api:
                 "List": (self._applications, pb.ListApplicationsRequest),
             },
             "api.TenantService": {"List": (self._tenants, pb.ListTenantsRequest)},
-            "api.DeviceProfileService": {"ListAdrAlgorithms": (self._adr_algorithms, pb.FlushDeviceQueueResponse)},
+            "api.DeviceProfileService": {"ListAdrAlgorithms": (self._algorithms, Empty)},
         }
         self._server.add_generic_rpc_handlers(tuple(_handlers(name, calls) for name, calls in services.items()))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
@@ -238,14 +239,11 @@ class Api:
         ]
         return pb.ListTenantsResponse(total_count=len(found), result=result)
 
-    async def _adr_algorithms(
-        self, request: pb.FlushDeviceQueueResponse, context: Context
-    ) -> pb.FlushDeviceQueueResponse:
-        """Return nothing that a client reads: each key that exists may call this. Both messages are sent empty."""
+    async def _algorithms(self, request: Empty, context: Context) -> pb.ListTenantsResponse:
+        """Answer each key that exists, whatever its tenant. The answer's messages have the same first field."""
         key = await self._key(context)
-        if key is None or key.deleted:
-            await _refuse(context, "" if key else "no authorization provided")
-        return pb.FlushDeviceQueueResponse()
+        await self._allow(key, Right.READ, key.tenant if key else None, context)
+        return pb.ListTenantsResponse(total_count=1)
 
     # Keys ----------------------------------------------------------------------------------------------------
 
