@@ -66,7 +66,7 @@ async def test_a_gateway_that_accepts_and_sends_nothing_gives_a_txack_that_prove
 
 async def test_i21_a_late_txack_comes_after_the_frame_was_sent_again_which_the_lamp_drops(sites: Sites) -> None:
     site = await sites(class_c_lock_s=2.0, scheduler_interval_s=0.5)
-    site.fake.set_gateway(GatewayMode.LATE, late_s=6.0)
+    site.fake.set_gateway(GatewayMode.LATE, late_s=25.0)
     queued = await site.enqueue()
     txack = await site.see("txack")
     frames = await site.receives(2)

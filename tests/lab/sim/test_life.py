@@ -270,7 +270,7 @@ async def test_i18_while_it_is_stopped_its_api_is_away_and_commands_are_lost(sit
 
 @pytest.mark.parametrize(("qos", "acks"), [(0, 0), (1, 1)])
 async def test_i18_a_tx_ack_during_a_stop_is_lost_or_handled_at_the_start(sites: Sites, qos: int, acks: int) -> None:
-    site = await sites(gateway_qos=qos, gateway_s=5.0, class_c_lock_s=1000.0, class_a_lock_s=1000.0)
+    site = await sites(gateway_qos=qos, gateway_s=20.0, class_c_lock_s=1000.0, class_a_lock_s=1000.0)
     await site.enqueue()
     await site.tried()
     await site.fake.server_down()
@@ -298,7 +298,7 @@ async def test_i30_a_backlog_is_handled_in_parallel_refused_in_part_and_out_of_o
     refused = logs(site, SENSOR)
     assert len(found) + len(refused) == 20
     assert set(refused) <= {"UPLINK_F_CNT_RESET", "UPLINK_F_CNT_RETRANSMISSION"}
-    assert len(refused) >= 8
+    assert len(refused) >= 5
     assert 20 in found
     by_counter = sorted(site.seen("up", SENSOR), key=lambda up: up["fCnt"])
     spread = [datetime.fromisoformat(up["rxInfo"][0]["nsTime"]) for up in by_counter]
@@ -308,7 +308,7 @@ async def test_i30_a_backlog_is_handled_in_parallel_refused_in_part_and_out_of_o
 async def test_i30_over_many_backlogs_order_is_lost_and_the_counter_may_fall_behind(sites: Sites) -> None:
     site = await sites(gateway_qos=1, unordered_events=False, parallel_s=5.0)
     orders, behind = [], 0
-    for _ in range(8):
+    for _ in range(20):
         site.events.clear()
         await site.fake.server_down()
         for _ in range(10):
