@@ -36,6 +36,14 @@ async def test_i2_a_sensor_whose_counter_restarted_is_refused_until_the_counter_
     assert {log["context"]["f_cnt_up"] for log in site.seen("log", SENSOR)} == {"0", "1", "2", "3", "4"}
 
 
+async def test_the_log_of_a_refused_uplink_has_the_time_that_its_uplink_would_have(site: Site) -> None:
+    await site.uplink(SENSOR)
+    site.light.gateway.ahead_s = 20.0
+    await site.uplink(SENSOR, again=True)
+    log = await site.see("log", SENSOR)
+    assert datetime.fromisoformat(log["time"]) > datetime.now(UTC) + timedelta(seconds=10)
+
+
 async def test_without_a_check_of_counters_a_restart_is_accepted(site: Site) -> None:
     sensor = site.fake.devices[SENSOR]
     sensor.skip_f_cnt_check = True

@@ -157,15 +157,17 @@ class Downlinks:
         )
         self._host.emit(device, "txack", payload)
 
-    def acknowledge(self, device: Device, item: Item, acknowledged: bool, deduplication_id: str) -> None:
-        """Remove a pending item with the event `ack`."""
+    def acknowledge(
+        self, device: Device, item: Item, acknowledged: bool, deduplication_id: str, *, at_ns: int | None = None
+    ) -> None:
+        """Remove a pending item with the event `ack`. `at_ns`: time of the uplink that has the ack, None: now."""
         self._remove(device, item)
         payload = events.ack_payload(
             device.info(),
             queue_item_id=item.id,
             acknowledged=acknowledged,
             f_cnt_down=item.f_cnt or 0,
-            at_ns=time.time_ns(),
+            at_ns=at_ns or time.time_ns(),
             deduplication_id=deduplication_id,
         )
         self._host.emit(device, "ack", payload)
@@ -176,10 +178,22 @@ class Downlinks:
             self.log(device, code, f"Device queue-item discarded because {why}", {**context, "queue_item_id": item.id})
 
     def log(
-        self, device: Device, code: str, description: str, context: Mapping[str, str], *, level: str = "ERROR"
+        self,
+        device: Device,
+        code: str,
+        description: str,
+        context: Mapping[str, str],
+        *,
+        level: str = "ERROR",
+        at_ns: int | None = None,
     ) -> None:
-        """Publish the event `log`."""
+        """Publish the event `log`. `at_ns`: time of the uplink that it refuses, None: now."""
         payload = events.log_payload(
-            device.info(), level=level, code=code, description=description, context=context, at_ns=time.time_ns()
+            device.info(),
+            level=level,
+            code=code,
+            description=description,
+            context=context,
+            at_ns=at_ns or time.time_ns(),
         )
         self._host.emit(device, "log", payload)

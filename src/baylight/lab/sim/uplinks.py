@@ -139,7 +139,7 @@ class Uplinks:
         if device.deleted or device.disabled or frame.session != device.session or not device.activated:
             return
         if frame.f_cnt < device.expected_f_cnt and not device.skip_f_cnt_check:
-            self._refuse(device, frame)
+            self._refuse(device, frame, paths)
             return
         now = time.monotonic()
         device.expected_f_cnt = frame.f_cnt + 1
@@ -157,7 +157,8 @@ class Uplinks:
         device.expected_f_cnt = frame.f_cnt + 1  # below the newest frame's, if this one was overtaken
         pending = next((item for item in device.queue if item.is_pending), None)
         if pending is not None and frame.ack:
-            self._downlinks.acknowledge(device, pending, True, frame.deduplication_id)
+            at_ns = self._time(frame, paths)
+            self._downlinks.acknowledge(device, pending, True, frame.deduplication_id, at_ns=at_ns)
         if self._behaviour.session_write_s:
             self._host.after(self._behaviour.session_write_s, lambda: self._write_session(device, frame, f_cnt_down))
         self._host.after(self._behaviour.downlink_data_delay_s, lambda: self._respond(device, frame, paths, f_cnt_down))
@@ -176,14 +177,14 @@ class Uplinks:
 
     # Events ----------------------------------------------------------------------------------------------------
 
-    def _refuse(self, device: Device, frame: Uplink) -> None:
+    def _refuse(self, device: Device, frame: Uplink, paths: list[Path]) -> None:
         context = {"deduplication_id": frame.deduplication_id, "f_cnt_up": str(frame.f_cnt)}
         if frame.f_cnt == device.expected_f_cnt - 1:
             code = "UPLINK_F_CNT_RETRANSMISSION"
             text = "Uplink was flagged as re-transmission / frame-counter did not increment"
         else:
             code, text = "UPLINK_F_CNT_RESET", "Frame-counter reset or rollover detected"
-        self._downlinks.log(device, code, text, context, level="WARNING")
+        self._downlinks.log(device, code, text, context, level="WARNING", at_ns=self._time(frame, paths))
 
     def _up_event(self, device: Device, frame: Uplink, paths: list[Path], ns: int) -> None:
         decoded: Json | None = None
@@ -193,7 +194,6 @@ class Uplinks:
             except CodecError as error:
                 context = {"deduplication_id": frame.deduplication_id}
                 self._downlinks.log(device, "UPLINK_CODEC", str(error), context)
-        clocks = [_clock(path, frame.at_ns) for path in paths]
         payload = events.up_payload(
             device.info(),
             frame.f_port,
@@ -201,8 +201,8 @@ class Uplinks:
             f_cnt=frame.f_cnt,
             dev_addr=device.dev_addr,
             confirmed=frame.confirmed,
-            at_ns=self._time(clocks),
-            receptions=[self._reception(path, ns, clock) for path, clock in zip(paths, clocks, strict=True)],
+            at_ns=self._time(frame, paths),
+            receptions=[self._reception(path, ns, _clock(path, frame)) for path in paths],
             decoded=decoded,
             deduplication_id=frame.deduplication_id,
         )
@@ -210,11 +210,12 @@ class Uplinks:
         if frame.status is not None:
             self._status_event(device, frame, frame.status)
 
-    def _time(self, clocks: list[int | None]) -> int:
+    def _time(self, frame: Uplink, paths: list[Path]) -> int:
         """Return the time of an event: a gateway's if it is near ChirpStack's, else ChirpStack's."""
         now = time.time_ns()
         drift = self._behaviour.rx_timestamp_max_drift_s * 1e9
-        return next((clock for clock in clocks if clock is not None and abs(clock - now) < drift), now)
+        clocks = [clock for path in paths if (clock := _clock(path, frame)) is not None]
+        return next((clock for clock in clocks if abs(clock - now) < drift), now)
 
     def _reception(self, path: Path, ns: int, clock: int | None) -> Json:
         return events.reception(
@@ -239,6 +240,7 @@ class Uplinks:
         self._host.emit(device, "status", payload)
 
 
-def _clock(path: Path, sent_ns: int) -> int | None:
+def _clock(path: Path, frame: Uplink) -> int | None:
+    """Return the time of a frame by its gateway's clock, None if that has none."""
     ahead_s = path.gateway.ahead_s
-    return None if ahead_s is None else sent_ns + int(ahead_s * 1e9)
+    return None if ahead_s is None else frame.at_ns + int(ahead_s * 1e9)
