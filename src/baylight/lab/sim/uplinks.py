@@ -97,14 +97,20 @@ class Uplinks:
         again: bool = False,
         status: Status | None = None,
     ) -> Sent:
-        """Let a device send a frame. `again`: with the counter of the frame before (a late copy)."""
+        """Let a device send a frame. `again`: with the counter of the frame before (a late copy).
+
+        A device that has not joined sends nothing.
+        """
+        if device.radio_session is None:
+            return Sent(events.new_id(), device.f_cnt_up)
         device.f_cnt_up -= again
         f_cnt = device.f_cnt_up
         device.f_cnt_up += 1
         device.uplinks += not again
         ack, device.must_ack = device.must_ack, False
-        session = -1 if device.radio_session is None else device.radio_session
-        frame = Uplink(events.new_id(), session, f_cnt, f_port, data, confirmed, ack, status, time.time_ns())
+        frame = Uplink(
+            events.new_id(), device.radio_session, f_cnt, f_port, data, confirmed, ack, status, time.time_ns()
+        )
         paths = self._gateways.hear(device)
         for path in paths:
             if path.gateway.state.mode is GatewayMode.STALLED:
