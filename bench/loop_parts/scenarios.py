@@ -33,7 +33,7 @@ class Length:
     @property
     def first_s(self) -> tuple[float, float]:
         """Shortest and longest time until a bay changes for the first time, with MIN_WATCHED_S left if possible."""
-        return 0.0, max(self.scenario_s / 4, min(self.scenario_s - MIN_WATCHED_S - 0.5, 40.0))
+        return 0.0, max(self.scenario_s / 8, min(self.scenario_s - MIN_WATCHED_S - 0.5, 40.0))
 
 
 During = Callable[[Site, Length], Coroutine[object, object, None]]

@@ -47,18 +47,19 @@ _UNPROVEN = "SELECT count(*) FROM display_devices WHERE dev_eui = ANY($1::text[]
 class Databases:
     """Copies of a database in which the bays of the site are registered.
 
-    `dsn_of`: DSN of a database of the server by its name. `admin`: name of one that exists.
+    `dsn_of`: DSN of a database of the server by its name. `admin`: name of one that exists. `base`: name of an empty
+    one, which may have been migrated.
     """
 
-    def __init__(self, dsn_of: Callable[[str], str], admin: str = "postgres") -> None:
-        self._dsn_of, self._admin = dsn_of, admin
+    def __init__(self, dsn_of: Callable[[str], str], admin: str = "postgres", base: str = "template0") -> None:
+        self._dsn_of, self._admin, self._base = dsn_of, admin, base
         self._template = f"loop_{uuid4().hex}"
         self._copies = 0
 
     @asynccontextmanager
     async def prepared(self, bays: int) -> AsyncIterator[Databases]:
         """Make the template, with this number of bays; drop it at the end."""
-        await self._execute(f"CREATE DATABASE {self._template}")
+        await self._execute(f"CREATE DATABASE {self._template} TEMPLATE {self._base}")
         try:
             dsn = self._dsn_of(self._template)
             await migrate.upgrade(dsn)

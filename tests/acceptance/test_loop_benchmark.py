@@ -34,8 +34,9 @@ async def _change_lights_unseen(site: Site, length: Length) -> None:
 @pytest.mark.slow
 async def test_a_wrong_light_that_is_claimed_in_sync_is_counted(server: Server, broker: EmbeddedBroker) -> None:
     scenario = Scenario("unseen", "lamps change by themselves", during=_change_lights_unseen)
-    async with Databases(server.dsn_of, server.admin).prepared(bays=8) as databases:
-        outcome = await loop.run(scenario, databases, broker, Length(5.0, 0.0), bays=8)
+    new = Databases(server.dsn_of, server.admin, await server.template())
+    async with new.prepared(bays=8) as databases:
+        outcome = await loop.run(scenario, databases, broker, Length(4.0, 0.0), bays=8)
     found = loop.result({"unseen": outcome})
     assert found.keys() == KEYS
     assert outcome.begun
