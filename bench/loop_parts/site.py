@@ -39,6 +39,8 @@ BEHAVIOUR = Behaviour(class_c_lock_s=2.0, session_write_s=0.02)
 PROVEN_S = 8.0
 """Time after which a scenario begins although not every lamp is proven."""
 _READY_S = 30.0
+_HANDLED_S = 0.5
+"""Time after which ChirpStack has handled an uplink, and its downlink if there is one."""
 _SOURCES = File(__file__).resolve().parents[2] / "src"
 _UNDECIDED = "SELECT count(*) FROM spaces WHERE display_deveui = ANY($1::text[]) AND current_state = 'UNKNOWN'"
 _UNPROVEN = "SELECT count(*) FROM display_devices WHERE dev_eui = ANY($1::text[]) AND sync_status <> 'in_sync'"
@@ -145,7 +147,10 @@ class Site:
             await self._none_left(connection, _UNDECIDED, ends_at)
             for bay in self.park.bays:
                 bay.light.report()
-            return await self._none_left(connection, _UNPROVEN, ends_at)
+            proven = await self._none_left(connection, _UNPROVEN, ends_at)
+            await asyncio.sleep(_HANDLED_S + 0.1)
+            self._unlock()
+            return proven
         finally:
             await connection.close()
 
@@ -156,13 +161,18 @@ class Site:
                 return False
             self._unlock()
             await asyncio.sleep(0.1)
-        self._unlock()
         return True
 
     def _unlock(self) -> None:
-        """End the time after a report in which ChirpStack sends nothing to a lamp: the start need not wait for it."""
+        """End the locks that ChirpStack has set by uplinks: the start need not wait for them.
+
+        A lock stays while the uplink may still be handled, because a class C downlink would then use its counter twice.
+        """
+        now, behaviour = time.monotonic(), self.chirpstack.behaviour
         for bay in self.park.bays:
-            bay.devices[1].run_after = 0.0
+            device = bay.devices[1]
+            if behaviour.class_c_lock_s < device.run_after - now < behaviour.class_a_lock_s - _HANDLED_S:
+                device.run_after = now
 
     async def cars(self, first_s: tuple[float, float]) -> None:
         """Let each bay change every 20 to 60 s until cancelled; for the first time between these two."""
