@@ -99,10 +99,14 @@ class Gateways:
                 self._host.unanswered(device, frame)
 
     def join_accept_arrives(self, device: Device) -> bool:
-        """Return True if the device receives a join-accept that is sent now."""
+        """Return True if the device receives a join-accept that is sent now.
+
+        A state for one device only does not concern it: repeated joins come too close together at high speed.
+        """
         path = self.choose(device.paths)
-        mode = (device.gateway_state or path.gateway.state).mode
-        return mode in _TRANSMITTING and not self._lost(path.downlink_loss, self._behaviour.downlink_loss)
+        return path.gateway.state.mode in _TRANSMITTING and not self._lost(
+            path.downlink_loss, self._behaviour.downlink_loss
+        )
 
     def _transmit(self, device: Device, frame: Frame) -> None:
         if not self._lost(frame.path.downlink_loss, self._behaviour.downlink_loss):
