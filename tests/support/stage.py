@@ -100,6 +100,7 @@ class Stage:
     async def begin(self) -> None:
         """Let each sensor report its bay. Wait until each light shows the state and has reported it."""
         for bay in self.bays:
+            bay.light.report()  # by MQTT alone, nothing is sent before the first uplink
             bay.sensor.heartbeat()
         await self.all_proven()
 

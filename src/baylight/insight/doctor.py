@@ -117,7 +117,7 @@ _CHECKS = (
     ),
     _Check(
         "displays", Query("insight.doctor.not_showing", str), "each shows what it must, as far as known",
-        "check power and radio of these displays; `baylight why <space>` shows each step",
+        "`baylight condition list --subject display` shows the remedy of each; `baylight why <space>` shows each step",
     ),
     _Check(
         "devices without uplinks", Query("insight.doctor.without_uplink", str), "none",

@@ -52,7 +52,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class LiveSpace:
-    """A space as the live page shows it. `location`: path of names."""
+    """A space as the live page shows it. `location`: path of names. `conditions`: kinds of those of its display."""
 
     id: UUID
     code: str
@@ -69,6 +69,7 @@ class LiveSpace:
     display_dev_eui: str | None
     deleted: bool
     unproven: Unproven | None
+    conditions: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,21 @@
 
 import { explain } from "./dialog.js";
 import { $, fullTime, icon, make } from "./elements.js";
-import { byWord, MARKS, REASONS, UNPROVEN, word, WORDS } from "./words.js";
+import { byWord, CONDITIONS, MARKS, REASONS, UNPROVEN, word, WORDS } from "./words.js";
 
 const spaces = new Map(); // id -> { row, tile }
 const floors = new Map(); // location -> its elements
 const natural = new Intl.Collator(undefined, { numeric: true });
 
+/** Returns sign and meaning of what is wrong with a light, or of what is in progress; null: neither. */
 function mark(row) {
-  return row.display_dev_eui && row.sync_status !== "in_sync" ? (MARKS[row.sync_status] ?? MARKS.unknown) : null;
+  if (!row.display_dev_eui) return null;
+  const [sign, meaning] = row.sync_status === "in_sync" ? ["!", ""] : (MARKS[row.sync_status] ?? MARKS.unknown);
+  const wrong = row.conditions.map((kind) => CONDITIONS[kind] ?? kind).join("; ");
+  return wrong || meaning ? [sign, wrong || meaning] : null;
 }
 
-const needsAttention = (row) => mark(row) !== null && row.sync_status !== "pending";
+const needsAttention = (row) => mark(row) !== null && (row.sync_status !== "pending" || row.conditions.length > 0);
 
 /** Shows a row of the stream. Returns the row before, if there was one. */
 export function place(row) {
@@ -25,7 +29,7 @@ export function place(row) {
   const reason = row.unproven && (REASONS[row.unproven.reason] ?? row.unproven.reason);
   const claims = reason && row.state !== "UNKNOWN"; // a space that is unknown claims nothing that may be wrong
   const doubt = claims ? `${UNPROVEN}: ${reason}` : reason;
-  tile.title = [row.name, `since ${fullTime(row.state_at)}`, doubt].filter(Boolean).join(" · ");
+  tile.title = [row.name, `since ${fullTime(row.state_at)}`, doubt, needsAttention(row) && sign[1]].filter(Boolean).join(" · ");
   tile.setAttribute("aria-label", [row.code, word(row.state), doubt, shows, sign?.[1]].filter(Boolean).join(", "));
   tile.replaceChildren(
     make("span", { class: "code" }, row.code),

@@ -10,9 +10,22 @@ export const WORDS = {
 export const MARKS = {
   pending: ["…", "The light is changing"],
   drifted: ["≠", "The light shows something else than it must"],
-  unreachable: ["!", "The light does not answer"],
+  unreachable: ["!", "No proof comes from the light"],
   misconfigured: ["×", "The light has no code for this state"],
   unknown: ["?", "It is not known what the light shows"],
+};
+
+/** Meaning of each condition of a light. */
+export const CONDITIONS = {
+  display_silent: "The light does not answer",
+  display_wrong: "The light answers, and shows something else than it must",
+  display_misconfigured: "The light has no code for this state, or it is disabled",
+  display_undeliverable: "No gateway acknowledges the commands to the light",
+  display_commanded_by_other: "Somebody else commands the light",
+  display_not_class_c: "The network server does not serve the light as class C",
+  display_waits_for_uplink: "The network server waits for the light's first uplink",
+  display_disabled: "The light is disabled in the network server",
+  display_refused: "The network server refuses the light's joins or uplinks",
 };
 
 /** Word for a state with the mark `unproven`. */

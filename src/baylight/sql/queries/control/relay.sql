@@ -1,7 +1,7 @@
 -- name: lock_to_send
 -- Displays with a due actuation and none outstanding, longest waiting first, locked. Skips displays whose lock is held
 -- by others: no sender waits. Leaves out displays behind the gateways :held.
-SELECT d.id, d.gateway_id
+SELECT d.id AS display_id, d.gateway_id
 FROM (
     SELECT a.display_device_id
     FROM actuations AS a

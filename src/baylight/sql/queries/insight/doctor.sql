@@ -118,10 +118,19 @@ FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id A
 WHERE d.sync_status = 'misconfigured' ORDER BY s.code;
 
 -- name: not_showing
--- Displays that do not answer, or show a wrong light.
-SELECT s.code || ' (' || d.dev_eui || '): ' || d.sync_status AS who
+-- Displays of live spaces that have a condition, or do not show what they must, with the evidence. Those that cannot be
+-- commanded stand in `misconfigured`.
+SELECT s.code || ' (' || d.dev_eui || '): ' || coalesce(
+    (SELECT string_agg(c.kind || ', ' || c.evidence, '; ' ORDER BY c.since) FROM conditions AS c
+    WHERE c.subject_id = d.id::text AND c.ended_at IS NULL),
+    d.sync_status
+) AS who
 FROM display_devices AS d INNER JOIN spaces AS s ON s.display_device_id = d.id AND s.deleted_at IS NULL
-WHERE d.sync_status IN ('unreachable', 'drifted') ORDER BY s.code;
+WHERE d.sync_status IN ('unreachable', 'drifted')
+    OR (d.sync_status <> 'misconfigured' AND EXISTS (
+        SELECT FROM conditions AS c WHERE c.subject_id = d.id::text AND c.ended_at IS NULL
+    ))
+ORDER BY s.code;
 
 -- name: without_uplink
 -- Sensors and displays of live spaces from which no uplink has come.

@@ -11,7 +11,10 @@ SELECT
     s.state_reason, s.sensor_state, s.display_state, d.desired_state, d.sync_status,
     s.sensor_deveui AS sensor_dev_eui, s.display_deveui AS display_dev_eui, s.deleted_at IS NOT NULL AS deleted,
     CASE WHEN s.unproven_reason IS NOT NULL THEN
-        json_build_object('reason', s.unproven_reason, 'since', s.unproven_since, 'until', s.unproven_until) END AS unproven
+        json_build_object('reason', s.unproven_reason, 'since', s.unproven_since, 'until', s.unproven_until) END AS unproven,
+    ARRAY(
+        SELECT c.kind FROM conditions AS c WHERE c.subject_id = d.id::text AND c.ended_at IS NULL ORDER BY c.since, c.kind
+    ) AS conditions
 FROM spaces AS s
 LEFT JOIN locations AS l ON l.id = s.location_id
 LEFT JOIN display_devices AS d ON d.id = s.display_device_id
