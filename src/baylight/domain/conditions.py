@@ -84,8 +84,8 @@ KINDS: MappingProxyType[ConditionKind, Kind] = MappingProxyType(
         ),
         _K.DISPLAY_UNDELIVERABLE: Kind(
             Subject.DISPLAY,
-            "Commands wait in the network server, and no gateway acknowledges them.",
-            "Check the gateway near the display, and that it acknowledges downlinks.",
+            "No command reaches the display: the network server refuses it, or no gateway acknowledges it.",
+            "Follow the evidence; check the gateway near the display, and that it acknowledges downlinks.",
         ),
         _K.DISPLAY_COMMANDED_BY_OTHER: Kind(
             Subject.DISPLAY,

@@ -20,7 +20,7 @@ export const CONDITIONS = {
   display_silent: "The light does not answer",
   display_wrong: "The light answers, and shows something else than it must",
   display_misconfigured: "The light has no code for this state, or it is disabled",
-  display_undeliverable: "No gateway acknowledges the commands to the light",
+  display_undeliverable: "No command reaches the light",
   display_commanded_by_other: "Somebody else commands the light",
   display_not_class_c: "The network server does not serve the light as class C",
   display_waits_for_uplink: "The network server waits for the light's first uplink",

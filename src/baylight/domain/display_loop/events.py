@@ -51,7 +51,7 @@ EVENTS: MappingProxyType[str, Event] = MappingProxyType(
         "the network server refuses": Event(
             sending.refused, "waits for its next try, or fails",
             "if the answer is not known, the command may be received until its life ends",
-            begins=(_K.DISPLAY_WAITS_FOR_UPLINK,),
+            begins=(_K.DISPLAY_WAITS_FOR_UPLINK, _K.DISPLAY_UNDELIVERABLE),
         ),
         "a gateway acknowledges (`tx_ack`)": Event(
             news.tx_ack, "`transmitted`; it fails at once if its counter was used before",

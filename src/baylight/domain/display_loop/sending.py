@@ -98,6 +98,7 @@ def refused(
     elif permanent:
         display.failures = max(display.failures, display.policy.quick_tries)  # at once, it would be refused again
         display.fail(actuation, error, now)
+        display.undeliverable(error, now)
     elif newer:
         _may_be_received(display, actuation)
         actuation.superseded_by = newer.id
