@@ -45,7 +45,10 @@ class Finding:
 
 
 class InSync(NamedTuple):
-    """A display that counts as in sync, with the evidence. `status`: of its last command."""
+    """A display that counts as in sync, with the evidence. `status`: of its last command.
+
+    `contradicted`: another light may have reached it after its report.
+    """
 
     dev_eui: str
     codec: str
@@ -53,6 +56,7 @@ class InSync(NamedTuple):
     desired_code: str | None
     reported_code: str | None
     status: str | None
+    contradicted: bool
 
 
 class ClassC(NamedTuple):
@@ -241,7 +245,7 @@ def _proven(row: InSync) -> bool:
         return False
     if not reports(row.codec, row.reports):
         return row.status in ("transmitted", "acknowledged")
-    if row.reported_code is None:
+    if row.reported_code is None or row.contradicted:
         return False
     driver = display_driver(row.codec)
     if driver is None:

@@ -43,7 +43,8 @@ ORDER BY who;
 -- name: in_sync
 -- Displays that count as in sync, with the evidence.
 SELECT d.dev_eui, t.codec, coalesce((t.default_config ->> 'reports')::boolean, false) AS reports, d.desired_code,
-       d.reported_code, a.status
+       d.reported_code, a.status,
+       coalesce(greatest(d.others_until, d.unknown_until) > d.reported_at, false) AS contradicted
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 LEFT JOIN actuations AS a ON a.id = d.commanded_actuation_id
