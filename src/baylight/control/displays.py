@@ -18,8 +18,11 @@ from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import ActuationStatus, SyncStatus, TriggerType
 from baylight.domain.ids import DevEui
 from baylight.domain.state import State
+from baylight.log import logger
 from baylight.store.pool import Connection, array_literal
 from baylight.store.query import Copy, Query, RowsStatement, Statement, plain
+
+log = logger("displays")
 
 MAX_DETAIL = 2000
 """Characters of an error that are stored."""
@@ -256,10 +259,19 @@ async def save(connection: Connection, displays: Iterable[Display]) -> None:
         await UPDATE_ACTUATIONS.run(connection, rows=[_delivery(a) for a in touched], ids=ids)
     if steps := [_new_step(d, step) for d in changed for step in d.deliveries.steps]:
         await INSERT_STEPS.run(connection, rows=steps)
+    await _save_conditions(connection, changed)
+
+
+async def _save_conditions(connection: Connection, changed: Collection[Display]) -> None:
     await conditions.begin(connection, [c for d in changed for c in d.troubles.begun.values()])
     if any(d.troubles.ended for d in changed):
         ended = [(kind, str(d.id)) for d in changed for kind in d.troubles.ended]
         await conditions.end(connection, ended, max(at for d in changed for at in d.troubles.ended.values()))
+    for d in changed:
+        for kind in d.troubles.new:
+            log.warning("condition_began", kind=kind, dev_eui=d.dev_eui, evidence=d.troubles.open[kind].evidence)
+        for kind in d.troubles.ended:
+            log.info("condition_ended", kind=kind, dev_eui=d.dev_eui)
 
 
 async def insert_failed(connection: Connection, failed: Sequence[Actuation]) -> None:

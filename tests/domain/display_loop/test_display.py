@@ -184,7 +184,7 @@ def test_a_refusal_for_good_fails_and_is_tried_anew_by_reconciliation() -> None:
     first = want(display, State.FREE, T0)
     sending.claim(display, T0)
     sending.refused(display, first.id, "no such device", T0, permanent=True)
-    assert (first.status, display.sync_status) == (S.FAILED, SyncStatus.PENDING)
+    assert (first.status, display.sync_status) == (S.FAILED, SyncStatus.UNREACHABLE)
     assert display.reconcile_at is not None
     assert display.reconcile_at >= T0 + POLICY.backoff, "at once, it would be refused again"
     due(display, display.reconcile_at)
@@ -331,7 +331,7 @@ def test_a_display_that_cannot_report_is_in_sync_once_its_newest_light_was_trans
     second = want(display, State.OCCUPIED, T0 + seconds(5))
     sending.claim(display, T0 + seconds(5))
     sending.refused(display, second.id, "no such device", T0 + seconds(5), permanent=True)
-    assert (display.sync_status, display.state_shown()) == (SyncStatus.PENDING, State.FREE)
+    assert (display.sync_status, display.state_shown()) == (SyncStatus.UNREACHABLE, State.FREE)
 
 
 def test_a_silent_display_is_unreachable_until_its_next_uplink() -> None:

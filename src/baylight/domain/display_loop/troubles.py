@@ -17,6 +17,8 @@ class Troubles(msgspec.Struct, gc=False):
     begun: dict[ConditionKind, Condition] = msgspec.field(default_factory=dict)
     """Conditions that began, or have new evidence, since the display was loaded."""
     ended: dict[ConditionKind, datetime] = msgspec.field(default_factory=dict)
+    new: set[ConditionKind] = msgspec.field(default_factory=set)
+    """Kinds of `begun` that did not last before."""
 
     def __contains__(self, kind: ConditionKind) -> bool:
         return kind in self.open
@@ -28,6 +30,8 @@ class Troubles(msgspec.Struct, gc=False):
             return
         if kind in self.ended and before is None:
             del self.ended[kind]  # it is stored as open: it goes on
+        elif before is None:
+            self.new.add(kind)
         since, cause = (before.since, before.cause) if before else (at, None)
         condition = Condition(kind, subject_id, since, evidence, cause)
         self.open[kind] = self.begun[kind] = condition
@@ -35,6 +39,10 @@ class Troubles(msgspec.Struct, gc=False):
     def end(self, kinds: Iterable[ConditionKind], at: datetime) -> None:
         """End conditions. Idempotent."""
         for kind in kinds:
-            if self.open.pop(kind, None) is not None:
-                self.begun.pop(kind, None)
+            if self.open.pop(kind, None) is None:
+                continue
+            self.begun.pop(kind, None)
+            if kind in self.new:
+                self.new.remove(kind)  # it was never stored
+            else:
                 self.ended[kind] = at

@@ -20,6 +20,13 @@ DELETE FROM rejected_messages WHERE digest IN (
     SELECT digest FROM rejected_messages WHERE last_at < :before ORDER BY last_at LIMIT :limit
 );
 
+-- name: delete_conditions
+-- Deletes at most :limit conditions that ended more than :months months before :now.
+DELETE FROM conditions WHERE id IN (
+    SELECT id FROM conditions WHERE ended_at < :now::timestamptz - make_interval(months => :months)
+    ORDER BY ended_at LIMIT :limit
+);
+
 -- name: delete_airtime
 -- Deletes at most :limit minutes of airtime that began before :before.
 DELETE FROM gateway_airtime WHERE (minute_at, gateway_id, sub_band) IN (
