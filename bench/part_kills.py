@@ -39,7 +39,7 @@ from bench.broker_kills import NO_LOSS, Receiver, consumer, until_connected
 PARTS = ("mosquitto", "mosquitto-alone", "baylight", "postgresql", "away")
 SPACES = 50
 PAUSE_S = 0.01
-SETTLE_S = 5.0
+SETTLE_S = 15.0
 """Seconds without a newly stored uplink after which all have come."""
 UP_S = 60.0
 
@@ -59,13 +59,13 @@ class Site:
     process: asyncio.subprocess.Process | None = None
 
     async def start_baylight(self) -> None:
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "baylight", "serve", env=self.environment, stderr=log
             )
 
     async def connected(self) -> None:
-        """Wait until a process of Baylight has subscribed at the broker."""
+        """Wait until the newest process of Baylight has subscribed at the broker."""
         ends_at = time.monotonic() + UP_S
         while b"broker_connected" not in self.log.read_bytes():
             if time.monotonic() > ends_at:
@@ -184,6 +184,7 @@ async def measure(given: argparse.Namespace) -> tuple[int, int]:
             await site.connected()
             sender = Sender(client, iter(ground.uplinks(100_000, SPACES, seed=given.seed).messages), given.qos)
             await trial(site, sender, given, random.Random(given.seed))
+            await site.connected()
             known = await all_stored(dsn, sender.accepted)
         finally:
             await site.kill_baylight(signal.SIGTERM)
