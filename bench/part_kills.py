@@ -93,20 +93,27 @@ class Site:
 
 
 class Sender:
-    """Client that publishes the messages in their order. `accepted`: deduplication ids that the broker acknowledged."""
+    """Client that publishes the messages in their order.
+
+    `accepted`: deduplication ids that the broker acknowledged. `last`: those after which the next one failed.
+    """
 
     def __init__(self, client: MqttConsumer, messages: Iterator[tuple[str, bytes]], qos: int) -> None:
         self._client, self._messages, self._qos = client, messages, qos
         self.accepted: set[str] = set()
+        self.last: set[str] = set()
 
     async def send(self, count: int | None = None) -> None:
         """Publish `count` messages, or until cancelled. A message without an answer is not sent again."""
+        newest = ""
         while count is None or count > 0:
             topic, payload = next(self._messages)
             try:
                 await self._client.publish(topic, payload, self._qos)
-                self.accepted.add(msgspec.json.decode(payload, type=_Up).deduplication_id)
+                newest = msgspec.json.decode(payload, type=_Up).deduplication_id
+                self.accepted.add(newest)
             except TransientError:
+                self.last.add(newest)
                 await until_connected(self._client)
             count = None if count is None else count - 1
             await asyncio.sleep(PAUSE_S)
@@ -154,8 +161,8 @@ async def trial(site: Site, sender: Sender, given: argparse.Namespace, chance: r
         await site.start_baylight()
 
 
-async def measure(given: argparse.Namespace) -> tuple[int, int]:
-    """Return the numbers of acknowledged and of lost uplinks."""
+async def measure(given: argparse.Namespace) -> tuple[int, int, int]:
+    """Return the numbers of acknowledged and of lost uplinks, and of those lost that were the last before a kill."""
     more = "".join(f"{line}\n" for line in given.mosquitto)
     directory = tempfile.mkdtemp(prefix="bl-kills-")
     os.chmod(directory, 0o711)  # the account that PostgreSQL runs under must be able to enter
@@ -193,7 +200,8 @@ async def measure(given: argparse.Namespace) -> tuple[int, int]:
     await asyncio.to_thread(broker.stop)
     await postgres.stop()
     postgres.delete()
-    return len(sender.accepted), len(sender.accepted - known)
+    lost = sender.accepted - known
+    return len(sender.accepted), len(lost), len(lost & sender.last)
 
 
 def main() -> None:
@@ -209,8 +217,9 @@ def main() -> None:
     parser.add_argument("--mosquitto", action="append", default=[], metavar="LINE", help="a line of mosquitto.conf")
     given = parser.parse_args()
     configure(level="error")
-    accepted, lost = asyncio.run(measure(given))
-    print(f"part_kills: {' '.join(sys.argv[1:])}: {lost} of {accepted} acknowledged uplinks lost")
+    accepted, lost, last = asyncio.run(measure(given))
+    arguments = " ".join(sys.argv[1:])
+    print(f"part_kills: {arguments}: {lost} of {accepted} acknowledged uplinks lost, {last} the last before a kill")
 
 
 if __name__ == "__main__":
