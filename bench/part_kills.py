@@ -1,7 +1,7 @@
 """Count the uplinks that are lost when a part is killed: those that the broker acknowledged and Baylight never stored.
 
     python -m bench.part_kills mosquitto | mosquitto-alone | baylight | postgresql | away [--kills N] [--seed N]
-        [--stop] [--qos 0] [--share-group] [--session SECONDS] [--messages N] [--mosquitto LINE]...
+        [--stop] [--qos 0] [--share-group] [--messages N] [--mosquitto LINE]...
 
 A client with a session of its own publishes uplinks, 100 a second, as ChirpStack does with the documented settings.
 `baylight serve` runs as a process of its own, on PostgreSQL with fsync on and Mosquitto. The part is killed (SIGKILL;
@@ -144,7 +144,6 @@ async def trial(site: Site, sender: Sender, given: argparse.Namespace, chance: r
         await sender.send(50)
         await site.kill_baylight(how)
         await sender.send(given.messages)
-        await asyncio.sleep(given.session + 2 if given.session < 60 else 0)
         await site.start_baylight()
         return
     if given.part == "mosquitto-alone":
@@ -177,7 +176,6 @@ async def measure(given: argparse.Namespace) -> tuple[int, int, int]:
             "BAYLIGHT_DATABASE_URL": dsn,
             "BAYLIGHT_MQTT_HOST": broker.host,
             "BAYLIGHT_MQTT_PORT": str(broker.port),
-            "BAYLIGHT_MQTT_SESSION_EXPIRY_S": str(given.session),
             "BAYLIGHT_HTTP_PORT": "0",
         }
         if given.share_group:
@@ -212,7 +210,6 @@ def main() -> None:
     parser.add_argument("--stop", action="store_true", help="end the part in order (SIGTERM)")
     parser.add_argument("--qos", type=int, default=1, choices=[0, 1])
     parser.add_argument("--share-group", action="store_true", help="receive by a shared subscription")
-    parser.add_argument("--session", type=int, default=3600, help="BAYLIGHT_MQTT_SESSION_EXPIRY_S")
     parser.add_argument("--messages", type=int, default=1500, help="uplinks while Baylight is away")
     parser.add_argument("--mosquitto", action="append", default=[], metavar="LINE", help="a line of mosquitto.conf")
     given = parser.parse_args()
