@@ -8,20 +8,65 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from baylight.errors import InputError
 
 _LEVEL = re.compile(r'[!"$-*,\-.0-~]{1,100}')
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NAME = re.compile("[a-z0-9]+(_[a-z0-9]+)*")
+MAX_NAME = 30
+"""Characters of the name of a connection, which becomes part of a client id."""
 MAX_TOPIC = 500
+
+
+def _level(value: str | None) -> str | None:
+    """Accept what a topic or a client id can carry."""
+    if value and not _LEVEL.fullmatch(value):
+        raise ValueError("1 to 100 visible ASCII characters are needed, without #, + and /")
+    return value
+
+
+class TtsConnection(BaseModel):
+    """Connection to one application of The Things Stack. Each field is described at `Settings.tts_<field>`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mqtt_host: str | None = None
+    mqtt_port: int = Field(8883, ge=1, le=65535)
+    mqtt_user: str = ""
+    mqtt_key: SecretStr | None = None
+    mqtt_tls: bool = True
+    mqtt_ca: Path | None = None
+    api: str | None = None
+    api_key: SecretStr | None = None
+    api_application: str = ""
+    api_webhook: str = ""
+    webhook_secret: SecretStr | None = Field(None, min_length=16)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        """Read an empty value as unset. See `Settings`."""
+        assert info.field_name is not None
+        return None if value == "" and cls.model_fields[info.field_name].default is None else value
+
+    @field_validator("mqtt_user", "api_application", "api_webhook")
+    @classmethod
+    def _is_level(cls, value: str) -> str | None:
+        return _level(value)
+
+    @property
+    def application(self) -> str:
+        """Id of the application, without its tenant; "" if it is not named."""
+        return (self.api_application if self.api else "") or self.mqtt_user.partition("@")[0]
 
 
 class Settings(BaseSettings):
     """Settings of `baylight serve`. Each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="BAYLIGHT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BAYLIGHT_", env_nested_delimiter="__", extra="ignore")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -33,9 +78,14 @@ class Settings(BaseSettings):
     @field_validator("mqtt_client_id", "mqtt_share_group", "tts_mqtt_user", "tts_api_application", "tts_api_webhook")
     @classmethod
     def _is_level(cls, value: str | None) -> str | None:
-        """Accept what a topic or a client id can carry."""
-        if value and not _LEVEL.fullmatch(value):
-            raise ValueError("1 to 100 visible ASCII characters are needed, without #, + and /")
+        return _level(value)
+
+    @field_validator("tts")
+    @classmethod
+    def _are_names(cls, value: dict[str, TtsConnection]) -> dict[str, TtsConnection]:
+        for name in value:
+            if len(name) > MAX_NAME or not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name: up to {MAX_NAME} lower-case letters and digits, with single _")
         return value
 
     @field_validator("mqtt_client_id")
@@ -160,6 +210,11 @@ class Settings(BaseSettings):
         "X-Baylight-Secret; set: its messages are accepted, those included that its MQTT loses while no client is "
         "connected",
     )
+    tts: dict[str, TtsConnection] = Field(
+        {},
+        description="further applications of The Things Stack, each with a NAME of your choice: "
+        "BAYLIGHT_TTS__NAME__MQTT_HOST and so on, as for BAYLIGHT_TTS_MQTT_HOST and all other BAYLIGHT_TTS_…",
+    )
 
     http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0: a free one")
@@ -185,6 +240,14 @@ class Settings(BaseSettings):
         """Ids of the ChirpStack applications whose events are accepted. Empty: all."""
         return frozenset(filter(None, self.chirpstack_applications.split(",")))
 
+    def tts_connections(self) -> dict[str, TtsConnection]:
+        """Return the connections to The Things Stack by name: those that are named, after the one without a name ("").
+
+        A connection may have no host, API or secret, and then is not used.
+        """
+        unnamed = {name: getattr(self, f"tts_{name}") for name in TtsConnection.model_fields}
+        return {"": TtsConnection.model_construct(**unnamed), **self.tts}
+
     def dsn(self) -> str:
         """Return the URL of the database. Raises InputError `no_database`."""
         if self.database_url is None:
@@ -205,8 +268,8 @@ def misspelt(names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in sorted(names):
         prefix, ours, rest = name.upper().partition("BAYLIGHT_")
-        if prefix or not ours or rest in known or rest.startswith("TEST_"):
-            continue
+        if prefix or not ours or rest in known or rest.startswith(("TEST_", "TTS__")):
+            continue  # a wrong name below TTS__ is an error
         if like := get_close_matches(rest, known, n=1, cutoff=0.8):
             found[name] = f"BAYLIGHT_{like[0]}"
     return found

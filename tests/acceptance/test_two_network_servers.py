@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from baylight.app.program import Program
 from baylight.lab.embedded.broker import MosquittoBroker
 from baylight.lab.sim.devices import Busylight, Tbms100
 from baylight.lab.sim.tts.api import KEY, WEBHOOK, http_api
 from baylight.lab.sim.tts.server import FakeTheThingsStack
-from baylight.settings import Settings
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.eventually import eventually, until
 from tests.support.servers import Database
 from tests.support.stage import GREEN, RED, Stage
+from tests.support.tts import running
 
 SECRET = "a secret of sixteen and more"
 
@@ -63,20 +60,6 @@ async def garage(database: Database, pool: Pool, mosquitto: MosquittoBroker) -> 
     }
     yield Garage(tts, bay, sensor, light, settings)
     await tts.stop()
-
-
-@asynccontextmanager
-async def running(settings: dict[str, Any]) -> AsyncIterator[Program]:
-    program = Program(Settings(**settings))
-    program.policies = replace(program.policies, loop=replace(program.policies.loop, backoff=timedelta(seconds=0.2)))
-    stopping = asyncio.Event()
-    task = asyncio.create_task(program.run(stopping))
-    try:
-        await until(lambda: task.done() or (program.started.is_set() and not program.problems()))
-        yield program
-    finally:
-        stopping.set()
-        await task
 
 
 async def in_sync(pool: Pool, garage: Garage) -> None:

@@ -40,7 +40,8 @@ class Deps:
     """Parts of the program that the API needs.
 
     `problems()`: for each part that does not work, the reason in plain words; empty when ready. `inbound`: by the last
-    part of the path. `chirpstack_devices`: None if the API of ChirpStack is not set. `conditions()`: conditions of
+    part of the path. `chirpstack_devices`: None if the API of ChirpStack is not set. `tts_application`: id of
+    the only application at The Things Stack, "" for none or several. `conditions()`: conditions of
     services that last.
     """
 
@@ -54,6 +55,7 @@ class Deps:
     codec_engine: CodecEngine | None = None
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
     chirpstack_devices: DeviceSource | None = None
+    tts_application: str = ""
 
     def change(self, connection: Connection, key: Key) -> Change:
         """Return a change that the holder of a key makes now."""

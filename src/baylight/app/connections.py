@@ -7,14 +7,15 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import uvicorn
 from pydantic import SecretStr
 
 from baylight.api.deps import Inbound
+from baylight.app import tts_connections as tts
 from baylight.app.intake import Intake, Parse
 from baylight.app.sources import Sources
+from baylight.app.tls import not_encrypted, trusting
 from baylight.errors import InputError
 from baylight.lns.chirpstack import events as chirpstack_events
 from baylight.lns.chirpstack.channel import Api
@@ -23,8 +24,6 @@ from baylight.lns.chirpstack.downlinks import ChirpStackGrpc, ChirpStackMqtt
 from baylight.lns.chirpstack.topics import command_topic
 from baylight.lns.mqtt.consumer import MqttConsumer
 from baylight.lns.tts import events as tts_events
-from baylight.lns.tts.api import tts_api
-from baylight.lns.tts.downlinks import TtsDownlinks
 from baylight.ports import DeviceSource, NetworkServer
 from baylight.settings import Settings
 
@@ -38,21 +37,19 @@ def consumers(
     """Return the consumers that are set up, by what they connect to.
 
     `tts_devices`: end of the topic at The Things Stack; all devices by default. Raises InputError as `mqtt_consumer`
-    and `tts_consumer` do.
+    and `tts_connections.consumers` do.
     """
     sources = sources or Sources()
     found = {"broker": mqtt_consumer(settings, intake, sources)} if settings.mqtt_host else {}
-    if tts := tts_consumer(settings, intake, tts_devices, sources):
-        found["the_things_stack"] = tts
-    return found
+    return found | tts.consumers(settings, intake, tts_devices, sources)
 
 
 def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -> dict[str, NetworkServer]:
     """Return the network servers that are set up, by `network_server` of a device.
 
     Downlinks go by the network server's API if it is set, else by MQTT.
-    Raises InputError `chirpstack_api_key_missing`, `bad_mqtt_topic`, and InputError as `ChirpStackGrpc` and `tts_api`
-    do.
+    Raises InputError `chirpstack_api_key_missing`, `bad_mqtt_topic`, and InputError as `ChirpStackGrpc` and
+    `tts_connections.applications` do.
     """
     servers: dict[str, NetworkServer] = {}
     if settings.chirpstack_api is not None:
@@ -65,11 +62,8 @@ def network_servers(settings: Settings, consumers: Mapping[str, MqttConsumer]) -
         )
     elif broker := consumers.get("broker"):
         servers["chirpstack"] = ChirpStackMqtt(broker.publish, command_topic(settings.mqtt_topic))
-    if api := tts_api(settings):
-        servers[tts_events.NETWORK_SERVER] = TtsDownlinks(api.publish, api.application)
-    elif tts := consumers.get("the_things_stack"):
-        # Its MQTT server has only QoS 0.
-        servers[tts_events.NETWORK_SERVER] = TtsDownlinks(partial(tts.publish, qos=0), settings.tts_mqtt_user)
+    if applications := tts.applications(settings, consumers):
+        servers[tts_events.NETWORK_SERVER] = applications
     return servers
 
 
@@ -85,8 +79,8 @@ def inbound(settings: Settings, intake: Intake, sources: Sources | None = None) 
     if secret := settings.chirpstack_http_secret:
         parse = partial(chirpstack_events.parse_http, accepted=settings.applications)
         found["chirpstack"] = webhook("chirpstack", secret, parse)
-    if secret := settings.tts_webhook_secret:
-        found["tts"] = webhook("tts", secret, tts_events.parse)
+    for name, secret in tts.webhook_secrets(settings).items():
+        found[name] = webhook(name, secret, tts_events.parse)
     return found
 
 
@@ -119,35 +113,6 @@ def mqtt_consumer(settings: Settings, intake: Intake, sources: Sources | None = 
     )
 
 
-def tts_consumer(settings: Settings, intake: Intake, devices: str, sources: Sources) -> MqttConsumer | None:
-    """Return the consumer of The Things Stack's broker, or None if it is not set up.
-
-    Raises InputError `tts_settings_missing`, `bad_tls_files`, `not_encrypted`.
-    """
-    if settings.tts_mqtt_host is None:
-        return None
-    if not settings.tts_mqtt_user or settings.tts_mqtt_key is None:
-        raise InputError("tts_settings_missing", "set BAYLIGHT_TTS_MQTT_USER and …_KEY, or unset …_TTS_MQTT_HOST")
-    if settings.tts_mqtt_ca is not None and not settings.tts_mqtt_tls:
-        raise _not_encrypted("BAYLIGHT_TTS_MQTT_CA", "BAYLIGHT_TTS_MQTT_TLS")
-    tls = _trusting(settings.tts_mqtt_ca, "BAYLIGHT_TTS_MQTT_CA") if settings.tts_mqtt_tls else None
-    return MqttConsumer(
-        host=settings.tts_mqtt_host,
-        port=settings.tts_mqtt_port,
-        client_id=f"{settings.mqtt_client_id}-tts",
-        topic=f"v3/{settings.tts_mqtt_user}/devices/{devices}",
-        read=intake.reader(tts_events.parse),
-        handle=intake.storing(sources.refusals_of("the_things_stack")),
-        reject=intake.reject,
-        session_expiry_s=settings.mqtt_session_expiry_s,
-        user=settings.tts_mqtt_user,
-        password=settings.tts_mqtt_key.get_secret_value(),
-        tls=tls,
-        version=4,  # no session: this server keeps none
-        conditions=sources.conditions("the_things_stack"),
-    )
-
-
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     """Return the TLS settings of ChirpStack's broker, or None without TLS.
 
@@ -155,9 +120,9 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     """
     if not settings.mqtt_tls:
         if settings.mqtt_ca or settings.mqtt_client_cert:
-            raise _not_encrypted("BAYLIGHT_MQTT_CA or …_CLIENT_CERT", "BAYLIGHT_MQTT_TLS")
+            raise not_encrypted("BAYLIGHT_MQTT_CA or …_CLIENT_CERT", "BAYLIGHT_MQTT_TLS")
         return None
-    context = _trusting(settings.mqtt_ca, "BAYLIGHT_MQTT_CA")
+    context = trusting(settings.mqtt_ca, "BAYLIGHT_MQTT_CA")
     if settings.mqtt_client_cert is not None:
         files = f"BAYLIGHT_MQTT_CLIENT_CERT {settings.mqtt_client_cert}"
         if settings.mqtt_client_key is not None:
@@ -167,17 +132,6 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         except OSError as error:
             raise InputError("bad_tls_files", f"{files}: {error}") from error
     return context
-
-
-def _trusting(ca: Path | None, setting: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise InputError("bad_tls_files", f"{setting} {ca}: {error}") from error
-
-
-def _not_encrypted(given: str, missing: str) -> InputError:
-    return InputError("not_encrypted", f"{given} is set, but nothing is encrypted: set {missing}=true as well")
 
 
 def chirpstack_devices(settings: Settings) -> DeviceSource | None:

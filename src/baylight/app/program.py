@@ -35,6 +35,7 @@ from baylight.app.service_watch import ServiceWatch
 from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
+from baylight.app.tts_connections import only_application
 from baylight.control.ingest import Ingest
 from baylight.control.relay import Relay
 from baylight.domain.conditions import Condition, ConditionKind
@@ -210,6 +211,7 @@ class Program:
                 codec_engine=self.sandbox,
                 inbound=self.inbound,
                 chirpstack_devices=chirpstack_devices(self.settings),
+                tts_application=only_application(self.settings),
             )
         )
         api.include_router(page.router())

@@ -14,6 +14,7 @@ from baylight.errors import BaylightError, PermanentError
 from baylight.insight import services
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from baylight.lns.chirpstack.key import KEY_REFUSED
+from baylight.lns.tts.applications import TtsApplications
 from baylight.log import logger
 from baylight.ports import NetworkServer
 from baylight.store.connect import RETRY, connect
@@ -151,11 +152,19 @@ class ServiceWatch:
             self.conditions.set(_K.NETWORK_SERVER_NOT_SET, name, reason)
         await self.conditions.save(connection)
 
+    def _services(self) -> list[str]:
+        """Return the name of each network server, or of each of its connections."""
+        return [
+            service
+            for name, server in self.servers.items()
+            for service in (server.connections if isinstance(server, TtsApplications) else [name])
+        ]
+
     def _watched(self) -> set[Key]:
         """Return the conditions whose beginning and end this process sees."""
         of_servers = (_K.NETWORK_SERVER_AWAY, _K.NETWORK_SERVER_KEY_REFUSED)
         return {
-            *((kind, name) for name in self.servers for kind in of_servers),
+            *((kind, name) for name in self._services() for kind in of_servers),
             *((_K.NETWORK_SERVER_NOT_SET, name) for name in NETWORK_SERVERS),
             *self.parts(),
             *self.others,

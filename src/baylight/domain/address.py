@@ -25,6 +25,16 @@ def is_address(text: str, network_server: str) -> bool:
     return _ADDRESS[network_server].fullmatch(text) is not None
 
 
+def is_whole(address: str | None, network_server: str) -> bool:
+    """Return whether downlinks reach a device by this address: at The Things Stack it has the device id, too."""
+    return address is not None and (network_server != "tts" or "/" in address)
+
+
+def application_of(address: str | None) -> str:
+    """Return the application of an address, or "" if there is none."""
+    return (address or "").partition("/")[0]
+
+
 def parse_address(text: str | None, network_server: str) -> str | None:
     """Return an `application_id` that a topic can carry. None stays None. Raises InputError `bad_application_id`."""
     if text is None or is_address(text, network_server):

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.ids import DevEui
 from baylight.errors import BaylightError, PermanentError, TransientError
+from baylight.lns.tts.applications import TtsApplications
 from baylight.ports import NetworkServer
 
 
 class Router:
     """Port NetworkServer. `servers`: by the `network_server` of a device.
 
-    `answered` is called after each downlink with the server's name, and the error or None.
+    `answered` is called after each downlink with the error or None, and the name of the server, or of its connection if
+    it has several.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Router:
                 f"set BAYLIGHT_{downlink.network_server.upper()}_…, or move the device",
                 dev_eui=downlink.dev_eui,
             )
+        service = server.service(downlink) if isinstance(server, TtsApplications) else downlink.network_server
         try:
             item = await server.enqueue(downlink)
         except BaylightError as error:
@@ -40,11 +43,11 @@ class Router:
             if error.code == "bad_api_key":
                 # No device is at fault, and all of them work again with a new key.
                 reported = TransientError("network_server_key_refused", error.message)
-            self._answered(downlink.network_server, reported)
+            self._answered(service, reported)
             if reported is error:
                 raise
             raise reported from error
-        self._answered(downlink.network_server, None)
+        self._answered(service, None)
         return item
 
     async def queue(self, dev_eui: DevEui) -> list[QueueItem] | None:

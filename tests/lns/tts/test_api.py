@@ -19,7 +19,7 @@ from baylight.lab.sim.tts.api import KEY, WEBHOOK, http_api
 from baylight.lab.sim.tts.server import FakeTheThingsStack
 from baylight.lns.tts.api import TtsApi, tts_api
 from baylight.lns.tts.downlinks import TtsDownlinks
-from baylight.settings import Settings
+from baylight.settings import TtsConnection
 
 EUI = DevEui("58a0cb0000110001")
 DOWNLINK = Downlink(
@@ -96,6 +96,6 @@ def test_a_bad_address_is_named(base: str) -> None:
 
 
 def test_missing_settings_are_named() -> None:
-    assert tts_api(Settings()) is None
+    assert tts_api(TtsConnection()) is None
     with pytest.raises(InputError, match="TTS_API_WEBHOOK"):
-        tts_api(Settings(tts_api="https://x", tts_api_key=SecretStr(KEY), tts_api_application="garage"))
+        tts_api(TtsConnection(api="https://x", api_key=SecretStr(KEY), api_application="garage"))

@@ -12,21 +12,30 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import quote, urlsplit
 
 from baylight.errors import BaylightError, InputError, PermanentError, TransientError
-from baylight.settings import Settings
+from baylight.settings import TtsConnection
 
 
 class TtsApi:
     """HTTP API of one application. `base`: its URL. `webhook`: id of any webhook of the application."""
 
-    def __init__(self, base: str, key: str, application: str, webhook: str, *, timeout_s: float = 5.0) -> None:
-        """Connect to nothing yet. Raises InputError `bad_tts_api`."""
+    def __init__(
+        self,
+        base: str,
+        key: str,
+        application: str,
+        webhook: str,
+        *,
+        timeout_s: float = 5.0,
+        setting: str = "BAYLIGHT_TTS_API",
+    ) -> None:
+        """Connect to nothing yet. `setting`: the one that has the URL. Raises InputError `bad_tts_api`."""
         parts = urlsplit(base)
         try:
             self._port = parts.port
         except ValueError:
             parts = urlsplit("")
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.path.strip("/"):
-            raise InputError("bad_tts_api", f"BAYLIGHT_TTS_API: {base!r} is not https:// and a name alone")
+            raise InputError("bad_tts_api", f"{setting}: {base!r} is not https:// and a name alone")
         self._host = parts.hostname
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._key, self._timeout_s = key, timeout_s
@@ -85,17 +94,20 @@ class TtsApi:
         )
 
 
-def tts_api(settings: Settings) -> TtsApi | None:
-    """Return the API that the settings name, None for none. Raises InputError `tts_settings_missing`, `bad_tts_api`."""
-    if settings.tts_api is None:
+def tts_api(connection: TtsConnection, prefix: str = "BAYLIGHT_TTS_") -> TtsApi | None:
+    """Return the API that a connection names, None for none. `prefix`: start of its settings, for errors.
+
+    Raises InputError `tts_settings_missing`, `bad_tts_api`.
+    """
+    if connection.api is None:
         return None
-    if settings.tts_api_key is None or not settings.tts_api_application or not settings.tts_api_webhook:
+    if connection.api_key is None or not connection.api_application or not connection.api_webhook:
         raise InputError(
             "tts_settings_missing",
-            "set BAYLIGHT_TTS_API_KEY, …_TTS_API_APPLICATION and …_TTS_API_WEBHOOK, or unset …_TTS_API",
+            f"set {prefix}API_KEY, {prefix}API_APPLICATION and {prefix}API_WEBHOOK, or unset {prefix}API",
         )
-    key = settings.tts_api_key.get_secret_value()
-    return TtsApi(settings.tts_api, key, settings.tts_api_application, settings.tts_api_webhook)
+    key = connection.api_key.get_secret_value()
+    return TtsApi(connection.api, key, connection.api_application, connection.api_webhook, setting=f"{prefix}API")
 
 
 def _message(body: bytes) -> str:

@@ -29,6 +29,11 @@ class TtsDownlinks:
         self._publish = publish
         self._application = application
 
+    @property
+    def application(self) -> str:
+        """Id of the application, without its tenant."""
+        return self._application.partition("@")[0]
+
     async def enqueue(self, downlink: Downlink) -> str:
         item = f"{OURS}{downlink.dev_eui}:{downlink.id}:{(downlink.expires_at - _EPOCH) // timedelta(microseconds=1)}"
         command = {
@@ -49,20 +54,20 @@ class TtsDownlinks:
     def _device_id(self, downlink: Downlink) -> str:
         """Return the device id that uplinks carried, else the one that The Things Stack's console suggests."""
         application, _, device_id = (downlink.application_id or "").partition("/")
-        if not device_id:
-            return f"eui-{downlink.dev_eui}"
-        if application == self._application.partition("@")[0] and not is_level(device_id):
-            raise PermanentError(
-                "bad_application_id",
-                f"the device id {shorten(device_id)!a} of display {downlink.dev_eui} cannot be part of a topic: "
-                f"`baylight device add {downlink.dev_eui} --application <application>/<device id>` replaces it",
-                dev_eui=downlink.dev_eui,
-            )
-        if application != self._application.partition("@")[0]:
+        if application and application != self.application:
             raise PermanentError(
                 "other_application",
                 f"display {downlink.dev_eui} is {downlink.application_id} at The Things Stack, but downlinks go to the "
                 f"application {self._application}: move it there, or set up that application",
+                dev_eui=downlink.dev_eui,
+            )
+        if not device_id:
+            return f"eui-{downlink.dev_eui}"
+        if not is_level(device_id):
+            raise PermanentError(
+                "bad_application_id",
+                f"the device id {shorten(device_id)!a} of display {downlink.dev_eui} cannot be part of a topic: "
+                f"`baylight device add {downlink.dev_eui} --application <application>/<device id>` replaces it",
                 dev_eui=downlink.dev_eui,
             )
         return device_id
