@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from baylight.bulk import device_lists
-from baylight.bulk.device_lists import read_tts
 from baylight.bulk.imports import Report
+from baylight.bulk.tts_export import read_tts
 from baylight.errors import InputError, NotFoundError, TransientError
 from baylight.inventory import devices
 from baylight.lab.embedded.broker import EmbeddedBroker
@@ -247,7 +247,7 @@ def device(eui: str) -> dict[str, Any]:
 )
 def test_json_of_the_things_stack_is_read(text: str) -> None:
     assert list(read_tts(io.BytesIO(text.encode()))) == [
-        Listed(eui, "bay-1", "browan/tbms100", "garage") for eui in (SENSOR, OTHER)
+        Listed(eui, "bay-1", "browan/tbms100", "garage/bay-1") for eui in (SENSOR, OTHER)
     ]
 
 

@@ -25,14 +25,14 @@ _NEW: dict[int | str, dict[str, Any]] = {
 
 class NewSensor(Body):
     """A sensor to register. Without `device_type` the type follows from the prefix of the DevEUI. `mobile`: the sensor
-    may serve several spaces. `network_server` and `application_id` (at The Things Stack `<application>/<device id>`)
-    apply until the first uplink."""
+    may serve several spaces. `network_server` (missing: that of a registered sensor, else `chirpstack`) and
+    `application_id` (at The Things Stack `<application>/<device id>`) apply until the first uplink."""
 
     dev_eui: DevEuiText
     device_type: str | None = None
     notes: str | None = None
     mobile: bool = False
-    network_server: Literal["chirpstack", "tts"] = "chirpstack"
+    network_server: Literal["chirpstack", "tts"] | None = None
     application_id: str | None = None
 
 
@@ -48,7 +48,7 @@ class NewDisplay(Body):
     notes: str | None = None
     shared: bool = False
     shared_rule: Literal["any_free", "all_free", "count", "worst_state"] = "worst_state"
-    network_server: Literal["chirpstack", "tts"] = "chirpstack"
+    network_server: Literal["chirpstack", "tts"] | None = None
     application_id: str | None = None
 
 

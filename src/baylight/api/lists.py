@@ -61,18 +61,16 @@ async def import_tts(
     given: Given,
     request: Request,
     types: Annotated[list[str], Query(alias="map", default_factory=list, max_length=1000)],
+    application: str | None = None,
     only_known: bool = False,
     dry_run: bool = False,
 ) -> Report | JSONResponse:
-    """The body is its CSV or JSON. `map`: PROFILE=TYPE; may be repeated. Otherwise like `import-chirpstack`."""
+    """The body is its CSV or JSON. `map`: PROFILE=TYPE; may be repeated. `application`: its id, for a file that names
+    none; missing: the one that the settings name. Otherwise like `import-chirpstack`."""
     mapped = device_lists.parse_types(types)
     async with received(request) as file:
-
-        async def listed() -> AsyncIterator[Listed]:
-            for device in device_lists.read_tts(file):
-                yield device
-
-        return answer(request, await _import(key, given, listed(), "tts", mapped, only_known, dry_run))
+        listed = device_lists.list_tts(file, application or given.tts_application)
+        return answer(request, await _import(key, given, listed, "tts", mapped, only_known, dry_run))
 
 
 async def _import(

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, NamedTuple
-
-import msgspec
 
 from baylight.access.change import Change
 from baylight.bulk import imports
@@ -19,6 +14,8 @@ from baylight.bulk.cells import write
 from baylight.bulk.csv_file import RowError
 from baylight.bulk.imports import Progress, Report
 from baylight.bulk.kinds import SHEETS
+from baylight.bulk.tts_export import read_tts
+from baylight.domain.address import application_of, is_whole
 from baylight.domain.ids import parse_dev_eui
 from baylight.errors import InputError, shorten
 from baylight.inventory import device_types
@@ -31,7 +28,6 @@ Types = Mapping[str, str]
 LEFT_OUT = "-"
 """Type in `types` that leaves out the devices of a profile."""
 MAX_NAMED = 5
-MAX_LIST_BYTES = 256 * 1024 * 1024
 _COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
 
 
@@ -41,6 +37,13 @@ class Registered(NamedTuple):
     dev_eui: str
     role: str
     device_type: str
+    network_server: str
+    application_id: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether downlinks reach it by its address alone."""
+        return is_whole(self.application_id, self.network_server)
 
 
 REGISTERED = Query("bulk.device_lists.registered", Registered)
@@ -69,20 +72,23 @@ class Selection:
     registered: dict[str, Registered] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield rows for `imports.import_rows`; for a registered device only its network server and application."""
+        """Yield rows for `imports.import_rows`; for a registered device only its address, unless `keeps` it."""
         for number, device, code in self.devices:
-            cells = dict.fromkeys(_COLUMNS, "") | {
-                "dev_eui": device.dev_eui,
-                "network_server": self.network_server,
-                "application_id": write(device.application_id),
-            }
             registered = self.of(device)
+            cells = dict.fromkeys(_COLUMNS, "") | {"dev_eui": device.dev_eui}
+            if registered is None or not self.keeps(device, registered):
+                cells["network_server"] = self.network_server
+                cells["application_id"] = write(device.application_id)
             role = registered.role if registered else None
             if role is None:
                 cells["notes"] = write(device.name[:2000].strip())
                 cells["device_type"] = code or ""
                 role = self.categories[code] if code else "sensor"
             yield number, cells | {"role": role}
+
+    def keeps(self, device: Listed, registered: Registered) -> bool:
+        """Return whether a registered device keeps its address, because the listed one has less: no device id."""
+        return registered.is_whole and not is_whole(device.application_id or None, self.network_server)
 
     def of(self, device: Listed) -> Registered | None:
         """Return the registered device, if it is registered."""
@@ -169,6 +175,33 @@ def _notes(selection: Selection, types: Types) -> list[str]:
         notes.append(f"disabled there, so that nothing is received from them or sent to them: {_some(disabled)}")
     if not selection.profiles:
         notes.append("the list is empty")
+    return notes + _address_notes(selection)
+
+
+def _address_notes(selection: Selection) -> list[str]:
+    """Return which known addresses the import keeps or replaces, and which are not in the list."""
+    kept, replaced, unnamed = [], [], []
+    for _, device, _ in selection.devices:
+        address, registered = device.application_id or None, selection.of(device)
+        if registered and registered.is_whole:
+            before, after = f"{registered.network_server} {registered.application_id}", address or "no application"
+            if not selection.keeps(device, registered):
+                if (registered.network_server, registered.application_id) != (selection.network_server, address):
+                    replaced.append(f"{registered.dev_eui} ({before} by {selection.network_server} {after})")
+            elif address and application_of(registered.application_id) != address:
+                kept.append(f"{registered.dev_eui} ({before}, not {after})")
+        elif address is None:
+            unnamed.append(device.dev_eui)
+    notes = []
+    if kept:
+        notes.append(f"the list has no device id, so that the known address is kept: {_some(kept)}")
+    if replaced:
+        notes.append(f"the known address is replaced by the one in the list: {_some(replaced)}")
+    if unnamed and selection.network_server == "tts":
+        notes.append(
+            "the list names no application (--application ID names it), so that it is not known until the first "
+            f"uplink or join: {_some(unnamed)}"
+        )
     return notes
 
 
@@ -217,6 +250,12 @@ def list_chirpstack(
     if not applications and not tenant:
         raise InputError("no_application", f"name an application or a tenant: {_WHERE_IDS_STAND}")
     return source.devices(applications, tenant)
+
+
+async def list_tts(source: IO[bytes], application: str = "") -> AsyncIterator[Listed]:
+    """List the devices of an export of The Things Stack. Raises as `read_tts`."""
+    for device in read_tts(source, application):
+        yield device
 
 
 def parse_types(pairs: Iterable[str]) -> dict[str, str]:
@@ -286,82 +325,3 @@ def _canonical(dev_eui: str) -> str | None:
         return parse_dev_eui(dev_eui)
     except InputError:
         return None
-
-
-def read_tts(source: IO[bytes]) -> Iterator[Listed]:
-    """Yield the devices of an export of The Things Stack: CSV (separated by `;` or `,`), JSON stream, or JSON array.
-
-    Session keys in it are not read. Raises InputError `bad_list`.
-    """
-    raw = source.read(MAX_LIST_BYTES + 1)
-    if len(raw) > MAX_LIST_BYTES:
-        raise InputError("bad_list", f"the file is larger than {MAX_LIST_BYTES} bytes: split it")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("not_utf8", "the file is not UTF-8") from error
-    yield from _tts_json(text) if text.lstrip()[:1] in ("{", "[") else _tts_csv(text)
-
-
-class _Ids(msgspec.Struct):
-    dev_eui: str = ""
-    device_id: str = ""
-    application_ids: dict[str, str] = {}
-
-
-class _Version(msgspec.Struct):
-    brand_id: str = ""
-    model_id: str = ""
-
-
-class _EndDevice(msgspec.Struct):
-    ids: _Ids
-    name: str = ""
-    version_ids: _Version | None = None
-
-
-def _tts_json(text: str) -> Iterator[Listed]:
-    decoder = json.JSONDecoder()
-    number = 0
-    at = text.index("[") + 1 if text.lstrip().startswith("[") else 0
-    while at < len(text):
-        if text[at] in " \t\r\n,]":
-            at += 1
-            continue
-        number += 1
-        try:
-            value, at = decoder.raw_decode(text, at)
-            device = msgspec.convert(value, _EndDevice)
-        except (ValueError, RecursionError) as error:
-            raise InputError("bad_list", f"device {number} of the file: {error}", device=number) from error
-        version = device.version_ids or _Version()
-        yield Listed(
-            device.ids.dev_eui,
-            device.name or device.ids.device_id,
-            _profile(version.brand_id, version.model_id),
-            device.ids.application_ids.get("application_id", ""),
-        )
-
-
-def _tts_csv(text: str) -> Iterator[Listed]:
-    header = text.partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=";" if ";" in header else ",", strict=True, restval=""
-    )
-    if "dev_eui" not in (reader.fieldnames or ()):
-        raise InputError("bad_list", "this is no device list of The Things Stack: it has no column dev_eui")
-    try:
-        for row in reader:
-            if None in row:
-                raise InputError("bad_list", f"line {reader.line_num} has more cells than the header")
-            yield Listed(
-                row["dev_eui"],
-                row.get("name") or row.get("id") or "",
-                _profile(row.get("brand_id") or "", row.get("model_id") or ""),
-            )
-    except csv.Error as error:
-        raise InputError("bad_list", f"line {reader.line_num}: {error}") from error
-
-
-def _profile(brand: str, model: str) -> str:
-    return f"{brand}/{model}" if brand and model else model

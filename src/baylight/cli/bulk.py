@@ -98,18 +98,27 @@ def import_chirpstack(
 
 
 def import_tts(
-    file: File, types: Map = None, only_known: OnlyKnown = False, dry_run: DryRun = False, as_json: Json = False
+    file: File,
+    application: Annotated[
+        str | None,
+        typer.Option(help="id of the application, for a file that names none; default: the one that the settings name"),
+    ] = None,
+    types: Map = None,
+    only_known: OnlyKnown = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Register the devices of an export of The Things Stack."""
 
-    async def read() -> AsyncIterator[Listed]:
-        from baylight.bulk.device_lists import read_tts
+    async def read(c: Context) -> AsyncIterator[Listed]:
+        from baylight.app.tts_connections import only_application
+        from baylight.bulk import device_lists
 
         with _opened(file) as source:
-            for device in read_tts(source):
+            async for device in device_lists.list_tts(source, application or only_application(c.settings)):
                 yield device
 
-    _import_list(lambda c: read(), "tts", types, only_known, dry_run, as_json)
+    _import_list(read, "tts", types, only_known, dry_run, as_json)
 
 
 def _import_list(

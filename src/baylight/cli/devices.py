@@ -26,7 +26,12 @@ Codes = Annotated[
         "--code", metavar="STATE=CODE", help="of a display: hex or a light (#ff9900, 'red, flashing 500/500')"
     ),
 ]
-NetworkServer = Annotated[str, typer.Option(help="chirpstack or tts; used until the first uplink")]
+NetworkServer = Annotated[
+    str | None,
+    typer.Option(
+        help="chirpstack or tts; used until the first uplink; default: that of a registered device, else chirpstack"
+    ),
+]
 Application = Annotated[
     str | None, typer.Option(help="application of the device there; tts: <application>/<device id>")
 ]
@@ -44,7 +49,7 @@ def add_device(
     shared: Annotated[
         str | None, typer.Option(metavar="RULE", help=f"a display for several spaces; RULE is {RULES}")
     ] = None,
-    network_server: NetworkServer = "chirpstack",
+    network_server: NetworkServer = None,
     application: Application = None,
     as_json: Json = False,
 ) -> None:

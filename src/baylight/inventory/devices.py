@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from baylight.access.change import Change
-from baylight.domain.address import parse_address
+from baylight.domain.address import application_of, is_whole, parse_address
 from baylight.domain.assignment import Candidate, Role, SharedRule
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
@@ -132,6 +132,14 @@ INSERT_SENSOR = Query("inventory.devices.insert_sensor", UUID)
 INSERT_DISPLAY = Query("inventory.devices.insert_display", UUID)
 LOCK_SENSORS = Query("inventory.devices.lock_sensors", LockedDevice)
 LOCK_DISPLAYS = Query("inventory.devices.lock_displays", LockedDisplay)
+ADDRESS: dict[Role, Query[Address]] = {
+    "sensor": Query("inventory.devices.sensor_address", Address),
+    "display": Query("inventory.devices.display_address", Address),
+}
+NETWORK_SERVER_OF: dict[Role, Query[str]] = {
+    "sensor": Query("inventory.devices.sensor_network_server", str),
+    "display": Query("inventory.devices.display_network_server", str),
+}
 SET_ADDRESS: dict[Role, Query[Address]] = {
     "sensor": Query("inventory.devices.set_sensor_address", Address),
     "display": Query("inventory.devices.set_display_address", Address),
@@ -211,18 +219,20 @@ async def register_sensor(
     device_type: str | None = None,
     notes: str | None = None,
     mobile: bool = False,
-    network_server: str = NETWORK_SERVERS[0],
+    network_server: str | None = None,
     application_id: str | None = None,
 ) -> tuple[Sensor, bool]:
     """Register a sensor; return it, and whether it is new. Idempotent. A decommissioned sensor is registered again.
 
-    `device_type` None: the type follows from the prefix of the DevEUI. `network_server` and `application_id` apply
-    until the first uplink of a new sensor; an `application_id` replaces the one of a registered sensor. Raises
-    InputError, ConflictError `registered_otherwise`.
+    `device_type` None: the type follows from the prefix of the DevEUI. `network_server` None: the one of a registered
+    sensor, else ChirpStack. It and `application_id` apply until the first uplink of a new sensor; an `application_id`
+    replaces the one of a registered sensor. The application alone never replaces an address with a device id. Raises
+    InputError, ConflictError `registered_otherwise`, `address_without_device_id`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
-    application_id = parse_address(application_id, parse_network_server(network_server))
     async with change.transaction():
+        network_server = await _network_server(change, "sensor", eui, network_server)
+        application_id = parse_address(application_id, network_server)
         kind = await device_types.type_for(change.connection, "sensor", eui, device_type)
         new = await INSERT_SENSOR.first(
             change.connection,
@@ -241,7 +251,7 @@ async def register_sensor(
         sensor = await LOCK_SENSORS.one(change.connection, ids=[sensor_id])
         await _settle_registration(change, "sensor", sensor, kind.code, is_new=new is not None)
         if new is None and application_id is not None:
-            await _set_address(change, "sensor", sensor.id, network_server, application_id)
+            await _set_address(change, "sensor", sensor, network_server, application_id)
         if mobile and not sensor.shared:
             raise ConflictError("registered_otherwise", f"sensor {eui} is registered as not mobile", dev_eui=eui)
     return await get_sensor(change.connection, eui), new is not None
@@ -257,18 +267,19 @@ async def register_display(
     notes: str | None = None,
     shared: bool = False,
     shared_rule: str = SharedRule.WORST_STATE,
-    network_server: str = NETWORK_SERVERS[0],
+    network_server: str | None = None,
     application_id: str | None = None,
 ) -> tuple[Display, bool]:
     """Register a display; return it, and whether it is new. Idempotent. A decommissioned display is registered again.
 
     `display_codes`: see `check_codes`; they replace those of the type. `allow_alike`: see `refuse_alike`. `shared`: the
-    display may serve several spaces, whose states `shared_rule` combines. `application_id`: see `register_sensor`.
-    Raises InputError, ConflictError `registered_otherwise`.
+    display may serve several spaces, whose states `shared_rule` combines. `network_server`, `application_id`: see
+    `register_sensor`. Raises InputError, ConflictError `registered_otherwise`, `address_without_device_id`.
     """
     eui, notes = parse_dev_eui(dev_eui), check_notes(notes)
-    application_id = parse_address(application_id, parse_network_server(network_server))
     async with change.transaction():
+        network_server = await _network_server(change, "display", eui, network_server)
+        application_id = parse_address(application_id, network_server)
         kind = await device_types.type_for(change.connection, "display", eui, device_type)
         type_codes = kind.default_config.get("display_codes", {})
         codes = check_codes(kind.codec, {**type_codes, **(display_codes or {})}, type_codes)
@@ -294,7 +305,7 @@ async def register_display(
         display = await LOCK_DISPLAYS.one(change.connection, ids=[display_id])
         await _settle_registration(change, "display", display, kind.code, is_new=new is not None)
         if new is None and application_id is not None:
-            await _set_address(change, "display", display.id, network_server, application_id)
+            await _set_address(change, "display", display, network_server, application_id)
         if alike and new is not None:
             await change.record("display.allow_alike", "display", display.id, after={"display_codes": codes})
         if display_codes and display.display_codes != codes:
@@ -322,15 +333,39 @@ async def _settle_registration(
         await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui})
 
 
-async def _set_address(change: Change, role: Role, device_id: UUID, network_server: str, application_id: str) -> None:
-    """Replace the address of a registered device by the one that an operator gives."""
-    device = {"id": device_id, "network_server": network_server, "application_id": application_id}
-    before = await SET_ADDRESS[role].first(change.connection, **device)
+async def _network_server(change: Change, role: Role, dev_eui: str, given: str | None) -> str:
+    """Return the network server that is given, else the one of the registered device, else the default."""
+    if given is not None:
+        return parse_network_server(given)
+    return await NETWORK_SERVER_OF[role].first(change.connection, dev_eui=dev_eui) or NETWORK_SERVERS[0]
+
+
+async def _set_address(
+    change: Change, role: Role, device: LockedDevice, network_server: str, application_id: str
+) -> None:
+    """Replace the address of a registered device by the one that an operator gives.
+
+    An application without device id does not replace a whole address: of the same application it changes nothing, for
+    another one it raises ConflictError `address_without_device_id`.
+    """
+    known = await ADDRESS[role].one(change.connection, id=device.id)
+    if is_whole(known.application_id, known.network_server) and not is_whole(application_id, network_server):
+        if known.network_server == network_server and application_of(known.application_id) == application_id:
+            return
+        raise ConflictError(
+            "address_without_device_id",
+            f"{role} {device.dev_eui} is reached as {known.application_id} of {known.network_server}: "
+            "give its new address as <application>/<device id>",
+            dev_eui=device.dev_eui,
+        )
+    before = await SET_ADDRESS[role].first(
+        change.connection, id=device.id, network_server=network_server, application_id=application_id
+    )
     if before is not None:
         await change.record(
             f"{role}.address",
             role,
-            device_id,
+            device.id,
             before={"network_server": before.network_server, "application_id": before.application_id},
             after={"network_server": network_server, "application_id": application_id},
         )

@@ -1,8 +1,10 @@
 -- name: registered
--- Return which devices of a list are registered, in which role (as a display if in both), and their type.
-SELECT dev_eui, 'sensor' AS role, device_type FROM sensor_devices WHERE dev_eui = ANY (:dev_euis::text [])
+-- Return which devices of a list are registered, in which role (as a display if in both), their type and address.
+SELECT dev_eui, 'sensor' AS role, device_type, network_server, application_id
+FROM sensor_devices WHERE dev_eui = ANY (:dev_euis::text [])
 UNION ALL
-SELECT dev_eui, 'display', device_type FROM display_devices WHERE dev_eui = ANY (:dev_euis::text []);
+SELECT dev_eui, 'display', device_type, network_server, application_id
+FROM display_devices WHERE dev_eui = ANY (:dev_euis::text []);
 
 -- name: not_listed
 -- Devices in use that are registered for the applications :applications of a network server, and are not in its list.

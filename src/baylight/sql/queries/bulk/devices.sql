@@ -19,7 +19,7 @@ FROM display_devices;
 
 -- name: set_defaults
 -- Fill the empty cells of new devices: the type by the longest prefix of the DevEUI, if only one type has it; the rest
--- from the type.
+-- from the type. A registered device keeps its address at The Things Stack if a row names its application alone.
 WITH prefixes AS MATERIALIZED (
     SELECT t.category, t.code, lower(p.prefix) AS prefix, length(p.prefix) AS digits
     FROM device_types AS t CROSS JOIN LATERAL unnest(t.dev_eui_prefixes) AS p (prefix)
@@ -49,6 +49,9 @@ SET lifecycle_state = coalesce(lifecycle_state, 'registered'), shared = coalesce
         display_codes, t.default_config -> 'display_codes', '{}'
     ) ELSE display_codes END
 FROM device_types AS t WHERE n.before IS NULL AND t.code = n.device_type;
+UPDATE bulk_rows SET application_id = before ->> 'application_id'
+WHERE network_server = 'tts' AND before ->> 'network_server' = 'tts'
+    AND application_id = split_part(before ->> 'application_id', '/', 1);
 UPDATE bulk_rows SET enabled = false
 WHERE lifecycle_state = 'decommissioned' AND enabled AND 'enabled' = ANY (kept);
 
@@ -88,6 +91,17 @@ WHERE n.role = 'sensor' AND c.value IS NOT NULL
 UNION ALL
 SELECT n.line, 'application_id', 'bad_application_id', 'an application id of ChirpStack has no /'
 FROM bulk_rows AS n WHERE n.network_server = 'chirpstack' AND strpos(n.application_id, '/') > 0
+UNION ALL
+SELECT n.line, 'application_id', 'address_without_device_id',
+       format(
+           'it is reached as %s of %s: give its new address%s',
+           n.before ->> 'application_id', n.before ->> 'network_server',
+           CASE WHEN n.network_server = 'tts' THEN ' as <application>/<device id>' ELSE '' END
+       )
+FROM bulk_rows AS n
+WHERE (n.application_id IS NULL OR (n.network_server = 'tts' AND strpos(n.application_id, '/') = 0))
+    AND (n.before ->> 'network_server' <> 'tts' OR strpos(n.before ->> 'application_id', '/') > 0)
+    AND n.before ->> 'application_id' IS NOT NULL
 UNION ALL
 SELECT n.line, 'enabled', 'decommissioned', 'a decommissioned device cannot be enabled'
 FROM bulk_rows AS n WHERE n.lifecycle_state = 'decommissioned' AND n.enabled

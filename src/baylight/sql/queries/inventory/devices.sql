@@ -112,6 +112,22 @@ UPDATE sensor_devices SET lifecycle_state = :state WHERE id = :id;
 -- Moves a display one step in its life. A trigger refuses a step that is not in the table.
 UPDATE display_devices SET lifecycle_state = :state WHERE id = :id;
 
+-- name: sensor_address
+-- Returns where a sensor is reached.
+SELECT network_server, application_id FROM sensor_devices WHERE id = :id;
+
+-- name: display_address
+-- Returns where a display is reached.
+SELECT network_server, application_id FROM display_devices WHERE id = :id;
+
+-- name: sensor_network_server
+-- Returns the network server of a registered sensor.
+SELECT network_server FROM sensor_devices WHERE dev_eui = :dev_eui;
+
+-- name: display_network_server
+-- Returns the network server of a registered display.
+SELECT network_server FROM display_devices WHERE dev_eui = :dev_eui;
+
 -- name: set_sensor_address
 -- Sets the network server and the application of a sensor; returns the former ones, or no row if they are the same.
 UPDATE sensor_devices AS d SET network_server = :network_server, application_id = :application_id
