@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from baylight.control import retention, strangers
 from baylight.control.ingest import Ingest
-from baylight.domain.events import Uplink
+from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.errors import InputError, NotFoundError
@@ -215,3 +216,134 @@ async def test_a_decommissioned_device_is_no_stranger(ingest: Ingest, db: Connec
     await device_settings.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
     await ingest.store_batch([uplink(TBMS100)])
     assert await orphans.list_orphans(db) == []
+
+
+def join(dev_eui: DevEui, minute: int, **more: Any) -> Join:
+    given: dict[str, Any] = {"application_id": "garage/box", "network_server": "tts", "device_name": "box"}
+    at = NOW + timedelta(minutes=minute)
+    return Join(dev_eui, str(uuid4()), at, f"260b{minute:04x}", **given | more)
+
+
+async def test_b8_a_device_that_only_joins_appears_with_its_name_and_its_joins(
+    ingest: Ingest, db: Connection, pool: Pool, clock: Clock
+) -> None:
+    clock.tick(timedelta(hours=1))
+    first, second = join(STRANGER, 1, profile_name="Lamp"), join(STRANGER, 30)
+    await ingest.store_batch([first, first, join(TBMS100, 3)])
+    await ingest.store_batch([second])
+    await ingest.store_batch([first, second])  # delivered again
+    [orphan, other] = await orphans.list_orphans(db)
+    assert (orphan.dev_eui, other.dev_eui) == (STRANGER, TBMS100)
+    assert (orphan.uplinks, orphan.joins) == (0, 2)
+    assert (orphan.first_join_at, orphan.last_join_at) == (first.observed_at, second.observed_at)
+    assert (orphan.first_at, orphan.last_at) == (first.observed_at, second.observed_at)
+    assert (orphan.device_name, orphan.profile_name, orphan.application_id) == ("box", "Lamp", "garage/box")
+    assert (orphan.network_server, orphan.dev_addr, orphan.guesses) == ("tts", "260b001e", [])
+    display = await orphans.claim_orphan(by(db), STRANGER, device_type="kuando_busylight")
+    assert (display.application_id, display.last_seen_at) == ("garage/box", None)
+    await ingest.store_batch([join(STRANGER, 40)])
+    assert [o.dev_eui for o in await orphans.list_orphans(db)] == [TBMS100]
+
+
+async def test_b8_joins_and_uplinks_of_one_device_are_one_line(ingest: Ingest, db: Connection, clock: Clock) -> None:
+    clock.tick(timedelta(hours=1))
+    await ingest.store_batch([uplink(STRANGER, rssi_dbm=-90), join(STRANGER, 2, device_name=None)])
+    await ingest.store_batch([join(STRANGER, 5, device_name="renamed", application_id=None)])
+    [orphan] = await orphans.list_orphans(db)
+    assert (orphan.uplinks, orphan.joins, orphan.rssi_dbm) == (1, 2, -90)
+    assert (orphan.device_name, orphan.application_id, orphan.data) == ("renamed", "garage/bay-017", OCCUPIED.hex())
+
+
+async def test_b8_joins_of_registered_devices_make_no_orphan(ingest: Ingest, db: Connection, pool: Pool) -> None:
+    bay = await factories.add_bay(pool, "A-01")
+    await devices.register_sensor(by(db), TBMS100)
+    await device_settings.set_lifecycle(by(db), "sensor", TBMS100, "decommissioned")
+    await ingest.store_batch([join(DevEui(eui), 1) for eui in (bay.sensor_eui, bay.display_eui, TBMS100)])
+    assert await db.fetchval("SELECT count(*) FROM orphans") == 0
+
+
+async def test_b8_a_flood_of_joins_does_not_fill_the_table(
+    ingest: Ingest, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 3)
+    for n in range(5):
+        await ingest.store_batch([join(DevEui(f"{n:016x}"), 1)])
+    assert len(await orphans.list_orphans(db)) == 3
+
+
+FOREIGN = [
+    (1, "02111100020c54", "Decentlab DL-LWS", "elsys_ers_desk"),
+    (6, "01090c7809c41b58ffff00", "Netvox R72624", "libelium_smart_parking_v2"),
+    (85, "01756403d4000001005046", "Milesight EM320-TILT", "libelium_smart_parking_v2"),
+    (85, "01756403823e0004d645", "Milesight WS201", "milesight_em310_udl"),
+    (2, "a86661", "Nwave NCC counter", "nwave_nps405"),
+]
+
+
+@pytest.mark.parametrize(("f_port", "data", "model", "wrong"), FOREIGN)
+@pytest.mark.parametrize("named", [True, False])
+async def test_b8_a_guess_from_the_payload_is_possible_and_never_claimed_silently(
+    ingest: Ingest, db: Connection, f_port: int, data: str, model: str, wrong: str, named: bool
+) -> None:
+    profile = model if named else None
+    await ingest.store_batch([uplink(STRANGER, bytes.fromhex(data), f_port=f_port, profile_name=profile)])
+    orphan = await orphans.get_orphan(db, STRANGER)
+    assert orphan.certain_type is None
+    assert f"possible {wrong} (payload)" in orphan.guess
+    with pytest.raises(InputError, match=rf"no type is certain: .*{wrong} \(payload\)") as refused:
+        await orphans.claim_orphan(by(db), STRANGER)
+    assert refused.value.code == "type_missing"
+    assert await db.fetchval("SELECT count(*) FROM sensor_devices") == 0
+    claimed = await orphans.claim_orphan(by(db), STRANGER, device_type=wrong)
+    assert claimed.device_type == wrong
+
+
+@pytest.mark.parametrize(
+    ("profile", "certain"),
+    [
+        ("TBMS100", "browan_tbms100"),
+        ("browan tbms100", "browan_tbms100"),  # brand and model at The Things Stack
+        ("ERS Desk", "elsys_ers_desk"),
+        ("Plenom Kuando Busylight (class C)", "kuando_busylight"),
+        ("Milesight EM310-UDL EU868", "milesight_em310_udl"),
+        ("fleximodo", "fleximodo"),
+        ("Nwave NCC counter", None),
+        ("Street light", None),
+        ("Fleximodo air quality", None),
+        ("TBMS100 or ERS Desk by Elsys", None),
+        ("", None),
+    ],
+)
+async def test_b8_a_profile_that_names_one_type_makes_it_certain(
+    ingest: Ingest, db: Connection, profile: str, certain: str | None
+) -> None:
+    await ingest.store_batch([uplink(STRANGER, b"", f_port=0, profile_name=profile)])
+    orphan = await orphans.get_orphan(db, STRANGER)
+    assert orphan.certain_type == certain, orphan.guesses
+    if certain is not None:
+        assert (await orphans.claim_orphan(by(db), STRANGER)).device_type == certain
+
+
+async def test_b8_a_name_that_a_person_gave_the_device_makes_no_type_certain(ingest: Ingest, db: Connection) -> None:
+    await ingest.store_batch([uplink(STRANGER, b"", f_port=0, device_name="beside the tbms100 of bay 3")])
+    orphan = await orphans.get_orphan(db, STRANGER)
+    assert (orphan.certain_type, orphan.guess) == (None, "possible browan_tbms100 (name)")
+
+
+async def test_b8_a_prefix_is_certain_unless_a_frame_or_the_profile_is_of_another_type(
+    ingest: Ingest, db: Connection
+) -> None:
+    await ingest.store_batch([join(TBMS100, 1)])
+    assert (await orphans.get_orphan(db, TBMS100)).guess == "browan_tbms100 (dev_eui)"
+    await ingest.store_batch([uplink(TBMS100)])
+    assert (await orphans.get_orphan(db, TBMS100)).certain_type == "browan_tbms100"
+    motion, desk = DevEui("58a0cb0000001252"), DevEui("58a0cb0000001253")
+    await ingest.store_batch(
+        [uplink(motion, b"\x01", f_port=40), uplink(desk, b"", f_port=0, profile_name="Elsys ERS Desk")]
+    )
+    for eui in (motion, desk):
+        orphan = await orphans.get_orphan(db, eui)
+        assert orphan.certain_type is None
+        assert "possible browan_tbms100 (dev_eui)" in orphan.guess
+        with pytest.raises(InputError, match=r"no type is certain: .*browan_tbms100 \(dev_eui\)"):
+            await orphans.claim_orphan(by(db), eui)

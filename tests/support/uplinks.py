@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from baylight.control.ingest import Ingest
-from baylight.domain.events import Uplink
+from baylight.domain.events import Message, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool, open_pool
@@ -47,6 +47,13 @@ async def receive_at(pool: Pool, uplinks: Sequence[Uplink], at: datetime) -> Non
 def receive_now(dsn: str, dev_eui: str, f_port: int, f_cnt: int, data: bytes) -> None:
     """Receive an uplink while a command-line test runs."""
     asyncio.run(_receive_now(dsn, dev_eui, f_port, f_cnt, data))
+
+
+async def receive_events(dsn: str, events: Sequence[Message]) -> None:
+    """Receive events of network servers while a command-line test runs."""
+    pool = await open_pool(dsn)
+    await Ingest(pool, RealClock(), Policies()).store_batch(events)
+    await pool.close()
 
 
 async def _receive_now(dsn: str, dev_eui: str, f_port: int, f_cnt: int, data: bytes) -> None:

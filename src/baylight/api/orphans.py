@@ -1,4 +1,4 @@
-"""Routes of devices that send uplinks and are not registered."""
+"""Routes of devices that send or join and are not registered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/orphans", tags=["devices"])
 
 
 class Claim(Body):
-    """Claim of an orphan. If `device_type` is missing, the most likely guess counts, if it is the only one."""
+    """Claim of an orphan. `device_type` may be missing if the orphan has a `certain_type`."""
 
     device_type: str | None = None
     notes: Annotated[str | None, Field(max_length=2000)] = None

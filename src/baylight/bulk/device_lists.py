@@ -42,7 +42,7 @@ class Registered(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether downlinks reach it by its address alone."""
+        """Return whether downlinks reach it by its address alone."""
         return is_whole(self.application_id, self.network_server)
 
 

@@ -11,7 +11,7 @@ from baylight.cli.run import on_database, print_fields, print_rows
 from baylight.domain.paging import PAGE_SIZE
 
 Ignored = Annotated[bool, typer.Option("--ignored", help="list ignored devices instead")]
-app = typer.Typer(help="Claim or ignore unregistered devices that send.", no_args_is_help=True)
+app = typer.Typer(help="Claim or ignore unregistered devices that send or join.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -22,13 +22,16 @@ def list_orphans(
     from baylight.inventory import orphans
 
     rows = on_database(lambda c: orphans.list_orphans(c.connection, after=after, limit=limit, ignored=ignored))
-    columns = "dev_eui uplinks first_at last_at rssi_dbm snr_db network_server profile_name likely"
+    columns = (
+        "dev_eui device_name profile_name network_server application_id uplinks joins first_at last_at "
+        "rssi_dbm snr_db guess"
+    )
     print_rows(rows, columns, as_json=as_json, limit=limit)
 
 
 @app.command("show")
 def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
-    """Show what an unregistered device sent, and its likely types."""
+    """Show what an unregistered device sent, and its possible types with their reasons."""
     from baylight.inventory import orphans
 
     print_fields(on_database(lambda c: orphans.get_orphan(c.connection, dev_eui)), as_json=as_json)
@@ -36,7 +39,7 @@ def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
 
 @app.command("claim")
 def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: Json = False) -> None:
-    """Register a device by its type. Without --type, the one likely type is used."""
+    """Register a device by its type. --type may be left out if the profile or the DevEUI's prefix names the type."""
     from baylight.inventory import orphans
 
     found = on_database(lambda c: orphans.claim_orphan(c.change, dev_eui, device_type=kind, notes=notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -111,8 +111,11 @@ class Batch:
         if before > len(self.arrivals):
             self.counts["uplink", "redelivered"] += before - len(self.arrivals)
 
-    async def write_uplinks(self, connection: Connection) -> None:
-        """Insert the uplinks of registered devices, and those of unknown devices that are kept."""
+    async def write_uplinks(self, connection: Connection, registered: Container[DevEui] = ()) -> None:
+        """Insert the uplinks of registered devices, and those of unknown devices that are kept; count their joins.
+
+        `registered`: the devices of the batch that are known to be registered.
+        """
         known: list[Arrival] = []
         strangers: list[Arrival] = []
         for arrival in self.arrivals:
@@ -122,8 +125,9 @@ class Batch:
             await INSERT.run(connection, [_row(a) for a in known])
             if waiting := [Waiting.of(a) for a in known if a.outcome == "to_decode"]:
                 await INSERT_TO_DECODE.run_all(connection, waiting)
-        if strangers:
-            kept = await count_strangers(connection, strangers, self.now)
+        joins = [e for e in self.events if isinstance(e, Join) and e.dev_eui not in registered]
+        if strangers or joins:
+            kept = await count_strangers(connection, strangers, joins, self.now)
             await INSERT_STRANGER.run_many(connection, [_row(a) for a in kept])
 
     async def write_rejected(self, connection: Connection) -> None:

@@ -174,7 +174,7 @@ class Ingest:
         failed = spaces.request_changes(affected, loaded)
 
         await _label_unassigned(connection, batch, known)
-        await batch.write_uplinks(connection)
+        await batch.write_uplinks(connection, {*known, *named})
         await sensors.save(connection, known.values(), batch.now)
         await spaces.save(connection, affected, batch.now)
         await displays.insert_failed(connection, failed)

@@ -6,7 +6,7 @@ loses none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -129,7 +129,7 @@ class LaterBatch(Batch):
     ) -> None:
         """Leave out none: copies were left out when the uplinks were stored."""
 
-    async def write_uplinks(self, connection: Connection) -> None:
+    async def write_uplinks(self, connection: Connection, registered: Container[DevEui] = ()) -> None:
         """Write the outcomes, and what still waits."""
         decoded = [a for a in self.arrivals if a.outcome != "to_decode"]
         waiting = [a for a in self.arrivals if a.outcome == "to_decode"]

@@ -63,6 +63,7 @@ class Join(_Observed):
     """Join or rejoin of a device: it has a new session, new counters and an empty downlink queue.
 
     `device_class`: see `Uplink`. ChirpStack says A until the first uplink after the first join of a class C device.
+    The names are those in the network server; they do not tell two joins apart.
     """
 
     dev_eui: DevEui
@@ -72,6 +73,8 @@ class Join(_Observed):
     application_id: str | None = None
     network_server: str = "chirpstack"
     device_class: str | None = None
+    device_name: str | None = field(default=None, compare=False)
+    profile_name: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Devices that send uplinks and are not registered: an inbox from which a person claims or ignores them.
+"""Devices that send or join and are not registered: an inbox from which a person claims or ignores them.
 
 They never drive a space. `control.strangers` bounds how many devices and uplinks are stored.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -22,7 +22,9 @@ from baylight.inventory.device_types import DeviceTypeRow
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
-_WEIGHTS = {"dev_eui": 1, "profile": 2, "payload": 2}
+_WEIGHTS = {"profile": 8, "dev_eui": 4, "name": 2, "payload": 1}
+MODEL_NUMBER = re.compile(r"(?=.*[a-z])(?=.*[0-9])[a-z0-9]{4,}")
+"""Word that names one model, as tbms100. Words without a number, as counter, are of many makers."""
 FRAMES_PER_GUESS = 5
 """Number of stored frames of a device that the codecs of all types are tried on."""
 
@@ -31,8 +33,9 @@ FRAMES_PER_GUESS = 5
 class Guess:
     """Device type that an orphan may have.
 
-    `because`: `dev_eui` (the type's prefix), `profile` (the name of its profile in the network server), `payload` (the
-    type's codec reads its frames).
+    `because`: `profile` (its profile in the network server names the type), `dev_eui` (the type's prefix), `name` (its
+    profile or name has words of the type), `payload` (the type's codec reads its frames; it also reads those of other
+    models).
     """
 
     device_type: str
@@ -44,20 +47,26 @@ class Guess:
         return sum(_WEIGHTS[reason] for reason in self.because)
 
     def __str__(self) -> str:
-        return f"{self.device_type} ({', '.join(self.because)})"
+        named = {"profile", "dev_eui"}.intersection(self.because)
+        return f"{'' if named else 'possible '}{self.device_type} ({', '.join(self.because)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
     """Unregistered device. The radio's facts, `f_port` and `data` (hex) are from its newest uplinks.
 
-    `guesses`: the most likely device type first.
+    `guesses`: the most likely device type first. `certain_type`: the one that its profile names, or that alone has its
+    prefix; None if two types do, if profile and prefix name different ones, or if a frame is not of the type that has
+    the prefix. A type that only reads its frames is possible, and never certain.
     """
 
     dev_eui: str
     uplinks: int
+    joins: int
     first_at: datetime
     last_at: datetime
+    first_join_at: datetime | None
+    last_join_at: datetime | None
     network_server: str
     application_id: str | None
     device_name: str | None
@@ -70,12 +79,14 @@ class Orphan:
     data: str | None
     ignored: bool
     guesses: list[Guess] = field(default_factory=list)
+    certain_type: str | None = None
 
     @property
-    def likely(self) -> str | None:
-        """The device type of the guess with the highest weight; None if two guesses share it."""
-        best = [guess for guess in self.guesses if guess.weight == self.guesses[0].weight]
-        return best[0].device_type if len(best) == 1 else None
+    def guess(self) -> str:
+        """Return the certain type, else the possible ones, each with its reasons."""
+        if self.certain_type is None:
+            return ", ".join(f"possible {str(guess).removeprefix('possible ')}" for guess in self.guesses)
+        return next(str(guess) for guess in self.guesses if guess.device_type == self.certain_type)
 
 
 class Frame(NamedTuple):
@@ -108,25 +119,28 @@ async def get_orphan(connection: Connection, dev_eui: str) -> Orphan:
     """Return an orphan. Raises InputError `bad_dev_eui`, NotFoundError `unknown_orphan`."""
     found = await _select(connection, dev_eui=parse_dev_eui(dev_eui))
     if not found:
-        raise NotFoundError("unknown_orphan", f"no unregistered device {dev_eui} has sent an uplink", dev_eui=dev_eui)
+        raise NotFoundError(
+            "unknown_orphan", f"no unregistered device {dev_eui} has sent an uplink or joined", dev_eui=dev_eui
+        )
     return found[0]
 
 
 async def claim_orphan(
     change: Change, dev_eui: str, *, device_type: str | None = None, notes: str | None = None
 ) -> devices.Sensor | devices.Display:
-    """Register an orphan with the named device type, else with the type that `likely` gives; return the device.
+    """Register an orphan with the named device type, else with its `certain_type`; return the device.
 
     Its next uplink is the first one that counts. Raises as `get_orphan` and `devices.register_sensor`; InputError
     `type_missing`.
     """
     async with change.transaction():
         orphan = await _lock(change.connection, dev_eui)
-        code = device_type or orphan.likely
+        code = device_type or orphan.certain_type
         if code is None:
-            choice = ", ".join(guess.device_type for guess in orphan.guesses) or "no known type"
             raise InputError(
-                "type_missing", f"name the device type of {orphan.dev_eui}: it looks like {choice}", dev_eui=dev_eui
+                "type_missing",
+                f"name the device type of {orphan.dev_eui}, for no type is certain: {orphan.guess or 'none is known'}",
+                dev_eui=dev_eui,
             )
         kind = await device_types.get_device_type(change.connection, code)
         if kind.category == "sensor":
@@ -169,31 +183,73 @@ async def _select(
     for frame in await LIST_FRAMES.all(connection, dev_euis=[o.dev_eui for o in found], limit=FRAMES_PER_GUESS):
         frames[frame.dev_eui].add((frame.f_port, frame.data))
     kinds = [kind for kind in await device_types.list_device_types(connection) if kind.enabled]
-    return [replace(orphan, guesses=_guesses(orphan, frames[orphan.dev_eui], kinds)) for orphan in found]
+    return [_guessed(orphan, frames[orphan.dev_eui], kinds) for orphan in found]
 
 
-def _guesses(orphan: Orphan, frames: set[tuple[int | None, bytes]], kinds: Iterable[DeviceTypeRow]) -> list[Guess]:
+def _guessed(orphan: Orphan, frames: set[tuple[int | None, bytes]], kinds: Iterable[DeviceTypeRow]) -> Orphan:
+    """Return the orphan with its guesses and its certain type."""
     if orphan.data:
         frames = {*frames, (orphan.f_port, bytes.fromhex(orphan.data))}
-    names = set(re.findall(r"[a-z0-9]+", f"{orphan.profile_name or ''} {orphan.device_name or ''}".lower()))
-    guesses = (Guess(kind.code, kind.category, _reasons(kind, orphan.dev_eui, names, frames)) for kind in kinds)
-    return sorted((guess for guess in guesses if guess.because), key=lambda guess: (-guess.weight, guess.device_type))
+    guesses, refuted = [], set()
+    for kind in kinds:
+        reads = _reads(kind, frames)
+        reasons = {
+            "dev_eui": any(orphan.dev_eui.startswith(prefix.lower()) for prefix in kind.dev_eui_prefixes),
+            "profile": _names_type(orphan.profile_name or "", kind),
+            "payload": reads is True,
+        }
+        reasons["name"] = not reasons["profile"] and _has_words(orphan, kind)
+        if because := [reason for reason, holds in reasons.items() if holds]:
+            guesses.append(Guess(kind.code, kind.category, because))
+        if reads is False:
+            refuted.add(kind.code)
+    guesses.sort(key=lambda guess: (-guess.weight, guess.device_type))
+    return replace(orphan, guesses=guesses, certain_type=_certain(guesses, refuted))
 
 
-def _reasons(
-    kind: DeviceTypeRow, dev_eui: str, names: set[str], frames: Iterable[tuple[int | None, bytes]]
-) -> list[str]:
-    maker, *model = kind.code.split("_")
-    found = {
-        "dev_eui": any(dev_eui.startswith(prefix.lower()) for prefix in kind.dev_eui_prefixes),
-        "profile": names.issuperset(model or [maker]),
-        "payload": _reads(kind, frames),
-    }
-    return [reason for reason, holds in found.items() if holds]
+def _certain(guesses: Iterable[Guess], refuted: Container[str]) -> str | None:
+    """Return the type that a profile or a prefix names, see `Orphan`. `refuted`: types that do not read a frame."""
+    by_profile = {guess.device_type for guess in guesses if "profile" in guess.because}
+    by_prefix = {guess.device_type for guess in guesses if "dev_eui" in guess.because}
+    both = by_profile & by_prefix if by_profile and by_prefix else by_profile or by_prefix
+    if len(both) != 1:
+        return None
+    [code] = both
+    return None if code in refuted and code not in by_profile else code
 
 
-def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int | None, bytes]]) -> bool:
-    """Return whether the type's codec decodes all frames with data, and at least one to an occupancy or a light."""
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def _plain(text: str) -> str:
+    return "".join(re.findall(r"[a-z0-9]", text.lower()))
+
+
+def _names_type(profile: str, kind: DeviceTypeRow) -> bool:
+    """Return whether a profile names a type: its code, its model, or the model's words with a maker or a model number.
+
+    A model's words alone may be common ones: a counter may be of any maker.
+    """
+    if _plain(profile) and _plain(profile) in (_plain(kind.code), _plain(kind.model)):
+        return True
+    maker, *model = kind.code.lower().split("_")
+    words = _words(profile)
+    if not model or not words.issuperset(model):
+        return False
+    return not words.isdisjoint({maker, *_words(kind.manufacturer)}) or any(map(MODEL_NUMBER.fullmatch, model))
+
+
+def _has_words(orphan: Orphan, kind: DeviceTypeRow) -> bool:
+    maker, *model = kind.code.lower().split("_")
+    return _words(f"{orphan.profile_name or ''} {orphan.device_name or ''}").issuperset(model or [maker])
+
+
+def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int | None, bytes]]) -> bool | None:
+    """Return whether the type's codec decodes all frames with data; None if none of them gives an occupancy or a light.
+
+    None also stands for a type whose codec is not built in.
+    """
     codec, driver = sensor_codec(kind.codec), display_driver(kind.codec)
     useful = False
     for f_port, data in frames:
@@ -203,8 +259,8 @@ def _reads(kind: DeviceTypeRow, frames: Iterable[tuple[int | None, bytes]]) -> b
             elif kind.category == "display" and driver:
                 useful |= driver.decode_report(f_port, data).code is not None
             else:
-                return False
+                return None
         except DeviceDataError as error:
             if error.code != "no_data":
                 return False
-    return useful
+    return useful or None

@@ -180,6 +180,8 @@ def _join(event: _Event, info: _DeviceInfo, dev_eui: DevEui) -> Join:
         dev_addr=wire.hex_digits(event.dev_addr, wire.DEV_ADDR),
         application_id=wire.short(info.application_id),
         device_class=_device_class(info),
+        device_name=wire.short(info.device_name),
+        profile_name=wire.short(info.device_profile_name),
     )
 
 

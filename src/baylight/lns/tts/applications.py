@@ -15,7 +15,7 @@ class TtsApplications:
     """Port NetworkServer. `connections`: by the name that conditions have for each; at least one."""
 
     def __init__(self, connections: Mapping[str, TtsDownlinks]) -> None:
-        """Raises InputError `tts_application_twice`."""
+        """Compare the applications. Raises InputError `tts_application_twice`."""
         self.connections = connections
         self._names: dict[str, str] = {}
         for name, connection in connections.items():

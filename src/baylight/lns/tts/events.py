@@ -189,6 +189,7 @@ def _join(message: _Message) -> Join:
         dev_addr=wire.hex_digits(ids.dev_addr, wire.DEV_ADDR),
         application_id=_address(ids),
         network_server=NETWORK_SERVER,
+        device_name=wire.short(ids.device_id),
     )
 
 

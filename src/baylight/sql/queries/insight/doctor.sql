@@ -168,8 +168,10 @@ FROM conditions AS c INNER JOIN sensor_devices AS n ON n.id::text = c.subject_id
 WHERE c.ended_at IS NULL ORDER BY c.since, n.dev_eui;
 
 -- name: unknown_devices
--- DevEUIs with an uplink in the last day that are neither registered nor ignored.
-SELECT o.dev_eui || ' (' || o.uplinks || ' uplinks)' AS who FROM orphans AS o
+-- DevEUIs with an uplink or a join in the last day that are neither registered nor ignored.
+SELECT format(
+    '%s (%s %s)', o.dev_eui, greatest(o.uplinks, o.joins), CASE WHEN o.uplinks >= o.joins THEN 'uplinks' ELSE 'joins' END
+) AS who FROM orphans AS o
 WHERE NOT o.ignored AND o.last_at > :now::timestamptz - interval '1 day'
     AND NOT EXISTS (SELECT FROM sensor_devices AS s WHERE s.dev_eui = o.dev_eui)
     AND NOT EXISTS (SELECT FROM display_devices AS d WHERE d.dev_eui = o.dev_eui)

@@ -1,8 +1,8 @@
 -- name: list
 -- Unregistered devices by DevEUI: one (:dev_eui), or a page of at most :limit after :after; ignored, not ignored, or both.
 SELECT
-    o.dev_eui, o.uplinks, o.first_at, o.last_at, o.network_server, o.application_id, o.device_name, o.profile_name,
-    o.dev_addr, o.gateway_id, o.rssi_dbm, o.snr_db, o.f_port, encode(o.data, 'hex') AS data, o.ignored
+    o.dev_eui, o.uplinks, o.joins, o.first_at, o.last_at, o.first_join_at, o.last_join_at, o.network_server,
+    o.application_id, o.device_name, o.profile_name, o.dev_addr, o.gateway_id, o.rssi_dbm, o.snr_db, o.f_port, encode(o.data, 'hex') AS data, o.ignored
 FROM orphans AS o
 WHERE (:dev_eui::text IS NULL OR o.dev_eui = :dev_eui) AND (:after::text IS NULL OR o.dev_eui > :after)
     AND (:ignored::boolean IS NULL OR o.ignored = :ignored)
@@ -34,7 +34,7 @@ UPDATE orphans SET ignored = :on WHERE dev_eui = :dev_eui;
 -- name: adopt_sensor
 -- Copies what is known of the radio to the new row in the registry.
 UPDATE sensor_devices AS s
-SET last_seen_at = o.last_at, rssi_dbm = o.rssi_dbm, snr_db = o.snr_db, gateway_id = o.gateway_id,
+SET last_seen_at = CASE WHEN o.uplinks > 0 THEN o.last_at END, rssi_dbm = o.rssi_dbm, snr_db = o.snr_db, gateway_id = o.gateway_id,
     network_server = o.network_server, application_id = o.application_id
 FROM orphans AS o
 WHERE s.dev_eui = :dev_eui AND o.dev_eui = :dev_eui AND s.last_seen_at IS NULL;
@@ -42,7 +42,7 @@ WHERE s.dev_eui = :dev_eui AND o.dev_eui = :dev_eui AND s.last_seen_at IS NULL;
 -- name: adopt_display
 -- Copies what is known of the radio to the new row in the registry.
 UPDATE display_devices AS d
-SET last_seen_at = o.last_at, rssi_dbm = o.rssi_dbm, snr_db = o.snr_db, gateway_id = o.gateway_id,
+SET last_seen_at = CASE WHEN o.uplinks > 0 THEN o.last_at END, rssi_dbm = o.rssi_dbm, snr_db = o.snr_db, gateway_id = o.gateway_id,
     network_server = o.network_server, application_id = o.application_id
 FROM orphans AS o
 WHERE d.dev_eui = :dev_eui AND o.dev_eui = :dev_eui AND d.last_seen_at IS NULL;
