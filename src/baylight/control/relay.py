@@ -172,7 +172,8 @@ class Relay:
         async with self.pool.acquire() as connection, connection.transaction():
             freed = await self._hold.refresh(connection, now)
             due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT, held=self._hold.held)
-            free = {row.display_id for row in due if self._hold.take(row.gateway_id, now)}
+            gateways = {row.display_id: row.gateway_id for row in due}  # several actuations of a display may wait
+            free = {display_id for display_id, gateway_id in gateways.items() if self._hold.take(gateway_id, now)}
             loaded = await displays.load(connection, free, self.policy, to_send=True)
             claimed = []
             for display in loaded.values():

@@ -1,0 +1,64 @@
+"""Few commands wait in the network server behind a gateway that acknowledges nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from baylight.control import gateways
+from baylight.control.hold import MAX_WAITING, PROBE_INTERVAL
+from baylight.control.ingest import Ingest
+from baylight.control.relay import Relay
+from baylight.domain.display_loop.actuation import LoopPolicy
+from baylight.domain.events import TxAck
+from baylight.domain.ids import DevEui
+from baylight.domain.policies import Policies
+from baylight.store.pool import Pool
+from tests.support import factories
+from tests.support.clock import Clock
+from tests.support.network_server import NetworkServer
+from tests.support.uplinks import GREEN_REPORT, OCCUPIED, uplink
+
+DEAD, ALIVE = "0016c001ff10a2dd", "0016c001ff10a2aa"
+POLICY = LoopPolicy(min_ttl=timedelta(minutes=30), ttl=timedelta(minutes=30))
+
+
+async def test_i1_at_most_20_commands_wait_behind_a_dead_gateway_and_others_are_free(pool: Pool) -> None:
+    clock = Clock(datetime.now(UTC))
+    lns = NetworkServer()
+    relay, ingest = Relay(pool, lns, clock, POLICY), Ingest(pool, clock, Policies(loop=POLICY))
+    bays = [await factories.add_bay(pool, f"A-{n:02d}") for n in range(41)]
+    first, others, healthy = bays[0], bays[1:-1], bays[-1]
+    for bay in bays:
+        gateway = ALIVE if bay is healthy else DEAD
+        at = clock.tick(0.01)
+        await ingest.store_batch([uplink(bay.display_eui, at, GREEN_REPORT, f_port=15, gateway_id=gateway)])
+    await ingest.store_batch([uplink(first.sensor_eui, clock.tick(1), OCCUPIED)])
+    assert await relay.send_due() == 1
+    clock.tick(15)
+    async with pool.acquire() as connection, connection.transaction():
+        await gateways.review(connection, clock.now())
+
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.now(), OCCUPIED) for bay in [*others, healthy]])
+    clock.tick(0.1)
+    await _send_all(relay)
+    behind = sum(len(lns.items.get(DevEui(bay.display_eui), [])) for bay in [first, *others])
+    assert behind == MAX_WAITING
+    assert len(lns.items[DevEui(healthy.display_eui)]) == 1
+
+    clock.tick(60)
+    async with pool.acquire() as connection, connection.transaction():
+        await gateways.review(connection, clock.now())
+    sent = [await _send_all(relay) for _ in range(2)]
+    clock.tick(PROBE_INTERVAL)
+    assert [*sent, await _send_all(relay)] == [1, 0, 1], "one probe each interval"
+
+    item = lns.items[DevEui(first.display_eui)][0].id
+    await ingest.store_batch([TxAck(DevEui(first.display_eui), item, 1, 1, DEAD, clock.tick(2))])
+    assert await _send_all(relay) == len(others) - MAX_WAITING + 1 - 2, "its first acknowledgement frees the rest"
+
+
+async def _send_all(relay: Relay) -> int:
+    total = 0
+    while sent := await relay.send_due():
+        total += sent
+    return total
