@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baylight.domain.ids import parse_dev_eui, uuid7, uuid_of
+from baylight.domain.ids import parse_dev_eui, time_of, uuid7, uuid_of
 from baylight.errors import InputError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,3 +96,8 @@ def test_a_uuid_made_of_its_number_is_one_like_any_other(same: UUID):
         same, hash(same), str(same), same.bytes, same.is_safe,
     )  # fmt: skip
     assert pickle.loads(pickle.dumps(made)) == same
+
+
+@given(instants)
+def test_the_time_of_an_id_is_the_one_that_it_was_made_for(at: datetime):
+    assert time_of(uuid7(at)) == at

@@ -55,7 +55,7 @@ NOT_ONCE = {
         """,
     "an older command handed over after a newer one": """
         SELECT count(*) FROM (
-            SELECT sent_at, lag(sent_at) OVER (PARTITION BY display_device_id ORDER BY created_at, id) AS before
+            SELECT sent_at, lag(sent_at) OVER (PARTITION BY display_device_id ORDER BY id) AS before
             FROM actuations WHERE sent_at IS NOT NULL
         ) AS sent WHERE before > sent_at
         """,

@@ -59,5 +59,6 @@ def uuid7(at: datetime) -> UUID:
 
 
 def time_of(id: UUID) -> datetime:
-    """Return the time of a UUID version 7, to the millisecond, rounded up."""
-    return _EPOCH + timedelta(milliseconds=(id.int >> 80) + 1)
+    """Return the time that a UUID of `uuid7` was made for, to the microsecond."""
+    ms, fraction = id.int >> 80, id.int >> 64 & 0xFFF
+    return _EPOCH + timedelta(milliseconds=ms, microseconds=-(-fraction * 1000 // 4096))

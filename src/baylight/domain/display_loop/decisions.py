@@ -28,13 +28,22 @@ def desire(
     Pending actuations that are loaded are superseded; `claim` supersedes the rest.
     """
     code = code or display.codes.get(state)
-    at = display.after_all_others(now)
     actuation = Actuation(
-        uuid7(at), space_id, trigger, source, previous, state, display.id, code, display.f_port, display.confirmed, at
+        uuid7(display.after_all_others(now)),
+        space_id,
+        trigger,
+        source,
+        previous,
+        state,
+        display.id,
+        code,
+        display.f_port,
+        display.confirmed,
+        now,
     )
     display.space_id = space_id
     if (display.desired_state, display.desired_code) != (state, code):
-        display.desired_state, display.desired_code, display.desired_at, display.failures = state, code, at, 0
+        display.desired_state, display.desired_code, display.desired_at, display.failures = state, code, now, 0
     d = display.deliveries
     d.supersede(d.of(PENDING), by=actuation.id)
     if problem := display.problem():
@@ -61,9 +70,8 @@ def command(
 
     The desired state stays the same. It is sent again afterwards.
     """
-    at = display.after_all_others(now)
     actuation = Actuation(
-        id=uuid7(at),
+        id=uuid7(display.after_all_others(now)),
         space_id=space_id,
         trigger_type=trigger,
         trigger_source=source,
@@ -73,7 +81,7 @@ def command(
         code=code,
         f_port=f_port or display.f_port,
         confirmed=display.confirmed,
-        created_at=at,
+        created_at=now,
         next_attempt_at=now,
     )
     d = display.deliveries

@@ -327,14 +327,12 @@ class Display(Session, gc=False):
         return max(life, self.silent_after) if self.class_a or _K.DISPLAY_NOT_CLASS_C in self.troubles else life
 
     def after_all_others(self, now: datetime) -> datetime:
-        """Return `now`, or a time after all decisions so far.
+        """Return `now`, or a time after those of the ids of all decisions so far.
 
-        Clocks differ, and a batch may have waited for the lock.
+        Clocks differ, and a batch may have waited for the lock. The ids keep the order of decisions.
         """
-        known = [a.created_at for a in self.deliveries.waiting]
-        if self.desired_at is not None:
-            known.append(self.desired_at)
+        ids = [a.id for a in self.deliveries.waiting]
         if self.commanded_id is not None:
-            known.append(time_of(self.commanded_id))
-        newest = max(known, default=now)
+            ids.append(self.commanded_id)
+        newest = max([self.desired_at or now, *map(time_of, ids)])
         return now if newest < now else newest + timedelta(microseconds=1)
