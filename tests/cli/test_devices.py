@@ -29,7 +29,7 @@ def test_i18_missing_frames_are_shown_at_the_device(garage: Cli, database: Datab
     for f_cnt in (1, 5):
         receive_now(database.dsn, SENSOR, 102, f_cnt, OCCUPIED)
     assert data(garage("device", "show", SENSOR, "--json"))["frames_missing"] == 3
-    assert "frames_missing" in garage("device", "show", SENSOR).stdout
+    assert "frames missing" in garage("device", "show", SENSOR).stdout
 
 
 def test_attributes_of_a_device_are_changed(garage: Cli) -> None:

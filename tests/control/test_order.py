@@ -121,19 +121,26 @@ async def test_a1_frames_of_any_device_without_a_usable_time_are_stored_once(
 @pytest.mark.parametrize("time", TIMES)
 async def test_a1_a_join_ends_in_sync_whatever_its_clock_says(pool: Pool, clock: Clock, bay: Bay, time: object) -> None:
     await receive(pool, clock, uplink(bay.display_eui, clock.now(), GREEN_REPORT, f_port=15, f_cnt=3))
-    assert await pool.fetchval("SELECT reported_code FROM display_devices") is not None
+    trusted = "SELECT coalesce(reported_at > unknown_until, true) FROM display_devices"
+    assert await pool.fetchval(trusted)
     at = clock.tick(60)
-    joined = event("join", join_payload(device_info(bay.display_eui), dev_addr="01aacec1", at_ns=nanoseconds(at)), time)
+    joined = event(
+        "join",
+        join_payload(
+            device_info(bay.display_eui), dev_addr="01aacec1", at_ns=nanoseconds(at), deduplication_id=str(uuid4())
+        ),
+        time,
+    )
     of_sensor = replace_eui(joined, bay)
     await receive(pool, clock, joined, of_sensor)
-    assert await pool.fetchval("SELECT reported_code FROM display_devices") is None
+    assert not await pool.fetchval(trusted)
     assert (await sensor(pool))["last_join_at"] == at
     await receive(
         pool, clock, uplink(bay.display_eui, clock.tick(9), GREEN_REPORT, f_port=15, f_cnt=0, dev_addr="01aacec1")
     )
     clock.tick(60)
     await receive(pool, clock, joined, of_sensor)
-    assert await pool.fetchval("SELECT reported_code FROM display_devices") is not None
+    assert await pool.fetchval(trusted)
     assert await pool.fetchval("SELECT count(*) FROM actuation_events WHERE kind = 'join'") == 1
     assert (await sensor(pool))["last_join_at"] == at
 
@@ -153,13 +160,13 @@ async def test_a1_other_events_without_a_time_keep_their_content(pool: Pool, clo
     await pool.execute("UPDATE actuations SET status = 'queued'")
     eui, at = bay.display_eui, clock.tick(2)
     events: Sequence[Event] = [
-        TxAck(eui, "q", 1, 1, None, None), Ack(eui, "q", True, 1, None),
-        DeviceStatus(eui, str(uuid4()), None, 7.0, False, 1),
         Log(eui, "ERROR", "DOWNLINK_GATEWAY", "TOO_LATE", None, None),
         Log(eui, "ERROR", "DOWNLINK_GATEWAY", "TX_POWER", None, None),
+        TxAck(eui, "q", 1, 1, None, None), Ack(eui, "q", True, 1, None),
+        DeviceStatus(eui, str(uuid4()), None, 7.0, False, 1),
     ]  # fmt: skip
     await receive(pool, clock, *events)
-    clock.tick(60)
+    clock.tick(5)
     await receive(pool, clock, *events)
     row = await pool.fetchrow("SELECT status, transmitted_at, confirmed_at FROM actuations WHERE id = $1", actuation)
     assert row is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -21,7 +20,6 @@ from tests.support.bay_eye import FREE, MAPPING, uplink
 from tests.support.change import by
 from tests.support.clock import Clock
 
-_counters = itertools.count(1)
 MOTION = bay_eye.OCCUPIED
 S1, S2 = DevEui("70b3d57ed0000001"), DevEui("70b3d57ed0000002")
 TIMEOUT_S = 600
@@ -73,7 +71,7 @@ def send(pool: Pool, clock: Clock, engine: Sandbox, look: Look) -> Callable[[flo
 
     async def send_at(seconds: float, eui: DevEui, data: bytes) -> None:
         await look(seconds)
-        await ingest.store_batch([uplink(eui, clock.now(), data, f_cnt=next(_counters))])
+        await ingest.store_batch([uplink(eui, clock.now(), data)])
 
     return send_at
 

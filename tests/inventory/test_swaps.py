@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from tests.support.change import by
 from tests.support.clock import Clock
 from tests.support.uplinks import FREE, OCCUPIED, uplink
 
-_counters = itertools.count(1)
+_counters: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 S1, S2, S3 = "58a0cb00000000a1", "58a0cb00000000a2", "58a0cb00000000a3"
 D1, D2, D3 = "2020000000000001", "2020000000000002", "2020000000000003"
 
@@ -51,7 +52,7 @@ async def bay(db: Connection, clock: Clock) -> None:
 
 async def receive(ingest: Ingest, clock: Clock, *frames: tuple[str, bytes]) -> None:
     for eui, data in frames:
-        await ingest.store_batch([uplink(eui, clock.tick(1), data, f_cnt=next(_counters))])
+        await ingest.store_batch([uplink(eui, clock.tick(1), data, f_cnt=next(_counters[eui]))])
 
 
 async def db_now(db: Connection) -> datetime:
@@ -262,7 +263,7 @@ async def test_b1_swapping_a_live_sensor_under_traffic_loses_no_uplink(
         ingest = Ingest(pool, clock, Policies())
         while not stop.is_set():
             data = OCCUPIED if len(sent) % 2 else FREE
-            await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=len(sent))])
+            await ingest.store_batch([uplink(eui, clock.tick(0.001), data, f_cnt=next(_counters[eui]))])
             sent.append((eui, data))
 
     async def swap_often() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -45,7 +46,7 @@ EXAMPLES: list[dict[str, Any]] = [
         "output": {"bytes": [1], "fPort": 7},
     },
 ]
-_counters = itertools.count(1)
+_counters: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 OCCUPIED, FREE = b"\x01\x24", b"\x00\x24"
 
 
@@ -62,5 +63,5 @@ async def add_type(db: Connection, name: str = "bay_eye", **more: Any) -> Device
 
 
 def uplink(dev_eui: str, at: datetime, data: bytes = OCCUPIED, f_port: int | None = 3) -> Uplink:
-    """Return a new uplink; each has the next frame counter."""
-    return uplinks.uplink(dev_eui, at, data, f_port=f_port, f_cnt=next(_counters))
+    """Return a new uplink; each has the next frame counter of its device."""
+    return uplinks.uplink(dev_eui, at, data, f_port=f_port, f_cnt=next(_counters[dev_eui]))

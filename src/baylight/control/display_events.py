@@ -90,12 +90,13 @@ def _receive_display_frame(display: Display, arrival: Arrival) -> Place:
         arrival.duplicate = True
         return place
     display.facts_changed = True
+    if place.is_newest:
+        display.route(uplink)  # before `follow`: the first uplink chooses the network server
     display.follow(uplink, place, at, now)
     arrival.session = display.session if place.in_session else display.session - 1
     if place.is_newest:
         display.seen_at = now
         display.rssi_dbm, display.snr_db, display.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
-        display.route(uplink)
         restarted = place.kind is Kind.RESTART
         uplinks.received(display, at, now, restarted=restarted, device_class=uplink.device_class)
     return place

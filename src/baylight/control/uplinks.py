@@ -215,6 +215,8 @@ def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
     if place.kind is Kind.RESTART:
         sensor.begun = True
         sensor.frames.clear()
+    if place.is_newest:
+        sensor.facts_changed |= sensor.route(uplink)  # before `follow`: the first uplink chooses the network server
     sensor.facts_changed |= sensor.follow(uplink, place, arrival.at, arrival.received_at)
     arrival.session = sensor.session if place.in_session else sensor.session - 1
     if place.in_session:
@@ -222,7 +224,6 @@ def _follow(sensor: Sensor, arrival: Arrival, place: Place) -> None:
     if place.is_newest:
         sensor.seen_at = arrival.received_at
         sensor.rssi_dbm, sensor.snr_db, sensor.gateway_id = uplink.rssi_dbm, uplink.snr_db, uplink.gateway_id
-        sensor.facts_changed |= sensor.route(uplink)
 
 
 def _note_battery(sensor: Sensor, reading: Reading) -> None:

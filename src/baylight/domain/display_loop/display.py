@@ -331,8 +331,10 @@ class Display(Session, gc=False):
 
         Clocks differ, and a batch may have waited for the lock. The ids keep the order of decisions.
         """
-        ids = [a.id for a in self.deliveries.waiting]
+        known = [time_of(a.id) for a in self.deliveries.waiting]
         if self.commanded_id is not None:
-            ids.append(self.commanded_id)
-        newest = max([self.desired_at or now, *map(time_of, ids)])
-        return now if newest < now else newest + timedelta(microseconds=1)
+            known.append(time_of(self.commanded_id))
+        if self.desired_at is not None:
+            known.append(self.desired_at)
+        newest = max(known, default=None)
+        return now if newest is None or newest < now else newest + timedelta(microseconds=1)
