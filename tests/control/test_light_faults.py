@@ -301,3 +301,12 @@ async def test_an_item_that_is_tried_names_the_missing_acknowledgement(site: Sit
     await site.later(6)
     evidence = await site.pool.fetchval("SELECT evidence FROM conditions WHERE kind = 'display_undeliverable'")
     assert evidence == "the network server sent the command to a gateway, and has no acknowledgement of it"
+
+
+async def test_why_names_the_state_of_the_last_report_though_it_no_longer_proves_the_light(site: Site) -> None:
+    await site.store(TxAck(site.lamp, "of-an-operator", 9, 2, GATEWAY, site.clock.tick(60)))
+    async with site.pool.acquire() as connection:
+        explanation = await why.explain(connection, site.bay.code, site.clock.now(), POLICIES.decision)
+    assert explanation.display is not None
+    assert explanation.display.reported is not None
+    assert (explanation.display.reported.state, explanation.display.sync_status) == ("OCCUPIED", "drifted")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from baylight.codecs.all import display_driver
 from baylight.control import spaces as decisions
 from baylight.domain.state import Policy, decide
 from baylight.domain.unproven import MEANINGS
@@ -199,10 +200,24 @@ async def _loop(connection: Connection, space: Space) -> Loop | None:
         last_seen_at=display.last_seen_at,
         desired=seen(display.desired_state, display.desired_code, display.desired_at),
         commanded=seen(sent.state, sent.code, sent.at) if sent else None,
-        reported=seen(space.display_state, display.reported_code, display.reported_at)
+        reported=seen(_state_reported(display), display.reported_code, display.reported_at)
         if display.reported_code
         else None,
     )
+
+
+def _state_reported(display: devices.Display) -> str | None:
+    """Return the state whose light the display last reported, whether or not that still holds."""
+    driver, code = display_driver(display.codec), display.reported_code
+    if code is None:
+        return None
+    reported, states = bytes.fromhex(code), {**display.display_codes}
+    if display.desired_state and display.desired_code:  # first: two states may look alike
+        states = {display.desired_state: display.desired_code, **states}
+    for state, own in states.items():
+        if own == code or (driver is not None and driver.reports and driver.shows(bytes.fromhex(own), reported)):
+            return state
+    return None
 
 
 def render(explanation: Explanation) -> str:
