@@ -26,7 +26,7 @@ KEYS = {
 
 async def _change_lights_unseen(site: Site, length: Length) -> None:
     """Show another light at each lamp, of which neither ChirpStack nor Baylight can know."""
-    await asyncio.sleep(length.scenario_s * 0.6)
+    await asyncio.sleep(length.scenario_s * 0.7)
     for bay in site.park.bays:
         bay.light.received(15, bytes.fromhex(UNKNOWN))
 
@@ -36,7 +36,7 @@ async def test_a_wrong_light_that_is_claimed_in_sync_is_counted(server: Server, 
     scenario = Scenario("unseen", "lamps change by themselves", during=_change_lights_unseen)
     new = Databases(server.dsn_of, server.admin, await server.template())
     async with new.prepared(bays=8) as databases:
-        outcome = await loop.run(scenario, databases, broker, Length(4.0, 0.0), bays=8)
+        outcome = await loop.run(scenario, databases, broker, Length(8.0, 0.0), bays=8)
     found = loop.result({"unseen": outcome})
     assert found.keys() == KEYS
     assert outcome.begun

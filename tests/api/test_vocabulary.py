@@ -27,7 +27,7 @@ REPLACED = {
 }
 """Names that the house does not use, as patterns of a whole name, with the names in their place."""
 SAME = {
-    LiveSpace: ("Space", {"deleted"}),
+    LiveSpace: ("Space", {"deleted", "conditions"}),
     LiveActuation: ("Actuation", set()),
 }
 """Schema of the HTTP API for the same thing as a row of an event, and fields that only the event has."""

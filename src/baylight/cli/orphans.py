@@ -31,7 +31,7 @@ def list_orphans(
 
 @app.command("show")
 def show_orphan(dev_eui: Eui, as_json: Json = False) -> None:
-    """Show what an unregistered device sent, and its possible types with their reasons."""
+    """Show what an unregistered device sent, and its possible types."""
     from baylight.inventory import orphans
 
     print_fields(on_database(lambda c: orphans.get_orphan(c.connection, dev_eui)), as_json=as_json)

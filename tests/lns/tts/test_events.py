@@ -22,7 +22,7 @@ EUI = DevEui("58a0cb0000110001")
 AT = datetime(2026, 11, 24, 8, 15, 30, 123456, tzinfo=UTC)
 LATER = datetime(2026, 11, 24, 8, 15, 30, 330111, tzinfo=UTC)
 ITEM = f"baylight:{EUI}:0193a1c2-7f1e-7c3a-8d11-5b5a0e9c4f10:1795508130123456"
-CODES = {"too_large", "bad_json", "bad_event", "bad_dev_eui", "encrypted_payload"}
+CODES = {"too_large", "bad_json", "bad_event", "bad_dev_eui", "bad_application_id", "encrypted_payload"}
 IDS = {
     "device_id": "bay-017",
     "application_ids": {"application_id": "garage"},
