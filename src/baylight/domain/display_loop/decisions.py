@@ -28,22 +28,13 @@ def desire(
     Pending actuations that are loaded are superseded; `claim` supersedes the rest.
     """
     code = code or display.codes.get(state)
+    at = display.after_all_others(now)
     actuation = Actuation(
-        uuid7(display.after_all_others(now)),
-        space_id,
-        trigger,
-        source,
-        previous,
-        state,
-        display.id,
-        code,
-        display.f_port,
-        display.confirmed,
-        now,
+        uuid7(at), space_id, trigger, source, previous, state, display.id, code, display.f_port, display.confirmed, now
     )
     display.space_id = space_id
     if (display.desired_state, display.desired_code) != (state, code):
-        display.desired_state, display.desired_code, display.desired_at, display.failures = state, code, now, 0
+        display.desired_state, display.desired_code, display.desired_at, display.failures = state, code, at, 0
     d = display.deliveries
     d.supersede(d.of(PENDING), by=actuation.id)
     if problem := display.problem():
