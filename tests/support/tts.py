@@ -15,14 +15,14 @@ from tests.support.eventually import until
 
 
 @asynccontextmanager
-async def running(settings: dict[str, Any]) -> AsyncIterator[Program]:
-    """Run a program with short waits; yield it when it is ready."""
+async def running(settings: dict[str, Any], *, ready: bool = True) -> AsyncIterator[Program]:
+    """Run a program with short waits; yield it when it is ready, with `ready` False when it serves."""
     program = Program(Settings(**settings))
     program.policies = replace(program.policies, loop=replace(program.policies.loop, backoff=timedelta(seconds=0.2)))
     stopping = asyncio.Event()
     task = asyncio.create_task(program.run(stopping))
     try:
-        await until(lambda: task.done() or (program.started.is_set() and not program.problems()))
+        await until(lambda: task.done() or (program.started.is_set() and not (ready and program.problems())))
         yield program
     finally:
         stopping.set()
