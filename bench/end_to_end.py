@@ -10,7 +10,7 @@ import uuid
 from gmqtt import Client
 
 from baylight.app.program import SystemClock
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.lns.chirpstack.events import parse
 from baylight.lns.mqtt.consumer import MqttConsumer

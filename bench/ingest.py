@@ -16,7 +16,7 @@ import uvloop
 
 from baylight import log
 from baylight.app.program import SystemClock, tune_collector
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.lns.chirpstack.events import parse
 from baylight.lns.mqtt.lanes import Batch, Lanes, Received

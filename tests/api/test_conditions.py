@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from baylight.control import conditions
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.conditions import KINDS, Cause, Condition, ConditionKind
 from baylight.domain.events import Log
 from baylight.domain.policies import Policies

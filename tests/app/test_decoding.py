@@ -15,7 +15,7 @@ import pytest
 from baylight.app.decoding import Decoding
 from baylight.app.timer import Timer
 from baylight.control import conditions
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.conditions import ConditionKind
 from baylight.domain.events import Uplink
 from baylight.domain.policies import Policies

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from baylight.app.timer import MAX_DUE, Timer
 from baylight.control import displays
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
 from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import TriggerType

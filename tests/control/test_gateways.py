@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from baylight.control import conditions, displays, gateways
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.airtime import Used, time_on_air
 from baylight.domain.conditions import Cause, Condition, ConditionKind
 from baylight.domain.display_loop import decisions

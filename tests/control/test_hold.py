@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from baylight.control import gateways
-from baylight.control.hold import MAX_WAITING, PROBE_INTERVAL
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.hold import MAX_WAITING, PROBE_INTERVAL
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.events import TxAck
 from baylight.domain.ids import DevEui

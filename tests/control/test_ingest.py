@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.events import Ack, DeviceStatus, Ignored, Join, Log, Rejected, TxAck
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool

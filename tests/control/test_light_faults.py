@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import DeviceFacts, Downlink, QueueItem
 from baylight.domain.events import Ack, Event, Join, Log, TxAck

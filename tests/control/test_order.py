@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.events import Ack, DeviceStatus, Event, Ignored, Join, Log, TxAck, Uplink
 from baylight.domain.policies import Policies
 from baylight.lab.sim.events import device_info, join_payload, up_payload

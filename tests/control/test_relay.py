@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from baylight.control import displays
-from baylight.control.ingest import Ingest
-from baylight.control.recovery import CLAIM_LIMIT
-from baylight.control.relay import Relay
+from baylight.control.downlinks.recovery import CLAIM_LIMIT
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.display_loop import decisions
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink, QueueItem, TriggerType

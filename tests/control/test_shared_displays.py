@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.policies import Policies
 from baylight.errors import ConflictError, InputError

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.control.sensors import mark_sensors
 from baylight.domain.events import Join, Log
 from baylight.domain.policies import Policies

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.errors import InputError
 from baylight.insight.as_of import list_uplinks_of_space

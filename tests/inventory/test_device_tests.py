@@ -10,8 +10,8 @@ import pytest
 
 from baylight.access.change import Change
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.display_loop.actuation import LoopPolicy
 from baylight.domain.downlink import Downlink
 from baylight.domain.events import TxAck

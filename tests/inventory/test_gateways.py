@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from baylight.control import gateways, retention
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.events import Log, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies

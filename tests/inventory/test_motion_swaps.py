@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.inventory import assignments, devices, spaces, swaps

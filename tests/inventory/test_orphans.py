@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from baylight.control import retention, strangers
-from baylight.control.ingest import Ingest
+from baylight.control import retention
+from baylight.control.events import strangers
+from baylight.control.events.ingest import Ingest
 from baylight.domain.events import Join, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies

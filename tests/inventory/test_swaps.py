@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.errors import ConflictError, InputError, NotFoundError

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from baylight.app.timer import Timer
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.policies import Policies
 from baylight.domain.state import Occupancy, Policy
 from baylight.errors import ConflictError, InputError, NotFoundError

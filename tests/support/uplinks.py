@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from baylight.control.ingest import Ingest
+from baylight.control.events.ingest import Ingest
 from baylight.domain.events import Message, Uplink
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies

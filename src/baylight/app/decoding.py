@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from baylight.control import later, suspensions
-from baylight.control.ingest import Ingest
-from baylight.control.scripted import Decoders
+from baylight.control import suspensions
+from baylight.control.events import later
+from baylight.control.events.ingest import Ingest
+from baylight.control.events.scripted import Decoders
 from baylight.errors import TransientError
 from baylight.log import logger
 from baylight.ports import Clock

@@ -36,8 +36,8 @@ from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
 from baylight.app.tts_connections import only_application
-from baylight.control.ingest import Ingest
-from baylight.control.relay import Relay
+from baylight.control.downlinks.relay import Relay
+from baylight.control.events.ingest import Ingest
 from baylight.domain.conditions import Condition, ConditionKind
 from baylight.domain.events import Message
 from baylight.errors import TransientError

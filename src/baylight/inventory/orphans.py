@@ -1,6 +1,6 @@
 """Devices that send or join and are not registered: an inbox from which a person claims or ignores them.
 
-They never drive a space. `control.strangers` bounds how many devices and uplinks are stored.
+They never drive a space. `control.events.strangers` bounds how many devices and uplinks are stored.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ version before stays stored. `types.py` holds device types that name such a code
 encoder makes for each state.
 
 It does not run JavaScript (`sandbox` does, behind `ports.CodecEngine`) and does not know what an answer means
-(`codecs/ts013`). For uplinks of the running system see `control/scripted.py`.
+(`codecs/ts013`). For uplinks of the running system see `control/events/scripted.py`.
 
 Start with `versions.py`. What can go wrong: a codec fails at run time. Its uplinks are stored as not decodable, and its
 sensors become UNKNOWN at their deadlines; other codecs are not affected.

@@ -12,6 +12,6 @@ The invariant: if the last light that the lamp may have received differs from th
 way, or a time is set at which the loop acts, or the display's next uplink is awaited. A model in
 tests/domain/display_loop explores all states of a small world for it.
 
-Pure: no I/O, and `now` is an argument. `control.displays` loads and saves displays; `control.display_events` and
-`control.relay` feed them. Start reading at `display.py`.
+Pure: no I/O, and `now` is an argument. `control.displays` loads and saves displays; `control.events.display_events` and
+`control.downlinks.relay` feed them. Start reading at `display.py`.
 """

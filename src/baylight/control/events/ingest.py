@@ -10,20 +10,21 @@ from uuid import UUID
 import asyncpg
 
 from baylight.codecs.ts013.calls import PREFIX
-from baylight.control import displays, later, sensors, spaces
-from baylight.control.batch import Batch
-from baylight.control.display_events import receive_event
-from baylight.control.gateways import GatewayWriter, facts_of
-from baylight.control.later import Due, LaterBatch
-from baylight.control.scripted import Decoders
-from baylight.control.sensors import Sensor
+from baylight.control import displays, sensors, spaces
+from baylight.control.events import later
+from baylight.control.events.batch import Batch
+from baylight.control.events.display_events import receive_event
+from baylight.control.events.gateway_facts import GatewayWriter, facts_of
+from baylight.control.events.later import Due, LaterBatch
+from baylight.control.events.scripted import Decoders
+from baylight.control.events.uplinks import Arrival, receive_reading
 from baylight.control.spaces import Space
-from baylight.control.uplinks import Arrival, receive_reading
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
 from baylight.domain.events import Log, Message, TxAck
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
+from baylight.domain.sensor import Sensor
 from baylight.domain.state import SensorView
 from baylight.errors import DeviceDataError, TransientError
 from baylight.log import logger

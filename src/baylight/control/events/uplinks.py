@@ -10,9 +10,9 @@ import msgspec
 from baylight.codecs.all import sensor_codec
 from baylight.codecs.registry import Reading
 from baylight.codecs.ts013.calls import Decoded
-from baylight.control.sensors import Sensor
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.sensor import Sensor
 from baylight.domain.session import Kind, Place
 from baylight.domain.state import Occupancy
 from baylight.errors import DeviceDataError, TransientError

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from baylight.control import displays
-from baylight.control.early_events import apply_early, find_item, find_unmatched
+from baylight.control.downlinks.early_events import apply_early, find_item, find_unmatched
 from baylight.domain.display_loop import sending
 from baylight.domain.display_loop.actuation import QUEUED, SENDING, Actuation, LoopPolicy
 from baylight.domain.display_loop.display import Display

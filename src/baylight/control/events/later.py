@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from baylight.control.batch import Batch
-from baylight.control.sensors import Sensor
-from baylight.control.uplinks import Arrival
+from baylight.control.events.batch import Batch
+from baylight.control.events.uplinks import Arrival
 from baylight.domain.display_loop.display import Display
 from baylight.domain.events import Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.sensor import Sensor
 from baylight.domain.state import Occupancy
 from baylight.errors import TransientError
 from baylight.store.pool import Connection

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from baylight.control.uplinks import Arrival
+from baylight.control.events.uplinks import Arrival
 from baylight.domain.events import MAX_DELAY
 from baylight.domain.ids import DevEui
 from baylight.domain.session import Session

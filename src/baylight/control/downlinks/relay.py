@@ -16,9 +16,9 @@ from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.control import displays
-from baylight.control.early_events import apply_early, find_item, find_unmatched
-from baylight.control.hold import Hold
-from baylight.control.recovery import CLAIM_LIMIT, Recovery
+from baylight.control.downlinks.early_events import apply_early, find_item, find_unmatched
+from baylight.control.downlinks.hold import Hold
+from baylight.control.downlinks.recovery import CLAIM_LIMIT, Recovery
 from baylight.domain.display_loop import sending
 from baylight.domain.display_loop.actuation import Actuation, LoopPolicy
 from baylight.domain.display_loop.display import Display

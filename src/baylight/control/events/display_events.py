@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from baylight.codecs.all import display_driver
 from baylight.codecs.registry import Report
-from baylight.control.uplinks import Arrival, not_decoded, to_decode
+from baylight.control.events.uplinks import Arrival, not_decoded, to_decode
 from baylight.domain.display_loop import news, uplinks
 from baylight.domain.display_loop.actuation import GAVE_UP, SENDING, Step
 from baylight.domain.display_loop.display import Display

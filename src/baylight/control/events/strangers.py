@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from baylight.control.uplinks import Arrival
+from baylight.control.events.uplinks import Arrival
 from baylight.domain.events import Join, Uplink
 from baylight.store.pool import Connection
 from baylight.store.query import Query

@@ -8,14 +8,14 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from baylight.control import duplicates
-from baylight.control.gateways import GatewayFacts
-from baylight.control.sensors import Sensor
-from baylight.control.strangers import count_strangers
-from baylight.control.uplinks import Arrival, NewUplink, Waiting
+from baylight.control.events import duplicates
+from baylight.control.events.gateway_facts import GatewayFacts
+from baylight.control.events.strangers import count_strangers
+from baylight.control.events.uplinks import Arrival, NewUplink, Waiting
 from baylight.domain.display_loop.display import Display
 from baylight.domain.events import MAX_DELAY, Ack, DeviceStatus, Ignored, Join, Log, Message, Rejected, TxAck, Uplink
 from baylight.domain.ids import DevEui
+from baylight.domain.sensor import Sensor
 from baylight.store.pool import Connection
 from baylight.store.query import Copy, RowsStatement, Statement, plain
 
