@@ -206,7 +206,7 @@ async def test_b9_mosquitto_that_is_killed_loses_at_most_the_last_message(tmp_pa
                 await until(lambda before=before: len(accepted) > before + 20)
                 if chance.random() < 0.5:
                     inbox.opened.clear()  # messages wait in the broker
-                await asyncio.sleep(chance.random())  # the subject is a moment that nobody chooses
+                await asyncio.sleep(chance.random())  # the kill comes at a random moment
                 await asyncio.to_thread(broker.kill)
                 inbox.opened.set()
                 await asyncio.to_thread(broker.start)

@@ -18,7 +18,7 @@ from tests.support.factories import Bay
 AWAY_S = 60
 
 
-async def heard(pool: Pool, table: str, dev_eui: str, before_s: float) -> None:
+async def seen(pool: Pool, table: str, dev_eui: str, before_s: float) -> None:
     await pool.execute(
         f"UPDATE {table} SET heard_network_at = clock_timestamp() - $2::interval WHERE dev_eui = $1",
         dev_eui,
@@ -32,7 +32,7 @@ async def bays(pool: Pool) -> list[Bay]:
     found = [await factories.add_bay(pool, code) for code in ("A-1", "A-2")]
     await pool.execute("UPDATE sensor_devices SET occupancy = 'FREE', occupancy_at = now() - interval '5 min'")
     for bay in found:
-        await heard(pool, "sensor_devices", bay.sensor_eui, 300)
+        await seen(pool, "sensor_devices", bay.sensor_eui, 300)
     return found
 
 
@@ -59,7 +59,7 @@ async def test_i18_after_an_absence_each_sensor_may_have_lost_its_newest_uplink(
 
 
 async def test_i18_a_sensor_that_was_received_since_the_return_is_left_out(pool: Pool, bays: list[Bay]) -> None:
-    await heard(pool, "sensor_devices", bays[0].sensor_eui, 1)
+    await seen(pool, "sensor_devices", bays[0].sensor_eui, 1)
     assert await marked_after(pool, ConditionKind.NETWORK_SERVER_AWAY) == [bays[1].sensor_eui]
 
 
@@ -68,7 +68,7 @@ async def test_i18_a_network_server_that_received_uplinks_meanwhile_was_there(
     pool: Pool, bays: list[Bay], table: str
 ) -> None:
     eui = bays[0].sensor_eui if table == "sensor_devices" else bays[0].display_eui
-    await heard(pool, table, eui, AWAY_S / 2)
+    await seen(pool, table, eui, AWAY_S / 2)
     assert await marked_after(pool, ConditionKind.NETWORK_SERVER_AWAY) == []
 
 
