@@ -1,4 +1,4 @@
-"""Facts of gateways that events give: which of them forwarded, sent and refused. Ingest writes them after its commit."""
+"""Facts that events give of gateways: which forwarded, sent and refused. Ingest writes them after its commit."""
 
 from __future__ import annotations
 
