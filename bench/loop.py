@@ -37,8 +37,8 @@ class Outcome:
     """Figures of a scenario.
 
     `hit`: changes with a frame whose counter was used before. `wrong_s`: seconds of wrong lights per change.
-    `queued`: largest number of items in the queues of the network server. `load`: share of a core that this process and
-    Baylight used. `begun`: every lamp was proven at the begin.
+    `queued`: largest number of items in the queues of the network server; `queued_beside`: of the stuck lamps.
+    `load`: share of a core that this process and Baylight used. `begun`: every lamp was proven at the begin.
     """
 
     changes: list[Change]
@@ -49,6 +49,7 @@ class Outcome:
     sends: int
     commands: int
     queued: int
+    queued_beside: int
     lag_p99_s: float
     lag_max_s: float
     load: tuple[float, float]
@@ -121,6 +122,7 @@ def _outcome(
         sum(item.tries for _, item in items),
         commands,
         running.queued,
+        running.queued_beside,
         lag.p99_s,
         max(lag.late_s),
         load,
@@ -150,6 +152,7 @@ def result(outcomes: dict[str, Outcome]) -> dict[str, object]:
             for key, outcome in outcomes.items()
         },
         "healthy_delay_ratio_300_stuck": rounded(ratio),
+        "queued_of_300_stuck": None if stuck is None else float(stuck.queued_beside),
         "sends_per_command_lost_ack": rounded(acks.sends / acks.commands if acks and acks.commands else None),
         "wrong_s_after_counter_reuse": rounded(
             statistics.median(change.wrong_s for change in reuse.hit) if reuse and reuse.hit else None
@@ -162,6 +165,7 @@ BARS: tuple[tuple[str, float, str], ...] = (
     ("unmarked_green_s", 0.0, "seconds of a car under green, its uplink lost, without the mark"),
     ("never_shown_share_at_30pct_loss", 0.05, "share of changes never shown, with 30 % of the downlinks lost"),
     ("healthy_delay_ratio_300_stuck", 1.5, "delay of healthy lamps beside 300 stuck ones, divided by the calm one"),
+    ("queued_of_300_stuck", 50.0, "largest number of items in the network server's queue for 300 stuck lamps"),
     ("sends_per_command_lost_ack", 4.0, "sends of a command whose tx_ack is lost"),
     ("wrong_s_after_counter_reuse", 5.0, "seconds of a wrong light after a counter that was used twice"),
 )
@@ -173,6 +177,7 @@ def bars(found: dict[str, object], outcomes: dict[str, Outcome]) -> list[tuple[s
     needed = {
         "never_shown_share_at_30pct_loss": {"downlinks_lost"},
         "healthy_delay_ratio_300_stuck": {"calm", "stuck_300"},
+        "queued_of_300_stuck": {"stuck_300"},
         "sends_per_command_lost_ack": {"acks_lost"},
         "wrong_s_after_counter_reuse": {"counter_reuse"},
     }

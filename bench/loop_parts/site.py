@@ -120,14 +120,14 @@ class Site:
     """Site with its program running. `courses`: what happens at each bay, by the DevEUI of its display.
 
     `replays`: when a lamp dropped a frame whose counter was used before, by the same. `queued`: largest number of items
-    in the queues of the network server.
+    in the queues of the network server; `queued_beside`: of lamps that are no lamps of the site's bays.
     """
 
     def __init__(self, dsn: str, chirpstack: FakeChirpStack, park: CarPark, seed: int) -> None:
         self.dsn, self.chirpstack, self.park, self._seed = dsn, chirpstack, park, seed
         self.courses: dict[str, Course] = {}
         self.judge = claims.Judge(self.courses)
-        self.pid = self.queued = 0
+        self.pid = self.queued = self.queued_beside = 0
         now = time.monotonic()
         for bay in park.bays:
             course = self.courses[bay.display_eui] = Course([(now, False)], [(now, bay.light.light)])
@@ -202,7 +202,9 @@ class Site:
             connection.terminate()
 
     def _count(self) -> None:
+        beside = sum(len(d.queue) for dev_eui, d in self.chirpstack.devices.items() if dev_eui not in self.courses)
         self.queued = max(self.queued, sum(len(device.queue) for device in self.chirpstack.devices.values()))
+        self.queued_beside = max(self.queued_beside, beside)
         for dev_eui, times in self.replays.items():
             dropped = sum(not frame.accepted for frame in self.chirpstack.devices[dev_eui].received)
             times.extend([time.monotonic()] * (dropped - len(times)))

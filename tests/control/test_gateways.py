@@ -227,6 +227,16 @@ async def test_displays_of_the_things_stack_do_not_count_for_it_names_no_gateway
     assert await air.kinds(after_s=50) == []
 
 
+async def test_i1_a_class_a_display_waits_for_its_uplink_and_not_for_its_gateway(air: Air) -> None:
+    bay = await air.bay("A-01")
+    await air.pool.execute(
+        "UPDATE device_types SET capabilities = capabilities || '{\"class\": \"A\"}' WHERE code = 'kuando_busylight'"
+    )
+    await air.send(bay)
+    await air.review(after_s=11)
+    assert await air.kinds(after_s=50) == []
+
+
 # Refusals ---------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,25 @@ async def test_i1_at_most_20_commands_wait_behind_a_dead_gateway_and_others_are_
     assert await _send_all(relay) == len(others) - MAX_WAITING + 1 - 2, "its first acknowledgement frees the rest"
 
 
+async def test_i1_at_most_20_commands_go_at_once_to_a_gateway_that_has_acknowledged_none_lately(pool: Pool) -> None:
+    clock = Clock(datetime.now(UTC))
+    lns = NetworkServer()
+    relay, ingest = Relay(pool, lns, clock, POLICY), Ingest(pool, clock, Policies(loop=POLICY))
+    bays = [await factories.add_bay(pool, f"A-{n:02d}") for n in range(2 * MAX_WAITING + 5)]
+    behind = [uplink(bay.display_eui, clock.now(), GREEN_REPORT, f_port=15, gateway_id=DEAD) for bay in bays]
+    await ingest.store_batch(behind)
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(0.01), OCCUPIED) for bay in bays])
+    clock.tick(0.1)
+    assert await _send_all(relay) == MAX_WAITING
+    clock.tick(1)
+    assert await _send_all(relay) == 0, "those that were sent still wait"
+
+    sent = next(bay for bay in bays if lns.items.get(DevEui(bay.display_eui)))
+    item = lns.items[DevEui(sent.display_eui)][0].id
+    await ingest.store_batch([TxAck(DevEui(sent.display_eui), item, 1, 1, DEAD, clock.tick(1))])
+    assert await _send_all(relay) == len(bays) - MAX_WAITING, "it acknowledges: all others are sent"
+
+
 async def _send_all(relay: Relay) -> int:
     total = 0
     while sent := await relay.send_due():

@@ -173,13 +173,13 @@ class Relay:
             freed = await self._hold.refresh(connection, now)
             due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT, held=self._hold.held)
             gateways = {row.display_id: row.gateway_id for row in due}  # several actuations of a display may wait
-            free = {display_id for display_id, gateway_id in gateways.items() if self._hold.take(gateway_id, now)}
-            loaded = await displays.load(connection, free, self.policy, to_send=True)
+            loaded = await displays.load(connection, self._hold.free(gateways), self.policy, to_send=True)
             claimed = []
             for display in loaded.values():
                 if actuation := sending.claim(display, now):
                     without_uplink = display.last_uplink_at is None
                     claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), without_uplink))
+                    self._hold.sent(gateways[display.id], now)
             await displays.save(connection, [d for d in loaded.values() if d.deliveries.touched])
         for gateway_id in freed:
             await self.end_backoffs(gateway_id)

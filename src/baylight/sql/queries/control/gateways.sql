@@ -61,22 +61,14 @@ SET refused_at = excluded.refused_at, refused_made_at = excluded.refused_made_at
 
 -- name: mark_late
 -- Marks the gateways behind which commands wait: handed to the network server before :late_before, after the gateway's
--- last tx_ack, and sent by no gateway. A display is behind the gateway of its newest uplink. Left out are displays to
--- which the network server sends nothing for a reason of their own, and The Things Stack, which names no gateway in its
--- acknowledgements. The waiting counts from :seen_since at the earliest: after a stop, the tx_acks of old commands are yet
--- to be read.
+-- last tx_ack, and sent by no gateway. The waiting counts from :seen_since at the earliest: after a stop, the tx_acks of
+-- old commands are yet to be read.
 WITH late AS (
     SELECT d.gateway_id, min(a.sent_at) AS since
     FROM actuations AS a
-    INNER JOIN display_devices AS d ON d.id = a.display_device_id
+    INNER JOIN displays_behind_gateways AS d ON d.id = a.display_device_id
     INNER JOIN gateways AS g ON g.gateway_id = d.gateway_id
     WHERE a.status = 'queued' AND a.sent_at <= :late_before AND a.sent_at > coalesce(g.last_ack_at, '-infinity')
-        AND d.network_server = 'chirpstack'
-        AND NOT EXISTS (
-            SELECT FROM conditions AS c
-            WHERE c.ended_at IS NULL AND c.subject_id = d.id::text
-                AND c.kind IN ('display_disabled', 'display_not_class_c', 'display_waits_for_uplink')
-        )
     GROUP BY d.gateway_id
 )
 UPDATE gateways AS g SET unacked_since = coalesce(g.unacked_since, greatest(late.since, :seen_since)), late_at = :now
@@ -102,7 +94,7 @@ SELECT g.gateway_id, g.last_seen_at, g.last_ack_at, g.unacked_since, g.late_at, 
 FROM gateways AS g
 LEFT JOIN (
     SELECT d.gateway_id, count(*) AS commands
-    FROM actuations AS a INNER JOIN display_devices AS d ON d.id = a.display_device_id
+    FROM actuations AS a INNER JOIN displays_behind_gateways AS d ON d.id = a.display_device_id
     WHERE a.status = 'queued' GROUP BY d.gateway_id
 ) AS w ON w.gateway_id = g.gateway_id
 WHERE g.unacked_since IS NOT NULL OR g.refusals > 0

@@ -1,10 +1,15 @@
--- name: unacked
--- Gateways that owe acknowledgements, with the number of commands that wait behind them. A display is behind the gateway
--- of its newest uplink.
-SELECT g.gateway_id, g.unacked_since, count(a.id) AS waiting
-FROM gateways AS g
-LEFT JOIN display_devices AS d ON d.gateway_id = g.gateway_id
-LEFT JOIN actuations AS a ON a.display_device_id = d.id AND a.status IN ('sending', 'queued')
-WHERE g.unacked_since IS NOT NULL
-GROUP BY g.gateway_id, g.unacked_since
+-- name: unproven
+-- Gateways with the number of commands that wait behind them, but for those in order: they acknowledged since
+-- :lately, and no command waits too long. The empty id stands for the gateways that are not known yet.
+SELECT g.gateway_id, g.unacked_since, coalesce(w.waiting, 0) AS waiting
+FROM (
+    SELECT gateway_id, unacked_since, last_ack_at FROM gateways UNION ALL SELECT '', NULL, NULL
+) AS g
+LEFT JOIN (
+    SELECT d.gateway_id, count(*) AS waiting
+    FROM actuations AS a INNER JOIN displays_behind_gateways AS d ON d.id = a.display_device_id
+    WHERE a.status IN ('sending', 'queued')
+    GROUP BY d.gateway_id
+) AS w ON w.gateway_id = g.gateway_id
+WHERE g.unacked_since IS NOT NULL OR g.last_ack_at IS NULL OR g.last_ack_at < :lately
 ORDER BY g.gateway_id;
