@@ -20,7 +20,7 @@ GREEN, RED, BLUE = light_of(FREE), light_of(OCCUPIED), light_of(UNKNOWN)
 LAMP = "2020200000000001"
 KEYS = {
     "bench", "false_in_sync_s", "unmarked_green_s", "never_shown_share_at_30pct_loss", "wrong_s_per_change",
-    "healthy_delay_ratio_300_stuck", "sends_per_command_lost_ack", "wrong_s_after_counter_reuse",
+    "healthy_delay_ratio_300_stuck", "queued_of_300_stuck", "sends_per_command_lost_ack", "wrong_s_after_counter_reuse",
 }  # fmt: skip
 
 

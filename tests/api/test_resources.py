@@ -52,6 +52,12 @@ async def test_a_bay_is_set_up_and_taken_down(site: Site, client: httpx.AsyncCli
 async def test_name_location_and_position_of_a_space_change(site: Site, client: httpx.AsyncClient) -> None:
     await _ok(await client.post("/api/v1/locations", json={"path": "Garage/Floor 1"}), 201)
     await _ok(await client.put("/api/v1/locations/maintenance", json={"path": "Garage", "on": True}))
+    hold = "/api/v1/locations/change-hold"
+    for seconds in (5, 0, None):
+        set_ = await _ok(await client.put(hold, json={"path": "Garage/Floor 1", "seconds": seconds}))
+        assert set_["change_hold_s"] == seconds
+    assert (await client.put(hold, json={"path": "Garage", "seconds": 61})).status_code == 422
+    assert (await client.put(hold, json={"path": "Gara", "seconds": 1})).status_code == 404
     await _ok(await client.post("/api/v1/spaces", json={"code": "A/1"}), 201)
     path = "/api/v1/spaces/A%2F1"
     body = {"name": "Ramp", "location": "Garage/Floor 1", "latitude": 52.5, "longitude": 13.4}

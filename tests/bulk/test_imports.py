@@ -52,7 +52,7 @@ def errors_of(report: Report) -> list[tuple[int, str | None, str]]:
 async def garage(db: Connection) -> Connection:
     """Two bays with devices, all by import."""
     await well(
-        db, "locations", "Garage/Floor -1,floor,,,", "Garage,site,Europe/Berlin,no,", 'Ost,site,,yes,"{""a"": [1]}"'
+        db, "locations", "Garage/Floor -1,floor,,,,", "Garage,site,Europe/Berlin,no,5,", 'Ost,site,,yes,,"{""a"": [1]}"'
     )
     await well(
         db, "spaces", "A-1,Bay one,Garage/Floor -1,52.52,-13.405,,,", "A-2,,Garage/Floor -1,,,FREE,,", "=B,-x,Ost,,,,,"
@@ -350,7 +350,13 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
 
 async def test_locations_need_what_lies_above_and_keep_their_kind(garage: Connection) -> None:
     report = await load(
-        garage, "locations", "Nord/Floor 1,floor,,,", "Garage,building,,,", "Garage/Deck,,,,", "Sued/A/B/C/D/E,room,,,"
+        garage,
+        "locations",
+        "Nord/Floor 1,floor,,,,",
+        "Garage,building,,,,",
+        "Garage/Deck,,,,,",
+        "Sued/A/B/C/D/E,room,,,,",
+        "Yard,site,,,61,",
     )
     assert errors_of(report) == [
         (3, "path", "unknown_location"),
@@ -358,8 +364,9 @@ async def test_locations_need_what_lies_above_and_keep_their_kind(garage: Connec
         (4, "timezone", "timezone_of_site"),
         (5, "kind", "missing"),
         (6, "path", "bad_path"),
+        (7, "change_hold_s", "bad_number"),
     ]
-    await well(garage, "locations", "Garage,,,yes,")
+    await well(garage, "locations", "Garage,,,yes,,")
     assert (await spaces.get_space(garage, "A-1")).state == "MAINTENANCE"
 
 

@@ -33,6 +33,9 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     assert "MAINTENANCE" in garage("space", "maintenance", "A-13", "on").stdout
     assert "UNKNOWN" in garage("space", "maintenance", "A-13", "off").stdout
     assert "1 spaces" in garage("location", "maintenance", "Garage", "on").stdout
+    assert "changes wait 5 s" in garage("location", "change-hold", "Garage", "5").stdout
+    assert "as the location above" in garage("location", "change-hold", "Garage").stdout
+    assert "0 to 60 s" in garage("location", "change-hold", "Garage", "61", code=2).stderr
     assert "Garage/Level 1" in garage("location", "rename", "Garage/Floor 1", "Level 1").stdout
     assert "contains 1 spaces" in garage("location", "delete", "Garage/Level 1", code=2).stderr
     changed = garage("space", "change", "A-13", "--name", "Ramp", "--latitude", "-52.5", "--longitude", "0", "--json")

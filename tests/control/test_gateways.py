@@ -165,7 +165,7 @@ async def test_i1_its_next_tx_ack_ends_the_silence_at_once(air: Air) -> None:
 
 async def test_i1_a_redelivered_tx_ack_is_no_sign_of_life(air: Air) -> None:
     bay = await air.bay("A-01")
-    old = await air.tx_ack(bay, await air.send(bay, State.FREE))
+    old = await air.tx_ack(bay, await air.send(bay, State.RESERVED))
     air.clock.tick(timedelta(seconds=30))
     await air.send(bay)
     await air.review(after_s=11)

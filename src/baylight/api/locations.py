@@ -37,6 +37,13 @@ class Maintenance(Body):
     on: bool
 
 
+class ChangeHold(Body):
+    """`seconds`: null: as the location above, or 0 without one."""
+
+    path: Path
+    seconds: Annotated[int | None, Field(ge=0, le=locations.MAX_CHANGE_HOLD_S)]
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """`spaces_changed`: how many spaces changed state."""
@@ -73,3 +80,9 @@ async def delete_location(change: Changing, path: str) -> Response:
 async def set_location_maintenance(change: Changing, body: Maintenance) -> Changed:
     """Close or open all spaces of a location. Idempotent."""
     return Changed(await locations.set_maintenance(change, body.path, body.on))
+
+
+@router.put("/change-hold")
+async def set_change_hold(change: Changing, body: ChangeHold) -> Location:
+    """Set how long changes of lights wait in a location while airtime is short. Idempotent."""
+    return await locations.set_change_hold(change, body.path, body.seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from baylight.bulk import cells
 from baylight.bulk.sheets import Column, Sheet
 from baylight.bulk.steps import Step
-from baylight.inventory.locations import KINDS
+from baylight.inventory.locations import KINDS, MAX_CHANGE_HOLD_S
 
 STORED = Step("bulk.locations.stored")
 SHEET = Sheet(
@@ -16,6 +16,7 @@ SHEET = Sheet(
         Column("kind", cells.word(*KINDS)),
         Column("timezone", cells.timezone, clearable=True),
         Column("maintenance", cells.boolean),
+        Column("change_hold_s", cells.integer(0, MAX_CHANGE_HOLD_S), clearable=True),
         Column("metadata", cells.json_object),
     ),
     key=("path",),

@@ -37,7 +37,7 @@ def list_locations(as_json: Json = False) -> None:
     from baylight.inventory import locations
 
     rows = on_database(lambda c: locations.list_locations(c.connection))
-    print_rows(rows, "path kind spaces maintenance timezone", as_json=as_json)
+    print_rows(rows, "path kind spaces maintenance change_hold_s timezone", as_json=as_json)
 
 
 @app.command("rename")
@@ -65,3 +65,16 @@ def set_maintenance(path: Path, switch: OnOff) -> None:
 
     changed = on_database(lambda c: locations.set_maintenance(c.change, path, switch is Switch.ON))
     typer.echo(f"{path}: {changed} spaces changed their state")
+
+
+@app.command("change-hold")
+def set_change_hold(
+    path: Path,
+    seconds: Annotated[int | None, typer.Argument(help="0 to 60; without: as the location above, or 0")] = None,
+) -> None:
+    """Let changes of lights wait while airtime is short."""
+    from baylight.inventory import locations
+
+    made = on_database(lambda c: locations.set_change_hold(c.change, path, seconds))
+    wait = "as the location above" if made.change_hold_s is None else f"{made.change_hold_s} s"
+    typer.echo(f"{made.path}: changes wait {wait} while airtime is short")

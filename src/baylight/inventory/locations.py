@@ -14,6 +14,7 @@ from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
+MAX_CHANGE_HOLD_S = 60
 KINDS = ("site", "building", "floor", "zone", "room")
 _DEFAULT_KINDS = {
     1: ("site",),
@@ -27,7 +28,11 @@ _DEFAULT_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A location with its path: the names from the root, joined by `/`. `spaces`: live spaces in the whole subtree."""
+    """A location with its path: the names from the root, joined by `/`. `spaces`: live spaces in the whole subtree.
+
+    `change_hold_s`: seconds that a change of a light waits while the airtime of its gateway is short. None: as the
+    location above, or 0 without one.
+    """
 
     id: UUID
     parent_id: UUID | None
@@ -36,6 +41,7 @@ class Location:
     path: str
     timezone: str | None
     maintenance: bool
+    change_hold_s: int | None
     spaces: int
 
 
@@ -63,6 +69,7 @@ LOCK_PATH = Query("inventory.locations.lock_path", UUID)
 RELEASE_DELETED_SPACES = Statement("inventory.locations.release_deleted_spaces")
 DELETE = Statement("inventory.locations.delete")
 SET_MAINTENANCE = Statement("inventory.locations.set_maintenance")
+SET_CHANGE_HOLD = Statement("inventory.locations.set_change_hold")
 LIST_SPACE_IDS = Query("inventory.locations.list_space_ids", UUID)
 
 
@@ -180,6 +187,22 @@ async def set_maintenance(change: Change, path: str, on: bool) -> int:
         before, after = {"maintenance": not on}, {"maintenance": on}
         await change.record("location.maintenance", "location", location.id, before=before, after=after)
         return await change.redecide(await list_space_ids(change.connection, location.id), TriggerType.MAINTENANCE)
+
+
+async def set_change_hold(change: Change, path: str, seconds: int | None) -> Location:
+    """Set how long changes of lights wait in the whole subtree while airtime is short; return the location. Idempotent.
+
+    None: as the location above, or 0 without one. Raises InputError `bad_change_hold`, NotFoundError
+    `unknown_location`.
+    """
+    if seconds is not None and not 0 <= seconds <= MAX_CHANGE_HOLD_S:
+        raise InputError("bad_change_hold", f"a change waits 0 to {MAX_CHANGE_HOLD_S} s, not {seconds}")
+    location = await get_location(change.connection, path)
+    async with change.transaction():
+        if await SET_CHANGE_HOLD.run(change.connection, id=location.id, seconds=seconds):
+            before, after = {"change_hold_s": location.change_hold_s}, {"change_hold_s": seconds}
+            await change.record("location.change_hold", "location", location.id, before=before, after=after)
+    return await get_location(change.connection, path)
 
 
 def _names(path: str) -> list[str]:

@@ -34,12 +34,17 @@ class _Unproven(NamedTuple):
 
 
 UNPROVEN = Query("control.hold.unproven", _Unproven)
+SHORT_OF_AIRTIME = Query("control.hold.short_of_airtime", str)
 
 
 @dataclass(slots=True)
 class Hold:
-    """Number of commands that may be sent behind each gateway that has acknowledged none lately; others are free."""
+    """Number of commands that may be sent behind each gateway that has acknowledged none lately; others are free.
 
+    `short_of_airtime`: gateways behind which changes wait as long as their location says.
+    """
+
+    short_of_airtime: list[str] = field(default_factory=list)
     _left: dict[str, int] = field(default_factory=dict)
     _owing: set[str] = field(default_factory=set)
     _probed_at: dict[str, datetime] = field(default_factory=dict)
@@ -55,6 +60,7 @@ class Hold:
         self._read_at = now
         before = self._owing
         found = await UNPROVEN.all(connection, lately=now - LATELY)
+        self.short_of_airtime = await SHORT_OF_AIRTIME.all(connection)
         self._left = {g.gateway_id: self._allowed(g, now) for g in found}
         self._owing = {g.gateway_id for g in found if g.unacked_since is not None}
         self._probed_at = {id: at for id, at in self._probed_at.items() if id in self._owing}

@@ -171,7 +171,8 @@ class Relay:
         now = self.clock.now()
         async with self.pool.acquire() as connection, connection.transaction():
             freed = await self._hold.refresh(connection, now)
-            due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT, held=self._hold.held)
+            held, short = self._hold.held, self._hold.short_of_airtime
+            due = await LOCK_TO_SEND.all(connection, now=now, limit=CLAIM_LIMIT, held=held, short=short)
             gateways = {row.display_id: row.gateway_id for row in due}  # several actuations of a display may wait
             loaded = await displays.load(connection, self._hold.free(gateways), self.policy, to_send=True)
             claimed = []

@@ -43,7 +43,9 @@ EVENTS: MappingProxyType[str, Event] = MappingProxyType(
             decisions.release, "what waits fails", "nothing is desired",
         ),
         "a relay claims": Event(
-            sending.claim, "the newest becomes `sending`; what else waits is superseded", "nothing changes"
+            sending.claim,
+            "the newest becomes `sending`; it is superseded if the light is proven already; so is what else waits",
+            "nothing changes",
         ),
         "the network server accepts": Event(
             sending.accepted, "`queued`, for a short life", "the command may be received until its life ends"

@@ -10,16 +10,18 @@ from baylight.domain.display_loop.actuation import FAILED, PENDING, QUEUED, SEND
 from baylight.domain.display_loop.decisions import resend
 from baylight.domain.display_loop.display import Display
 from baylight.domain.display_loop.due import due
-from baylight.domain.downlink import ActuationStatus, TriggerType
+from baylight.domain.downlink import BY_HAND, ActuationStatus, TriggerType
 
 REJOINED = "the display rejoined"
+NEEDLESS = "nothing is sent: the display shows this light already"
 _K = ConditionKind
 
 
 def claim(display: Display, now: datetime) -> Actuation | None:
     """Return the actuation to send now, marked as being sent; None if there is none, or another one is outstanding.
 
-    All other pending actuations are superseded. `expires_at` is unique to the microsecond for this display.
+    All other pending actuations are superseded, and this one too if it is needless. `expires_at` is unique to the
+    microsecond for this display.
     """
     d = display.deliveries
     d.drop_outdated(display.desired_code)
@@ -35,6 +37,10 @@ def claim(display: Display, now: datetime) -> Actuation | None:
     d.supersede([a for a in d.of(PENDING) if a is not newest], by=newest.id)
     if d.outstanding or newest.next_attempt_at is None or newest.next_attempt_at > now:
         return None
+    if _is_needless(display, newest):
+        d.end(newest, SUPERSEDED, NEEDLESS, now)
+        display.settle(now)
+        return None
     newest.move(SENDING)
     newest.claimed_at, newest.next_attempt_at = now, now + display.policy.lease
     earlier = [a.expires_at for a in d.waiting if a.expires_at is not None]
@@ -43,6 +49,15 @@ def claim(display: Display, now: datetime) -> Actuation | None:
     d.steps.append(Step("sending", now, newest.id, attempt=newest.retry_count + 1))
     display.settle(now)
     return newest
+
+
+def _is_needless(display: Display, actuation: Actuation) -> bool:
+    """Return True if a change of the state came and went before anything was sent: the light is proven as it is.
+
+    A repeated command is never needless: it repairs what no report shows.
+    """
+    changes = actuation.previous_state is not actuation.new_state and actuation.trigger_type not in BY_HAND
+    return changes and actuation.retry_count == 0 and display.reports and display.proven()
 
 
 def accepted(display: Display, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:

@@ -2,12 +2,12 @@
 -- Make the table for the rows of a file. `ref`: the location above.
 CREATE TEMP TABLE bulk_rows (
     line integer, kept text [], id uuid, ref uuid, before jsonb, action text,
-    path text, kind text, timezone text, maintenance boolean, metadata jsonb
+    path text, kind text, timezone text, maintenance boolean, change_hold_s smallint, metadata jsonb
 ) ON COMMIT DROP;
 
 -- name: stored
 -- Return all locations in the form of a file.
-SELECT l.id, named.path, l.kind, l.timezone, l.maintenance, l.metadata
+SELECT l.id, named.path, l.kind, l.timezone, l.maintenance, l.change_hold_s, l.metadata
 FROM locations AS l
 CROSS JOIN LATERAL (
     SELECT string_agg(a.name, '/' ORDER BY part.depth) AS path
@@ -57,10 +57,11 @@ WHERE n.action = 'change' AND n.maintenance <> (n.before ->> 'maintenance')::boo
 
 -- name: apply
 -- Write parents before children: a trigger makes the path of a location from the path of its parent.
-INSERT INTO locations (id, parent_id, kind, name, timezone, maintenance, metadata)
-SELECT id, ref, kind, regexp_replace(path, '^.*/', ''), timezone, maintenance, metadata
+INSERT INTO locations (id, parent_id, kind, name, timezone, maintenance, change_hold_s, metadata)
+SELECT id, ref, kind, regexp_replace(path, '^.*/', ''), timezone, maintenance, change_hold_s, metadata
 FROM bulk_rows WHERE action = 'add' ORDER BY cardinality(string_to_array(path, '/')), line;
-UPDATE locations AS l SET timezone = n.timezone, maintenance = n.maintenance, metadata = n.metadata
+UPDATE locations AS l SET timezone = n.timezone, maintenance = n.maintenance,
+    change_hold_s = n.change_hold_s, metadata = n.metadata
 FROM bulk_rows AS n WHERE n.action = 'change' AND n.id = l.id;
 
 -- name: analyze

@@ -13,3 +13,9 @@ LEFT JOIN (
 ) AS w ON w.gateway_id = g.gateway_id
 WHERE g.unacked_since IS NOT NULL OR g.last_ack_at IS NULL OR g.last_ack_at < :lately
 ORDER BY g.gateway_id;
+
+-- name: short_of_airtime
+-- Gateways whose airtime is nearly used, or that refused their last downlink because it is.
+SELECT c.subject_id FROM conditions AS c WHERE c.kind = 'gateway_airtime' AND c.ended_at IS NULL
+UNION
+SELECT g.gateway_id FROM gateways AS g WHERE g.refusals > 0 AND g.refusal = 'DUTY_CYCLE_OVERFLOW';

@@ -2,7 +2,7 @@
 -- All locations (:names NULL), or the one whose names from the root are :names.
 SELECT
     l.id, l.parent_id, l.kind, l.name, array_to_string(named.names, '/') AS path, l.timezone, l.maintenance,
-    (
+    l.change_hold_s, (
         SELECT count(*) FROM locations AS below INNER JOIN spaces AS s ON s.location_id = below.id
         WHERE below.path @> ARRAY[l.id] AND s.deleted_at IS NULL
     ) AS spaces
@@ -49,6 +49,10 @@ DELETE FROM locations WHERE id = :id;
 -- name: set_maintenance
 -- Changes no row if the location already is as wanted.
 UPDATE locations SET maintenance = :on WHERE id = :id AND maintenance <> :on;
+
+-- name: set_change_hold
+-- Changes no row if the location already is as wanted.
+UPDATE locations SET change_hold_s = :seconds WHERE id = :id AND change_hold_s IS DISTINCT FROM :seconds;
 
 -- name: list_space_ids
 -- The ids of the live spaces of a subtree.
