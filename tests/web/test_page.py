@@ -195,6 +195,8 @@ async def test_i18_what_is_wrong_with_a_service_stands_on_the_page_until_it_is_o
     shown = tab.locator("#services li")
     await expect(shown).to_contain_text("The network server does not answer (chirpstack), since ")
     await expect(shown).to_contain_text("connection refused")
+    await expect(tab.locator("#connection")).to_have_text("Connected, with trouble")
     site.conditions.clear()
     site.app.state.hub.wake()
     await expect(tab.locator("#services")).to_be_hidden()
+    await expect(tab.locator("#connection")).to_have_text("Live")

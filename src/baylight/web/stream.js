@@ -13,6 +13,7 @@ const MAX_PAUSE_MS = 30_000;
 let receivedAt = null;
 let changed = [];
 let counting = false;
+let troubled = false; // a service has a condition: what the page shows may be old
 
 const handlers = {
   snapshot(body) {
@@ -22,7 +23,8 @@ const handlers = {
     handlers.services({ conditions: [] }); // if there are any, they follow
   },
   services(body) {
-    $("services").hidden = body.conditions.length === 0;
+    troubled = body.conditions.length > 0;
+    $("services").hidden = !troubled;
     $("services").replaceChildren(...body.conditions.map((c) => make("li", {},
       make("b", {}, `${c.meaning.replace(/\.$/, "")} (${c.service}), since `, when(c.since), ". "),
       `${c.remedy} `, make("small", {}, c.evidence))));
@@ -89,7 +91,8 @@ async function read(connected) {
       if (!complete) continue;
       receivedAt = new Date();
       connected();
-      showConnection("live", "Live");
+      if (troubled) showConnection("troubled", "Connected, with trouble");
+      else showConnection("live", "Live");
     }
   } finally {
     clearTimeout(silence);
