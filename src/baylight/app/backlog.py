@@ -12,6 +12,15 @@ BOUND_S = 60.0
 """Longest time that deadlines wait for a backlog."""
 
 
+WAITS_TOO_LONG_S = 30.0
+"""Seconds that a message may wait to be stored."""
+
+
+def backlog(waits_s: float) -> str | None:
+    """Return the evidence of a backlog; None if no message has waited too long. `waits_s`: of the oldest message."""
+    return f"messages wait longer than {WAITS_TOO_LONG_S:.0f} s to be stored" if waits_s > WAITS_TOO_LONG_S else None
+
+
 class Reader(Protocol):
     """Part of a consumer that the backlog needs."""
 

@@ -18,7 +18,7 @@ from baylight.api.app import create_app
 from baylight.api.deps import Deps
 from baylight.api.metrics import Counts
 from baylight.app.absences import Absences
-from baylight.app.backlog import Backlog
+from baylight.app.backlog import Backlog, backlog
 from baylight.app.connections import (
     Server,
     chirpstack_devices,
@@ -291,6 +291,7 @@ class Program:
             (ConditionKind.DATABASE_AWAY, "database"): database,
             (ConditionKind.SANDBOX_AWAY, "codecs"): self.sandbox.outage.reason,
             **{(ConditionKind.BROKER_AWAY, name): consumer.outage for name, consumer in self.consumers.items()},
+            **{(ConditionKind.BACKLOG, name): backlog(consumer.waits_s) for name, consumer in self.consumers.items()},
         }
 
     def problems(self) -> dict[str, str]:

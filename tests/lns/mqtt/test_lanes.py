@@ -92,6 +92,25 @@ async def test_a_lane_that_waits_delays_no_other_lane_and_keeps_its_order() -> N
         assert source.done() == source.batches.keys()
 
 
+async def test_the_oldest_message_that_is_not_handled_is_timed() -> None:
+    free = asyncio.Event()
+
+    async def handle(payloads: list[str]) -> None:
+        await free.wait()
+
+    async with running(handle) as lanes:
+        assert lanes.waits_s == 0.0
+        source = Source()
+        source.send(lanes, 0, "a")
+        await turns()
+        await asyncio.sleep(0.02)
+        source.send(lanes, 0, "b")
+        assert 0.02 <= lanes.waits_s < 5
+        free.set()
+        await until(lambda: source.done() == {"a", "b"})
+        assert lanes.waits_s == 0.0
+
+
 async def test_messages_without_a_device_stay_in_order() -> None:
     handled: list[str] = []
 

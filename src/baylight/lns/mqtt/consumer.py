@@ -107,6 +107,11 @@ class MqttConsumer:
         """Number of received messages that no handler has begun with."""
         return self.lanes.waiting
 
+    @property
+    def waits_s(self) -> float:
+        """Seconds since the oldest message came that is not stored; 0 without one."""
+        return self.lanes.waits_s
+
     async def run(self) -> None:
         """Run until `stop`. Wait for a broker that is away, also at the start."""
         self._ended = asyncio.Event()

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -40,11 +41,15 @@ class Source(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Messages of one lane, source and QoS. `done`: the handler has finished, so they can be acknowledged."""
+    """Messages of one lane, source and QoS. `done`: the handler has finished, so they can be acknowledged.
+
+    `since`: monotonic time at which the first of them came.
+    """
 
     source: Source
     qos: int
     messages: list[Received] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
     done: bool = False
 
 
@@ -81,6 +86,12 @@ class Lanes:
         """Number of messages that no handler has begun with."""
         return sum(len(batch.messages) for lane in self._lanes for batch in lane.batches)
 
+    @property
+    def waits_s(self) -> float:
+        """Seconds since the oldest message came that is not handled; 0 without one."""
+        begun = [lane.under_way or lane.batches[0] for lane in self._lanes if lane.under_way or lane.batches]
+        return max((time.monotonic() - batch.since for batch in begun), default=0.0)
+
     async def run(self) -> None:
         """Run until `stop`. Then finish the batches under way, except those that are being retried."""
         async with asyncio.TaskGroup() as group:
@@ -116,7 +127,10 @@ class Lanes:
 
     async def _work(self, lane: _Lane) -> None:
         while (batch := await self._next(lane)) is not None:
-            if await self._deliver(lane, batch.messages):
+            lane.under_way = batch
+            handled = await self._deliver(lane, batch.messages)
+            lane.under_way = None
+            if handled:
                 batch.done = True
                 await batch.source.acknowledge()
 
@@ -199,6 +213,7 @@ class Lanes:
 class _Lane:
     def __init__(self) -> None:
         self.batches: deque[Batch] = deque()
+        self.under_way: Batch | None = None
         self.wake = asyncio.Event()
 
 
