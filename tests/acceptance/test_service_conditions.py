@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from baylight.access import keys
+from baylight.app import backlog
 from baylight.app.program import Program
 from baylight.domain.conditions import Condition, ConditionKind
 from baylight.lab.embedded.broker import MosquittoBroker
@@ -229,8 +230,29 @@ async def test_b5_a_network_server_that_is_not_set_up_is_logged_once_with_its_di
             findings = await doctor(program.settings)
             assert "2 displays through tts" in findings["network servers"]["detail"]
             assert program.problems() == {}
+            causes = "SELECT count(*) FROM conditions WHERE kind = 'display_undeliverable' AND cause_kind = $1"
+            await eventually(stage.pool, causes, str(ConditionKind.NETWORK_SERVER_NOT_SET), equals=2)
     about = [line for line in logs if "not_set" in str(line) and line["log_level"] != "debug"]
     assert [line["event"] for line in about] == ["condition_began"]
+
+
+async def test_d2_messages_that_wait_too_long_are_a_backlog_that_withdraws_readiness(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "WAITS_TOO_LONG_S", 0.5)
+    async with stage.program() as program:
+        assert (await ask(program, "/health/ready")).status_code == 200
+        async with stage.pool.acquire() as other, other.transaction():
+            await other.execute("SELECT FROM sensor_devices FOR UPDATE")  # ingest waits for these rows
+            arrived = asyncio.create_task(stage.park.arrive(stage.bays[0].code))
+            await until(lambda: "broker" in program.problems())
+            assert "messages wait longer" in program.problems()["broker"]
+            assert (await ask(program, "/health/ready")).status_code == 503
+        await arrived
+        await until(lambda: program.problems() == {})
+        await eventually(
+            stage.pool, "SELECT count(*) FROM conditions WHERE kind = 'backlog' AND ended_at IS NOT NULL", equals=1
+        )
 
 
 def _parent(pid: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from baylight.app.service_conditions import Key, ServiceConditions
+from baylight.control import conditions as stored
 from baylight.domain.conditions import ConditionKind
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.errors import BaylightError, PermanentError
@@ -33,6 +34,8 @@ DATABASE_S = 1.0
 DEADLINE_S = 3.5
 """Seconds that the database has for its answer. With the pauses, readiness follows within 5 s."""
 _K = ConditionKind
+_CAUSES = (_K.NETWORK_SERVER_AWAY, _K.NETWORK_SERVER_KEY_REFUSED, _K.NETWORK_SERVER_NOT_SET)
+"""Conditions of a network server that keep commands from all its displays."""
 
 
 @dataclass(slots=True)
@@ -151,6 +154,8 @@ class ServiceWatch:
             reason = f"{count} displays are reached through {name}" if count else None
             self.conditions.set(_K.NETWORK_SERVER_NOT_SET, name, reason)
         await self.conditions.save(connection)
+        if any(c.kind in _CAUSES for c in self.conditions.open()):
+            await stored.give_causes(connection, _CAUSES)
 
     def _services(self) -> list[str]:
         """Return the name of each network server, or of each of its connections."""

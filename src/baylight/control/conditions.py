@@ -10,7 +10,7 @@ import msgspec
 
 from baylight.domain.conditions import Cause, Condition, ConditionKind
 from baylight.store.pool import Connection
-from baylight.store.query import Query, RowsStatement
+from baylight.store.query import Query, RowsStatement, Statement
 
 MAX_EVIDENCE = 2000
 """Characters of evidence that are stored."""
@@ -46,6 +46,7 @@ class _Open(NamedTuple):
 
 BEGIN = RowsStatement("control.conditions.begin", _Begin)
 END = RowsStatement("control.conditions.end", _End)
+GIVE_CAUSES = Statement("control.conditions.give_causes")
 OPEN = Query("control.conditions.open", _Open)
 
 
@@ -61,6 +62,11 @@ async def end(connection: Connection, over: Iterable[tuple[ConditionKind, str]],
     rows = [_End(kind, subject_id, at) for kind, subject_id in sorted(over, key=lambda o: (o[1], o[0]))]
     if rows:
         await END.run(connection, rows=rows)
+
+
+async def give_causes(connection: Connection, kinds: Collection[ConditionKind]) -> None:
+    """Lay the conditions of displays that no command reaches beneath those of their network server. Idempotent."""
+    await GIVE_CAUSES.run(connection, kinds=list(kinds))
 
 
 async def list_open(

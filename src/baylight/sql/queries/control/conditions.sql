@@ -26,3 +26,14 @@ WHERE ended_at IS NULL
     AND (:kinds::text[] IS NULL OR kind = ANY(:kinds::text[]))
     AND (:subject_ids::text[] IS NULL OR subject_id = ANY(:subject_ids::text[]))
 ORDER BY since, kind, subject_id;
+
+-- name: give_causes
+-- Lays the conditions of displays that no command reaches beneath the condition of their network server, one of :kinds.
+UPDATE conditions AS c SET cause_kind = s.kind, cause_id = s.subject_id
+FROM (
+    SELECT DISTINCT ON (subject_id) subject_id, kind FROM conditions
+    WHERE ended_at IS NULL AND kind = ANY(:kinds::text[])
+    ORDER BY subject_id, since, kind
+) AS s INNER JOIN display_devices AS d ON d.network_server = s.subject_id
+WHERE c.ended_at IS NULL AND c.kind = 'display_undeliverable' AND c.subject_id = d.id::text
+    AND (c.cause_kind, c.cause_id) IS DISTINCT FROM (s.kind, s.subject_id);

@@ -110,9 +110,11 @@ GROUP BY gateway_id, sub_band
 ORDER BY gateway_id, sub_band;
 
 -- name: give_causes
--- Lays the conditions of displays that no command reaches beneath the condition of their gateway, one of :kinds.
+-- Lays the conditions of displays that no command reaches beneath the condition of their gateway, one of :kinds. A cause
+-- of another kind is a service: it stays.
 UPDATE conditions AS c SET cause_kind = g.kind, cause_id = g.subject_id
 FROM conditions AS g INNER JOIN display_devices AS d ON d.gateway_id = g.subject_id
 WHERE g.ended_at IS NULL AND g.kind = ANY(:kinds::text[])
     AND c.ended_at IS NULL AND c.kind = 'display_undeliverable' AND c.subject_id = d.id::text
+    AND (c.cause_kind IS NULL OR c.cause_kind = ANY(:kinds::text[]))
     AND (c.cause_kind, c.cause_id) IS DISTINCT FROM (g.kind, g.subject_id);
