@@ -95,5 +95,4 @@ class Hold:
         """Count a command that is sent behind a gateway."""
         if gateway_id in self._left:
             self._left[gateway_id] -= 1
-        if gateway_id in self._owing:
             self._probed_at[gateway_id] = now

@@ -52,12 +52,11 @@ def claim(display: Display, now: datetime) -> Actuation | None:
 
 
 def _is_needless(display: Display, actuation: Actuation) -> bool:
-    """Return True if a change of the state came and went before anything was sent: the light is proven as it is.
+    """Return True if a report proves the light, and the display may have received nothing else since.
 
-    A repeated command is never needless: it repairs what no report shows.
+    So it is if a change came and went before anything was sent.
     """
-    changes = actuation.previous_state is not actuation.new_state and actuation.trigger_type not in BY_HAND
-    return changes and actuation.retry_count == 0 and display.reports and display.proven()
+    return actuation.trigger_type not in BY_HAND and display.reports and display.proven()
 
 
 def accepted(display: Display, actuation_id: UUID, queue_id: str, now: datetime, *, recovered: bool = False) -> None:
