@@ -20,7 +20,7 @@ import asyncpg
 from baylight.inventory import device_types
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
 from baylight.lab.embedded.postgres import EmbeddedPostgres
-from baylight.lab.sim.events import APPLICATION, device_info, event_topic, up_event
+from baylight.lab.sim.events import APPLICATION, GATEWAY, device_info, event_topic, up_event
 from baylight.store import migrate
 from baylight.store.connect import install_codecs
 
@@ -34,9 +34,12 @@ INSERT INTO sensor_devices (
 SELECT '58a0cb' || lpad(to_hex(n), 10, '0'), 'browan_tbms100', '01000001', '{application}', 100, 0, received_at, 'FREE',
        received_at
 FROM generate_series(1, {n}) AS n CROSS JOIN (SELECT now() - interval '1 minute' AS received_at) AS before;
-INSERT INTO display_devices (dev_eui, device_type, display_codes, fport)
+INSERT INTO display_devices (
+    dev_eui, device_type, display_codes, fport, application_id, dev_addr, last_f_cnt, heard_network_at, gateway_id
+)
 SELECT '202020' || lpad(to_hex(n), 10, '0'), 'kuando_busylight',
-       (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15
+       (SELECT default_config -> 'display_codes' FROM device_types WHERE code = 'kuando_busylight'), 15,
+       '{application}', '01000001', 0, now() - interval '1 minute', '{gateway}'
 FROM generate_series(1, {n}) AS n;
 INSERT INTO spaces (
     name, code, sensor_device_id, display_device_id, current_state, state_reason, sensor_state, recompute_at
@@ -106,7 +109,7 @@ class Server:
         connection = await asyncpg.connect(dsn)
         await install_codecs(connection)
         await device_types.sync(connection)
-        await connection.execute(_FILL.format(n=spaces, application=APPLICATION))
+        await connection.execute(_FILL.format(n=spaces, application=APPLICATION, gateway=GATEWAY))
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
 

@@ -14,6 +14,8 @@ import os
 import statistics
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -24,6 +26,16 @@ from gmqtt import Client
 from baylight.app.program import SystemClock, tune_collector
 from baylight.domain.downlink import Downlink
 from baylight.domain.ids import DevEui, uuid7
+from baylight.lab.sim.devices import Busylight
+from baylight.lab.sim.events import (
+    APPLICATION,
+    GATEWAY,
+    device_info,
+    encode,
+    event_topic,
+    txack_payload,
+    up_event,
+)
 from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
 from baylight.protocol import chirpstack_pb2 as pb
 from bench import ground
@@ -31,14 +43,21 @@ from bench import ground
 RATE = 50
 SPACES = 10_000
 _READY_S = 30
+TX_ACK_S, REPORT_S = 0.1, 0.5
+"""Seconds from the enqueue call to the tx_ack of the gateway, and to the report of the lamp."""
 
 
 class NetworkServer:
-    """Network server that only receives downlinks and records when."""
+    """Network server that records when downlinks come. Each is sent, and its lamp reports what it shows.
+
+    `publish`: publishes an event. Without it, downlinks have no effect.
+    """
 
     def __init__(self) -> None:
         self.received: dict[str, float] = {}
+        self.publish: Callable[[str, bytes], object] | None = None
         self.target = ""
+        self._f_cnt: Counter[str] = Counter()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -58,8 +77,30 @@ class NetworkServer:
             await self._server.stop(None)
 
     async def _enqueue(self, request: Any, _: Any) -> Any:
-        self.received.setdefault(request.queue_item.dev_eui, time.perf_counter())
-        return pb.EnqueueDeviceQueueItemResponse(id=str(uuid7(SystemClock().now())))
+        item = request.queue_item
+        self.received.setdefault(item.dev_eui, time.perf_counter())
+        item_id = str(uuid7(SystemClock().now()))
+        if self.publish is not None:
+            loop, self._f_cnt[item.dev_eui] = asyncio.get_running_loop(), self._f_cnt[item.dev_eui] + 1
+            loop.call_later(TX_ACK_S, self._tx_ack, item.dev_eui, item_id)
+            loop.call_later(REPORT_S, self._report, item.dev_eui, item.data)
+        return pb.EnqueueDeviceQueueItemResponse(id=item_id)
+
+    def _tx_ack(self, dev_eui: str, item_id: str) -> None:
+        f_cnt = self._f_cnt[dev_eui]
+        event = txack_payload(
+            device_info(dev_eui), downlink_id=f_cnt, queue_item_id=item_id, f_cnt_down=f_cnt, gateway_id=GATEWAY,
+            class_c=True, at_ns=time.time_ns(),
+        )  # fmt: skip
+        self._publish(dev_eui, "txack", encode(event))
+
+    def _report(self, dev_eui: str, data: bytes) -> None:
+        frame = Busylight(code=data[:5]).frame()
+        self._publish(dev_eui, "up", up_event(dev_eui, 15, frame, f_cnt=self._f_cnt[dev_eui]))
+
+    def _publish(self, dev_eui: str, event: str, payload: bytes) -> None:
+        if self.publish is not None:
+            self.publish(event_topic(APPLICATION, dev_eui, event), payload)
 
 
 async def publisher(broker: ground.Broker, name: str) -> Client:
@@ -82,6 +123,7 @@ async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count:
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "baylight", "serve", env=environment)
     try:
+        server.publish = lambda topic, payload: client.publish(topic, payload, qos=1)
         await _warm_up(client, server)
         sent: dict[str, float] = {}
         begin = time.perf_counter() + 0.1
@@ -96,6 +138,7 @@ async def measure(dsn: str, broker: ground.Broker, server: NetworkServer, count:
             await asyncio.sleep(0.05)
         return [server.received[display(eui)] - at for eui, at in sent.items()]
     finally:
+        server.publish = None
         process.terminate()
         await process.wait()
         await client.disconnect()
