@@ -29,7 +29,7 @@ from bench.loop_parts.site import Databases, Site, site
 BAYS = 200
 MAX_LAG_S = 0.1
 """Lag of this process (p99) above which its figures do not count."""
-QUICK, DEFAULT, FULL = Length(25.5, 20.0), Length(60.0, 40.0), Length(200.0, 120.0)
+QUICK, DEFAULT, FULL = Length(24.0, 20.0), Length(60.0, 40.0), Length(200.0, 120.0)
 
 
 @dataclass(frozen=True, slots=True)
