@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
+from baylight.api.parameters import check_query
 from baylight.api.problems import Refused
 from baylight.domain.conditions import Condition
 from baylight.domain.paging import MAX_PAGE_SIZE
@@ -95,6 +96,7 @@ def _needs(scope: Scope) -> Callable[..., Awaitable[Key]]:
         request.state.key = key.prefix
         if not key.may(scope):
             raise Refused(403, "scope_missing", f"this needs a key with the scope {scope.value!r}", scope=scope.value)
+        await check_query(request)
         return key
 
     return caller

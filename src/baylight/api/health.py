@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from baylight.api.deps import Given
+from baylight.api.parameters import check_query
 
-router = APIRouter(prefix="/health", tags=["operation"])
+router = APIRouter(prefix="/health", tags=["operation"], dependencies=[Depends(check_query)])
 
 
 @router.get("/live", summary="Check that the process answers")
