@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from baylight.api import deps
+from baylight.api import problems as answers
 from baylight.api.app import create_app
 from baylight.cli import app as command_line
 from baylight.domain.conditions import KINDS, Subject
@@ -113,8 +114,13 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
         yield from _calls(part)
 
 
-ANSWERING = ("access", "api", "bulk", "codecs", "control", "domain", "insight", "inventory", "js_codecs", "schedule")
-"""Packages whose errors can answer a request."""
+ANSWERING = (
+    *("access", "api", "bulk", "codecs", "control", "domain", "insight", "inventory", "js_codecs", "schedule"),
+    "lns/chirpstack/devices.py",
+)
+"""Packages and files whose errors can answer a request."""
+NEVER_ANSWERS = frozenset({"batch_not_stored", "uplink_stored_meanwhile", "client_failed", "codec_late"})
+"""Codes of TransientErrors that stay within ingest and the relay."""
 
 
 def problems() -> str:
@@ -122,15 +128,20 @@ def problems() -> str:
     found: dict[str, str] = {}
     statuses = {"InputError": "422", "NotFoundError": "404", "ConflictError": "409"}
     source = ROOT / "src" / "baylight"
-    for path in (path for part in ANSWERING for path in (source / part).rglob("*.py")):
+    for path in (
+        path for part in ANSWERING for path in ((source / part).rglob("*.py") if "." not in part else [source / part])
+    ):
         text = path.read_text(encoding="utf-8")
         for error, code in re.findall(r'\b(InputError|NotFoundError|ConflictError)\(\s*"([a-z0-9_]+)"', text):
             found[code] = statuses[error]
+        for code in re.findall(r'\bTransientError\(\s*"([a-z0-9_]+)"', text):
+            found |= {} if code in NEVER_ANSWERS else {code: "503"}
         for status, code in re.findall(r'\bRefused\(\s*(\d{3}), "([a-z0-9_]+)"', text):
             found[code] = status
         for status, code in re.findall(r'\bproblem\(\s*request,\s*(\d{3}),\s*"([a-z0-9_]+)"', text):
             found[code] = status
     found[database_away("").code] = "503"
+    found |= {code: str(status.value) for status, code in answers.CODES.items()}
     found |= dict.fromkeys((code for code, _ in translate._CONFLICTS.values()), "409")
     found |= dict.fromkeys((code for code, _ in translate._INPUTS.values()), "422")
     rows = ["| code | status |", "|---|---|"]

@@ -27,6 +27,7 @@ from baylight.api import (
     lists,
     locations,
     metrics,
+    openapi,
     orphans,
     overrides,
     problems,
@@ -95,7 +96,7 @@ def create_app(deps: Deps) -> FastAPI:
         dependencies=[Depends(read)],
     )
     async def get_openapi() -> dict[str, Any]:
-        return problems.described(app.openapi())
+        return openapi.describe(app)
 
     app.include_router(api)
     for part in (metrics, inbound, health):

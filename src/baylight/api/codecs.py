@@ -14,7 +14,7 @@ from baylight.domain.downlink import MAX_F_PORT
 from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import types, versions
 from baylight.js_codecs.types import DEFAULT_SILENT_AFTER_INTERVALS, NewDeviceType
-from baylight.js_codecs.versions import MAX_SOURCE_BYTES, Outcome, Proof, Summary, Version
+from baylight.js_codecs.versions import MAX_SOURCE_BYTES, Outcome, Proof, Version, VersionSummary
 from baylight.ports import CodecEngine
 
 router = APIRouter(prefix="/codecs", tags=["codecs"])
@@ -58,7 +58,7 @@ class Frame(Body):
     data: Annotated[str, Field(min_length=2, max_length=500, pattern="^([0-9a-fA-F]{2})+$", description="hex")]
 
 
-class Command(Body):
+class EncodeInput(Body):
     """`data`: the input of the codec's `encodeDownlink`."""
 
     data: dict[str, Any]
@@ -84,7 +84,7 @@ Engine = Annotated[CodecEngine, Depends(_engine)]
 
 
 @router.get("")
-async def list_codecs(key: Reading, connection: Database, name: str | None = None) -> list[Summary]:
+async def list_codecs(key: Reading, connection: Database, name: str | None = None) -> list[VersionSummary]:
     """List the versions of all codecs or of one, newest first."""
     return await versions.list_codecs(connection, name)
 
@@ -141,7 +141,7 @@ async def decode_uplink(
 
 @router.post("/{name}/{version}/encode")
 async def encode_downlink(
-    key: Administering, connection: Database, engine: Engine, name: str, version: int, command: Command
+    key: Administering, connection: Database, engine: Engine, name: str, version: int, command: EncodeInput
 ) -> Outcome:
     """Encode a downlink by a version; nothing is sent."""
     return await versions.encode_downlink(engine, await versions.get_codec(connection, name, version), command.data)

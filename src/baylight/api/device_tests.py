@@ -37,7 +37,7 @@ class Pair(Body):
     wait_s: Seconds = PAIR_WAIT.total_seconds()
 
 
-class Command(Body):
+class NewCommand(Body):
     """`payload`: hex. `permit_unsafe`: also bytes that are not a light; they can reconfigure or brick the device."""
 
     payload: Annotated[str, Field(min_length=2, max_length=2 * MAX_PAYLOAD_BYTES)]
@@ -90,6 +90,6 @@ async def get_signal(key: Reading, connection: Database, dev_eui: DevEuiText, ro
 
 
 @router.post("/displays/{dev_eui}/commands", status_code=202)
-async def send_command(change: AdminChanging, dev_eui: DevEuiText, body: Command) -> Sent:
+async def send_command(change: AdminChanging, dev_eui: DevEuiText, body: NewCommand) -> Sent:
     """Send bytes to a display as they are; this is audited. The desired light follows. Needs a key of scope admin."""
     return Sent(actuation_id=await display_commands.send_command(change, dev_eui, **body.model_dump()))

@@ -76,7 +76,7 @@ class DisplayChange(Body):
     confirmed_downlinks: bool | None = None
 
 
-class Step(Body):
+class LifecycleStep(Body):
     state: str
     reason: str | None = None
 
@@ -156,7 +156,7 @@ async def set_enabled(change: Changing, registry: Registry, dev_eui: DevEuiText,
 
 
 @router.put("/{registry}/{dev_eui}/lifecycle", status_code=204, summary="Move a device one step in its life")
-async def set_lifecycle(change: Changing, registry: Registry, dev_eui: DevEuiText, body: Step) -> Response:
+async def set_lifecycle(change: Changing, registry: Registry, dev_eui: DevEuiText, body: LifecycleStep) -> Response:
     await device_settings.set_lifecycle(change, ROLES[registry], dev_eui, body.state, reason=body.reason)
     return Response(status_code=204)
 

@@ -7,14 +7,25 @@ import asyncio
 import hmac
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response, Security
+from fastapi.security import APIKeyHeader
+from pydantic import WithJsonSchema
 
 from baylight.api.deps import Given
 from baylight.api.problems import Refused
+from baylight.domain.downlink import NETWORK_SERVERS
 
 ANSWER_S = 4.0
 """Time for an answer. ChirpStack stops waiting after 5 s and does not try again, so a refusal must come earlier."""
 _PROTOBUF = b"\x0a\x24"
+_secret = APIKeyHeader(
+    name="X-Baylight-Secret", auto_error=False, scheme_name="secret", description="the secret of the network server"
+)
+NetworkServer = Annotated[
+    str,
+    Path(description="network server that delivers"),
+    WithJsonSchema({"type": "string", "enum": [*NETWORK_SERVERS]}),
+]
 router = APIRouter(prefix="/inbound", tags=["inbound"])
 
 
@@ -22,14 +33,14 @@ router = APIRouter(prefix="/inbound", tags=["inbound"])
     "/{network_server}",
     summary="Receive an event of a network server",
     status_code=204,
-    include_in_schema=False,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}},
 )
 async def receive_event(
     request: Request,
     given: Given,
-    network_server: str,
-    secret: Annotated[str, Header(alias="X-Baylight-Secret")] = "",
-    event: Annotated[str, Query(max_length=50)] = "",
+    network_server: NetworkServer,
+    secret: Annotated[str | None, Security(_secret)] = None,
+    event: Annotated[str, Query(max_length=50, description="kind of the event, as ChirpStack names it")] = "",
 ) -> Response:
     """2xx: the event is stored, even if it is unreadable. 415: it is not JSON. 503: it is not stored, send it again.
 
@@ -40,7 +51,7 @@ async def receive_event(
         raise Refused(
             404, "inbound_not_set", f"events of {network_server[:50]!r} are not accepted: its secret is not set"
         )
-    if not hmac.compare_digest(secret.encode(), inbound.secret.encode()):
+    if not hmac.compare_digest((secret or "").encode(), inbound.secret.encode()):
         inbound.refused("secret_refused")
         raise Refused(401, "secret_refused", "send the secret of the settings in the header X-Baylight-Secret")
     body = await request.body()

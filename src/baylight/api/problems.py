@@ -18,6 +18,13 @@ from baylight.errors import BaylightError, InputError, TransientError
 from baylight.store.connect import BAD_VALUE, RETRY, database_away
 
 RETRY_AFTER_S = 2
+CODES = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+}
+"""Codes of the errors that the framework raises. The phrases of the standard library change with its version."""
 
 
 class Refused(Exception):
@@ -88,19 +95,6 @@ def problem(
     return JSONResponse(body, status, headers, "application/problem+json")
 
 
-def described(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI document with the right type of errors. Idempotent.
-
-    The framework calls all answers plain JSON.
-    """
-    for path in schema["paths"].values():
-        for operation in path.values():
-            content = operation["responses"]["default"]["content"]
-            if "application/json" in content:
-                content["application/problem+json"] = content.pop("application/json")
-    return schema
-
-
 def _plain(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -134,7 +128,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+    code = CODES[HTTPStatus(error.status_code)]
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(_methods(request))}

@@ -36,7 +36,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class StateCause:
     """The reservation or override that decides the state."""
 
     kind: str
@@ -94,7 +94,7 @@ class Explanation:
     space: Space
     decided: str
     rules: list[Rule]
-    cause: Cause | None
+    cause: StateCause | None
     uplink: UplinkRow | None
     change: StateChange | None
     changed_by: UplinkRow | None
@@ -113,7 +113,7 @@ class Commanded:
     at: datetime | None
 
 
-CAUSE = Query("insight.why.cause", Cause)
+CAUSE = Query("insight.why.cause", StateCause)
 NEWEST_UPLINK = Query("insight.why.uplink", UplinkRow)
 WAITING = Query("insight.why.waiting", UplinkRow)
 CAUSE_UPLINK = Query("insight.why.cause_uplink", UplinkRow)

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class VersionSummary:
     """Version of a codec as the list shows it. `examples`: their number."""
 
     name: str
@@ -124,7 +124,7 @@ class Proof:
 
 LOCK_NAME = Statement("js_codecs.versions.lock_name")
 INSERT = Query("js_codecs.versions.insert", int)
-LIST = Query("js_codecs.versions.list", Summary)
+LIST = Query("js_codecs.versions.list", VersionSummary)
 FIND = Query("js_codecs.versions.find", Version)
 FIND_NEWEST = Query("js_codecs.versions.find_newest", Content)
 ACTIVATE = Statement("js_codecs.versions.activate")
@@ -176,7 +176,7 @@ async def create_codec(
         return await get_codec(change.connection, name, version)
 
 
-async def list_codecs(connection: Connection, name: str | None = None) -> list[Summary]:
+async def list_codecs(connection: Connection, name: str | None = None) -> list[VersionSummary]:
     """Return all versions by name, newest first, or those of a codec."""
     return await LIST.all(connection, name=name)
 
