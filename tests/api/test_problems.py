@@ -35,7 +35,11 @@ async def test_unknown_things_and_paths_are_404(client: httpx.AsyncClient) -> No
 
 
 async def test_a_path_tells_all_its_methods(client: httpx.AsyncClient) -> None:
-    for path, allow in (("spaces", "GET, POST"), ("spaces/A-1", "DELETE, GET, PATCH"), ("codecs/eye", "GET, POST")):
+    for path, allow in (
+        ("spaces", "GET, HEAD, POST"),
+        ("spaces/A-1", "DELETE, GET, HEAD, PATCH"),
+        ("locations/name", "PUT"),
+    ):
         assert (await client.request("TRACE", f"/api/v1/{path}")).headers["allow"] == allow
 
 

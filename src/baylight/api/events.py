@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from baylight.access.keys import Key, Verifier
@@ -24,7 +24,7 @@ router = APIRouter(tags=["live"])
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "`text/event-stream`"}},
 )
-async def stream_events(request: Request, key: Reading) -> StreamingResponse:
+async def stream_events(request: Request, key: Reading) -> Response:
     """The first event is a `snapshot` of all spaces and the newest actuations. `services` has the conditions of
     services that last: it follows the snapshot if there are any, and comes at each change. Then `state`, `display`,
     `actuation` and `gone` come as they happen, each with the whole row. A client that connects again gets a new
@@ -33,6 +33,8 @@ async def stream_events(request: Request, key: Reading) -> StreamingResponse:
     hub: Hub = request.app.state.hub
     if hub.closed:
         raise TransientError("stopping", "this process is stopping: try again")
+    if request.state.head:
+        return Response(media_type="text/event-stream")
     stream = _stream(hub, request.app.state.verifier, key)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

@@ -139,7 +139,8 @@ def _methods(request: Request) -> list[str]:
     """Return the methods of all routes of a path. The framework names those of the first route only."""
     methods = ("DELETE", "GET", "PATCH", "POST", "PUT")
     routes = request.app.routes
-    return [m for m in methods if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
+    found = [m for m in methods if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
+    return sorted([*found, "HEAD"]) if "GET" in found else found
 
 
 async def _later(request: Request, _: Exception) -> JSONResponse:

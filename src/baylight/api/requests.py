@@ -43,6 +43,11 @@ class Requests:
         given = Headers(scope=scope).get("x-request-id", "")
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = given if _OWN_ID.fullmatch(given) else uuid4().hex
+        method = scope["method"]
+        state["head"] = head = method == "HEAD"
+        if head:
+            # The answer of GET without its body. The server has the original scope.
+            scope = scope | {"method": "GET"}
         status = 0
 
         async def answer(message: Message) -> None:
@@ -53,6 +58,8 @@ class Requests:
                 headers["X-Request-ID"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+            elif head:
+                message = message | {"body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -67,7 +74,7 @@ class Requests:
             finally:
                 _log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=status,
                     ms=round((time.perf_counter() - began) * 1000, 1),

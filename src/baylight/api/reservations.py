@@ -69,7 +69,7 @@ async def list_reservations(
     responses={200: {"description": "this request_id was answered before"}, 201: {"description": "reserved"}},
 )
 async def create_reservation(change: Changing, new: NewReservation, response: Response) -> Reservation:
-    """Reserve a space. Idempotent by `request_id`: 201 for a new reservation, 200 for one that exists already."""
+    """Reserve a space. Idempotent by `request_id`: 201 for a new reservation, 200 for one that is active already."""
     reservation, is_new = await reservations.create_reservation(change, reservations.NewReservation(**new.model_dump()))
     response.status_code = 201 if is_new else 200
     return reservation

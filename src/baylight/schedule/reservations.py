@@ -82,7 +82,7 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
     """Create a reservation; return it, and whether it is new. The same request id again gives the same reservation.
 
     Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`; ConflictError
-    `space_taken`, `request_id_used`; NotFoundError `unknown_space`.
+    `space_taken`, `request_id_used`, `reservation_over`; NotFoundError `unknown_space`.
     """
     new = replace(new, start_at=_utc(new.start_at), end_at=_utc(new.end_at))
     _check_lengths(new)
@@ -203,11 +203,21 @@ async def _select(
 
 
 async def _repeated(connection: Connection, earlier: UUID, space_id: UUID, new: NewReservation) -> Reservation:
-    """Return the reservation of an earlier request with the same content. Raises ConflictError `request_id_used`."""
+    """Return the active reservation of an earlier request with the same content.
+
+    Raises ConflictError `request_id_used`; `reservation_over` if it has been cancelled or has ended: 200 would read as
+    if the space were reserved.
+    """
     known = await get_reservation(connection, earlier)
     same = (known.space_id, known.start_at, known.end_at, known.user_email, known.user_phone)
     if same != (space_id, new.start_at, new.end_at, new.user_email, new.user_phone):
         raise ConflictError("request_id_used", "this request_id belongs to another reservation")
+    if known.status != "active":
+        raise ConflictError(
+            "reservation_over",
+            f"the reservation of this request_id is {known.status}: use another request_id to reserve again",
+            reservation_id=str(earlier),
+        )
     return known
 
 

@@ -1,0 +1,50 @@
+"""What integrators rely on: HEAD, repeated requests, times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from tests.api.test_problems import problem_of
+from tests.support.factories import add_bay
+from tests.support.site import Site
+
+
+async def test_e4_head_answers_as_get_does_without_a_body(site: Site, client: httpx.AsyncClient, address: str) -> None:
+    await add_bay(site.pool, "A-1")
+    async with httpx.AsyncClient(base_url=address, headers=client.headers, timeout=5) as real:
+        for path in ("spaces", "spaces/A-1", "spaces/A-1/why", "export/spaces", "openapi.json", "events", "history"):
+            for server in (real, client):
+                answer = await server.head(f"/api/v1/{path}")
+                assert (answer.status_code, answer.content) == (200, b""), path
+        assert (await real.head("/health/live")).status_code == 200
+        whole = await real.get("/api/v1/spaces")
+        assert (await real.head("/api/v1/spaces")).headers["content-length"] == str(len(whole.content))
+        for status, answer in (
+            (404, await real.head("/api/v1/spaces/nowhere")),
+            (405, await real.head("/api/v1/swaps/x/undo")),
+            (422, await real.head("/api/v1/spaces?stat=FREE")),
+            (401, await real.head("/api/v1/spaces", headers={"Authorization": ""})),
+        ):
+            assert (answer.status_code, answer.content) == (status, b"")
+
+
+async def test_e4_a_request_id_of_a_cancelled_reservation_is_not_answered_as_reserved(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    bay = await add_bay(site.pool, "A-1")
+    start = datetime.now(UTC) + timedelta(hours=1)
+    booking = {
+        "space": bay.code,
+        "start_at": start.isoformat(),
+        "end_at": (start + timedelta(hours=1)).isoformat(),
+        "request_id": "trip-1",
+    }
+    made = await client.post("/api/v1/reservations", json=booking)
+    assert (await client.post("/api/v1/reservations", json=booking)).status_code == 200
+    await client.post(f"/api/v1/reservations/{made.json()['id']}/cancel")
+    body = problem_of(await client.post("/api/v1/reservations", json=booking), 409, "reservation_over")
+    assert body["facts"]["reservation_id"] == made.json()["id"]
+    again = await client.post("/api/v1/reservations", json=booking | {"request_id": "trip-2"})
+    assert again.status_code == 201
