@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 
@@ -48,3 +49,27 @@ async def test_e4_a_request_id_of_a_cancelled_reservation_is_not_answered_as_res
     assert body["facts"]["reservation_id"] == made.json()["id"]
     again = await client.post("/api/v1/reservations", json=booking | {"request_id": "trip-2"})
     assert again.status_code == 201
+
+
+async def test_e4_time_series_are_filtered_by_time(site: Site, client: httpx.AsyncClient) -> None:
+    await add_bay(site.pool, "A-1")
+    for state in ("FREE", "OCCUPIED", "RESERVED"):
+        await client.post("/api/v1/overrides", json={"space": "A-1", "state": state})
+
+    async def items(path: str, **query: object) -> list[dict[str, Any]]:
+        answer = await client.get(f"/api/v1/{path}", params={name: str(value) for name, value in query.items()})
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    for path, at in (("history", "at"), ("actuations", "created_at")):
+        for more in ({}, {"space": "A-1"}):
+            rows = await items(path, **more)
+            assert len(rows) >= 3
+            middle = rows[1][at]
+            assert await items(path, **more, **{"from": middle}) == rows[:2]
+            assert await items(path, **more, until=middle) == rows[2:]
+            assert await items(path, **more, **{"from": middle}, until=rows[0][at], limit=1) == rows[1:2]
+            wrong = await client.get(f"/api/v1/{path}", params={"from": middle, "until": middle})
+            problem_of(wrong, 422, "bad_times")
+    assert await items("uplinks/58a0cb0000000001", **{"from": "2026-01-01T00:00Z"}) == []

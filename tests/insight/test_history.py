@@ -70,6 +70,8 @@ async def test_a_page_reads_little_more_than_its_rows(pool: Pool, filled: Bay, q
         "before_id": last,
         "status": None,
         "display_dev_eui": None,
+        "from_at": None,
+        "until_at": None,
         "limit": LIMIT,
     }
     arguments = [parameters[name] for name in query.parameters]

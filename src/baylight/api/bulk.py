@@ -73,7 +73,7 @@ def answer(request: Request, report: Report) -> Report | JSONResponse:
 @router.get(
     "/export/{kind}", summary="Export all objects of a kind as CSV", response_class=Response, responses={200: _CSV}
 )
-async def export_csv(key: Reading, given: Given, kind: Kind) -> StreamingResponse:
+async def export_csv(key: Reading, given: Given, request: Request, kind: Kind) -> Response:
     """The file has the form that the import reads. All of it is of one moment."""
 
     async def parts() -> AsyncIterator[bytes]:
@@ -81,8 +81,7 @@ async def export_csv(key: Reading, given: Given, kind: Kind) -> StreamingRespons
             async for part in imports.export(connection, kind):
                 yield part
 
-    return StreamingResponse(
-        parts(),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{kind}.csv"'},
-    )
+    headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
+    if request.state.head:
+        return Response(media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(parts(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
+from baylight.api.bodies import Instant
 from baylight.api.parameters import check_query
 from baylight.api.problems import Refused
 from baylight.domain.conditions import Condition
@@ -110,6 +111,9 @@ Administering = Annotated[Key, Depends(admin)]
 Database = Annotated[Connection, Depends(connection)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="largest number of items of the page")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
+
+From = Annotated[Instant | None, Query(alias="from", description="only what is of this instant or later")]
+Until = Annotated[Instant | None, Query(description="only what is earlier than this instant")]
 
 
 async def _change(key: Writing, connection: Database, given: Given) -> Change:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from baylight.api.bodies import DevEuiText, StatusWord
-from baylight.api.deps import Cursor, Database, Limit, Reading
+from baylight.api.deps import Cursor, Database, From, Limit, Reading, Until
 from baylight.api.pages import Page, TimeAndId, TimeAndNumber, decode, page
 from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import history, live
@@ -18,12 +18,18 @@ router = APIRouter(tags=["history"])
 
 @router.get("/history", summary="List state changes, newest first")
 async def list_state_changes(
-    key: Reading, connection: Database, space: str | None = None, limit: Limit = PAGE_SIZE, cursor: Cursor = None
+    key: Reading,
+    connection: Database,
+    space: str | None = None,
+    from_at: From = None,
+    until: Until = None,
+    limit: Limit = PAGE_SIZE,
+    cursor: Cursor = None,
 ) -> Page[StateChange]:
     """The changes are those of all spaces, or of one (`space`: a code, also of a deleted space)."""
     at = decode(cursor, TimeAndNumber)
     rows = await history.list_state_changes(
-        connection, space=space, before=(at.at, at.id) if at else None, limit=limit + 1
+        connection, space=space, from_at=from_at, until_at=until, before=(at.at, at.id) if at else None, limit=limit + 1
     )
     return page(rows, limit, lambda row: [row.at, row.id])
 
@@ -35,6 +41,8 @@ async def list_actuations(
     space: str | None = None,
     display: DevEuiText | None = None,
     status: StatusWord | None = None,
+    from_at: From = None,
+    until: Until = None,
     limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Actuation]:
@@ -45,6 +53,8 @@ async def list_actuations(
         space=space,
         display=display,
         status=status,
+        from_at=from_at,
+        until_at=until,
         before=(at.at, at.id) if at else None,
         limit=limit + 1,
     )
@@ -58,11 +68,19 @@ async def get_actuation(key: Reading, connection: Database, actuation_id: UUID) 
 
 @router.get("/uplinks/{dev_eui}", summary="List uplinks of a device, newest first")
 async def list_uplinks(
-    key: Reading, connection: Database, dev_eui: DevEuiText, limit: Limit = PAGE_SIZE, cursor: Cursor = None
+    key: Reading,
+    connection: Database,
+    dev_eui: DevEuiText,
+    from_at: From = None,
+    until: Until = None,
+    limit: Limit = PAGE_SIZE,
+    cursor: Cursor = None,
 ) -> Page[UplinkRow]:
     """The device is a sensor, a display or an unregistered device."""
     at = decode(cursor, TimeAndId)
-    rows = await history.list_uplinks(connection, dev_eui, before=(at.at, at.id) if at else None, limit=limit + 1)
+    rows = await history.list_uplinks(
+        connection, dev_eui, from_at=from_at, until_at=until, before=(at.at, at.id) if at else None, limit=limit + 1
+    )
     return page(rows, limit, lambda row: [row.received_at, row.deduplication_id])
 
 

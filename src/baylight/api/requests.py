@@ -47,7 +47,7 @@ class Requests:
         state["head"] = head = method == "HEAD"
         if head:
             # The answer of GET without its body. The server has the original scope.
-            scope = scope | {"method": "GET"}
+            scope = {**scope, "method": "GET"}
         status = 0
 
         async def answer(message: Message) -> None:
@@ -59,7 +59,7 @@ class Requests:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             elif head:
-                message = message | {"body": b""}
+                message = {**message, "body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

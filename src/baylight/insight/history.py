@@ -113,27 +113,48 @@ STEPS = Query("insight.history.steps", Step)
 
 
 async def list_uplinks(
-    connection: Connection, dev_eui: str, *, before: tuple[datetime, UUID] | None = None, limit: int
+    connection: Connection,
+    dev_eui: str,
+    *,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int,
 ) -> list[UplinkRow]:
-    """Return uplinks of a device. `before`: received_at and deduplication_id of the last row of the previous page."""
+    """Return uplinks of a device, received in [`from_at`, `until_at`). Raises InputError `bad_times`.
+
+    `before`: received_at and deduplication_id of the last row of the previous page.
+    """
+    times = _range(from_at, until_at)
     at, deduplication_id = before or (None, None)
     return await LIST_UPLINKS.all(
-        connection, dev_eui=parse_dev_eui(dev_eui), before=at, before_id=deduplication_id, limit=limit
+        connection, dev_eui=parse_dev_eui(dev_eui), before=at, before_id=deduplication_id, limit=limit, **times
     )
 
 
 async def list_state_changes(
-    connection: Connection, *, space: str | None = None, before: tuple[datetime, int] | None = None, limit: int
+    connection: Connection,
+    *,
+    space: str | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
+    before: tuple[datetime, int] | None = None,
+    limit: int,
 ) -> list[StateChange]:
-    """Return state changes of all spaces, or of one. Raises NotFoundError `unknown_space`.
+    """Return state changes of all spaces, or of one, in [`from_at`, `until_at`).
+
+    Raises NotFoundError `unknown_space`; InputError `bad_times`.
 
     `space`: a code, also of a deleted space. `before`: `at` and id of the last row of the previous page.
     """
+    times = _range(from_at, until_at)
     at, last = before or (None, None)
     if space is None:
-        return await LIST_STATE_CHANGES.all(connection, before_id=last, limit=limit)
+        return await LIST_STATE_CHANGES.all(connection, before_id=last, limit=limit, **times)
     space_id = await find_space_id(connection, space)
-    return await LIST_STATE_CHANGES_OF_SPACE.all(connection, space_id=space_id, before=at, before_id=last, limit=limit)
+    return await LIST_STATE_CHANGES_OF_SPACE.all(
+        connection, space_id=space_id, before=at, before_id=last, limit=limit, **times
+    )
 
 
 async def list_actuations(
@@ -142,25 +163,30 @@ async def list_actuations(
     space: str | None = None,
     display: str | None = None,
     status: str | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> list[Actuation]:
-    """Return actuations of all spaces, of one (code), or of one display (DevEUI).
+    """Return actuations of all spaces, of one (code), or of one display (DevEUI), created in [`from_at`, `until_at`).
 
-    `before`: created_at and id of the last row of the previous page. Raises InputError `bad_status`, `one_filter`;
-    NotFoundError `unknown_space`.
+    `before`: created_at and id of the last row of the previous page. Raises InputError `bad_status`, `one_filter`,
+    `bad_times`; NotFoundError `unknown_space`.
     """
     if status is not None and status not in list(ActuationStatus):
         raise InputError("bad_status", f"{status!r} is no status: one of {', '.join(ActuationStatus)}", status=status)
     if space is not None and display is not None:
         raise InputError("one_filter", "filter by space or by display, not by both")
+    times = _range(from_at, until_at)
     at, last = before or (None, None)
     if space is None:
         eui = parse_dev_eui(display) if display is not None else None
-        return await LIST_ACTUATIONS.all(connection, before_id=last, display_dev_eui=eui, status=status, limit=limit)
+        return await LIST_ACTUATIONS.all(
+            connection, before_id=last, display_dev_eui=eui, status=status, limit=limit, **times
+        )
     space_id = await find_space_id(connection, space)
     return await LIST_ACTUATIONS_OF_SPACE.all(
-        connection, space_id=space_id, before=at, before_id=last, status=status, limit=limit
+        connection, space_id=space_id, before=at, before_id=last, status=status, limit=limit, **times
     )
 
 
@@ -170,3 +196,10 @@ async def get_actuation(connection: Connection, actuation_id: UUID) -> Actuation
     if found is None:
         raise NotFoundError("unknown_actuation", f"there is no actuation {actuation_id}", actuation=actuation_id)
     return replace(found, steps=await STEPS.all(connection, actuation_id=actuation_id))
+
+
+def _range(from_at: datetime | None, until_at: datetime | None) -> dict[str, datetime | None]:
+    """Return both ends as parameters. Raises InputError `bad_times` if no instant lies between them."""
+    if from_at is not None and until_at is not None and from_at >= until_at:
+        raise InputError("bad_times", "`until` must be after `from`")
+    return {"from_at": from_at, "until_at": until_at}
