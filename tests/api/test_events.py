@@ -17,9 +17,11 @@ from baylight.access import keys
 from baylight.api import events as events_route
 from baylight.api import hub
 from baylight.domain.conditions import Condition, ConditionKind
+from baylight.insight import live
+from baylight.store.pool import Pool
 from tests.support.change import by
 from tests.support.factories import add_actuation, add_bay
-from tests.support.servers import Server
+from tests.support.servers import Database, Server
 from tests.support.site import Site, serving
 
 
@@ -248,3 +250,29 @@ async def test_i18_conditions_of_services_come_with_each_change_and_after_a_snap
         site.conditions.clear()
         site.app.state.hub.wake()
         assert (await stream.until("services"))["conditions"] == []
+
+
+async def test_e3_a_restore_changes_the_epoch_and_ends_the_stream(pool: Pool, database: Database) -> None:
+    async with pool.acquire() as connection:
+        first = await live.read_snapshot(connection)
+        assert (await live.read_snapshot(connection)).epoch == first.epoch
+        for function in ("pg_control_system()", "pg_walfile_name(pg_lsn)", "pg_current_wal_lsn()"):
+            assert await connection.fetchval("SELECT has_function_privilege('public', $1, 'EXECUTE')", function)
+    streams = hub.Hub(pool, database.dsn)
+    running = asyncio.create_task(streams.run())
+    try:
+        watcher = streams.join()
+        event = await asyncio.wait_for(watcher.queue.get(), 10)
+        assert event is not None
+        assert f"id: {first.epoch}:{first.last_change_id}\n".encode() in event
+        assert f'"epoch":"{first.epoch}"'.encode() in event
+        # As `pg_restore --clean` does: the table is made again.
+        await pool.execute("CREATE TABLE restored (LIKE state_changes INCLUDING ALL)")
+        await pool.execute("DROP TABLE state_changes CASCADE")
+        await pool.execute("ALTER TABLE restored RENAME TO state_changes")
+        streams.wake()
+        assert await asyncio.wait_for(watcher.queue.get(), 10) is None
+        async with pool.acquire() as connection:
+            assert (await live.read_snapshot(connection)).epoch != first.epoch
+    finally:
+        running.cancel()

@@ -32,11 +32,12 @@ _log = logger("events")
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Body of the event `snapshot`."""
+    """Body of the event `snapshot`. `epoch`: `last_change_id` counts on within it."""
 
     spaces: list[LiveSpace]
     actuations: list[LiveActuation]
     last_change_id: int
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ EVENTS: Mapping[str, type] = MappingProxyType(
 """Body of each event, by its name."""
 
 
+class RestoredError(Exception):
+    """Error of a read after a restore: what watchers received may no longer be true."""
+
+
 class Watcher:
     """One open stream. Its queue has the events of each read as bytes of `text/event-stream`; None ends it."""
 
@@ -116,6 +121,7 @@ class Hub:
         self._spaces: dict[UUID, LiveSpace] = {}
         self._actuations: dict[UUID, LiveActuation] = {}
         self._horizon: str | None = None
+        self._epoch = ""
         self.closed = False
 
     @property
@@ -170,7 +176,10 @@ class Hub:
         try:
             async with self._pool.acquire(timeout=5) as connection:
                 snapshot = await live.read_snapshot(connection, self._horizon)
-            events = self._changes(snapshot) + self._changed_services(snapshot.last_change_id)
+            if self._horizon is not None and snapshot.epoch != self._epoch:
+                raise RestoredError("the database was restored")
+            self._epoch = snapshot.epoch
+            events = self._changes(snapshot) + self._changed_services(_id(snapshot))
         except Exception as error:
             # A stream that stays open without events would look like a quiet car park.
             _log.warning("streams_ended", watchers=len(self._watchers), reason=str(error) or type(error).__name__)
@@ -183,9 +192,9 @@ class Hub:
                 if not watcher.put(events):
                     self._watchers.discard(watcher)
         if joining:
-            event = self._snapshot(snapshot.last_change_id)
+            event = self._snapshot(snapshot)
             if self._services.conditions:
-                event += _event("services", self._services, snapshot.last_change_id)
+                event += _event("services", self._services, _id(snapshot))
             for watcher in joining:
                 watcher.has_snapshot = watcher.put(event)
 
@@ -194,37 +203,38 @@ class Hub:
         if self._horizon is None:
             self._spaces, self._actuations = {}, {}
         self._horizon = snapshot.horizon
-        last_change_id = snapshot.last_change_id
+        event_id = _id(snapshot)
         events: list[bytes] = []
         for space in snapshot.spaces:
             before = self._spaces.get(space.id)
             if space.deleted:
                 if self._spaces.pop(space.id, None):
-                    events.append(_event("gone", Gone(space.id, space.code), last_change_id))
+                    events.append(_event("gone", Gone(space.id, space.code), event_id))
             elif space != before:
                 self._spaces[space.id] = space
                 changed = before is None or (space.state, space.state_at) != (before.state, before.state_at)
-                events.append(_event("state" if changed else "display", space, last_change_id))
+                events.append(_event("state" if changed else "display", space, event_id))
         for actuation in reversed(snapshot.actuations):
             if actuation != self._actuations.get(actuation.id):
                 self._actuations[actuation.id] = actuation
-                events.append(_event("actuation", actuation, last_change_id))
+                events.append(_event("actuation", actuation, event_id))
         for old in sorted(self._actuations)[:-MAX_ACTUATIONS]:
             del self._actuations[old]
         return b"".join(events)
 
-    def _changed_services(self, last_change_id: int) -> bytes:
+    def _changed_services(self, event_id: str) -> bytes:
         """Keep the conditions of services; return them as an event if they differ from those before."""
         services = Services([_service_condition(condition) for condition in self._conditions()])
         if services == self._services:
             return b""
         self._services = services
-        return _event("services", services, last_change_id)
+        return _event("services", services, event_id)
 
-    def _snapshot(self, last_change_id: int) -> bytes:
+    def _snapshot(self, snapshot: Snapshot) -> bytes:
         spaces = sorted(self._spaces.values(), key=lambda space: space.code)
         actuations = [self._actuations[id_] for id_ in sorted(self._actuations, reverse=True)]
-        return _event("snapshot", Everything(spaces, actuations, last_change_id), last_change_id)
+        everything = Everything(spaces, actuations, snapshot.last_change_id, snapshot.epoch)
+        return _event("snapshot", everything, _id(snapshot))
 
     def _end_all(self) -> None:
         for watcher in self._watchers:
@@ -236,5 +246,9 @@ def _service_condition(c: Condition) -> ServiceCondition:
     return ServiceCondition(c.kind, c.subject_id, c.since, c.evidence, KINDS[c.kind].meaning, KINDS[c.kind].remedy)
 
 
-def _event(name: str, body: object, last_change_id: int) -> bytes:
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), last_change_id, msgspec.json.encode(body))
+def _id(snapshot: Snapshot) -> str:
+    return f"{snapshot.epoch}:{snapshot.last_change_id}"
+
+
+def _event(name: str, body: object, event_id: str) -> bytes:
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), event_id.encode(), msgspec.json.encode(body))

@@ -90,10 +90,11 @@ class LiveActuation:
 
 
 class Horizon(NamedTuple):
-    """Point in the order of transactions, and the newest state change."""
+    """Point in the order of transactions, and the newest state change with the epoch of its id."""
 
     horizon: str
     last_change_id: int
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,12 @@ class Snapshot:
     """All spaces and the newest actuations, or those that changed since another snapshot.
 
     `horizon`: pass it to the next read to get what changed in between. A deleted space comes with `deleted`.
-    `last_change_id`: newest row of the history of states.
+    `last_change_id`: newest row of the history of states. `epoch`: changes when a restore may use ids again.
     """
 
     horizon: str
     last_change_id: int
+    epoch: str
     spaces: list[LiveSpace]
     actuations: list[LiveActuation]
 
@@ -146,6 +148,7 @@ async def read_snapshot(connection: Connection, since: str | None = None) -> Sna
     return Snapshot(
         horizon=head.horizon,
         last_change_id=head.last_change_id,
+        epoch=head.epoch,
         spaces=await SPACES.all(connection, since=since),
         actuations=await ACTUATIONS.all(connection, since=since),
     )

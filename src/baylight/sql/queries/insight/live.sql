@@ -1,8 +1,16 @@
 -- name: horizon
--- The horizon: every later read sees all transactions that are older. And the newest state change.
+-- The horizon: every later read sees all transactions that are older. And the newest state change, with its epoch: ids
+-- count on only within the same cluster, timeline, database and table. A restore makes at least one of them new.
 SELECT
     pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
-    (SELECT coalesce(max(id), 0) FROM state_changes) AS last_change_id;
+    (SELECT coalesce(max(id), 0) FROM state_changes) AS last_change_id,
+    concat_ws(
+        '-',
+        (SELECT c.system_identifier FROM pg_control_system() AS c),
+        substring(pg_walfile_name(pg_current_wal_lsn()) FOR 8),
+        (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()),
+        'state_changes'::regclass::oid
+    ) AS epoch;
 
 -- name: spaces
 -- Spaces as the live page shows them: all live ones, or those that changed since a horizon, the deleted ones included.
