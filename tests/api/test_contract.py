@@ -73,3 +73,29 @@ async def test_e4_time_series_are_filtered_by_time(site: Site, client: httpx.Asy
             wrong = await client.get(f"/api/v1/{path}", params={"from": middle, "until": middle})
             problem_of(wrong, 422, "bad_times")
     assert await items("uplinks/58a0cb0000000001", **{"from": "2026-01-01T00:00Z"}) == []
+
+
+async def test_e4_a_reservation_is_extended(site: Site, client: httpx.AsyncClient) -> None:
+    bay = await add_bay(site.pool, "A-1")
+    start = datetime.now(UTC) + timedelta(hours=1)
+
+    def until(hours: float) -> str:
+        return (start + timedelta(hours=hours)).isoformat()
+
+    booking = {"space": bay.code, "start_at": start.isoformat(), "end_at": until(1)}
+    first = (await client.post("/api/v1/reservations", json=booking)).json()
+    await client.post("/api/v1/reservations", json=booking | {"start_at": until(3), "end_at": until(4)})
+    path = f"/api/v1/reservations/{first['id']}"
+    for _ in range(2):
+        changed = await client.patch(path, json={"end_at": until(3)})
+        assert (changed.status_code, datetime.fromisoformat(changed.json()["end_at"])) == (
+            200,
+            start + timedelta(hours=3),
+        )
+    problem_of(await client.patch(path, json={"end_at": until(3.5)}), 409, "space_taken")
+    problem_of(await client.patch(path, json={"end_at": until(25)}), 422, "too_long")
+    problem_of(await client.patch(path, json={"end_at": until(0)}), 422, "bad_times")
+    await client.post(f"{path}/cancel")
+    problem_of(await client.patch(path, json={"end_at": until(2)}), 409, "reservation_over")
+    missing = await client.patch("/api/v1/reservations/00000000-0000-0000-0000-000000000000", json={"end_at": until(2)})
+    problem_of(missing, 404, "unknown_reservation")

@@ -35,6 +35,12 @@ class NewReservation(Body):
     metadata: dict[str, Any] | None = None
 
 
+class ReservationChange(Body):
+    """The new end of a reservation."""
+
+    end_at: Instant
+
+
 def _visible(key: Key, reservation: Reservation) -> Reservation:
     """Return the reservation without personal data for a key that may only read."""
     return reservation if key.may(Scope.WRITE) else replace(reservation, user_email=None, user_phone=None)
@@ -85,3 +91,9 @@ async def get_reservation(key: Reading, connection: Database, reservation_id: UU
 async def cancel_reservation(change: Changing, reservation_id: UUID) -> Reservation:
     """Cancel a reservation. Idempotent."""
     return await reservations.cancel_reservation(change, reservation_id)
+
+
+@router.patch("/{reservation_id}")
+async def change_reservation(change: Changing, reservation_id: UUID, body: ReservationChange) -> Reservation:
+    """Change the end of an active reservation: extend or shorten it. Idempotent."""
+    return await reservations.change_reservation(change, reservation_id, end_at=body.end_at)

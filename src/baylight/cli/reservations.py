@@ -50,6 +50,19 @@ def add_reservation(
     print_fields(on_database(work), as_json=as_json)
 
 
+@app.command("change")
+def change_reservation(
+    reservation_id: Annotated[UUID, typer.Argument(help="id of the reservation")],
+    until: Annotated[datetime, typer.Option("--until", parser=instant, metavar="TIME", help="new end")],
+    as_json: Json = False,
+) -> None:
+    """Change the end of a reservation: extend or shorten it."""
+    from baylight.schedule import reservations
+
+    changed = on_database(lambda c: reservations.change_reservation(c.change, reservation_id, end_at=until))
+    print_fields(changed, as_json=as_json)
+
+
 @app.command("cancel")
 def cancel_reservation(reservation_id: Annotated[UUID, typer.Argument(help="id of the reservation")]) -> None:
     """Cancel a reservation."""

@@ -75,6 +75,7 @@ INSERT = Query("schedule.reservations.insert", UUID)
 FIND_SPACE_ID = Query("schedule.reservations.find_space_id", UUID)
 LOCK_SPACES = Statement("schedule.reservations.lock_spaces")
 CLOSE = Statement("schedule.reservations.close")
+CHANGE_END = Statement("schedule.reservations.change_end")
 LIST_DUE = Query("schedule.reservations.list_due", DueReservation)
 
 
@@ -130,6 +131,36 @@ async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservatio
             "reservation_over", f"the reservation is {reservation.status} already", reservation_id=str(reservation_id)
         )
     return reservation
+
+
+async def change_reservation(change: Change, reservation_id: UUID, *, end_at: datetime) -> Reservation:
+    """Extend or shorten an active reservation; return it. Idempotent.
+
+    Raises NotFoundError `unknown_reservation`; InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`;
+    ConflictError `space_taken`, `reservation_over`.
+    """
+    end_at = _utc(end_at)
+    async with change.transaction():
+        space_id = await FIND_SPACE_ID.first(change.connection, id=reservation_id)
+        if space_id is None:
+            raise _unknown(reservation_id)
+        await LOCK_SPACES.run(change.connection, ids=[space_id])
+        before = await get_reservation(change.connection, reservation_id)
+        if before.status != "active":
+            raise ConflictError(
+                "reservation_over", f"the reservation is {before.status} already", reservation_id=str(reservation_id)
+            )
+        _check_duration(before.start_at, end_at, change.now)
+        await CHANGE_END.run(change.connection, id=reservation_id, end_at=end_at)
+        await change.record(
+            "reservation.change",
+            "reservation",
+            reservation_id,
+            before={"end_at": before.end_at.isoformat()},
+            after={"end_at": end_at.isoformat()},
+        )
+        await change.redecide([space_id], TriggerType.API_RESERVATION, source=reservation_id)
+    return await get_reservation(change.connection, reservation_id)
 
 
 async def get_reservation(connection: Connection, reservation_id: UUID) -> Reservation:
@@ -228,13 +259,19 @@ def _utc(at: datetime) -> datetime:
 
 
 def _check_times(start_at: datetime, end_at: datetime, now: datetime) -> None:
+    _check_duration(start_at, end_at, now)
+    if start_at < now - MAX_LATE_START:
+        minutes = MAX_LATE_START // timedelta(minutes=1)
+        raise InputError("in_the_past", f"a reservation starts at most {minutes} minutes ago")
+
+
+def _check_duration(start_at: datetime, end_at: datetime, now: datetime) -> None:
     if end_at <= start_at:
         raise InputError("bad_times", "the end must be after the start")
     if end_at - start_at > MAX_DURATION:
         raise InputError("too_long", f"a reservation lasts at most {MAX_DURATION // timedelta(hours=1)} hours")
-    if start_at < now - MAX_LATE_START or end_at <= now:
-        minutes = MAX_LATE_START // timedelta(minutes=1)
-        raise InputError("in_the_past", f"a reservation starts at most {minutes} minutes ago and ends in the future")
+    if end_at <= now:
+        raise InputError("in_the_past", "a reservation ends in the future")
 
 
 def _check_lengths(new: NewReservation) -> None:

@@ -54,6 +54,10 @@ SELECT id FROM spaces WHERE id = ANY(:ids::uuid []) ORDER BY id FOR NO KEY UPDAT
 -- Gives an active reservation its last status. Changes no row if another transaction has closed it.
 UPDATE reservations SET status = :status WHERE id = :id AND status = 'active';
 
+-- name: change_end
+-- Gives an active reservation another end. The constraint reservations_no_overlap refuses it if the space is taken then.
+UPDATE reservations SET end_time = :end_at WHERE id = :id AND status = 'active';
+
 -- name: list_due
 -- Active reservations whose time has ended, the oldest first, at most :limit, with the display that each changes.
 SELECT r.id, r.space_id, s.display_device_id
