@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 import baylight
-from baylight.log import Outage, logger
+from baylight.log import Outage, configure, logger
 
 
 def test_every_event_is_named_in_snake_case() -> None:
@@ -33,3 +34,9 @@ def test_an_outage_is_reported_at_its_beginning_and_its_end() -> None:
         ("database_works_again", "info"),
     ]
     assert outage.reason is None
+
+
+def test_d7_a_readable_log_escapes_what_devices_wrote(capfd: pytest.CaptureFixture[str]) -> None:
+    configure(readable=True)
+    logger("test").info("join", name="\x1b[31mLamp\n\x9b2J")
+    assert "name=\\u001b[31mLamp\\u000a\\u009b2J" in capfd.readouterr().err

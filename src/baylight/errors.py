@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters of ASCII and of ISO 6429 (C1), marks that turn the direction of a text, and lone surrogates."""
+
+
+def escape(line: str) -> str:
+    """Return one line of text for a terminal: each character that does something to it is written as `\\u001b`.
+
+    Devices, network servers and callers of the API can write any text. An escape sequence in it could rewrite the lines
+    above, and a line feed could add a line. Within JSON, the escaped form means the same character.
+    """
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
 
 def shorten(text: str, limit: int = 40) -> str:
     """Return the beginning of a text, for a message."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from baylight.errors import escape
 
 
 def configure(*, level: str = "info", readable: bool = False) -> None:
@@ -18,6 +21,7 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
+            *([_escaped] if readable else []),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
             if readable
             else structlog.processors.JSONRenderer(),
@@ -29,6 +33,12 @@ def configure(*, level: str = "info", readable: bool = False) -> None:
     # While the database is away, its pools write a traceback at each try. The parts that need it report this once.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(message)s")
+
+
+def _escaped(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what devices wrote, for a terminal. JSON does so by itself; a traceback keeps its lines."""
+    texts = {name: escape(value) for name, value in event.items() if isinstance(value, str) and name != "exception"}
+    return {**event, **texts}
 
 
 def logger(name: str) -> Any:

@@ -65,7 +65,7 @@ def test_where_a_device_was_and_what_a_space_was_are_shown_as_of_a_time(garage: 
     assert "none" in garage("device", "where", SENSOR, "--as-of", "2026-05-03T14:00Z").stderr
     assert DISPLAY in garage("space", "history", "A-13").stdout
     then = garage("space", "show", "A-13", "--as-of", "2126-05-03T14:00Z").stdout
-    assert then.startswith("A-13 at 2126-05-03 14:00:00: UNKNOWN")
+    assert then.startswith("A-13 at 2126-05-03 14:00:00 UTC: UNKNOWN")
     assert SENSOR in then
     assert "not yet there" in garage("space", "show", "A-13", "--as-of", "2026-05-03T14:00Z").stdout
     garage("space", "show", "A-13", "--as-of", "2026-05-03T14:00", code=2)

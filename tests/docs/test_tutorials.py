@@ -58,5 +58,5 @@ def test_the_second_tutorial_works_after_the_first(
     assert f"sensor {OLD} -> {NEW} on A-13" in second[f'baylight device swap {OLD} {NEW} --note "battery empty"']
     assert second[f"baylight device undo {NEW}"].endswith("undone\n")
     past = second["baylight space show A-13 --as-of 2026-05-03T14:00+02:00"]
-    assert past.startswith("A-13 at 2026-05-03 12:00:00: not yet there")
+    assert past.startswith("A-13 at 2026-05-03 14:00:00 CEST: not yet there")
     assert "decommissioned" in CliRunner().invoke(app, ["device", "show", OLD]).stdout

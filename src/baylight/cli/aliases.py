@@ -12,6 +12,7 @@ import typer
 from baylight.cli import devices, keys, reservations, v2
 from baylight.cli.devices import Application, Codes, NetworkServer
 from baylight.cli.options import Eui, Json, Notes, Type
+from baylight.cli.output import say
 
 Command = Callable[..., None]
 
@@ -49,7 +50,7 @@ def _renamed(command: Command, old: str, new: str, **fixed: str) -> Command:
 
     @wraps(command)
     def alias(**given: Any) -> None:
-        typer.echo(f"`baylight {old}` is now `baylight {new}`; the next release removes the old name", err=True)
+        say(f"`baylight {old}` is now `baylight {new}`; the next release removes the old name", err=True)
         command(**given, **fixed)
 
     signature = inspect.signature(command, eval_str=True)

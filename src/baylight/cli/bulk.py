@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from baylight.cli.options import Json
+from baylight.cli.output import draw, say
 from baylight.cli.run import INPUT, Context, on_database, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -145,9 +146,9 @@ def _import_list(
                 progress=progress,
             )
         for profile, count in sorted(report.left_out.items()):
-            typer.echo(f"left out: {count} of {profile or 'no profile'}", err=True)
+            say(f"left out: {count} of {profile or 'no profile'}", err=True)
         for note in report.notes:
-            typer.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)
         return report
 
     _print(on_database(work), as_json=as_json)
@@ -197,13 +198,12 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
     def show(stage: str, done: int, of: int | None) -> None:
         bar = f" [{'#' * (30 * done // of):<30}] {100 * done // of} %" if of else ""
-        sys.stderr.write(f"\r\x1b[K{stage}{f' {done:,}' if done else ''}{bar}")
-        sys.stderr.flush()
+        draw(f"{stage}{f' {done:,}' if done else ''}{bar}")
 
     try:
         yield show
     finally:
-        sys.stderr.write("\r\x1b[K")
+        draw("")
 
 
 def _print(report: Report, *, as_json: bool) -> None:
@@ -211,13 +211,13 @@ def _print(report: Report, *, as_json: bool) -> None:
         print_json(report)
     else:
         for error in report.first:
-            typer.echo(f"row {error.row}{f', {error.column}' if error.column else ''}: {error.message} ({error.code})")
+            say(f"row {error.row}{f', {error.column}' if error.column else ''}: {error.message} ({error.code})")
         if report.errors:
             counts = ", ".join(f"{times} {code}" for code, times in sorted(report.by_code.items()))
-            typer.echo(f"nothing was changed: {report.errors} errors in {report.rows} rows ({counts})")
+            say(f"nothing was changed: {report.errors} errors in {report.rows} rows ({counts})")
         else:
             would = "" if report.applied else " (dry run: nothing was changed)"
-            typer.echo(
+            say(
                 f"{report.rows} {report.kind}: {report.added} added, {report.changed} changed, "
                 f"{report.unchanged} unchanged{would}"
             )

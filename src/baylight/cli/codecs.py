@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from baylight.cli.options import AllowAlike, Json, Notes, duration
+from baylight.cli.output import say, say_source
 from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def show_codec(
 
     found = on_database(lambda c: versions.get_codec(c.connection, name, version))
     if source:
-        typer.echo(found.source)
+        say_source(found.source)
     else:
         _print_version(found, as_json=as_json)
 
@@ -101,7 +102,7 @@ def activate_codec(
     proof = _on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
     _print_proof(proof, as_json=as_json)
     if not as_json:
-        typer.echo(f"version {version} of {name} is active")
+        say(f"version {version} of {name} is active")
 
 
 @app.command("deactivate")
@@ -112,7 +113,7 @@ def deactivate_codec(
     from baylight.js_codecs import versions
 
     on_database(lambda c: versions.deactivate_codec(c.change, name, force=force))
-    typer.echo(f"no version of {name} is active")
+    say(f"no version of {name} is active")
 
 
 @app.command("add-type")
@@ -280,10 +281,10 @@ def _print_version(found: Version, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.name} version {found.version}, {'active' if found.active else 'not active'}")
-    typer.echo(f"by {found.created_by}, {len(found.examples)} examples{f', {found.notes}' if found.notes else ''}")
+    say(f"{found.name} version {found.version}, {'active' if found.active else 'not active'}")
+    say(f"by {found.created_by}, {len(found.examples)} examples{f', {found.notes}' if found.notes else ''}")
     for key, value in (found.mapping or {}).items():
-        typer.echo(f"  {key:<18} {value}")
+        say(f"  {key:<18} {value}")
 
 
 def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
@@ -298,10 +299,10 @@ def _print_proof(proof: Proof, *, as_json: bool) -> None:
         return
     for result in proof.examples:
         reading = f" ({result.occupancy})" if result.occupancy else ""
-        typer.echo(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{reading}")
+        say(f"{'ok  ' if result.passed else 'FAIL'}  {result.description}{reading}")
         if result.problem:
-            typer.echo(f"      {result.problem}")
+            say(f"      {result.problem}")
     for shape in proof.uncovered:
         length = "no example has it" if shape.length is None else f"length {shape.length}"
         seen = f", {shape.seen} of the newest uplinks" if shape.seen else ""
-        typer.echo(f"look  not covered by an example: FPort {shape.f_port}, {length}{seen}")
+        say(f"look  not covered by an example: FPort {shape.f_port}, {length}{seen}")

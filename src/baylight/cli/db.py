@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from baylight.cli.options import Json
-from baylight.cli.run import Context, on_database, print_json
+from baylight.cli.output import say
+from baylight.cli.run import Context, on_database, print_json, text
 
 app = typer.Typer(help="Upgrade and check the schema of the database.", no_args_is_help=True)
 
@@ -19,9 +20,9 @@ def upgrade() -> None:
         from baylight.store import migrate
 
         for applied in await migrate.upgrade(c.connection):
-            typer.echo(f"applied {applied}")
+            say(f"applied {applied}")
         changed = await device_types.sync(c.connection)
-        typer.echo(f"the schema is up to date; {changed} device types new or changed")
+        say(f"the schema is up to date; {changed} device types new or changed")
 
     on_database(work)
 
@@ -36,8 +37,8 @@ def status(as_json: Json = False) -> None:
         print_json(migrations)
         return
     for migration in migrations:
-        applied = f"{migration.applied_at:%Y-%m-%d %H:%M:%S}" if migration.applied_at else "pending"
-        typer.echo(f"{migration.name:<40} {applied}")
+        applied = text(migration.applied_at) if migration.applied_at else "pending"
+        say(f"{migration.name:<40} {applied}")
 
 
 @app.command("check")
@@ -50,4 +51,4 @@ def check() -> None:
         await migrate.check(c.connection)
 
     on_database(work)
-    typer.echo("the schema is that of this version")
+    say("the schema is that of this version")

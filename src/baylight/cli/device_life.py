@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from baylight.cli.options import AsOf, At, Eui, Json, Limit, Role, RoleArgument, Space, Superseded, instant
+from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_json, print_rows, text
 from baylight.domain.paging import PAGE_SIZE
 
@@ -96,7 +97,7 @@ def install_device(dev_eui: Eui, space: Space, at: At, role: Role = None) -> Non
     from baylight.inventory import assignments
 
     on_database(lambda c: assignments.install(c.change, space, dev_eui, at=at, role=role))
-    typer.echo(f"{dev_eui} serves {space} since {text(at)}")
+    say(f"{dev_eui} serves {space} since {text(at)}")
 
 
 @app.command("remove")
@@ -105,7 +106,7 @@ def remove_device(space: Space, role: RoleArgument, at: At) -> None:
     from baylight.inventory import assignments
 
     on_database(lambda c: assignments.remove(c.change, space, role, at=at))
-    typer.echo(f"{space} has no {role} since {text(at)}")
+    say(f"{space} has no {role} since {text(at)}")
 
 
 def _print_swap(done: Swap, *, as_json: bool) -> None:
@@ -113,8 +114,8 @@ def _print_swap(done: Swap, *, as_json: bool) -> None:
         print_json(done)
         return
     which = "undone" if done.undone_at else "done"
-    typer.echo(f"{done.role} {done.old} -> {done.new} on {', '.join(done.spaces)} since {text(done.at)}: {which}")
+    say(f"{done.role} {done.old} -> {done.new} on {', '.join(done.spaces)} since {text(done.at)}: {which}")
     for warning in done.warnings:
-        typer.echo(f"  look: {warning}")
+        say(f"  look: {warning}")
     if not done.undone_at:
-        typer.echo(f"  undo it within 24 hours: baylight device undo {done.id}")
+        say(f"  undo it within 24 hours: baylight device undo {done.id}")

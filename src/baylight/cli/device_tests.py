@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baylight.cli.options import Eui, Json, Limit, Role, Space, duration
+from baylight.cli.output import say
 from baylight.cli.run import FOUND, Context, on_database, print_fields, print_json, print_rows
 from baylight.domain.paging import PAGE_SIZE
 
@@ -64,7 +65,7 @@ def run_pair_test(
         )
         if no_wait:
             return begun
-        typer.echo(f"drive a car onto {space} or off it now", err=True)
+        say(f"drive a car onto {space} or off it now", err=True)
         return await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
@@ -112,7 +113,7 @@ def send_downlink(
             c.change, dev_eui, payload, reason=reason, f_port=f_port, permit_unsafe=permit_unsafe
         )
     )
-    typer.echo(f"actuation {sent}")
+    say(f"actuation {sent}")
 
 
 async def _wait(c: Context, test: DeviceTest) -> DeviceTest:
@@ -130,6 +131,6 @@ def _print_test(test: DeviceTest, *, as_json: bool) -> None:
         print_json(test)
     else:
         after = f" after {test.seconds:.1f} s" if test.seconds is not None else ""
-        typer.echo(f"{test.space}: {test.result}{after}" + (f": {test.detail}" if test.detail else ""))
+        say(f"{test.space}: {test.result}{after}" + (f": {test.detail}" if test.detail else ""))
     if test.result == "failed":
         raise typer.Exit(FOUND)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baylight.cli.options import After, AllowAlike, Eui, Json, Limit, Notes, Reason, Role, Type
+from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_fields, print_json, print_rows
 from baylight.domain.paging import PAGE_SIZE
 
@@ -88,7 +89,7 @@ def add_device(
             )
         return found
 
-    _print_device(on_database(work), as_json=as_json)
+    print_device(on_database(work), as_json=as_json)
 
 
 @app.command("list")
@@ -123,7 +124,7 @@ def show_device(dev_eui: Eui, role: Role = None, as_json: Json = False) -> None:
     async def work(c: Context) -> Sensor | Display:
         return await devices.get_device(c.connection, await _role(c, dev_eui, role), dev_eui)
 
-    _print_device(on_database(work), as_json=as_json)
+    print_device(on_database(work), as_json=as_json)
 
 
 @app.command("change")
@@ -153,7 +154,7 @@ def change_device(
             c.change, dev_eui, notes=notes, f_port=f_port, confirmed_downlinks=confirmed
         )
 
-    _print_device(on_database(work), as_json=as_json)
+    print_device(on_database(work), as_json=as_json)
 
 
 @app.command("codes")
@@ -192,7 +193,7 @@ def share_display(
 
     wanted = None if rule == "none" else rule
     found = on_database(lambda c: device_settings.set_shared(c.change, dev_eui, wanted))
-    typer.echo(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
+    say(f"{found.dev_eui}: {found.shared_rule if found.shared else 'serves one space'}")
 
 
 @app.command("enable")
@@ -222,7 +223,7 @@ def set_lifecycle(
         await device_settings.set_lifecycle(c.change, found, dev_eui, state, reason=reason)
         return found
 
-    typer.echo(f"{on_database(work)} {dev_eui} is {state}")
+    say(f"{on_database(work)} {dev_eui} is {state}")
 
 
 @app.command("retire")
@@ -239,7 +240,7 @@ def _set_enabled(dev_eui: str, given: Role, on: bool) -> None:
         await device_settings.set_enabled(c.change, role, dev_eui, on)
         return role
 
-    typer.echo(f"{on_database(work)} {dev_eui} is {'enabled' if on else 'disabled'}")
+    say(f"{on_database(work)} {dev_eui} is {'enabled' if on else 'disabled'}")
 
 
 async def _role(c: Context, dev_eui: str, given: Role) -> Literal["sensor", "display"]:
@@ -264,7 +265,7 @@ def parse_codes(given: list[str] | None) -> dict[str, str]:
     return codes
 
 
-def _print_device(found: Sensor | Display, *, as_json: bool) -> None:
+def print_device(found: Sensor | Display, *, as_json: bool) -> None:
     from dataclasses import replace
 
     from baylight.inventory.devices import Sensor
@@ -279,6 +280,6 @@ def _print_device(found: Sensor | Display, *, as_json: bool) -> None:
 def _print_lights(found: Display) -> None:
     unknown = "from the codec" if found.codec.startswith("js:") else "not a code of this display"
     for state, light in found.lights.items():
-        typer.echo(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or unknown}")
+        say(f"{state:<14} {light.code}  {light.rgb or '?':<8} {light.colour or unknown}")
     for warning in found.warnings:
-        typer.echo(f"look: {warning}")
+        say(f"look: {warning}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baylight.cli.options import Json
+from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def add_key(
     if as_json:
         print_json({"key": made, "secret": secret})
     else:
-        typer.echo(secret)
-        typer.echo(f"{made.prefix} ({', '.join(made.scopes)}): keep it, it is not shown again", err=True)
+        say(secret)
+        say(f"{made.prefix} ({', '.join(made.scopes)}): keep it, it is not shown again", err=True)
 
 
 @app.command("list")
@@ -50,4 +51,4 @@ def revoke_key(id_or_prefix: Annotated[str, typer.Argument(help="id or prefix of
     from baylight.access import keys
 
     revoked = on_database(lambda c: keys.revoke_key(c.change, id_or_prefix))
-    typer.echo(f"key {revoked.prefix} is revoked")
+    say(f"key {revoked.prefix} is revoked")

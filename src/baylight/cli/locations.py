@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from baylight.cli.options import Json, OnOff, Switch
+from baylight.cli.output import say
 from baylight.cli.run import on_database, print_fields, print_rows
 
 app = typer.Typer(help="Manage sites, buildings, floors, zones and rooms.", no_args_is_help=True)
@@ -18,7 +19,10 @@ Path = Annotated[str, typer.Argument(help="path of names, e.g. 'Garage/Floor 1'"
 def add_location(
     path: Path,
     kinds: Annotated[
-        str | None, typer.Option(help="kind of each part, e.g. site/building/floor; without: the usual kinds")
+        str | None,
+        typer.Option(
+            help="kind of each part: site, building, floor, zone or room, e.g. site/floor; without: the usual kinds"
+        ),
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="time zone of a new site, e.g. Europe/Berlin")] = None,
     as_json: Json = False,
@@ -46,7 +50,7 @@ def rename_location(path: Path, name: Annotated[str, typer.Argument(help="new la
     from baylight.inventory import locations
 
     made = on_database(lambda c: locations.rename_location(c.change, path, name))
-    typer.echo(f"the new path is {made.path}")
+    say(f"the new path is {made.path}")
 
 
 @app.command("delete")
@@ -55,7 +59,7 @@ def delete_location(path: Path) -> None:
     from baylight.inventory import locations
 
     on_database(lambda c: locations.delete_location(c.change, path))
-    typer.echo(f"{path} is deleted")
+    say(f"{path} is deleted")
 
 
 @app.command("maintenance")
@@ -64,7 +68,7 @@ def set_maintenance(path: Path, switch: OnOff) -> None:
     from baylight.inventory import locations
 
     changed = on_database(lambda c: locations.set_maintenance(c.change, path, switch is Switch.ON))
-    typer.echo(f"{path}: {changed} spaces changed their state")
+    say(f"{path}: {changed} spaces changed their state")
 
 
 @app.command("change-hold")
@@ -77,4 +81,4 @@ def set_change_hold(
 
     made = on_database(lambda c: locations.set_change_hold(c.change, path, seconds))
     wait = "as the location above" if made.change_hold_s is None else f"{made.change_hold_s} s"
-    typer.echo(f"{made.path}: changes wait {wait} while airtime is short")
+    say(f"{made.path}: changes wait {wait} while airtime is short")

@@ -25,10 +25,12 @@ from baylight.cli import (
     orphans,
     overrides,
     reservations,
+    root,
     spaces,
     v2,
 )
 from baylight.cli.options import Json, Space, duration
+from baylight.cli.output import say, say_lines, say_shaped, zone_of
 from baylight.cli.reach import reach
 from baylight.cli.run import FOUND, Context, load_settings, on_database, print_json, run
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from baylight.insight.doctor import Finding
 
 app = typer.Typer(
-    help="Baylight: the light on the bay tells the truth, and Baylight can prove it.",
+    cls=root.Root,
+    callback=root.options,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -135,7 +138,7 @@ def settings(as_json: Json = False) -> None:
         return
     for row in rows:
         default = "no default" if row["default"] is None else f"default {row['default']}"
-        typer.echo(f"{row['name']}  ({default})\n    {row['description']}")
+        say_lines([f"{row['name']}  ({default})", f"    {row['description']}"])
 
 
 @app.command()
@@ -146,9 +149,9 @@ def doctor(as_json: Json = False) -> None:
         print_json(findings)
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'LOOK'}  {finding.check}: {finding.detail}")
+            say(f"{'ok  ' if finding.ok else 'LOOK'}  {finding.check}: {finding.detail}")
             if finding.what_to_do:
-                typer.echo(f"      {finding.what_to_do}")
+                say(f"      {finding.what_to_do}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(FOUND)
 
@@ -169,4 +172,4 @@ def why(space: Space, as_json: Json = False) -> None:
     if as_json:
         print_json(explanation)
     else:
-        typer.echo(why.render(explanation))
+        say_shaped(why.render(explanation, zone_of(explanation.space)))

@@ -65,7 +65,8 @@ Type = Annotated[str | None, typer.Option("--type", help="device type, see `bayl
 Superseded = Annotated[bool, typer.Option("--all", help="include records that corrections have replaced")]
 
 Space = Annotated[str, typer.Argument(help="code of the space")]
-State = Annotated[str, typer.Argument(help="FREE, OCCUPIED, RESERVED, MAINTENANCE, OUT_OF_ORDER or UNKNOWN")]
+STATES = "FREE, OCCUPIED, RESERVED, MAINTENANCE, OUT_OF_ORDER or UNKNOWN"
+State = Annotated[str, typer.Argument(help=STATES)]
 
 AsOf = Annotated[datetime | None, typer.Option(parser=instant, metavar="TIME", help="ISO 8601 with a time zone")]
 At = Annotated[

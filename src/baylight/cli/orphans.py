@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from baylight.cli.devices import print_device
 from baylight.cli.options import After, Eui, Json, Limit, Notes, Type
 from baylight.cli.run import on_database, print_fields, print_rows
 from baylight.domain.paging import PAGE_SIZE
@@ -43,7 +44,7 @@ def claim_orphan(dev_eui: Eui, kind: Type = None, notes: Notes = None, as_json: 
     from baylight.inventory import orphans
 
     found = on_database(lambda c: orphans.claim_orphan(c.change, dev_eui, device_type=kind, notes=notes))
-    print_fields(found, as_json=as_json)
+    print_device(found, as_json=as_json)
 
 
 @app.command("ignore")

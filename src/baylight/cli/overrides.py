@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from baylight.cli.options import For, Json, Reason, State, Until
+from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_fields, print_rows
 
 app = typer.Typer(help="Fix states by hand.", no_args_is_help=True)
@@ -58,7 +59,7 @@ def end_override(space: TargetSpace = None, location: TargetLocation = None) -> 
         return len(found)
 
     ended = on_database(work)
-    typer.echo(f"{space or location}: {'the override is ended' if ended else 'there was no override'}")
+    say(f"{space or location}: {'the override is ended' if ended else 'there was no override'}")
 
 
 @app.command("list")

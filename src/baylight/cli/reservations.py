@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from baylight.cli.options import For, Json, Limit, Space, Until, instant
+from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_fields, print_rows
 from baylight.domain.paging import PAGE_SIZE
 
@@ -69,7 +70,7 @@ def cancel_reservation(reservation_id: Annotated[UUID, typer.Argument(help="id o
     from baylight.schedule import reservations
 
     done = on_database(lambda c: reservations.cancel_reservation(c.change, reservation_id))
-    typer.echo(f"reservation of {done.space} is cancelled")
+    say(f"reservation of {done.space} is cancelled")
 
 
 @app.command("list")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
+
+from baylight.cli.output import say, say_shaped, set_zones, zone_of
+from baylight.errors import escape
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -58,9 +61,19 @@ async def _on_database(work: Callable[[Context], Awaitable[T]]) -> T:
     try:
         now = await connection.fetchval("SELECT clock_timestamp()")
         change = Change(connection, f"cli:{getuser()}", now, policies_of(settings))
-        return await work(Context(connection, settings, change))
+        done = await work(Context(connection, settings, change))
+        await _load_zones(connection)
+        return done
     finally:
         await connection.close()
+
+
+async def _load_zones(connection: Connection) -> None:
+    from baylight.inventory import locations
+    from baylight.store.connect import FORBIDDEN, MISSING_SCHEMA
+
+    with suppress(*MISSING_SCHEMA, FORBIDDEN):
+        set_zones(await locations.list_time_zones(connection))
 
 
 def load_settings() -> Settings:
@@ -106,7 +119,7 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _leave(message: str, code: int) -> None:
-    typer.echo(f"baylight: {' '.join(message.split())}", err=True)
+    say(f"baylight: {' '.join(message.split())}", err=True)
     raise typer.Exit(code)
 
 
@@ -114,7 +127,7 @@ def print_json(value: object) -> None:
     """Print dataclasses, times, ids and numbers as JSON."""
     import msgspec
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    say_shaped(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: int | None = None) -> None:
@@ -127,41 +140,57 @@ def print_rows(rows: Sequence[object], columns: str, *, as_json: bool, limit: in
         return
     names = columns.split()
     cells = [[name.replace("_", " ") for name in names]]
-    cells += [[text(getattr(row, name)) for name in names] for row in rows]
+    cells += [[text(getattr(row, name), zone_of(row)) for name in names] for row in rows]
     widths = [max(len(line[n]) for line in cells) for n in range(len(names))]
     for line in cells if rows else []:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if not rows:
-        typer.echo("none", err=True)
+        say("none", err=True)
     elif limit is not None and len(rows) >= limit:
-        typer.echo(f"there may be more: --after {cells[-1][0]}", err=True)
+        say(f"there may be more: --after {cells[-1][0]}", err=True)
 
 
 def print_fields(row: DataclassInstance, *, as_json: bool) -> None:
     """Print each attribute of a dataclass that has a value, one a line."""
-    from dataclasses import fields
-
     if as_json:
         print_json(row)
         return
     shown = [(f.name.replace("_", " "), getattr(row, f.name)) for f in fields(row)]
     for name, value in shown:
         if value is not None and value not in ([], {}):
-            typer.echo(f"{name:<20} {text(value)}")
+            say(f"{name:<20} {text(value, zone_of(row))}")
 
 
-def text(value: object) -> str:
-    """Return a value as a person reads it."""
+def text(value: object, zone: tzinfo | None = None) -> str:
+    """Return a value on one line as a person reads it. `zone`: of times; default: as `zone_of` returns it."""
+    return escape(_text(value, zone or zone_of()))
+
+
+def _text(value: object, zone: tzinfo) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        return f"{_in_zone(value, zone):%Y-%m-%d %H:%M:%S %Z}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(map(text, value)) or "-"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(_text(part, zone) for part in value) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {text(part)}" for key, part in value.items()) or "-"
+        return ", ".join(f"{key} {_text(part, zone)}" for key, part in value.items()) or "-"
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
+    if isinstance(value, bytes):
+        return value.hex()
+    if is_dataclass(value) and type(value).__str__ is object.__str__:
+        parts = {f.name.replace("_", " "): getattr(value, f.name) for f in fields(value)}
+        return _text({name: part for name, part in parts.items() if part not in (None, [], {})}, zone)
     return str(value)
+
+
+def _in_zone(at: datetime, zone: tzinfo) -> datetime:
+    try:
+        return at.astimezone(zone)
+    except OverflowError:  # within a day of the years 1 and 9999
+        return at

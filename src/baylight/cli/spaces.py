@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from baylight.cli.device_life import COLUMNS
-from baylight.cli.options import After, AsOf, Json, Limit, OnOff, RoleArgument, Space, State, Superseded, Switch
+from baylight.cli.options import STATES, After, AsOf, Json, Limit, OnOff, RoleArgument, Space, State, Superseded, Switch
+from baylight.cli.output import say
 from baylight.cli.run import on_database, print_fields, print_json, print_rows, text
 from baylight.domain.paging import PAGE_SIZE
 
@@ -37,7 +38,7 @@ def add_space(
     location: Location = None,
     sensor: Sensor = None,
     display: Display = None,
-    default_state: Annotated[str, typer.Option(help="state while the space has no sensor")] = "UNKNOWN",
+    default_state: Annotated[str, typer.Option(help=f"state while the space has no sensor: {STATES}")] = "UNKNOWN",
     latitude: Latitude = None,
     longitude: Longitude = None,
     as_json: Json = False,
@@ -85,7 +86,7 @@ def change_space(
 @app.command("list")
 def list_spaces(
     location: Annotated[str | None, typer.Option(help="only this location and those below it")] = None,
-    state: Annotated[str | None, typer.Option(help="only spaces in this state")] = None,
+    state: Annotated[str | None, typer.Option(help=f"only spaces in this state: {STATES}")] = None,
     device: Annotated[str | None, typer.Option(help="only spaces of this device (DevEUI)")] = None,
     after: After = None,
     limit: Limit = PAGE_SIZE,
@@ -134,7 +135,7 @@ def assign_devices(
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.assign(c.change, code, sensor=sensor, display=display, reason=reason))
-    typer.echo(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
+    say(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
 
 
 @app.command("unassign")
@@ -143,7 +144,7 @@ def unassign_device(code: Space, role: RoleArgument) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.unassign(c.change, code, role))
-    typer.echo(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
+    say(f"{code}: sensor {done.sensor_dev_eui or 'none'}, display {done.display_dev_eui or 'none'}")
 
 
 @app.command("maintenance")
@@ -152,7 +153,7 @@ def set_maintenance(code: Space, switch: OnOff) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_maintenance(c.change, code, switch is Switch.ON))
-    typer.echo(f"{code} is {done.state}")
+    say(f"{code} is {done.state}")
 
 
 @app.command("default-state")
@@ -161,7 +162,7 @@ def set_default_state(code: Space, state: State) -> None:
     from baylight.inventory import spaces
 
     done = on_database(lambda c: spaces.set_default_state(c.change, code, state))
-    typer.echo(f"{code} is {done.state}")
+    say(f"{code} is {done.state}")
 
 
 @app.command("delete")
@@ -170,7 +171,7 @@ def delete_space(code: Space) -> None:
     from baylight.inventory import spaces
 
     on_database(lambda c: spaces.delete_space(c.change, code))
-    typer.echo(f"{code} is deleted")
+    say(f"{code} is deleted")
 
 
 def _show_then(code: str, at: datetime, *, as_json: bool) -> None:
@@ -180,13 +181,13 @@ def _show_then(code: str, at: datetime, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.code} at {text(at)}: {found.state or 'not yet there'}")
+    say(f"{found.code} at {text(at)}: {found.state or 'not yet there'}")
     if found.state_at:
-        typer.echo(f"  since    {text(found.state_at)}, {found.reason}")
-    typer.echo(f"  sensor   {found.sensor_dev_eui or 'none'}")
+        say(f"  since    {text(found.state_at)}, {found.reason}")
+    say(f"  sensor   {found.sensor_dev_eui or 'none'}")
     if found.reading:
-        typer.echo(f"           reported {found.reading.occupancy} at {text(found.reading.received_at)}")
-    typer.echo(f"  display  {found.display_dev_eui or 'none'}")
+        say(f"           reported {found.reading.occupancy} at {text(found.reading.received_at)}")
+    say(f"  display  {found.display_dev_eui or 'none'}")
     if found.light:
         light = found.light
-        typer.echo(f"           {light.colour or light.code} ({light.state or '?'}), {light.proof} at {text(light.at)}")
+        say(f"           {light.colour or light.code} ({light.state or '?'}), {light.proof} at {text(light.at)}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from baylight.cli.options import Json
-from baylight.cli.run import FOUND, load_settings, print_json, run
+from baylight.cli.output import draw, say, say_lines, say_shaped
+from baylight.cli.run import FOUND, load_settings, print_json, run, text
 
 if TYPE_CHECKING:
     from baylight.store.pool import Connection
@@ -56,27 +57,27 @@ def inspect(
         print_json({"findings": report.findings, "sizes": report.sizes, "steps": steps})
         return
     _print_report(report)
-    typer.echo("")
+    say("")
     for step in STEPS:
         seconds = report.seconds.get(step.name, 0.0)
         duration = f"about {seconds:,.0f} s" if seconds >= 1 else "at once"
-        typer.echo(f"{step.stage:9} {step.name:22} {duration:>12}   lock: {step.lock}; can block: {step.blocks}")
+        say(f"{step.stage:9} {step.name:22} {duration:>12}   lock: {step.lock}; can block: {step.blocks}")
     if write_choices:
-        typer.echo(f"Proposed choices: {write_choices}. Read them before you go on.")
+        say(f"Proposed choices: {write_choices}. Read them before you go on.")
 
 
 def _print_report(report: Report) -> None:
     for finding in report.findings:
-        typer.echo(f"{finding.kind}: {finding.count}. {finding.meaning}")
+        say(f"{finding.kind}: {finding.count}. {finding.meaning}")
         if finding.proposed:
-            typer.echo(f"    proposed: {finding.choice} = {finding.proposed!r}")
+            say(f"    proposed: {finding.choice} = {finding.proposed!r}")
         for id_, detail in finding.examples[:5]:
-            typer.echo(f"    {id_}  {detail}")
+            say(f"    {id_}  {detail}")
     if not report.findings:
-        typer.echo("Nothing stands in the way.")
-    typer.echo("")
+        say("Nothing stands in the way.")
+    say("")
     for size in report.sizes:
-        typer.echo(f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB")
+        say(f"{size.table:16} {size.rows:>12,} rows {size.bytes / 1e6:>10,.1f} MB")
 
 
 @app.command()
@@ -90,21 +91,21 @@ def plan(choices: ChoicesFile = None) -> None:
         recorded = await recorded_steps(connection)
         if not recorded:
             for line in (await check_choices(connection, _read(choices))).warnings():
-                typer.echo(line)
+                say(line)
         return {step.name for step in recorded.values() if step.done_at}
 
     done = _on_database(work)
     for step in STEPS:
-        typer.echo(f"\n== {step.stage}: {step.name}{' (done)' if step.name in done else ''}\n   {step.does}")
-        typer.echo(f"   lock:   {step.lock}\n   blocks: {step.blocks}\n")
+        say_lines(["", f"== {step.stage}: {step.name}{' (done)' if step.name in done else ''}", f"   {step.does}"])
+        say_lines([f"   lock:   {step.lock}", f"   blocks: {step.blocks}", ""])
         _print_statements(step.sql())
-        typer.echo(f"   undo:   {step.undo_note}\n")
+        say_lines([f"   undo:   {step.undo_note}", ""])
         _print_statements(step.undo_sql())
 
 
 def _print_statements(statements: list[str]) -> None:
     for statement in statements:
-        typer.echo(statement.rstrip(";") + ";\n")
+        say_shaped(statement.rstrip(";") + ";\n")
 
 
 @app.command()
@@ -116,7 +117,7 @@ def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 6
 
         wanted = _read(choices) if choices else None
         dsn = load_settings().dsn()
-        await apply(dsn, to=to, choices=wanted, log=typer.echo, on_progress=_progress, patience_s=patience)
+        await apply(dsn, to=to, choices=wanted, log=say, on_progress=_progress, patience_s=patience)
 
     run(work())
 
@@ -131,11 +132,11 @@ def verify(as_json: Json = False) -> None:
         print_json(verdict)
     else:
         for table, (v2_rows, rows) in verdict.counts.items():
-            typer.echo(f"{table:16} V2 {v2_rows:>12,}   Baylight {rows:>12,}")
-        typer.echo(f"{verdict.quarantined} values in quarantine")
+            say(f"{table:16} V2 {v2_rows:>12,}   Baylight {rows:>12,}")
+        say(f"{verdict.quarantined} values in quarantine")
         for difference in verdict.differences:
-            typer.echo(f"DIFFERS {difference.check}: {difference.id} {difference.detail}")
-        typer.echo("green" if verdict.green else f"{len(verdict.differences)} differences")
+            say(f"DIFFERS {difference.check}: {difference.id} {difference.detail}")
+        say("green" if verdict.green else f"{len(verdict.differences)} differences")
     if not verdict.green:
         raise typer.Exit(FOUND)
 
@@ -148,13 +149,13 @@ def rollback(to: Back = None, yes: Yes = False, patience: Patience = 600) -> Non
         from baylight.v2.run import rollback
 
         dsn = load_settings().dsn()
-        return await rollback(dsn, to=to, log=typer.echo, on_progress=_progress, patience_s=patience)
+        return await rollback(dsn, to=to, log=say, on_progress=_progress, patience_s=patience)
 
     if not yes and to in ("start", None):
         typer.confirm(
             "Undoing `expand` deletes what only Baylight has (uplinks, actuations, overrides). Go on?", abort=True
         )
-    typer.echo(f"undone: {', '.join(run(work())) or 'nothing'}")
+    say(f"undone: {', '.join(run(work())) or 'nothing'}")
 
 
 @app.command()
@@ -170,22 +171,22 @@ def status(
 
     if quarantine:
         for row in _on_database(quarantined):
-            typer.echo(f"{row.table} {row.id} {row.field} {row.value!r}: {row.reason} {row.detail or ''}".rstrip())
+            say(f"{row.table} {row.id} {row.field} {row.value!r}: {row.reason} {row.detail or ''}".rstrip())
         return
     found = _on_database(status)
     if as_json:
         print_json(found)
         return
-    typer.echo(f"stage: {found.stage or 'not begun'}   decides: {found.owner}")
+    say(f"stage: {found.stage or 'not begun'}   decides: {found.owner}")
     for step in found.steps:
-        when = step.done_at.isoformat(timespec="seconds") if step.done_at else "under way"
+        when = text(step.done_at) if step.done_at else "under way"
         notes = [f"{step.rows:,} rows"] if step.rows else []
         notes += [f"{step.tries} tries for its lock"] if step.tries else []
-        typer.echo(f"  {step.stage:9} {step.name:24} {when}  {', '.join(notes)}".rstrip())
+        say(f"  {step.stage:9} {step.name:24} {when}  {', '.join(notes)}".rstrip())
     for reason, count in found.quarantined.items():
-        typer.echo(f"quarantine: {count} {reason}")
+        say(f"quarantine: {count} {reason}")
     if found.ignored_writes:
-        typer.echo(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
+        say(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
 
 
 @app.command()
@@ -201,14 +202,14 @@ def observe(
         print_json(report)
     else:
         for v2_state, state, reason, count in report.summary:
-            typer.echo(f"{count:>8} spaces: V2 {v2_state}, Baylight {state} ({reason})")
+            say(f"{count:>8} spaces: V2 {v2_state}, Baylight {state} ({reason})")
         for space in report.spaces:
-            typer.echo(
-                f"{space.code}: V2 {space.v2_state} since {space.v2_since:%F %T},"
-                f" Baylight {space.state} since {space.decided_at:%F %T}"
+            say(
+                f"{space.code}: V2 {space.v2_state} since {text(space.v2_since)},"
+                f" Baylight {space.state} since {text(space.decided_at)}"
             )
         if not report.summary:
-            typer.echo("No difference.")
+            say("No difference.")
     if report.summary:
         raise typer.Exit(FOUND)
 
@@ -221,14 +222,14 @@ def colours(
     from baylight.v2.quarantine import fix_colours, flagged_displays
 
     if fix:
-        typer.echo(f"{_on_database(fix_colours)} displays corrected")
+        say(f"{_on_database(fix_colours)} displays corrected")
         return
     displays = _on_database(flagged_displays)
     for display in displays:
-        typer.echo(f"{display.dev_eui} {display.state}: {display.code}, the catalogue has {display.catalogue_code}")
+        say(f"{display.dev_eui} {display.state}: {display.code}, the catalogue has {display.catalogue_code}")
     if displays:
         raise typer.Exit(FOUND)
-    typer.echo("All displays have the catalogue's codes.")
+    say("All displays have the catalogue's codes.")
 
 
 def _read(path: Path | None) -> Choices:
@@ -256,7 +257,8 @@ def _progress(progress: Progress) -> None:
     bar = "#" * int(share * 30)
     line = f"{progress.step:14} [{bar:30}] {progress.done:,}/{progress.total:,} {progress.rate:,.0f}/s{left}"
     if sys.stderr.isatty():
-        end = "\n" if progress.done >= progress.total else ""
-        typer.echo(f"\r{line:100}{end}", nl=False, err=True)
+        draw(line)
+        if progress.done >= progress.total:
+            say("", err=True)
     elif progress.done >= progress.total:
-        typer.echo(line, err=True)
+        say(line, err=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.control import spaces as decisions
 from baylight.domain.state import Policy, decide
 from baylight.domain.unproven import MEANINGS
+from baylight.errors import escape
 from baylight.insight import conditions, history
 from baylight.insight.conditions import ConditionSeen
 from baylight.insight.history import Actuation, StateChange, UplinkRow
@@ -220,9 +221,9 @@ def _state_reported(display: devices.Display) -> str | None:
     return None
 
 
-def render(explanation: Explanation) -> str:
-    """Return an explanation as plain text for a terminal; times in UTC."""
-    e = explanation
+def render(explanation: Explanation, zone: tzinfo = UTC) -> str:
+    """Return an explanation as plain text for a terminal, with the times in a time zone."""
+    e = replace(explanation, at=explanation.at.astimezone(zone))
     space = e.space
     where = f" ({space.location})" if space.location else ""
     since = _at(space.state_at, e.at)
@@ -257,7 +258,7 @@ def render(explanation: Explanation) -> str:
     lines += ["", *_render_display(e)]
     for delivery in e.actuations:
         lines += ["", *_render_delivery(delivery, e.at)]
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def _render_sensor(e: Explanation) -> list[str]:
@@ -335,10 +336,11 @@ def _render_delivery(delivery: Delivery, now: datetime) -> list[str]:
 
 
 def _at(at: datetime, now: datetime) -> str:
-    """Return an instant and its distance from now, such as `2026-11-24 09:00:00 (12 min ago)`."""
+    """Return an instant and its distance from now, such as `2026-11-24 09:00:00 UTC (12 min ago)`, in now's zone."""
+    shown = f"{at.astimezone(now.tzinfo):%Y-%m-%d %H:%M:%S %Z}"
     seconds = (now - at).total_seconds()
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if abs(seconds) >= length:
             amount = f"{abs(seconds) / length:.0f} {unit}"
-            return f"{at:%Y-%m-%d %H:%M:%S} ({amount} ago)" if seconds > 0 else f"{at:%Y-%m-%d %H:%M:%S} (in {amount})"
-    return f"{at:%Y-%m-%d %H:%M:%S} (now)"
+            return f"{shown} ({amount} ago)" if seconds > 0 else f"{shown} (in {amount})"
+    return f"{shown} (now)"

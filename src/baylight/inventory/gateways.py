@@ -54,7 +54,7 @@ class AirtimeOfHour:
     used_s: float
 
     def __str__(self) -> str:
-        return f"{self.hour_at:%H:%M} {self.sub_band} {self.used_s:g} s"
+        return f"{self.hour_at:%H:%M} UTC {self.sub_band} {self.used_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,13 @@ class Child(NamedTuple):
     timezone: str | None
 
 
+class Zone(NamedTuple):
+    """Site with its time zone."""
+
+    site: str
+    timezone: str | None
+
+
 class LockedLocation(NamedTuple):
     """Location that is about to be deleted. `below`: the name of a location right below it."""
 
@@ -61,6 +68,7 @@ class LockedLocation(NamedTuple):
 
 
 LIST = Query("inventory.locations.list", Location)
+LIST_TIME_ZONES = Query("inventory.locations.list_time_zones", Zone)
 FIND_CHILD = Query("inventory.locations.find_child", Child)
 INSERT = Statement("inventory.locations.insert")
 RENAME = Statement("inventory.locations.rename")
@@ -71,6 +79,11 @@ DELETE = Statement("inventory.locations.delete")
 SET_MAINTENANCE = Statement("inventory.locations.set_maintenance")
 SET_CHANGE_HOLD = Statement("inventory.locations.set_change_hold")
 LIST_SPACE_IDS = Query("inventory.locations.list_space_ids", UUID)
+
+
+async def list_time_zones(connection: Connection) -> dict[str, str | None]:
+    """Return the time zone of each site by its name. None: it has none."""
+    return {row.site: row.timezone for row in await LIST_TIME_ZONES.all(connection)}
 
 
 async def create_location(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from baylight.errors import PermanentError
@@ -68,9 +69,14 @@ class EmbeddedBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start; block until it accepts connections (about 0.3 s). A restart keeps the port, no message. Idempotent."""
+        """Start; block until it accepts connections (about 0.3 s). A restart keeps the port, no message. Idempotent.
+
+        Raises PermanentError if its package is missing, or if it does not start.
+        """
         if self._process is not None:
             return
+        if find_spec("iotcore") is None:
+            raise PermanentError("no_broker", "the embedded MQTT broker is not installed: install baylight[embedded]")
         self.port = self.port or free_port()
         if self._data_dir is not None:
             self._data_dir.mkdir(parents=True, exist_ok=True)

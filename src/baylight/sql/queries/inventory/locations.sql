@@ -15,6 +15,10 @@ WHERE :names::text [] IS NULL
     OR (cardinality(l.path) = cardinality(:names) AND l.name = (:names::text [])[cardinality(:names)] AND named.names = :names)
 ORDER BY named.names;
 
+-- name: list_time_zones
+-- Sites with their time zones.
+SELECT name AS site, timezone FROM locations WHERE kind = 'site' ORDER BY name;
+
 -- name: find_child
 -- The location with a name right below another one (NULL: below the root).
 SELECT id, kind, timezone FROM locations

@@ -1,0 +1,49 @@
+"""The command `baylight` itself: what holds for each command below it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from baylight.cli import output
+
+_UNSUITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Bytes that are not UTF-8 (Python gives each as a lone surrogate), and control characters but tab and line ends."""
+MAX_SHOWN = 40
+
+
+class Root(TyperGroup):
+    """Group of all commands. `--utc` may stand anywhere before `--`."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        for number, word in enumerate(args, start=1):
+            if match := _UNSUITABLE.search(word):
+                what = "is not UTF-8" if match[0] >= "\ud800" else f"has the control character U+{ord(match[0]):04X}"
+                output.say(f"baylight: argument {number} {what}: {word[:MAX_SHOWN]}", err=True)
+                raise typer.Exit(2)
+        end = args.index("--") if "--" in args else len(args)
+        output.begin_times(utc="--utc" in args[:end])
+        args = [word for place, word in enumerate(args) if place >= end or word != "--utc"]
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        output.say(f"baylight {version('baylight')}")
+        raise typer.Exit
+
+
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version of Baylight")
+    ] = False,
+    utc: Annotated[
+        bool, typer.Option("--utc", help="print times in UTC, not in the time zone of the site; of every command")
+    ] = False,
+) -> None:
+    """Baylight: the light on the bay tells the truth, and Baylight can prove it."""
