@@ -48,6 +48,8 @@ def test_maintenance_overrides_and_default_states_show_at_once(garage: Cli) -> N
     assert "is deleted" in garage("location", "delete", "Hut").stdout
     garage("override", "set", "OCCUPIED", "A-13", "--for", "2h", "--reason", "crane")
     assert "crane" in garage("override", "list").stdout
+    replaced = garage("override", "set", "OCCUPIED", "A-13", "--for", "2h", "--reason", "crane").stdout
+    assert "it replaced OCCUPIED by cli:" in replaced, "D3"
     assert data(garage("space", "show", "A-13", "--json"))["state"] == "OCCUPIED"
     assert "is ended" in garage("override", "end", "A-13").stdout
     assert "there was no override" in garage("override", "end", "A-13").stdout

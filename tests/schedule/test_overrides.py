@@ -77,3 +77,31 @@ async def test_bad_input_is_refused(db: Connection) -> None:
         await overrides.set_override(by(db), "FREE", space="X-9")
     with pytest.raises(NotFoundError):
         await overrides.end_override(by(db), (await spaces.get_space(db, "A-1")).id)
+
+
+@pytest.mark.parametrize("target", [{"space": "A-1"}, {"location": "Garage"}])
+async def test_d3_an_override_names_what_it_replaced_and_the_audit_log_keeps_it(
+    db: Connection, target: dict[str, str]
+) -> None:
+    until = NOW + HOUR
+    first = await overrides.set_override(by(db), "OCCUPIED", until=until, reason="crane", **target)
+    assert first.replaced is None
+    last = await overrides.set_override(by(db), "RESERVED", **target)
+    assert last.replaced == first
+    await overrides.end_override(by(db), last.id)
+    records = await db.fetch("SELECT action, before, after FROM audit_log WHERE action LIKE 'override.%' ORDER BY id")
+    assert [
+        (r["action"], r["before"] and r["before"]["state"], r["after"] and r["after"]["state"]) for r in records
+    ] == [
+        ("override.set", None, "OCCUPIED"),
+        ("override.set", "OCCUPIED", "RESERVED"),
+        ("override.end", "RESERVED", None),
+    ]
+    before = records[1]["before"]
+    assert (before["id"], before["actor"], before["reason"]) == (str(first.id), "ann", "crane")
+    assert before["until"] == until.isoformat()
+
+
+async def test_d3_an_override_that_ended_by_itself_is_not_replaced(db: Connection) -> None:
+    await overrides.set_override(by(db), "OCCUPIED", space="A-1", until=NOW + HOUR)
+    assert (await overrides.set_override(by(db, now=NOW + HOUR), "RESERVED", space="A-1")).replaced is None

@@ -34,7 +34,7 @@ async def list_overrides(
 
 @router.post("", status_code=201)
 async def set_override(change: Changing, new: NewOverride) -> Override:
-    """Fix the state of a space or a location. It ends the override that is in force for the same one."""
+    """Fix the state of a space or a location. `replaced` names the override that it ended for the same one."""
     return await overrides.set_override(change, **new.model_dump())
 
 

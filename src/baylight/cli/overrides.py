@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from baylight.cli.options import For, Json, Reason, State, Until
 from baylight.cli.output import say
-from baylight.cli.run import Context, on_database, print_fields, print_rows
+from baylight.cli.run import Context, on_database, print_fields, print_json, print_rows, text
 
 app = typer.Typer(help="Fix states by hand.", no_args_is_help=True)
 
@@ -41,7 +42,14 @@ def set_override(
             reason=reason,
         )
     )
-    print_fields(made, as_json=as_json)
+    if as_json:
+        print_json(made)
+        return
+    print_fields(replace(made, replaced=None), as_json=False)
+    if old := made.replaced:
+        end = f" until {text(old.until_at)}" if old.until_at else ""
+        why = old.reason or "no reason given"
+        say(f"it replaced {old.state} by {old.actor}, from {text(old.from_at)}{end}: {why}")
 
 
 @app.command("end")

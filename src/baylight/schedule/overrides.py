@@ -18,7 +18,8 @@ from baylight.store.query import Query, Statement
 class Override:
     """Override in force in [`from_at`, `until_at`), None: until a person ends it.
 
-    It has either a `space` (its code) or a `location` (its path).
+    It has either a `space` (its code) or a `location` (its path). `replaced`: in the answer of `set_override`, the
+    override that this one ended.
     """
 
     id: UUID
@@ -32,6 +33,7 @@ class Override:
     reason: str | None
     actor: str
     ended_by: str | None
+    replaced: Override | None = None
 
 
 LIST = Query("schedule.overrides.list", Override)
@@ -49,7 +51,8 @@ async def set_override(
     until: datetime | None = None,
     reason: str | None = None,
 ) -> Override:
-    """Fix the state of a space or a location from now on; end the override that is in force for the same one.
+    """Fix the state of a space or a location from now on; end the override that is in force for the same one, and
+    return it as `replaced`.
 
     Raises InputError `bad_state`, `one_target`, `bad_times`, `naive_time`; NotFoundError `unknown_space`,
     `unknown_location`.
@@ -64,10 +67,10 @@ async def set_override(
     connection = change.connection
     async with change.transaction():
         space_id, location_id = await _target(connection, space, location)
-        from_at = change.now
+        from_at, replaced = change.now, None
         for current in await _select(connection, now=change.now, space_id=space_id, location_id=location_id):
             ended_at = await END.one(connection, id=current.id, now=change.now, actor=change.actor)
-            from_at = max(from_at, ended_at)
+            from_at, replaced = max(from_at, ended_at), current
         override_id = await INSERT.one(
             connection,
             space_id=space_id,
@@ -79,12 +82,11 @@ async def set_override(
             actor=change.actor,
         )
         override = await get_override(connection, override_id)
-        after = {"space": space, "location": location, "state": wanted, "reason": reason}
-        after["until"] = until.isoformat() if until else None
-        await change.record("override.set", "override", override_id, after=after)
+        before = _recorded(replaced) | {"id": str(replaced.id), "actor": replaced.actor} if replaced else None
+        await change.record("override.set", "override", override_id, before=before, after=_recorded(override))
         begun = replace(change, now=from_at)
         await begun.redecide(await _covered(connection, override), TriggerType.MANUAL_OVERRIDE, source=override_id)
-    return override
+    return replace(override, replaced=replaced)
 
 
 async def end_override(change: Change, override_id: UUID) -> Override:
@@ -95,7 +97,7 @@ async def end_override(change: Change, override_id: UUID) -> Override:
         await _lock(connection, override.space, override.location_id)
         ended_at = await END.first(connection, id=override_id, now=change.now, actor=change.actor)
         if ended_at is not None:
-            await change.record("override.end", "override", override_id)
+            await change.record("override.end", "override", override_id, before=_recorded(override))
             ended = replace(change, now=ended_at)
             await ended.redecide(await _covered(connection, override), TriggerType.MANUAL_OVERRIDE, source=override_id)
     return await get_override(connection, override_id)
@@ -116,6 +118,13 @@ async def list_overrides(
     space_id = (await spaces.get_space(connection, space)).id if space is not None else None
     location_id = (await locations.get_location(connection, location)).id if location is not None else None
     return await _select(connection, now=now, space_id=space_id, location_id=location_id)
+
+
+def _recorded(override: Override) -> dict[str, str | None]:
+    """Return an override as the audit log has it."""
+    until = override.until_at.isoformat() if override.until_at else None
+    where = {"space": override.space, "location": override.location}
+    return where | {"state": override.state, "reason": override.reason, "until": until}
 
 
 async def _select(
