@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from baylight.bulk.kinds import SHEETS
 from tests.support.cli import DISPLAY, SENSOR, Cli, data
@@ -138,3 +141,14 @@ def test_a_prefix_decides_for_a_display_too_and_the_network_server_is_stored(gar
     assert "70b3d50000000001" in garage("export", "devices").stdout
     assert ",tts,garage/light-1," in garage("export", "devices").stdout
     assert "chirpstack, tts" in garage("device", "add", NEW, "--network-server", "ttn", code=2).stderr
+
+
+def test_d5_a_pair_test_shows_for_how_long_it_waits_and_that_it_waits(
+    garage: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("baylight.cli.device_tests.SAY_EVERY", timedelta(milliseconds=600))
+    shown = garage("device", "pair-test", "A-13", "--within", "5s", "--wait", "3s", code=1)
+    first, *signs = shown.stderr.splitlines()
+    assert "onto A-13 or off it now, within 3 s: the light must follow within 5 s" in first
+    assert signs
+    assert all(sign.startswith("A-13: waiting, at most ") for sign in signs)

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 LOOK_EVERY_S = 0.5
+SAY_EVERY = timedelta(seconds=15)
+"""Time between two signs that a test still waits."""
 Wait = Annotated[
     timedelta | None,
-    typer.Option(parser=duration, metavar="TIME", help="give up after this time; by default 2m, for a pair 5m"),
+    typer.Option(
+        parser=duration,
+        metavar="TIME",
+        help="maximum time for the light, or for a car to come or go; default 2m, for a pair 5m",
+    ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="do not wait; see the result with `device tests`")]
 
@@ -50,7 +56,9 @@ def run_pair_test(
     space: Space,
     within: Annotated[
         timedelta | None,
-        typer.Option(parser=duration, metavar="TIME", help="time in which the light must follow; default 30s"),
+        typer.Option(
+            parser=duration, metavar="TIME", help="maximum time from the sensor's change to its light; default 30s"
+        ),
     ] = None,
     wait: Wait = None,
     no_wait: NoWait = False,
@@ -65,7 +73,11 @@ def run_pair_test(
         )
         if no_wait:
             return begun
-        say(f"drive a car onto {space} or off it now", err=True)
+        say(
+            f"drive a car onto {space} or off it now, within {_minutes(begun.deadline_at - c.change.now)}: "
+            f"the light must follow within {begun.within_s:g} s of the sensor's uplink",
+            err=True,
+        )
         return await _wait(c, begun)
 
     _print_test(on_database(work), as_json=as_json)
@@ -119,11 +131,21 @@ def send_downlink(
 async def _wait(c: Context, test: DeviceTest) -> DeviceTest:
     from baylight.inventory import device_tests
 
+    said_at = c.change.now
     while test.result == "running":
         await asyncio.sleep(LOOK_EVERY_S)
         now = await c.connection.fetchval("SELECT clock_timestamp()")
+        if now - said_at >= SAY_EVERY and now < test.deadline_at:
+            said_at = now
+            say(f"{test.space}: waiting, at most {_minutes(test.deadline_at - now)} more", err=True)
         test = await device_tests.get_test(c.connection, test.id, now=now)
     return test
+
+
+def _minutes(time: timedelta) -> str:
+    """Return a time such as `4 min 30 s`."""
+    minutes, seconds = divmod(round(time.total_seconds()), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def _print_test(test: DeviceTest, *, as_json: bool) -> None:
