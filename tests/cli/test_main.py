@@ -64,6 +64,10 @@ def test_reservations_are_made_listed_and_cancelled(garage: Cli) -> None:
     assert made["id"] in listed
     assert "secret" not in listed
     garage("reservation", "cancel", made["id"])
+    garage("space", "maintenance", "A-13", "on")
+    warned = garage("reservation", "add", "A-13", "--for", "1h").stdout
+    assert "warnings             A-13 is closed: MAINTENANCE since " in warned, "D6"
+    garage("reservation", "cancel", data(garage("reservation", "list", "--status", "active", "--json"))[0]["id"])
     assert data(garage("reservation", "list", "--status", "active", "--json")) == []
 
 

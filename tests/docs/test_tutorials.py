@@ -31,7 +31,8 @@ def follow(page: str, dsn: str) -> dict[str, str]:
             receive_now(dsn, dev_eui, int(f_port), int(f_cnt), base64.b64decode(data))
         elif words != ["serve"]:
             result = CliRunner().invoke(app, words)
-            assert result.exit_code == 0, f"{line}: {result.output}"
+            found = words == ["doctor"]  # its page has the reason
+            assert result.exit_code == int(found), f"{line}: {result.output}"
             printed[line] = result.stdout
     return printed
 

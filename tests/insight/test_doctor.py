@@ -130,7 +130,10 @@ async def test_b5_a_high_ratio_of_undecodable_uplinks_is_found(db: Connection, p
     messages = [uplink(SENSOR, NOW + timedelta(milliseconds=n), b"\x01" * 3, f_cnt=n) for n in range(20)]
     await receive_at(pool, messages, NOW)
     found = {f.check: f for f in await doctor.examine(db, now=NOW + HOUR, policy=Policy())}["decoding"]
-    assert (found.ok, found.detail) == (False, "20 of 20 uplinks of the last day could not be decoded")
+    assert (found.ok, found.detail) == (
+        False,
+        f"20 of 20 uplinks of the last day could not be decoded; at least half of those of {SENSOR}",
+    )
     assert found.what_to_do
 
 
@@ -206,3 +209,25 @@ async def test_retention_gives_way_to_those_who_use_the_table(db: Connection, po
         await other.execute("SELECT count(*) FROM uplinks")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await retention.run(db, NOW + timedelta(days=800), uplink_months=1, actuation_months=1)
+
+
+@pytest.mark.parametrize("others", [1, 40])
+async def test_d6_half_of_the_uplinks_of_one_device_are_not_well(db: Connection, pool: Pool, others: int) -> None:
+    await devices.register_sensor(by(db), "58a0cb00000000a2")
+    messages = [uplink("58a0cb00000000a2", NOW + timedelta(milliseconds=n), FREE, f_cnt=n) for n in range(others)]
+    messages += [uplink(SENSOR, NOW, FREE, f_cnt=1), uplink(SENSOR, NOW + timedelta(seconds=1), b"\1" * 3, f_cnt=2)]
+    await receive_at(pool, messages, NOW)
+    [found] = [f for f in await doctor.examine(db, now=NOW + HOUR, policy=Policy()) if f.check == "decoding"]
+    assert (found.ok, found.detail.rsplit(" ", 1)[1]) == (False, SENSOR)
+
+
+async def test_d6_low_batteries_and_bad_signals_are_named(db: Connection, pool: Pool) -> None:
+    await receive_at(pool, [uplink(SENSOR, NOW, FREE)], NOW)
+    assert not {"batteries", "signal"} & (await failed(db)).keys()
+    await db.execute("UPDATE sensor_devices SET battery_v = 2.6")
+    await db.execute("UPDATE display_devices SET battery_pct = 12")
+    assert (await failed(db))["batteries"] == f"2: {DISPLAY} (12 %), {SENSOR} (2.60 V, 100 %)"
+    await db.execute("UPDATE sensor_devices SET snr_db = -17, rssi_dbm = -120")
+    assert "signal" not in await failed(db), "one bad frame"
+    await unguarded(db, "UPDATE uplinks SET snr_db = -17, rssi_dbm = -120")
+    assert (await failed(db))["signal"] == f"1: {SENSOR} (SNR -17.0 dB, -120 dBm)"

@@ -113,3 +113,28 @@ async def test_a_bare_space_has_an_explanation_too(db: Connection) -> None:
     assert "Display: none" in text
     with pytest.raises(NotFoundError, match="X-9"):
         await why.explain(db, "X-9", NOW, Policy())
+
+
+async def test_d6_maintenance_names_space_and_location_since_when_and_by_whom(db: Connection) -> None:
+    await locations.set_maintenance(by(db), "Garage", True)
+    e = await why.explain(db, "A-13", NOW, Policy())
+    assert [(c.place, c.name, c.actor) for c in e.closed] == [("location", "Garage", "ann")]
+    assert "\n  the location Garage is in maintenance since " in why.render(e)
+    await spaces.set_maintenance(by(db), "A-13", True)
+    await db.execute("UPDATE locations SET maintenance = true WHERE name = 'Floor 1'")
+    e = await why.explain(db, "A-13", NOW, Policy())
+    assert [(c.place, c.name) for c in e.closed] == [
+        ("space", "A-13"), ("location", "Garage/Floor 1"), ("location", "Garage")
+    ]  # fmt: skip
+    assert "the location Garage/Floor 1 is in maintenance; who closed it and when is not recorded" in why.render(e)
+    await spaces.set_maintenance(by(db), "A-13", False)
+    assert [c.place for c in (await why.explain(db, "A-13", NOW, Policy())).closed] == ["location", "location"]
+
+
+async def test_d6_a_car_on_a_reserved_space_is_named(db: Connection, pool: Pool) -> None:
+    await reservations.create_reservation(by(db), reservations.NewReservation("A-13", NOW, NOW + 60 * MINUTE))
+    assert "A car is on a reserved space" not in why.render(await why.explain(db, "A-13", NOW, Policy()))
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
+    e = await why.explain(db, "A-13", NOW, Policy())
+    assert (e.rules[0].reason, e.space.state_reason) == ("reserved_and_taken", "reserved_and_taken")
+    assert "A car is on a reserved space" in why.render(e)

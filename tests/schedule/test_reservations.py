@@ -11,6 +11,7 @@ from baylight.schedule import reservations
 from baylight.schedule.reservations import NewReservation
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
+from tests.support.uplinks import OCCUPIED, receive_at, uplink
 
 HOUR = timedelta(hours=1)
 SENSOR = "58a0cb00000000a1"
@@ -175,3 +176,19 @@ async def test_unknown_spaces_and_reservations_are_named(db: Connection) -> None
         await reservations.create_reservation(by(db), NewReservation("X-9", NOW, NOW + HOUR))
     with pytest.raises(NotFoundError):
         await reservations.cancel_reservation(by(db), (await spaces.get_space(db, "A-1")).id)
+
+
+async def test_d6_reserving_a_closed_or_an_occupied_space_gives_a_warning(db: Connection, pool: Pool) -> None:
+    async def warnings(start: datetime) -> list[str]:
+        made, _ = await reservations.create_reservation(by(db), NewReservation("A-1", start, start + HOUR))
+        await reservations.cancel_reservation(by(db), made.id)
+        return made.warnings
+
+    assert await warnings(NOW) == []
+    await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED)], NOW)
+    [warning] = await warnings(NOW)
+    assert warning.startswith("a car is on A-1: OCCUPIED since ")
+    assert await warnings(NOW + 3 * HOUR) == [], "the car may leave"
+    await spaces.set_maintenance(by(db), "A-1", True)
+    [warning] = await warnings(NOW + 3 * HOUR)
+    assert warning.startswith("A-1 is closed: MAINTENANCE since ")

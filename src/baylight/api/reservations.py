@@ -75,7 +75,10 @@ async def list_reservations(
     responses={200: {"description": "this request_id was answered before"}, 201: {"description": "reserved"}},
 )
 async def create_reservation(change: Changing, new: NewReservation, response: Response) -> Reservation:
-    """Reserve a space. Idempotent by `request_id`: 201 for a new reservation, 200 for one that is active already."""
+    """Reserve a space. Idempotent by `request_id`: 201 for a new reservation, 200 for one that is active already.
+
+    `warnings` names a space that is closed, or that a car is on shortly before the reservation.
+    """
     reservation, is_new = await reservations.create_reservation(change, reservations.NewReservation(**new.model_dump()))
     response.status_code = 201 if is_new else 200
     return reservation

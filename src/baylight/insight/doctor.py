@@ -22,8 +22,6 @@ MAX_NAMED = 5
 """Things that a finding names; the others are counted."""
 PAGE_SIZE = 500
 MAX_ERROR_RATIO = 0.05
-MIN_UPLINKS = 20
-"""Number of uplinks below which the ratio of errors is chance."""
 DUE_WINDOW = timedelta(minutes=1)
 """Time within which a state that is due must be recomputed."""
 SLOW_CLASS_C_S = 0.4
@@ -68,10 +66,14 @@ class ClassC(NamedTuple):
 
 
 class DecodingErrors(NamedTuple):
-    """Number of uplinks of the last day, and of those that could not be decoded."""
+    """Number of uplinks of the last day, and of those that could not be decoded.
+
+    `devices`: those of which at least half could not.
+    """
 
     uplinks: int
     failed: int
+    devices: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,14 @@ _CHECKS = (
     ),
     _Check(
         "silent sensors", Query("insight.doctor.silent", str), "none", "check battery and radio of these sensors"
+    ),
+    _Check(
+        "batteries", Query("insight.doctor.batteries_low", str), "none is known to be low",
+        "change the battery or the device; `baylight device show` has the last value",
+    ),
+    _Check(
+        "signal", Query("insight.doctor.signal_bad", str), "none is known to be bad",
+        "move the device, or add a gateway; `baylight device signal` compares the signal with what the device needs",
     ),
     _Check(
         "unproven spaces", Query("insight.doctor.unproven", str), "none: no newer reading is known to be missing",
@@ -268,10 +278,13 @@ async def _replay(connection: Connection, now: datetime, policy: Policy) -> Find
 
 
 async def _error_ratio(connection: Connection, now: datetime) -> Finding:
-    """Check that uplinks can be decoded. Otherwise a codec that fails at every uplink would go unnoticed."""
-    uplinks, failed = await ERROR_RATIO.one(connection, now=now)
-    bad = uplinks >= MIN_UPLINKS and failed > MAX_ERROR_RATIO * uplinks
+    """Check that uplinks can be decoded: all together, and those of each device, which are few among all."""
+    uplinks, failed, devices = await ERROR_RATIO.one(connection, now=now)
+    bad = bool(devices) or failed > MAX_ERROR_RATIO * uplinks
     detail = f"{failed} of {uplinks} uplinks of the last day could not be decoded"
+    if devices:
+        more = f" and {len(devices) - MAX_NAMED} more" if len(devices) > MAX_NAMED else ""
+        detail += f"; at least half of those of {', '.join(devices[:MAX_NAMED])}{more}"
     return Finding("decoding", not bad, detail, "check the device types: see uplinks.error" if bad else "")
 
 

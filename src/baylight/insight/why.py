@@ -8,7 +8,7 @@ from uuid import UUID
 
 from baylight.codecs.all import display_driver
 from baylight.control import spaces as decisions
-from baylight.domain.state import Policy, decide
+from baylight.domain.state import Policy, Reason, decide
 from baylight.domain.unproven import MEANINGS
 from baylight.errors import escape
 from baylight.insight import conditions, history
@@ -50,6 +50,16 @@ class StateCause:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """What closes a space: `place` is `space` or `location`. `since` and `actor` None: not recorded, as by import."""
+
+    place: str
+    name: str
+    since: datetime | None
+    actor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """An actuation with its steps. `colour`: what the display had to show."""
 
@@ -88,7 +98,7 @@ class Explanation:
     `decided`: the state by the rules at `at`; it differs from the state of `space` only while a change is due.
     `uplink`: the newest one with an occupancy; if there is none, the newest of all. `changed_by`: the uplink that
     caused `change`. `waiting`: the newest uplinks of the sensor that wait for their codec, newest first, at most
-    MAX_WAITING. `conditions`: what is wrong with the devices of the space.
+    MAX_WAITING. `conditions`: what is wrong with the devices of the space. `closed`: what closes it, the nearest first.
     """
 
     at: datetime
@@ -103,6 +113,7 @@ class Explanation:
     display: Loop | None
     waiting: list[UplinkRow]
     conditions: list[ConditionSeen]
+    closed: list[Closed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,7 @@ class Commanded:
 
 
 CAUSE = Query("insight.why.cause", StateCause)
+CLOSED = Query("insight.why.closed", Closed)
 NEWEST_UPLINK = Query("insight.why.uplink", UplinkRow)
 WAITING = Query("insight.why.waiting", UplinkRow)
 CAUSE_UPLINK = Query("insight.why.cause_uplink", UplinkRow)
@@ -145,6 +157,7 @@ async def explain(connection: Connection, code: str, now: datetime, policy: Poli
             conditions=await conditions.of_devices(
                 connection, [id_ for id_ in (evaluated.sensor_id, evaluated.display_id) if id_]
             ),
+            closed=await CLOSED.all(connection, code=code),
         )
 
 
@@ -232,6 +245,15 @@ def render(explanation: Explanation, zone: tzinfo = UTC) -> str:
         lines.append(f"  {'=>' if place == 0 else '  '} {rule.state or '-':<12} {rule.reason}: {rule.detail}")
     if e.decided != space.state:
         lines.append(f"  By the rules it is now {e.decided}: the change is due within seconds.")
+    if e.rules[0].reason == Reason.RESERVED_AND_TAKEN:
+        lines.append("  A car is on a reserved space.")
+    for shut in e.closed:
+        set_ = (
+            f" since {_at(shut.since, e.at)} by {shut.actor}"
+            if shut.since
+            else "; who closed it and when is not recorded"
+        )
+        lines.append(f"  the {shut.place} {shut.name} is in maintenance{set_}")
     if mark := space.unproven:
         lines += [
             f"  unproven since {_at(mark.since, e.at)}: {MEANINGS[mark.reason]}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,8 +11,10 @@ from uuid import UUID
 from baylight.access.change import Change
 from baylight.domain.downlink import TriggerType
 from baylight.domain.paging import PAGE_SIZE, check_page_size
+from baylight.domain.state import Occupancy, State
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
+from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -45,7 +47,10 @@ class NewReservation:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Reservation of a space (`space` is its code) in [`start_at`, `end_at`). `user_*` is personal data."""
+    """Reservation of a space (`space` is its code) in [`start_at`, `end_at`). `user_*` is personal data.
+
+    `warnings`: in the answer of `create_reservation`, why the space may not be free then.
+    """
 
     id: UUID
     space_id: UUID
@@ -59,6 +64,7 @@ class Reservation:
     request_id: str | None
     created_by: str | None
     created_at: datetime
+    warnings: list[str] = field(default_factory=list)
 
 
 class DueReservation(NamedTuple):
@@ -89,10 +95,11 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
     _check_lengths(new)
     async with change.transaction():
         space_id = (await spaces.lock_space(change.connection, new.space)).id
+        warnings = _warnings(await spaces.get_space(change.connection, new.space), new, change)
         if new.request_id is not None:
             earlier = await FIND_BY_REQUEST.first(change.connection, request_id=new.request_id)
             if earlier is not None:
-                return await _repeated(change.connection, earlier, space_id, new), False
+                return replace(await _repeated(change.connection, earlier, space_id, new), warnings=warnings), False
         _check_times(new.start_at, new.end_at, change.now)
         reservation_id = await INSERT.one(
             change.connection,
@@ -109,7 +116,7 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
         after = {"space": new.space, "start_at": new.start_at.isoformat(), "end_at": new.end_at.isoformat()}
         await change.record("reservation.create", "reservation", reservation_id, after=after, request_id=new.request_id)
         await change.redecide([space_id], TriggerType.API_RESERVATION, source=reservation_id)
-    return await get_reservation(change.connection, reservation_id), True
+    return replace(await get_reservation(change.connection, reservation_id), warnings=warnings), True
 
 
 async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservation:
@@ -250,6 +257,18 @@ async def _repeated(connection: Connection, earlier: UUID, space_id: UUID, new: 
             reservation_id=str(earlier),
         )
     return known
+
+
+def _warnings(space: Space, new: NewReservation, change: Change) -> list[str]:
+    """Return why a space may not be free: it is closed now, or a car is on it shortly before the reservation."""
+    since = f"{space.state} since {space.state_at:%Y-%m-%d %H:%M:%S} UTC"
+    if space.state in (State.MAINTENANCE, State.OUT_OF_ORDER):
+        return [f"{space.code} is closed: {since}"]
+    taken = space.state is State.OCCUPIED
+    taken |= space.state is not State.UNKNOWN and space.sensor_state is Occupancy.OCCUPIED
+    if taken and new.start_at <= change.now + change.policies.decision.reserved_soon:
+        return [f"a car is on {space.code}: {since}"]
+    return []
 
 
 def _utc(at: datetime) -> datetime:

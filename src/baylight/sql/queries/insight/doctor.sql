@@ -183,9 +183,66 @@ SELECT reason || ': ' || sum(times) || ' (' || min(topic) || ')' AS who FROM rej
 WHERE last_at > :now::timestamptz - interval '1 day' GROUP BY reason ORDER BY sum(times) DESC;
 
 -- name: error_ratio
--- Number of uplinks of the last day, and of those of known devices that could not be decoded.
-SELECT count(*) AS uplinks, count(*) FILTER (WHERE outcome = 'not_decodable') AS failed FROM uplinks
-WHERE received_at > :now::timestamptz - interval '1 day' AND observed_at > :now::timestamptz - interval '2 days';
+-- Number of uplinks of the last day, and of those of known devices that could not be decoded. The devices of which at
+-- least half could not, the most failures first.
+WITH of_device AS (
+    SELECT dev_eui, count(*) AS uplinks, count(*) FILTER (WHERE outcome = 'not_decodable') AS failed FROM uplinks
+    WHERE received_at > :now::timestamptz - interval '1 day' AND observed_at > :now::timestamptz - interval '2 days'
+    GROUP BY dev_eui
+)
+
+SELECT
+    coalesce(sum(uplinks), 0)::bigint AS uplinks, coalesce(sum(failed), 0)::bigint AS failed,
+    coalesce(array_agg(dev_eui ORDER BY failed DESC, dev_eui) FILTER (WHERE failed > 0 AND failed * 2 >= uplinks), '{}') AS devices
+FROM of_device;
+
+-- name: batteries_low
+-- Devices in use whose last known battery is below 2.7 V or 20 %.
+WITH device AS (
+    SELECT dev_eui, lifecycle_state, battery_v, battery_pct FROM sensor_devices
+    UNION ALL
+    SELECT dev_eui, lifecycle_state, battery_v, battery_pct FROM display_devices
+)
+
+SELECT
+    dev_eui || ' (' || concat_ws(', ', round(battery_v::numeric, 2) || ' V', round(battery_pct::numeric) || ' %') || ')' AS who
+FROM device
+WHERE lifecycle_state <> 'decommissioned' AND (battery_v < 2.7 OR battery_pct < 20)
+ORDER BY coalesce(battery_v, 2.7 * battery_pct / 20), dev_eui;
+
+-- name: signal_bad
+-- Devices in use whose last uplink and whose newest 20 uplinks (median) have a lower signal than their type needs; without
+-- such a need, an SNR below -10 dB, at which not even spreading factor 12 has a margin of 10 dB.
+WITH device AS (
+    SELECT dev_eui, device_type, lifecycle_state, snr_db, rssi_dbm FROM sensor_devices
+    UNION ALL
+    SELECT dev_eui, device_type, lifecycle_state, snr_db, rssi_dbm FROM display_devices
+),
+suspected AS (
+    SELECT
+        d.dev_eui, coalesce((t.capabilities ->> 'min_snr_db')::real, -10) AS min_snr_db,
+        (t.capabilities ->> 'min_rssi_dbm')::real AS min_rssi_dbm
+    FROM device AS d INNER JOIN device_types AS t ON t.code = d.device_type
+    WHERE d.lifecycle_state <> 'decommissioned'
+        AND (
+            d.snr_db < coalesce((t.capabilities ->> 'min_snr_db')::real, -10)
+            OR d.rssi_dbm < (t.capabilities ->> 'min_rssi_dbm')::real
+        )
+)
+
+SELECT s.dev_eui || ' (SNR ' || round(m.snr_db::numeric, 1) || ' dB, ' || round(m.rssi_dbm::numeric) || ' dBm)' AS who
+FROM suspected AS s
+CROSS JOIN LATERAL (
+    SELECT
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY newest.snr_db) AS snr_db,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(newest.rssi_dbm, 0)) AS rssi_dbm
+    FROM (
+        SELECT u.snr_db, u.rssi_dbm FROM uplinks AS u
+        WHERE u.dev_eui = s.dev_eui AND u.snr_db IS NOT NULL ORDER BY u.received_at DESC LIMIT 20
+    ) AS newest
+) AS m
+WHERE m.snr_db < s.min_snr_db OR m.rssi_dbm < s.min_rssi_dbm
+ORDER BY m.snr_db, s.dev_eui;
 
 -- name: overdue
 -- Work that is overdue by more than a minute.

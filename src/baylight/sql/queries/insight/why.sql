@@ -50,6 +50,34 @@ SELECT a.new_state AS state, a.display_code AS code, a.sent_at AS at
 FROM display_devices AS d INNER JOIN actuations AS a ON a.id = d.commanded_actuation_id
 WHERE d.dev_eui = :dev_eui;
 
+-- name: closed
+-- What closes a space: its own switch, and those of the locations above it, the nearest first, with who set it when. NULL:
+-- the audit log has no record, as for a file that was imported.
+WITH switch AS (
+    SELECT 'space' AS place, s.code AS name, 'space' AS object_type, s.id, 1000 AS depth
+    FROM spaces AS s WHERE s.code = :code AND s.deleted_at IS NULL AND s.maintenance
+    UNION ALL
+    SELECT 'location', named.path, 'location', node.id, part.depth
+    FROM spaces AS s
+    INNER JOIN locations AS l ON l.id = s.location_id
+    CROSS JOIN LATERAL unnest(l.path) WITH ORDINALITY AS part (id, depth)
+    INNER JOIN locations AS node ON node.id = part.id
+    CROSS JOIN LATERAL (
+        SELECT string_agg(a.name, '/' ORDER BY above.depth) AS path
+        FROM unnest(node.path) WITH ORDINALITY AS above (id, depth) INNER JOIN locations AS a ON a.id = above.id
+    ) AS named
+    WHERE s.code = :code AND s.deleted_at IS NULL AND node.maintenance
+)
+
+SELECT w.place, w.name, set_.at AS since, set_.actor
+FROM switch AS w
+LEFT JOIN LATERAL (
+    SELECT a.at, a.actor FROM audit_log AS a
+    WHERE a.object_type = w.object_type AND a.object_id = w.id::text AND a.after ->> 'maintenance' = 'true'
+    ORDER BY a.id DESC LIMIT 1
+) AS set_ ON true
+ORDER BY w.depth DESC;
+
 -- name: cause
 -- The reservation or override that decides a state, without personal data.
 SELECT 'reservation' AS kind, id, NULL AS state, start_time AS from_at, end_time AS until_at, created_by AS actor, NULL AS reason
