@@ -152,3 +152,19 @@ def test_d5_a_pair_test_shows_for_how_long_it_waits_and_that_it_waits(
     assert "onto A-13 or off it now, within 3 s: the light must follow within 5 s" in first
     assert signs
     assert all(sign.startswith("A-13: waiting, at most ") for sign in signs)
+
+
+def test_adding_a_known_device_again_keeps_its_notes_or_replaces_them(garage: Cli) -> None:
+    for dev_eui in (SENSOR, DISPLAY):
+        words = ("device", "add", dev_eui, *(("--type", "kuando_busylight") if dev_eui == DISPLAY else ()), "--json")
+        assert data(garage(*words, "--notes", "by the door"))["notes"] == "by the door"
+        assert data(garage(*words))["notes"] == "by the door"
+        assert data(garage(*words, "--notes", "100 % _ \\ \n at the ramp"))["notes"] == "100 % _ \\ \n at the ramp"
+        assert "2000 characters" in garage(*words, "--notes", "x" * 100_000, code=2).stderr
+
+
+def test_deleting_a_space_asks_first(garage: Cli) -> None:
+    asked = garage("space", "delete", "A-13", code=1)
+    assert "Deleting A-13 cancels its reservations" in asked.stderr
+    assert data(garage("space", "show", "A-13", "--json"))["code"] == "A-13"
+    assert "is deleted" in garage("space", "delete", "A-13", "--yes").stdout

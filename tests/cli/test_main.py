@@ -84,7 +84,7 @@ def test_devices_are_swapped_disabled_and_decommissioned(garage: Cli) -> None:
     assert data(garage("device", "show", DISPLAY, "--json"))["enabled"] is False
     garage("device", "enable", DISPLAY)
     assert "sensor none" in garage("space", "unassign", "A-13", "sensor").stdout
-    garage("space", "delete", "A-13")
+    garage("space", "delete", "A-13", "--yes")
     assert garage("space", "list").stderr == "none\n"
 
 
@@ -125,7 +125,7 @@ def test_doctor_finds_what_is_wrong_and_shows_what_to_do(
     assert "ok    broker: answers" in result.stdout
     assert "LOOK  devices without uplinks: 2: A-13" in result.stdout
     assert "check that the network server has their DevEUIs" in result.stdout
-    garage("space", "delete", "A-13")
+    garage("space", "delete", "A-13", "--yes")
     assert all(finding["ok"] for finding in data(garage("doctor", "--json")))
 
 

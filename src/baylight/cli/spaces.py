@@ -13,6 +13,7 @@ from baylight.cli.options import STATES, After, AsOf, Json, Limit, OnOff, RoleAr
 from baylight.cli.output import say
 from baylight.cli.run import on_database, print_fields, print_json, print_rows, text
 from baylight.domain.paging import PAGE_SIZE
+from baylight.errors import escape
 
 app = typer.Typer(help="Manage spaces: the places that can be taken.", no_args_is_help=True)
 
@@ -166,10 +167,13 @@ def set_default_state(code: Space, state: State) -> None:
 
 
 @app.command("delete")
-def delete_space(code: Space) -> None:
+def delete_space(code: Space, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False) -> None:
     """Delete a space. Its history stays; its code and its devices are free again."""
     from baylight.inventory import spaces
 
+    if not yes:
+        question = f"Deleting {code} cancels its reservations, and its devices serve no space. Go on?"
+        typer.confirm(escape(question), abort=True, err=True)
     on_database(lambda c: spaces.delete_space(c.change, code))
     say(f"{code} is deleted")
 

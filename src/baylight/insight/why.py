@@ -51,7 +51,7 @@ class StateCause:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What closes a space: `place` is `space` or `location`. `since` and `actor` None: not recorded, as by import."""
+    """Switch that closes a space. `place` is `space` or `location`. `since`, `actor` None: not recorded."""
 
     place: str
     name: str

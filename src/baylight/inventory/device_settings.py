@@ -18,13 +18,13 @@ from baylight.inventory.devices import (
     LockedDevice,
     LockedDisplay,
     Sensor,
-    check_notes,
     get_device,
     get_display,
     get_sensor,
     parse_rule,
 )
 from baylight.inventory.display_codes import alike_free, check_codes, refuse_alike
+from baylight.inventory.free_text import check_notes
 from baylight.store.query import Statement
 
 SET_SHARED = Statement("inventory.device_settings.set_shared")

@@ -16,6 +16,7 @@ from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import device_types
 from baylight.inventory.display_codes import CodeLight, check_codes, describe_code, refuse_alike, similar_lights
+from baylight.inventory.free_text import check_notes
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
@@ -149,6 +150,10 @@ SET_ENABLED: dict[Role, Statement] = {
     "sensor": Statement("inventory.devices.set_sensor_enabled"),
     "display": Statement("inventory.devices.set_display_enabled"),
 }
+SET_NOTES: dict[Role, Statement] = {
+    "sensor": Statement("inventory.devices.set_sensor_notes"),
+    "display": Statement("inventory.devices.set_display_notes"),
+}
 SET_LIFECYCLE: dict[Role, Statement] = {
     "sensor": Statement("inventory.devices.set_sensor_lifecycle"),
     "display": Statement("inventory.devices.set_display_lifecycle"),
@@ -249,7 +254,7 @@ async def register_sensor(
         )
         sensor_id = new or (await get_sensor(change.connection, eui)).id
         sensor = await LOCK_SENSORS.one(change.connection, ids=[sensor_id])
-        await _settle_registration(change, "sensor", sensor, kind.code, is_new=new is not None)
+        await _settle_registration(change, "sensor", sensor, kind.code, notes, is_new=new is not None)
         if new is None and application_id is not None:
             await _set_address(change, "sensor", sensor, network_server, application_id)
         if mobile and not sensor.shared:
@@ -303,7 +308,7 @@ async def register_display(
         )
         display_id = new or (await get_display(change.connection, eui)).id
         display = await LOCK_DISPLAYS.one(change.connection, ids=[display_id])
-        await _settle_registration(change, "display", display, kind.code, is_new=new is not None)
+        await _settle_registration(change, "display", display, kind.code, notes, is_new=new is not None)
         if new is None and application_id is not None:
             await _set_address(change, "display", display, network_server, application_id)
         if alike and new is not None:
@@ -319,9 +324,9 @@ async def register_display(
 
 
 async def _settle_registration(
-    change: Change, role: Role, device: LockedDevice, device_type: str, *, is_new: bool
+    change: Change, role: Role, device: LockedDevice, device_type: str, notes: str | None, *, is_new: bool
 ) -> None:
-    """Record a new device; refuse a known one of another type; let a decommissioned one or an orphan begin again."""
+    """Record a new device. Refuse a known one of another type, let a decommissioned one or an orphan begin again."""
     eui = device.dev_eui
     if is_new:
         await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui, "device_type": device_type})
@@ -331,6 +336,8 @@ async def _settle_registration(
         await SET_LIFECYCLE[role].run(change.connection, id=device.id, state="registered")
         await SET_ENABLED[role].run(change.connection, id=device.id, on=True)
         await change.record(f"{role}.register", role, device.id, after={"dev_eui": eui})
+    if not is_new and notes is not None and await SET_NOTES[role].run(change.connection, id=device.id, notes=notes):
+        await change.record(f"{role}.change", role, device.id, after={"notes": notes})
 
 
 async def _network_server(change: Change, role: Role, dev_eui: str, given: str | None) -> str:
@@ -377,13 +384,6 @@ def parse_network_server(name: str) -> str:
         known = ", ".join(NETWORK_SERVERS)
         raise InputError("bad_network_server", f"{name!r} is no network server: one of {known}", network_server=name)
     return name
-
-
-def check_notes(notes: str | None) -> str | None:
-    """Return notes that can be stored. Raises InputError `bad_text`."""
-    if notes is not None and (len(notes) > 2000 or "\0" in notes):
-        raise InputError("bad_text", "notes have at most 2000 characters, none of them NUL")
-    return notes
 
 
 def parse_rule(text: str) -> SharedRule:

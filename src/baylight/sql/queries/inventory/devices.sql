@@ -152,3 +152,11 @@ UPDATE display_devices SET display_codes = :codes, alike_allowed = :alike_allowe
 -- Live spaces that a device serves. Locks their rows by id, before the device's own if it is a display.
 SELECT id FROM spaces
 WHERE (sensor_device_id = :id OR display_device_id = :id) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE;
+
+-- name: set_sensor_notes
+-- Changes no row if the sensor already has the notes.
+UPDATE sensor_devices SET notes = :notes WHERE id = :id AND notes IS DISTINCT FROM :notes;
+
+-- name: set_display_notes
+-- Changes no row if the display already has the notes.
+UPDATE display_devices SET notes = :notes WHERE id = :id AND notes IS DISTINCT FROM :notes;
