@@ -46,6 +46,7 @@ def test_the_second_tutorial_works_after_the_first(
 
     first = follow(FIRST, database.dsn)
     assert len(first) == 8
+    assert "failed" not in first["baylight why A-13"], "D5: no command fails before one works"
     assert f"```text\n{first['baylight device codes 2020200000000001']}```" in FIRST
     explained = first["baylight why A-13"].splitlines()
     assert explained[0].startswith("A-13 (Market garage/Floor 1) is OCCUPIED")
