@@ -296,3 +296,13 @@ def test_the_help_of_each_command_starts_with_a_verb_in_the_imperative() -> None
         first = text.split()[0].lower()
         assert first not in NO_VERBS, text
         assert not first.endswith("s"), text
+
+
+@pytest.mark.parametrize("words", [["codec", "show", "eye", "--version", "9" * 30], ["space", "show", "x" * 100_000],
+                                   ["reservation", "list", "--space", "%_"], ["location", "delete", "a/%/_"],
+                                   ["codec", "list", "%"], ["orphan", "list", "--after", "%"]])  # fmt: skip
+def test_d7_numbers_out_of_range_and_wildcards_end_no_command_with_a_traceback(cli: Cli, words: list[str]) -> None:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code in (0, 2), result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert result.stderr.count("\n") <= 1

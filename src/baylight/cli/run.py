@@ -100,7 +100,7 @@ def _reason(error: ErrorDetails) -> str:
 def exit_on_error() -> Iterator[None]:
     """Print an error as one line and exit with its code."""
     from baylight.errors import BaylightError, InputError
-    from baylight.store.connect import FORBIDDEN, MISSING_SCHEMA, RETRY
+    from baylight.store.connect import BAD_VALUE, FORBIDDEN, MISSING_SCHEMA, RETRY
 
     try:
         yield
@@ -112,6 +112,8 @@ def exit_on_error() -> Iterator[None]:
         _leave("the database does not have the schema of this version: run `baylight db upgrade`", INPUT)
     except FORBIDDEN as error:
         _leave(f"{error}: the user of BAYLIGHT_DATABASE_URL must own the database and all in it", INPUT)
+    except BAD_VALUE:
+        _leave("a value is out of range or has characters that cannot be stored", INPUT)
     except RETRY as error:
         _leave(f"the database cannot run the command now: {error or type(error).__name__}", LATER)
     except KeyboardInterrupt:
