@@ -181,8 +181,8 @@ FAILURES = {
     "returns much": ("return { data: 'x'.repeat(100000) }", "codec_failed", "more than 32768"),
     "returns a getter": ("return { get data() { throw new Error('gotcha'); } }", "codec_failed", "gotcha"),
     "returns a loop": ("return { data: { toJSON() { for (;;); } } }", "codec_timeout", "100 ms"),
-    "returns bad bytes": ("return { bytes: [256] }", "codec_failed", "0 to 255"),
-    "returns a bad port": ("return { fPort: '15' }", "codec_failed", "1 to 223"),
+    "returns bad bytes": ("return { data: 1, bytes: [256] }", "codec_failed", "0 to 255"),
+    "returns a bad port": ("return { data: 1, fPort: '15' }", "codec_failed", "1 to 223"),
     "breaks the host": ("Array.prototype.push = JSON.stringify = null; Object.freeze(globalThis); for (;;);",
                         "codec_timeout", "100 ms"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from dataclasses import dataclass
 from importlib.resources import files
 
 import quickjs
@@ -11,67 +12,119 @@ import quickjs
 MEMORY, STACK = 16 << 20, 512 << 10
 TIME_S = 0.1
 """Limit of CPU time for one call."""
-MAX_CONTEXTS = 8
+CONTEXTS_MEMORY = 96 << 20
+"""Bytes of all kept contexts together; the one that was used least recently is dropped first."""
+MEASURE_EVERY = 100
+"""Calls of a kept context between two measurements of its memory."""
+MAX_CHANGING = 1000
+"""Scripts that are remembered because they change builtins."""
 
-_CHANGES_BUILTINS = re.compile(
-    r"\bprototype\b|__proto__|\bsetPrototypeOf\b|\bdefineProperty|\bdefineProperties\b|\bObject\s*\.\s*assign\b"
-    r"|\b(?:Object|Array|String|Number|Boolean|BigInt|Symbol|Function|Date|Math|JSON|RegExp|Map|Set|Promise|Reflect"
-    r"|Buffer|console|\w*Error|\w+Array)\s*(?:\.\s*\w+|\[[^\]]*\])\s*=[^=]"
-    r"|\.\s*(?:constructor|toString|toLocaleString|valueOf|hasOwnProperty|name|message)\s*=[^=]"
+_TEXTS = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+_BUILTIN = (
+    r"(?:Object|Array|String|Number|Boolean|BigInt|Symbol|Function|Date|Math|JSON|RegExp|Map|Set|Promise|Reflect"
+    r"|Buffer|console|\w*Error|\w+Array)\b"
 )
-"""Texts that may write to builtins or to inherited members. In a frozen context such a write has no effect."""
-_PRELUDE = (files("baylight.sandbox") / "prelude.js").read_text("utf-8")
+_CHANGES_BUILTINS = re.compile(
+    rf"\b{_BUILTIN}(?:\s*\.\s*prototype\b)?\s*(?:\.\s*\w+|\[[^\]]*\])\s*=[^=]"
+    rf"|\b(?:defineProperty|defineProperties|assign|setPrototypeOf)\s*\(\s*{_BUILTIN}"
+    r"|\b__proto__\s*[.\[]"
+)
+"""Code that writes to builtins, perhaps on a path that the first call does not use."""
+_FROZEN = re.compile(r"read-only|not extensible|not configurable|no setter|not writable|cannot define")
+"""Errors of writes to frozen objects."""
+_PRELUDE, _BUFFER = ((files("baylight.sandbox") / f"{name}.js").read_text("utf-8") for name in ("prelude", "buffer"))
+
+
+@dataclass(slots=True)
+class _Context:
+    """Context that is kept. `host` is what the prelude returns."""
+
+    context: quickjs.Context
+    host: quickjs.Object
+    calls: int = 0
+    memory: int = 0
 
 
 class Engine:
     """Engine that isolates the calls of a codec from each other.
 
-    The codec's text runs again for each call, in a context whose builtins are frozen and whose globals are restored
-    after the call. A codec that changes builtins has a new context for each call.
+    The codec's text runs again for each call, in a context whose globals are restored after the call. The first call
+    finds out whether the codec changes builtins: if not, they are frozen then. A codec that changes builtins has a new
+    context for each call.
     """
 
     def __init__(self) -> None:
-        self._contexts: OrderedDict[str, quickjs.Object] = OrderedDict()
+        self._contexts: OrderedDict[str, _Context] = OrderedDict()
+        self._changing: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def kept(self) -> list[str]:
+        """Ids of the scripts whose contexts are kept, the one used least recently first."""
+        return list(self._contexts)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the contexts that are kept, as last measured."""
+        return sum(kept.memory for kept in self._contexts.values())
 
     def call(self, script_id: str, source: str, function: str, text: str) -> tuple[str, str]:
         """Return ("answer", JSON text), or ("failed" or "timeout", reason)."""
-        begun = self._contexts.get(script_id)
-        kind, result = self._call(script_id, source, function, text, begun)
-        if begun is not None and kind == "failed" and result.startswith("out of memory"):
-            kind, result = self._call(script_id, source, function, text, None)  # earlier calls had used up the memory
+        kept = self._contexts.pop(script_id, None)
+        if kept is None and _changes_builtins(source):
+            self._changing[script_id] = None
+        kind, result, state = self._call(script_id, source, function, text, kept)
+        if kept is not None and kind == "failed":
+            if result.startswith("out of memory"):  # earlier calls had used up the memory
+                kind, result, state = self._call(script_id, source, function, text, None)
+            elif _FROZEN.search(result):
+                state = "b"
+        if state == "b":
+            self._changing[script_id] = None
+            if len(self._changing) > MAX_CHANGING:
+                self._changing.popitem(last=False)
+            self._contexts.pop(script_id, None)
+            kind, result, _ = self._call(script_id, source, function, text, None)
         return kind, result
 
     def _call(
-        self, script_id: str, source: str, function: str, text: str, begun: quickjs.Object | None
-    ) -> tuple[str, str]:
+        self, script_id: str, source: str, function: str, text: str, kept: _Context | None
+    ) -> tuple[str, str, str]:
         try:
-            found = begun or _begin(source)
-            result: str = found(function, text)
+            used = kept or _begin(source, keep=script_id not in self._changing)
+            answer: str = used.host("call", function, text)
+            state = answer[1]
+            if kept is None and state == "." and used.host("settle") != ".":
+                self._changing[script_id] = None
+                state = "x"
         except quickjs.JSException as error:
-            self._contexts.pop(script_id, None)
-            return _failure(str(error))
+            return *_failure(str(error)), "x"
         except Exception as error:  # from the binding, for a value that it cannot convert to Python
-            self._contexts.pop(script_id, None)
-            return "failed", f"{type(error).__name__}: {error}"[:300]
-        if result[1] == ".":
-            self._keep(script_id, found)
-        else:
-            self._contexts.pop(script_id, None)
-        return ("answer" if result[0] == "=" else "failed"), result[2:]
+            return "failed", f"{type(error).__name__}: {error}"[:300], "x"
+        if state == ".":
+            self._keep(script_id, used)
+        return ("answer" if answer[0] == "=" else "failed"), answer[2:], state
 
-    def _keep(self, script_id: str, found: quickjs.Object) -> None:
-        self._contexts[script_id] = found
-        self._contexts.move_to_end(script_id)
-        if len(self._contexts) > MAX_CONTEXTS:
-            self._contexts.popitem(last=False)
+    def _keep(self, script_id: str, used: _Context) -> None:
+        self._contexts[script_id] = used
+        used.calls += 1
+        if used.calls % MEASURE_EVERY == 1:
+            used.memory = used.context.memory()["malloc_size"]
+            while len(self._contexts) > 1 and self.memory > CONTEXTS_MEMORY:
+                self._contexts.popitem(last=False)
 
 
-def _begin(source: str) -> quickjs.Object:
+def _changes_builtins(source: str) -> bool:
+    return _CHANGES_BUILTINS.search(_TEXTS.sub(" ", source)) is not None
+
+
+def _begin(source: str, *, keep: bool) -> _Context:
     context = quickjs.Context()
     context.set_memory_limit(MEMORY)
     context.set_max_stack_size(STACK)
     context.set_time_limit(TIME_S)
-    return context.eval(_PRELUDE)(source, not _CHANGES_BUILTINS.search(source))
+    host = context.eval(_PRELUDE)
+    host("begin", source, keep, _BUFFER)
+    return _Context(context, host)
 
 
 def _failure(message: str) -> tuple[str, str]:

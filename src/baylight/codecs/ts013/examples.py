@@ -67,8 +67,8 @@ def parse_examples(given: Sequence[Mapping[str, Any]]) -> list[Example]:
     """Read examples. Raises InputError `bad_examples`.
 
     Keys: `type` (uplink, downlink-decode, downlink-encode), `description`, `input` (`bytes` as hex or list, `fPort`,
-    `recvTime`; or `data`), `output`. Two more keys of an uplink are Baylight's own: `occupancy` (OCCUPIED, FREE, null)
-    and `shows` (the state whose light a display reports).
+    `recvTime`; or `data`), `output` (its `bytes` as hex or list). Two more keys of an uplink are Baylight's own:
+    `occupancy` (OCCUPIED, FREE, null) and `shows` (the state whose light a display reports).
     """
     if len(given) > MAX_EXAMPLES:
         raise _bad(f"at most {MAX_EXAMPLES} examples")
@@ -98,6 +98,8 @@ def _example(n: int, item: Mapping[str, Any]) -> Example:
             datetime.fromisoformat(given["recvTime"])
     elif "data" not in given:
         raise KeyError("data")
+    if isinstance(output.get("bytes"), str):
+        output["bytes"] = list(bytes.fromhex(output["bytes"]))
     if item.get("occupancy") not in _OCCUPANCY:
         raise ValueError("occupancy is OCCUPIED, FREE or null")
     if item.get("shows", State.FREE) not in State.__members__:
