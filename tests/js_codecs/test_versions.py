@@ -429,6 +429,22 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
     assert (await last(db))["outcome"] == "not_occupancy"
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"source": "// \ud800"}, "bad_source"),
+        ({"mapping": {"field": "taken", "occupied": ["\ud800"], "free": [0]}}, "bad_examples"),
+        ({"mapping": {"field": "\udfff", "occupied": [1], "free": [0]}}, "bad_examples"),
+        ({"examples": [{"input": {"bytes": "00"}, "output": {"data": {"\ud83d": 1}}}]}, "bad_examples"),
+        ({"notes": "\udc00"}, "bad_examples"),
+    ],
+)
+async def test_c8_half_of_a_surrogate_pair_is_refused(db: Connection, change: dict[str, Any], code: str) -> None:
+    with pytest.raises(InputError) as raised:
+        await add(db, **change)
+    assert raised.value.code == code
+
+
 async def test_damaged_text_from_a_codec_can_be_stored(
     db: Connection, ingest: Ingest, engine: Sandbox, bay: factories.Bay, clock: Clock
 ) -> None:

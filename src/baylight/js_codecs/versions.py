@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,8 +149,11 @@ async def create_codec(
     """
     if not _NAME.match(name):
         raise InputError("bad_codec_name", "a codec's name is 1 to 60 of a-z, 0-9 and _", name=name)
-    if not source.strip() or len(source.encode(errors="replace")) > MAX_SOURCE_BYTES or "\0" in source:
-        raise InputError("bad_source", f"the source is text of at most {MAX_SOURCE_BYTES // 1024} KB", name=name)
+    length = _utf8_length(source)
+    if not source.strip() or length is None or length > MAX_SOURCE_BYTES or "\0" in source:
+        raise InputError("bad_source", f"the source is UTF-8 text of at most {MAX_SOURCE_BYTES // 1024} KB", name=name)
+    if _utf8_length(json.dumps((mapping, examples, notes), ensure_ascii=False)) is None:
+        raise InputError("bad_examples", "mapping, examples and notes hold half of a surrogate pair", name=name)
     if mapping is not None:
         parse_mapping(mapping)
     parse_examples(examples)
@@ -174,6 +178,14 @@ async def create_codec(
         )
         await change.record("codec.add", "codec", name, after={"version": version})
         return await get_codec(change.connection, name, version)
+
+
+def _utf8_length(text: str) -> int | None:
+    """Return the number of bytes; None if the text has half of a surrogate pair, which cannot be stored."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None
 
 
 async def list_codecs(connection: Connection, name: str | None = None) -> list[VersionSummary]:
