@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +13,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     WithJsonSchema,
     field_validator,
 )
 
+from baylight.domain.bounded_json import BOUND, check_json
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.state import State
 
@@ -57,6 +59,14 @@ def _utc(at: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
 """An instant with a time zone, in ISO 8601. It becomes UTC. A number of seconds is refused."""
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    check_json(value, "a JSON object")
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_bounded), Field(description=f"any JSON object of {BOUND}")]
 StateWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(state) for state in State]})]
 StatusWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [str(status) for status in ActuationStatus]})]
 DevEuiText = Annotated[

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, JsonObject
 from baylight.api.deps import AdminChanging, Administering, Database, Given, Reading
 from baylight.api.problems import Refused
 from baylight.domain.downlink import MAX_F_PORT
@@ -26,8 +26,8 @@ class NewVersion(Body):
     or `shows` of an uplink is the result that the mapping must give."""
 
     source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
-    mapping: dict[str, Any] | None = None
-    examples: list[dict[str, Any]] = Field([])
+    mapping: JsonObject | None = None
+    examples: list[JsonObject] = Field([])
     notes: str | None = None
 
 
@@ -47,7 +47,7 @@ class NewDisplayType(NewType):
     """`states`: the `data` for the codec's `encodeDownlink` by state. `f_port`: only if the codec names none.
     `allow_alike`: accept that the light of another state looks like that of FREE; doctor goes on to show it."""
 
-    states: Annotated[dict[str, Any], Field(min_length=1)]
+    states: Annotated[JsonObject, Field(min_length=1)]
     f_port: Annotated[int | None, Field(ge=1, le=MAX_F_PORT)] = None
     confirmed_downlinks: bool = False
     allow_alike: bool = False
@@ -61,7 +61,7 @@ class Frame(Body):
 class EncodeInput(Body):
     """`data`: the input of the codec's `encodeDownlink`."""
 
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class Deactivation(Body):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
 from baylight.access.keys import Key, Scope
-from baylight.api.bodies import Body, Instant
+from baylight.api.bodies import Body, Instant, JsonObject
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, TimeAndId, decode, page
 from baylight.domain.paging import PAGE_SIZE
@@ -32,7 +32,7 @@ class NewReservation(Body):
     request_id: Annotated[str | None, Field(min_length=1, max_length=MAX_REQUEST_ID_LENGTH)] = None
     user_email: Annotated[str | None, Field(max_length=MAX_EMAIL_LENGTH)] = None
     user_phone: Annotated[str | None, Field(max_length=MAX_PHONE_LENGTH)] = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 class ReservationChange(Body):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from baylight.api.bodies import Body, DevEuiText, StateWord, Switch
+from baylight.api.bodies import Body, DevEuiText, JsonObject, StateWord, Switch
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
@@ -31,7 +31,7 @@ class NewSpace(Body):
     default_state: StateWord = "UNKNOWN"
     latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
     longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
 
 
 class SpaceChange(Body):

@@ -12,6 +12,7 @@ import msgspec
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.domain.address import parse_address
+from baylight.domain.bounded_json import check_json
 from baylight.domain.ids import SPACE_CODE
 from baylight.domain.state import State
 from baylight.errors import InputError, shorten
@@ -99,6 +100,7 @@ def json_object(cell: str) -> object:
         value = None
     if not isinstance(value, dict):
         raise CellError("bad_json", f"{shorten(cell)!r} is not a JSON object such as {{}}")
+    check_json(value, "the cell")
     return value
 
 

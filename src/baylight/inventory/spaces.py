@@ -12,6 +12,7 @@ from uuid import UUID
 
 from baylight.access.change import Change
 from baylight.domain.assignment import Role
+from baylight.domain.bounded_json import check_json
 from baylight.domain.downlink import TriggerType
 from baylight.domain.ids import SPACE_CODE, parse_dev_eui
 from baylight.domain.paging import PAGE_SIZE, check_page_size
@@ -116,13 +117,14 @@ async def create_space(
 ) -> Space:
     """Create a space, with its devices (DevEUIs) if given.
 
-    Raises ConflictError `code_used`; InputError `bad_code`, `bad_name`, `bad_position`, `bad_state`; NotFoundError
-    `unknown_location`; and as `assign`.
+    Raises ConflictError `code_used`; InputError `bad_code`, `bad_name`, `bad_position`, `bad_state`, `json_too_big`,
+    `bad_json`; NotFoundError `unknown_location`; and as `assign`.
     """
     if not re.fullmatch(SPACE_CODE, code):
         message = f"{code!r}: a code has 1 to 20 characters in one line, no blanks around them"
         raise InputError("bad_code", message, space=code)
     check_name(name)
+    check_json(metadata)
     position = parse_position(latitude, longitude) or (None, None)
     async with change.transaction():
         place = (await locations.lock_location(change.connection, location)).id if location else None

@@ -10,6 +10,7 @@ from typing import Any
 from baylight.access.change import Change
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.codecs.ts013.display_mapping import DisplayMapping
+from baylight.domain.bounded_json import check_json
 from baylight.domain.downlink import MAX_F_PORT
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_types
@@ -91,6 +92,7 @@ async def create_display_type(
     version = await versions.get_codec(change.connection, name)
     if not version.active:
         raise ConflictError("not_active", f"no version of the codec {name} is active: activate one first", name=name)
+    check_json(states, "states")
     made = await make_codes(engine, version.script, states)
     alike = refuse_alike(PREFIX + name, made.by_state, allowed=allow_alike)
     refuse_alike_reports(version.mapped, allowed=allow_alike)

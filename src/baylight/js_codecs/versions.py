@@ -17,6 +17,7 @@ from baylight.codecs.ts013.calls import PREFIX, Answer, Call, Decoded, Function,
 from baylight.codecs.ts013.display_mapping import DisplayMapping, Mapped, parse_mapping
 from baylight.codecs.ts013.examples import Example, parse_examples
 from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
+from baylight.domain.bounded_json import check_json
 from baylight.domain.state import Occupancy
 from baylight.errors import ConflictError, DeviceDataError, InputError, NotFoundError
 from baylight.js_codecs.display_codes import check_displays
@@ -145,15 +146,18 @@ async def create_codec(
 ) -> Version:
     """Store the next version of a codec, not active; return it. Return the newest version if its content is the same.
 
-    Raises InputError `bad_codec_name`, `bad_source`, `bad_mapping`, `bad_examples`.
+    Raises InputError `bad_codec_name`, `bad_source`, `bad_mapping`, `bad_examples`, `json_too_big`, `bad_json`.
     """
     if not _NAME.match(name):
         raise InputError("bad_codec_name", "a codec's name is 1 to 60 of a-z, 0-9 and _", name=name)
     length = _utf8_length(source)
     if not source.strip() or length is None or length > MAX_SOURCE_BYTES or "\0" in source:
         raise InputError("bad_source", f"the source is UTF-8 text of at most {MAX_SOURCE_BYTES // 1024} KB", name=name)
-    if _utf8_length(json.dumps((mapping, examples, notes), ensure_ascii=False)) is None:
-        raise InputError("bad_examples", "mapping, examples and notes hold half of a surrogate pair", name=name)
+    check_json(mapping, "mapping")
+    for n, example in enumerate(examples, 1):
+        check_json(example, f"example {n}")
+    if _utf8_length(notes or "") is None:
+        raise InputError("bad_notes", "the notes hold half of a surrogate pair", name=name)
     if mapping is not None:
         parse_mapping(mapping)
     parse_examples(examples)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from baylight.access.change import Change
+from baylight.domain.bounded_json import check_json
 from baylight.domain.downlink import TriggerType
 from baylight.domain.paging import PAGE_SIZE, check_page_size
 from baylight.domain.state import Occupancy, State
@@ -88,11 +89,13 @@ LIST_DUE = Query("schedule.reservations.list_due", DueReservation)
 async def create_reservation(change: Change, new: NewReservation) -> tuple[Reservation, bool]:
     """Create a reservation; return it, and whether it is new. The same request id again gives the same reservation.
 
-    Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`; ConflictError
-    `space_taken`, `request_id_used`, `reservation_over`; NotFoundError `unknown_space`.
+    Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`,
+    `json_too_big`, `bad_json`; ConflictError `space_taken`, `request_id_used`, `reservation_over`; NotFoundError
+    `unknown_space`.
     """
     new = replace(new, start_at=_utc(new.start_at), end_at=_utc(new.end_at))
     _check_lengths(new)
+    check_json(new.metadata)
     async with change.transaction():
         space_id = (await spaces.lock_space(change.connection, new.space)).id
         warnings = _warnings(await spaces.get_space(change.connection, new.space), new, change)

@@ -44,8 +44,8 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
 
     Each file is one transaction, unless it begins with `-- no-transaction`. Such a file runs statement by statement. It
     must be repeatable, since it runs again from its start after a failure.
-    Raises InputError for a changed or unknown migration, and TransientError if a lock is not free in time or the
-    database is away.
+    Raises InputError for a changed or unknown migration, or one that stored rows refuse; TransientError if a lock is
+    not free in time or the database is away.
     """
     files = _files(directory)
     async with _connected(target) as connection, _alone(connection):
@@ -132,6 +132,8 @@ async def _apply(connection: Connection, name: str, text: str) -> None:
                     await connection.execute(sql)
                     await _record(connection, name, text)
             return
+        except asyncpg.CheckViolationError as error:  # raised by the file itself: a person must change rows first
+            raise InputError("migration_refused", f"migration {name}: {error}", name=name) from error
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await asyncio.sleep(min(0.1 * 2**attempt, _MAX_PAUSE_S) * random.uniform(0.5, 1.0))
     raise TransientError("migration_locked", f"migration {name} could not get its locks in {_TRIES} tries", name=name)

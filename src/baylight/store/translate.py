@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from baylight.domain.bounded_json import too_big
 from baylight.errors import BaylightError, ConflictError, InputError
 
 _CONFLICTS = {
@@ -51,4 +52,6 @@ def translate(error: asyncpg.PostgresError) -> BaylightError | None:
     if name in _INPUTS:
         code, message = _INPUTS[name]
         return InputError(code, message, constraint=name)
+    if name is not None and name.endswith("_bounded"):
+        return too_big(name.removesuffix("_bounded"))
     return None

@@ -34,8 +34,8 @@ BEGIN
 END
 $$;
 
--- Of two reservations that overlap, the one that was created first is carried over. The others are carried or
--- quarantined one by one.
+-- Of two reservations that overlap, the one that was created first is carried over. The others, and those with too big
+-- metadata, are carried or quarantined one by one.
 CREATE OR REPLACE FUNCTION v2_migration.carry_new_reservations(candidates uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
@@ -62,7 +62,7 @@ BEGIN
            l.created_at, l.updated_at, 'v2'
     FROM public.reservations AS l
     INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
-    WHERE l.id = ANY(ids)
+    WHERE l.id = ANY(ids) AND coalesce(baylight_next.json_is_bounded(l.metadata), true)
     ORDER BY l.created_at, l.id
     ON CONFLICT DO NOTHING;
     PERFORM set_config('baylight.v2_sync', '', true);
