@@ -9,6 +9,20 @@ from __future__ import annotations
 
 SCHEMA = "baylight_next"
 SEARCH_PATH = f"{SCHEMA}, public"
+"""Setting of the sessions of `baylight v2` alone. Other sessions find the tables by FIND_TABLES."""
+FIND_TABLES = """
+SELECT set_config('search_path', 'baylight_next, public', false) FROM pg_namespace AS n
+WHERE n.nspname IN ('v2_migration', 'baylight_next')
+HAVING bool_or(n.nspname = 'v2_migration') AND bool_and(
+    n.nspowner IN (SELECT oid FROM pg_roles WHERE rolname = current_user OR rolsuper)
+    OR n.nspowner = (SELECT datdba FROM pg_database WHERE datname = current_database())
+)
+"""
+"""SQL for the start of a connection, whose search_path is `public`.
+
+Only while V2 is migrated our tables may be in another schema. A schema that another account owns is not ours: its
+tables would replace ours.
+"""
 IS_BESIDE = f"SELECT current_schema() = '{SCHEMA}'"
 
 GIVE_WAY = f"SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = '{SCHEMA}'"

@@ -15,7 +15,7 @@ from baylight.store import beside
 SESSION = {
     "application_name": "baylight",
     "timezone": "UTC",
-    "search_path": beside.SEARCH_PATH,
+    "search_path": "public",
     "jit": "off",
     # Batches look up rows by key. The planner does not know the number of these keys. At the default, which is the cost
     # of a rotating disk, it would read whole tables.
@@ -61,6 +61,7 @@ async def connect(
     with reaching(mistakes):
         connection = await asyncpg.connect(dsn, server_settings=dict(settings), timeout=10 if interactive else 60)
         await install_codecs(connection)
+        await connection.execute(beside.FIND_TABLES)
     return connection
 
 

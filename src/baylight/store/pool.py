@@ -43,7 +43,7 @@ async def open_pool(dsn: str, *, size: int = 10) -> Pool:
 
 async def _begin(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     await install_codecs(connection)
-    await connection.execute(beside.GIVE_WAY)
+    await connection.execute(f"{beside.FIND_TABLES}; {beside.GIVE_WAY}")
 
 
 async def _keep(_: Connection) -> None:
