@@ -11,7 +11,7 @@ from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.migration_run import FORGET_STAGE, FORGET_STEP, Bar, MigrationRun
-from baylight.v2.schema import ARCHIVE, CARRY, CREATE_QUIET_TRIGGERS, LEGACY_TABLES, NEXT, SCHEMA_EXISTS, script
+from baylight.v2.schema import ARCHIVE, CARRY, CREATE_QUIET_TRIGGERS, LEGACY_TABLES, NEXT, SCHEMA_EXISTS, quoted, script
 
 _REFLECTED = ("spaces", "locations", "reservations", "state_changes", "api_keys")
 _READ = [*_REFLECTED, "sensor_readings"]
@@ -165,8 +165,8 @@ async def undo_contract(migration: MigrationRun) -> None:
             await connection.execute(script(name))
         await FORGET_STAGE.run(connection, stage="contract")
 
-    unread = [f"public.{table}" for table in ours if table not in _READ]
-    read = [f"public.{table}" for table in ours if table in _READ]
+    unread = [f"public.{quoted(table)}" for table in ours if table not in _READ]
+    read = [f"public.{quoted(table)}" for table in ours if table in _READ]
     archived = [f"{ARCHIVE}.{table}" for table in LEGACY_TABLES]
     await migration.run_locked([*archived, *read], "ACCESS EXCLUSIVE", swap, first=(unread, prepare))
 

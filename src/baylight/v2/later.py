@@ -15,7 +15,7 @@ from baylight.errors import TransientError
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.migration_run import WRITE_AS_COPY, MigrationRun
-from baylight.v2.schema import NEXT, script
+from baylight.v2.schema import NEXT, quoted, script
 
 INDEXES = (
     "spaces_location",
@@ -66,9 +66,9 @@ async def postpone(connection: Connection) -> None:
     rows = await POSTPONE.all(connection, indexes=list(INDEXES))
     for row in sorted(rows, key=lambda row: row.kind != "foreign_key"):
         if row.kind == "index":
-            await connection.execute(f"DROP INDEX {NEXT}.{row.name}")
+            await connection.execute(f"DROP INDEX {NEXT}.{quoted(row.name)}")
         else:
-            await connection.execute(f"ALTER TABLE {NEXT}.{row.table_name} DROP CONSTRAINT {row.name}")
+            await connection.execute(f"ALTER TABLE {NEXT}.{quoted(row.table_name)} DROP CONSTRAINT {quoted(row.name)}")
 
 
 @asynccontextmanager
@@ -99,7 +99,7 @@ async def build_indexes(migration: MigrationRun) -> None:
     for row in await POSTPONED.all(migration.connection, kinds=["index"], of_assignments=False):
 
         async def build(row: Postponed = row) -> None:
-            await migration.connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NEXT}.{row.name}")
+            await migration.connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NEXT}.{quoted(row.name)}")
             # PostgreSQL gives the definition of an index without this word.
             await migration.connection.execute(row.definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
             await BUILT.run(migration.connection, ids=[row.id])
@@ -177,12 +177,14 @@ async def build_foreign_keys(migration: MigrationRun) -> None:
 
     if rows:
         tables = {"locations", "device_types", *(row.table_name for row in rows)}
-        names = [f"{NEXT}.{table}" for table in sorted(tables)]
+        names = [f"{NEXT}.{quoted(table)}" for table in sorted(tables)]
         await migration.run_locked(names, "SHARE ROW EXCLUSIVE", add)
     for row in await POSTPONED_FOREIGN_KEYS.all(connection, kind="unvalidated"):
 
         async def validate(row: Postponed = row) -> None:
-            await connection.execute(f"ALTER TABLE {NEXT}.{row.table_name} VALIDATE CONSTRAINT {row.name}")
+            await connection.execute(
+                f"ALTER TABLE {NEXT}.{quoted(row.table_name)} VALIDATE CONSTRAINT {quoted(row.name)}"
+            )
             await BUILT.run(connection, ids=[row.id])
 
         async with _patiently(migration):
@@ -190,4 +192,4 @@ async def build_foreign_keys(migration: MigrationRun) -> None:
 
 
 def _add(row: Postponed) -> str:
-    return f"ALTER TABLE {NEXT}.{row.table_name} ADD CONSTRAINT {row.name}"
+    return f"ALTER TABLE {NEXT}.{quoted(row.table_name)} ADD CONSTRAINT {quoted(row.name)}"

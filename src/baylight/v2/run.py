@@ -47,6 +47,7 @@ class QuarantineCount(NamedTuple):
     values: int
 
 
+UNSAFE = Query("v2.run.unsafe", str)
 LAG_HIDDEN = Query("v2.run.lag_hidden", bool)
 STANDING = Query("v2.run.standing", Standing)
 QUARANTINED = Query("v2.run.quarantined", QuarantineCount)
@@ -67,7 +68,7 @@ async def apply(
 ) -> None:
     """Run the steps that are left, up to and with the stage `to`. Idempotent. After a crash the next call continues.
 
-    Raises InputError `unknown_stage`, `not_v2`, `needs_choices`, `quarantine_full`, `spaces_without`;
+    Raises InputError `wrong_account`, `unknown_stage`, `not_v2`, `needs_choices`, `quarantine_full`, `spaces_without`;
     ConflictError `not_verified`; TransientError `locked`, `batch_locked`, `replica_behind`, `database_away`.
     """
     stages = _stages_to(to)
@@ -161,6 +162,10 @@ async def _migration_run(
         connected(dsn) as watch,
         alone(connection, waiting),
     ):
+        if reason := await UNSAFE.first(connection):
+            raise InputError(
+                "wrong_account", f"{reason}: run the migration as the account that owns V2's tables, and these schemas"
+            )
         known = choices or await choices_of.stored(connection) or Choices()
         pids = [connection.get_server_pid(), second.get_server_pid()]
         pace = Pace(watch, pids, on_progress, known.replication_lag_s)

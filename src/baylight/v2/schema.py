@@ -44,6 +44,11 @@ def script(name: str) -> str:
     return (resources.files("baylight") / "sql" / "v2" / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def quoted(name: str) -> str:
+    """Return a name of the catalogue as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def migrations() -> dict[str, str]:
     """Return the text of each migration by its name, in order."""
     folder = resources.files("baylight") / "sql" / "migrations"

@@ -53,8 +53,8 @@ WHERE relnamespace = :before::text::regnamespace AND relkind IN ('r', 'p', 'v')
 ORDER BY relname;
 
 -- name: functions
--- Functions of a schema, all or those of these names. Functions of extensions are left out.
-SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
+-- Functions of a schema, all or those of these names, quoted where SQL needs it. Functions of extensions are left out.
+SELECT quote_ident(p.proname) AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
        pg_get_functiondef(p.oid) AS definition
 FROM pg_proc AS p
 WHERE p.pronamespace = :schema::text::regnamespace AND p.prokind = 'f'
