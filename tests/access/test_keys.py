@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -114,3 +114,20 @@ async def test_creating_and_revoking_is_in_the_audit_log(pool: Pool) -> None:
 async def _last_used(pool: Pool, key: keys.Key) -> datetime | None:
     at: datetime | None = await pool.fetchval("SELECT last_used_at FROM api_keys WHERE id = $1", key.id)
     return at
+
+
+async def test_f8_a_key_is_refused_from_its_expiry_on(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        now = datetime.now(UTC)
+        change = by(connection, actor="cli", now=now)
+        key, text = await keys.create_key(change, "gate", ["read"], expires_at=now + timedelta(hours=1))
+        assert key.expires_at == now + timedelta(hours=1)
+        with pytest.raises(InputError) as error:
+            await keys.create_key(change, "late", ["read"], expires_at=now)
+        assert error.value.code == "in_the_past"
+    verifier = Verifier(pool)
+    assert await verifier.verify(text) == key
+    assert await verifier.is_live(key)
+    await pool.execute("UPDATE api_keys SET expires_at = now()")
+    assert await verifier.verify(text) is None
+    assert not await verifier.is_live(key)

@@ -51,6 +51,7 @@ class Key:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None
 
     def __post_init__(self) -> None:
         """Turn the database's text into members of Scope."""
@@ -91,8 +92,15 @@ LIST_BCRYPT = Query("access.keys.list_bcrypt", BcryptKey)
 CONVERT = Statement("access.keys.convert")
 
 
-async def create_key(change: Change, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
-    """Create a key; return it and its text, which is not stored. Raises InputError `bad_scopes`, `bad_name`."""
+async def create_key(
+    change: Change, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None
+) -> tuple[Key, str]:
+    """Create a key; return it and its text, which is not stored. From `expires_at` on it is refused.
+
+    Raises InputError `bad_scopes`, `bad_name`, `in_the_past`.
+    """
+    if expires_at is not None and expires_at <= change.now:
+        raise InputError("in_the_past", "a key expires in the future")
     if not scopes or any(scope not in _ORDER for scope in scopes):
         raise InputError("bad_scopes", f"scopes are one or more of {', '.join(_ORDER)}")
     if not 1 <= len(name.strip()) <= MAX_NAME_LENGTH:
@@ -108,13 +116,15 @@ async def create_key(change: Change, name: str, scopes: Sequence[str]) -> tuple[
             name=name.strip(),
             scopes=wanted,
             created_by=change.actor,
+            expires_at=expires_at,
         )
-        await change.record("key.create", "api_key", key.id, after={"prefix": prefix, "scopes": wanted})
+        after = {"prefix": prefix, "scopes": wanted, "expires_at": expires_at and expires_at.isoformat()}
+        await change.record("key.create", "api_key", key.id, after=after)
     return key, text
 
 
 async def list_keys(connection: Connection) -> list[Key]:
-    """Return all keys, also revoked ones, the newest first."""
+    """Return all keys, also revoked and expired ones, the newest first."""
     return await LIST.all(connection)
 
 
@@ -178,7 +188,7 @@ class Verifier:
         return None
 
     async def is_live(self, key: Key) -> bool:
-        """Return whether a key that was verified before has not been revoked since."""
+        """Return whether a key that was verified before has neither been revoked nor expired since."""
         async with self._pool.acquire() as connection:
             return bool(await IS_LIVE.first(connection, id=key.id))
 

@@ -93,7 +93,7 @@ def _needs(scope: Scope) -> Callable[..., Awaitable[Key]]:
         verifier: Verifier = request.app.state.verifier
         key = await verifier.verify(text)
         if key is None:
-            raise Refused(401, "key_refused", "this API key is unknown or revoked")
+            raise Refused(401, "key_refused", "this API key is unknown, revoked or expired")
         request.state.key = key.prefix
         if not key.may(scope):
             raise Refused(403, "scope_missing", f"this needs a key with the scope {scope.value!r}", scope=scope.value)

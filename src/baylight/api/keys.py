@@ -10,15 +10,18 @@ from pydantic import Field
 
 from baylight.access import keys
 from baylight.access.keys import MAX_NAME_LENGTH, Key, Scope
-from baylight.api.bodies import Body
+from baylight.api.bodies import Body, Instant
 from baylight.api.deps import AdminChanging, Administering, Database
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 
 
 class NewKey(Body):
+    """API key. `expires_at`: from then on it is refused; null: it does not expire."""
+
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    expires_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,14 @@ class CreatedKey:
 
 @router.get("")
 async def list_keys(key: Administering, connection: Database) -> list[Key]:
-    """List all keys, also revoked ones, the newest first."""
+    """List all keys, also revoked and expired ones, the newest first."""
     return await keys.list_keys(connection)
 
 
 @router.post("", status_code=201)
 async def create_key(change: AdminChanging, new: NewKey) -> CreatedKey:
     """Create a key. Its text is in this answer and nowhere else."""
-    created, text = await keys.create_key(change, new.name, new.scopes)
+    created, text = await keys.create_key(change, new.name, new.scopes, expires_at=new.expires_at)
     return CreatedKey(created, text)
 
 

@@ -42,8 +42,10 @@ class ReservationChange(Body):
 
 
 def _visible(key: Key, reservation: Reservation) -> Reservation:
-    """Return the reservation without personal data for a key that may only read."""
-    return reservation if key.may(Scope.WRITE) else replace(reservation, user_email=None, user_phone=None)
+    """Return the reservation without what callers wrote about persons, for a key that may only read."""
+    if key.may(Scope.WRITE):
+        return reservation
+    return replace(reservation, user_email=None, user_phone=None, metadata=None, request_id=None)
 
 
 @router.get("")
@@ -56,7 +58,8 @@ async def list_reservations(
     limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Reservation]:
-    """List reservations by start. `user_email` and `user_phone` are null for keys without the scope `write`."""
+    """List reservations by start. For keys without the scope `write` `user_email`, `user_phone`, `metadata` and
+    `request_id` are null."""
     at = decode(cursor, TimeAndId)
     rows = await reservations.list_reservations(
         connection,
@@ -86,7 +89,8 @@ async def create_reservation(change: Changing, new: NewReservation, response: Re
 
 @router.get("/{reservation_id}")
 async def get_reservation(key: Reading, connection: Database, reservation_id: UUID) -> Reservation:
-    """Get a reservation. `user_email` and `user_phone` are null for keys without the scope `write`."""
+    """Get a reservation. For keys without the scope `write` `user_email`, `user_phone`, `metadata` and `request_id` are
+    null."""
     return _visible(key, await reservations.get_reservation(connection, reservation_id))
 
 

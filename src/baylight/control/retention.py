@@ -10,6 +10,10 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
 REJECTED_KEPT = timedelta(days=90)
+REJECTED_ROWS_KEPT = 5_000
+"""Half of the rejected messages that are stored, so that there is room for an hour."""
+GATEWAYS_KEPT = timedelta(days=90)
+"""Time since a gateway was last seen, unless the newest uplink of a device came by it."""
 ORPHANS_KEPT = timedelta(days=30)
 """Time since the last uplink of an unknown device. Its uplinks are deleted with it."""
 AIRTIME_KEPT = timedelta(days=2)
@@ -32,6 +36,8 @@ ENSURE_PARTITIONS = Query("control.retention.ensure_partitions", int)
 DROP_PARTITIONS = Query("control.retention.drop_partitions", str)
 DELETE_STEPS = Statement("control.retention.delete_steps")
 DELETE_REJECTED = Statement("control.retention.delete_rejected")
+DELETE_REJECTED_BEYOND = Statement("control.retention.delete_rejected_beyond")
+DELETE_GATEWAYS = Statement("control.retention.delete_gateways")
 DELETE_CONDITIONS = Statement("control.retention.delete_conditions")
 DELETE_AIRTIME = Statement("control.retention.delete_airtime")
 DELETE_COUNTED = Statement("control.retention.delete_counted")
@@ -65,6 +71,8 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
             dropped += await DROP_PARTITIONS.all(connection, parent=parent, now=now, months=months)
     pruned = await _prune(connection, DELETE_STEPS, now=now, months=actuation_months)
     pruned += await _prune(connection, DELETE_REJECTED, before=now - REJECTED_KEPT)
+    pruned += await _prune(connection, DELETE_REJECTED_BEYOND, kept=REJECTED_ROWS_KEPT)
+    pruned += await _prune(connection, DELETE_GATEWAYS, before=now - GATEWAYS_KEPT)
     pruned += await _prune(connection, DELETE_CONDITIONS, now=now, months=actuation_months)
     pruned += await _prune(connection, DELETE_AIRTIME, before=now - AIRTIME_KEPT)
     pruned += await _prune(connection, DELETE_COUNTED, before=now - COUNTED_KEPT)

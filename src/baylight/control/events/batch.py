@@ -24,6 +24,8 @@ MAX_AGE = timedelta(days=400)
 MAX_AHEAD = timedelta(days=2)
 """Longest time that a clock may be ahead of ours: gateways without GPS run minutes ahead (B19)."""
 MAX_PAYLOAD = 4096
+MAX_REJECTED = 10_000
+"""Rows of rejected messages. Those beyond are counted in the metrics and in the condition `messages_refused` alone."""
 """Bytes of a rejected message that are stored."""
 _MICROSECOND = timedelta(microseconds=1)
 _made_at = attrgetter("at")
@@ -142,6 +144,7 @@ class Batch:
                 reason=message.reason,
                 detail=message.detail.replace("\0", "\ufffd")[:2000],
                 now=self.now,
+                max_rows=MAX_REJECTED,
             )
 
 

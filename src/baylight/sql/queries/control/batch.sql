@@ -12,9 +12,12 @@ VALUES (
 ON CONFLICT (observed_at, deduplication_id) DO NOTHING;
 
 -- name: insert_rejected
--- Stores a message that could not be read: one row for equal messages, with their number.
+-- Stores a message that could not be read: one row for equal messages, with their number. While there are :max_rows
+-- rows, new ones are not stored; retention makes room.
 INSERT INTO rejected_messages AS r (digest, topic, payload, payload_bytes, reason, detail, first_at, last_at)
-VALUES (:digest, :topic, :payload, :payload_bytes, :reason, :detail, :now, :now)
+SELECT :digest, :topic, :payload, :payload_bytes, :reason, :detail, :now::timestamptz, :now
+WHERE EXISTS (SELECT FROM rejected_messages WHERE digest = :digest)
+    OR (SELECT count(*) FROM (SELECT FROM rejected_messages LIMIT :max_rows) AS stored) < :max_rows
 ON CONFLICT (digest) DO UPDATE SET times = r.times + 1, last_at = excluded.last_at;
 
 -- name: insert_to_decode

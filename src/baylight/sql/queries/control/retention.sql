@@ -20,6 +20,22 @@ DELETE FROM rejected_messages WHERE digest IN (
     SELECT digest FROM rejected_messages WHERE last_at < :before ORDER BY last_at LIMIT :limit
 );
 
+-- name: delete_rejected_beyond
+-- Deletes at most :limit rejected messages, all except the :kept that came last.
+DELETE FROM rejected_messages WHERE digest IN (
+    SELECT digest FROM rejected_messages ORDER BY last_at DESC, digest OFFSET :kept LIMIT :limit
+);
+
+-- name: delete_gateways
+-- Deletes at most :limit gateways that were last seen before :before, and that no display or sensor used last.
+DELETE FROM gateways WHERE gateway_id IN (
+    SELECT g.gateway_id FROM gateways AS g
+    WHERE g.last_seen_at < :before
+        AND NOT EXISTS (SELECT FROM display_devices AS d WHERE d.gateway_id = g.gateway_id)
+        AND NOT EXISTS (SELECT FROM sensor_devices AS s WHERE s.gateway_id = g.gateway_id)
+    ORDER BY g.last_seen_at LIMIT :limit
+);
+
 -- name: delete_conditions
 -- Deletes at most :limit conditions that ended more than :months months before :now.
 DELETE FROM conditions WHERE id IN (
