@@ -71,7 +71,7 @@ async def running(consumer: MqttConsumer, *, connected: bool = True) -> AsyncIte
 
 
 async def publish(broker: Broker, payloads: list[str], qos: int = 1) -> None:
-    messages = [{"topic": f"t/{payload}", "payload": payload, "qos": qos} for payload in payloads]
+    messages = [{"topic": f"t/{payload[:1000]}", "payload": payload, "qos": qos} for payload in payloads]
     await asyncio.to_thread(
         paho_publish.multiple, messages, hostname=broker.host, port=broker.port, protocol=paho.MQTTv5
     )

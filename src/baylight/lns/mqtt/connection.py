@@ -12,6 +12,7 @@ from gmqtt import Client, Subscription
 
 from baylight.domain.events import Ignored
 from baylight.errors import TransientError
+from baylight.lns.mqtt.gate import Gate
 from baylight.lns.mqtt.lanes import Batch, Lanes, Read, Received
 from baylight.lns.mqtt.outgoing import Outgoing
 from baylight.lns.mqtt.reasons import in_words
@@ -39,6 +40,7 @@ class _Turn(NamedTuple):
     """A message's turn to be acknowledged, after the messages before it. `task` does that once `begun` is set."""
 
     batch: Batch
+    payload: bytes
     begun: asyncio.Future[None]
     task: asyncio.Task[Any]
 
@@ -91,6 +93,7 @@ class Connection:
         self.session_present = False
         self._answers: dict[int, asyncio.Future[tuple[int, ...]]] = {}
         self._turns: deque[_Turn] = deque()
+        self._gate = Gate(consumer.lanes.room)
         self._outgoing = Outgoing()
         self._overflow_logged = False
         self._client = Client(
@@ -138,6 +141,7 @@ class Connection:
             version=consumer.version,
         )
         await self._subscribe_only(consumer.topic)
+        self._gate.subscribed()
 
     async def _subscribe_only(self, topic: str) -> None:
         """Let the session have this subscription and no other. The settings of a former process may have had others.
@@ -196,6 +200,7 @@ class Connection:
         sending = []
         while self._turns and self._turns[0].batch.done:
             turn = self._turns.popleft()
+            self._gate.acknowledged(turn.payload)
             turn.begin()
             sending.append(turn.task)
         if sending:
@@ -217,6 +222,7 @@ class Connection:
 
     def _on_connect(self, client: Client, session_present: int, code: int, properties: dict[str, Any]) -> None:
         self.session_present = bool(session_present)
+        self._gate.install(client, KEEPALIVE_S)
         self._consumer.resume()
 
     async def _on_message(
@@ -229,8 +235,9 @@ class Connection:
         if qos:
             task = asyncio.current_task()
             if batch is not None and task is not None:
-                turn = _Turn(batch, asyncio.get_running_loop().create_future(), task)
+                turn = _Turn(batch, payload, asyncio.get_running_loop().create_future(), task)
                 self._turns.append(turn)
+                self._gate.received(payload)
                 await turn.begun
         else:
             self._note_qos_0(lost=batch is None)

@@ -13,6 +13,7 @@ from baylight.domain.conditions import ConditionKind
 from baylight.errors import BaylightError, PermanentError, TransientError
 from baylight.lns.mqtt.away import Away
 from baylight.lns.mqtt.connection import Connection, TakenOverError
+from baylight.lns.mqtt.gate import MAX_BYTES
 from baylight.lns.mqtt.lanes import Batch, Handle, Lanes, Read, Received, Reject
 from baylight.lns.mqtt.outgoing import FIRST_ERROR, NO_SUBSCRIBER, NOT_AUTHORIZED, refusal
 from baylight.lns.mqtt.topics import can_publish, matcher
@@ -21,7 +22,8 @@ from baylight.ports import BrokerSession, Conditions
 
 _log = logger("mqtt")
 MAX_WAITING = 50_000
-"""Limit for messages without flow control: those of QoS 0, and those that waited when a connection was lost."""
+"""Limit for messages without flow control: those of QoS 0, and those that waited when a connection was lost. MAX_BYTES
+is that for their payloads."""
 SETTLED_S = 60.0
 """Seconds of a connection after which no second client uses our client id."""
 QOS_0_OVER_S = 600.0
@@ -266,17 +268,21 @@ class MqttConsumer:
         return f"{self.host}:{self.port}"
 
     def resume(self) -> None:
-        """Begin on a new connection. Drop the unacknowledged messages of former ones if MAX_WAITING messages wait.
+        """Begin on a new connection. Drop the unacknowledged messages of former ones if there is no room for more.
 
         A broker that kept all messages sends them again. A broker that crashed may have lost them, so up to this limit
         they are handled as well.
         """
-        if self.waiting >= MAX_WAITING:
+        if self._full:
             self.lanes.forget_unacknowledged()
+
+    @property
+    def _full(self) -> bool:
+        return self.waiting >= MAX_WAITING or self.lanes.waiting_bytes >= MAX_BYTES
 
     def put(self, connection: Connection, received: Received, qos: int) -> Batch | None:
         """Put a message into its lane. Return the batch that it is now in, or None if there is no room for it."""
-        if qos == 0 and self.waiting >= MAX_WAITING:
+        if qos == 0 and self._full:
             return None
         return self.lanes.put(connection, received, qos)
 

@@ -50,6 +50,8 @@ class Batch:
     qos: int
     messages: list[Received] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
+    size: int = 0
+    """Bytes of the payloads."""
     done: bool = False
 
 
@@ -87,6 +89,10 @@ class Lanes:
         return sum(len(batch.messages) for lane in self._lanes for batch in lane.batches)
 
     @property
+    def waiting_bytes(self) -> int:
+        return sum(batch.size for lane in self._lanes for batch in lane.batches)
+
+    @property
     def waits_s(self) -> float:
         """Seconds since the oldest message came that is not handled; 0 without one."""
         begun = [lane.under_way or lane.batches[0] for lane in self._lanes if lane.under_way or lane.batches]
@@ -118,6 +124,7 @@ class Lanes:
             lane.batches.append(last)
             lane.wake.set()
         last.messages.append(received)
+        last.size += len(received.payload)
         return last
 
     def forget_unacknowledged(self) -> None:
