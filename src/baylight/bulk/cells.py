@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from zoneinfo import available_timezones
 
 import msgspec
@@ -28,6 +29,8 @@ class CellError(InputError):
 
 _QUOTED = re.compile(r"'+[=+\-@\t\r]")
 _TO_QUOTE = re.compile(r"'*[=+\-@\t\r]")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of NUL in JSON, which is not itself escaped."""
 _DEGREES = Decimal("1e-8")
 _SCRIPTED = re.compile(PREFIX + "[a-z0-9_]{1,60}")
 
@@ -101,6 +104,8 @@ def json_object(cell: str) -> object:
     if not isinstance(value, dict):
         raise CellError("bad_json", f"{shorten(cell)!r} is not a JSON object such as {{}}")
     check_json(value, "the cell")
+    if _NUL.search(cell):
+        raise CellError("bad_json", "a NUL character cannot be stored")
     return value
 
 
@@ -113,8 +118,12 @@ def path(cell: str) -> object:
     return "/".join(names)
 
 
+_timezones = cache(available_timezones)
+"""Function that returns the names of all time zones. Reading them from the disk takes milliseconds."""
+
+
 def timezone(cell: str) -> object:
-    if cell not in available_timezones():
+    if cell not in _timezones():
         raise CellError("bad_timezone", f"{shorten(cell)!r} is not a time zone such as Europe/Berlin")
     return cell
 

@@ -13,6 +13,8 @@ from baylight.bulk.sheets import CLEAR, Column, Sheet
 from baylight.errors import InputError
 
 MAX_LINE_BYTES = 1024 * 1024
+MAX_LINES = 1_200_000
+"""Limits of a file. Blank lines count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ Parsed = tuple[list[object], list[str]]
 def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield number and cells of each row that is not empty.
 
-    Raises InputError `bad_csv`, `not_utf8`, `wrong_kind`, `wrong_version`, `bad_header`, and for a row of wrong length
-    `bad_row`.
+    Raises InputError `bad_csv`, `not_utf8`, `too_many_lines`, `wrong_kind`, `wrong_version`, `bad_header`, and for a
+    row of wrong length `bad_row`.
     """
     rows = csv.reader(_lines(source), strict=True)
     try:
@@ -54,6 +56,8 @@ def _lines(source: IO[bytes]) -> Iterator[str]:
     number = 0
     while line := source.readline(MAX_LINE_BYTES):
         number += 1
+        if number > MAX_LINES:
+            raise InputError("too_many_lines", f"a file may have at most {MAX_LINES} lines: split it")
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
             raise InputError("bad_csv", f"line {number} is longer than {MAX_LINE_BYTES} bytes", line=number)
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import IO, NamedTuple
 
 from baylight.access.change import Change
@@ -14,6 +16,7 @@ from baylight.bulk.cells import write
 from baylight.bulk.csv_file import RowError
 from baylight.bulk.imports import Progress, Report
 from baylight.bulk.kinds import SHEETS
+from baylight.bulk.steps import PAGE
 from baylight.bulk.tts_export import read_tts
 from baylight.domain.address import application_of, is_whole
 from baylight.domain.ids import parse_dev_eui
@@ -28,6 +31,8 @@ Types = Mapping[str, str]
 LEFT_OUT = "-"
 """Type in `types` that leaves out the devices of a profile."""
 MAX_NAMED = 5
+MAX_LEFT_OUT = 100
+"""Profiles that a report names one by one."""
 _COLUMNS = tuple(column.name for column in SHEETS["devices"].columns)
 
 
@@ -115,9 +120,9 @@ async def import_list(
     )
     report = await imports.import_rows(change, "devices", selection.rows(), dry_run=dry_run, progress=progress)
     listed = {number: device for number, device, _ in selection.devices}
-    report.first = list(_one_line_per_profile(report.first, listed, selection))
-    report.left_out = dict(selection.left_out)
-    report.notes = _notes(selection, types)
+    report.first = await asyncio.to_thread(lambda: list(_one_line_per_profile(report.first, listed, selection)))
+    report.left_out = {shorten(profile, 200): count for profile, count in selection.left_out.most_common(MAX_LEFT_OUT)}
+    report.notes = await asyncio.to_thread(_notes, selection, types)
     if network_server == "chirpstack":
         report.notes += await _not_listed(change.connection, selection, applications)
     return report
@@ -128,17 +133,16 @@ def _one_line_per_profile(
 ) -> Iterator[RowError]:
     """Yield the errors, with the name of the device. Of the devices without a type only the first of its profile."""
     seen: set[str] = set()
+    unknown = Counter(d.profile for _, d, code in selection.devices if code is None and not selection.of(d))
     for error in errors:
         device = listed[error.row]
         profile = device.profile
         if error.code != "type_missing":
-            yield replace(error, message=f"{device.dev_eui} ({profile or 'no profile'}): {error.message}")
+            name = shorten(device.dev_eui or device.name or device.application_id, 100) or f"device {error.row}"
+            yield replace(error, message=f"{name} ({shorten(profile, 100) or 'no profile'}): {error.message}")
         elif profile not in seen:
             seen.add(profile)
-            unknown = [
-                1 for _, d, code in selection.devices if code is None and d.profile == profile and not selection.of(d)
-            ]
-            yield replace(error, message=_how_to_map(profile, len(unknown)))
+            yield replace(error, message=_how_to_map(profile, unknown[profile]))
 
 
 def _how_to_map(profile: str, count: int) -> str:
@@ -157,7 +161,8 @@ def _devices(count: int) -> str:
 def _notes(selection: Selection, types: Types) -> list[str]:
     """Return what the import does not do although somebody may expect it."""
     notes = []
-    profiles = ", ".join(sorted(_shown(profile) or "(none)" for profile in selection.profiles)) or "none"
+    some = [profile for profile, _ in selection.profiles.most_common(MAX_LEFT_OUT)]
+    profiles = ", ".join(sorted(_shown(profile) or "(none)" for profile in some)) or "none"
     for profile in types:
         if profile not in selection.profiles:
             notes.append(f"--map {_shown(profile)}=…: no listed device has this profile; the list has: {profiles}")
@@ -210,7 +215,7 @@ async def _not_listed(connection: Connection, selection: Selection, applications
         connection,
         network_server=selection.network_server,
         applications=sorted({*applications, *(device.application_id for device in selection.listed)}),
-        listed=[eui for device in selection.listed if (eui := _canonical(device.dev_eui))],
+        listed=await asyncio.to_thread(lambda: list(filter(None, (_canonical(d.dev_eui) for d in selection.listed)))),
     )
     if not gone:
         return []
@@ -254,8 +259,10 @@ def list_chirpstack(
 
 async def list_tts(source: IO[bytes], application: str = "") -> AsyncIterator[Listed]:
     """List the devices of an export of The Things Stack. Raises as `read_tts`."""
-    for device in read_tts(source, application):
-        yield device
+    devices = read_tts(source, application)
+    while page := await asyncio.to_thread(lambda: list(islice(devices, PAGE))):
+        for device in page:
+            yield device
 
 
 def parse_types(pairs: Iterable[str]) -> dict[str, str]:
@@ -303,8 +310,10 @@ async def select(
             selection.left_out[profile] += 1
         else:
             selection.devices.append((number, device, found))
-    euis = [eui for _, device, _ in selection.devices if (eui := _canonical(device.dev_eui))]
-    selection.registered = {row.dev_eui: row for row in await REGISTERED.all(connection, dev_euis=euis)}
+    for start in range(0, len(selection.devices), PAGE):
+        page = selection.devices[start : start + PAGE]
+        euis = [eui for _, device, _ in page if (eui := _canonical(device.dev_eui))]
+        selection.registered |= {row.dev_eui: row for row in await REGISTERED.all(connection, dev_euis=euis)}
     return selection
 
 

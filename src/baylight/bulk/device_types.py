@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -31,9 +32,13 @@ ADD_ERRORS = Step("bulk.imports.add_errors")
 
 async def _check_codecs(connection: Connection) -> None:
     async for page in CHANGED_TYPES.pages(connection):
-        for row in page:
-            for column, code, message in _wrong(row):
-                await ADD_ERRORS.run(connection, lines=[row.line], column=column, code=code, message=message)
+        wrong = await asyncio.to_thread(_all_wrong, page)
+        for line, column, code, message in wrong:
+            await ADD_ERRORS.run(connection, lines=[line], column=column, code=code, message=message)
+
+
+def _all_wrong(rows: list[ChangedType]) -> list[tuple[int, str, str, str]]:
+    return [(row.line, *found) for row in rows for found in _wrong(row)]
 
 
 def _wrong(row: ChangedType) -> Iterator[tuple[str, str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import IO, NamedTuple
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from baylight.bulk import csv_file
 from baylight.bulk.csv_file import RowError
 from baylight.bulk.kinds import sheet_of
 from baylight.bulk.sheets import Sheet
-from baylight.bulk.steps import PAGE, TIMEOUT_S, Step
+from baylight.bulk.steps import PAGE, PAGE_CHARS, TIMEOUT_S, Step
 from baylight.domain.downlink import TriggerType
 from baylight.store.pool import Connection
 from baylight.store.query import Query
@@ -143,21 +143,31 @@ async def _stage(connection: Connection, sheet: Sheet, rows: Rows, report: Repor
     await sheet.stage.run(connection)
     names = ["line", "kept", *(column.name for column in sheet.columns)]
     given = iter(rows)
-    while page := list(islice(given, PAGE)):
-        records = list(_parsed(sheet, page, report))
-        await connection.copy_records_to_table("bulk_rows", records=records, columns=names, timeout=TIMEOUT_S)
-        report.rows += len(page)
+    while (page := await asyncio.to_thread(_page, sheet, given, report)) is not None:
+        await connection.copy_records_to_table("bulk_rows", records=page, columns=names, timeout=TIMEOUT_S)
         show("reading", report.rows, None)
     await ANALYZE.run(connection)
 
 
-def _parsed(sheet: Sheet, rows: Rows, report: Report) -> Iterator[tuple[object, ...]]:
+def _page(sheet: Sheet, rows: Iterator[tuple[int, dict[str, str]]], report: Report) -> list[tuple[object, ...]] | None:
+    """Return the records of the next rows, at most PAGE and about PAGE_CHARS; None after the last row.
+
+    It runs beside the event loop, which serves webhooks meanwhile.
+    """
+    records: list[tuple[object, ...]] = []
+    read = size = 0
     for row, cells in rows:
         (values, kept), errors = csv_file.parse(sheet, row, cells)
         for error in errors:
             report.add(error)
         if not errors:
-            yield (row, kept, *values)
+            records.append((row, kept, *values))
+        read += 1
+        size += sum(map(len, cells.values()))
+        if read == PAGE or size >= PAGE_CHARS:
+            break
+    report.rows += read
+    return records if read else None
 
 
 async def _check(connection: Connection, sheet: Sheet, report: Report) -> None:

@@ -12,6 +12,10 @@ Row = TypeVar("Row")
 TIMEOUT_S = 3600
 PAGE = 1000
 """Rows that are in memory at the same time."""
+PAGE_CHARS = 1_000_000
+"""Characters after which no further row comes into memory."""
+SMALL_PAGE = 50
+"""Rows that are in memory at the same time if each may be large."""
 
 
 class Step(Statement):
@@ -36,8 +40,8 @@ class Pages(Query[Row]):
     """A query whose rows are read by a cursor."""
 
     async def pages(self, connection: Connection) -> AsyncIterator[list[Row]]:
-        """Yield all rows, PAGE at a time. Needs an open transaction."""
+        """Yield all rows, SMALL_PAGE at a time. Needs an open transaction."""
         cursor = await connection.cursor(self.sql, timeout=TIMEOUT_S)
-        while records := await cursor.fetch(PAGE, timeout=TIMEOUT_S):
+        while records := await cursor.fetch(SMALL_PAGE, timeout=TIMEOUT_S):
             build = self._builder(records[0])
             yield [build(record) for record in records]
