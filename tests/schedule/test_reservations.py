@@ -7,7 +7,7 @@ import pytest
 
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import devices, spaces
-from baylight.schedule import reservations
+from baylight.schedule import overrides, reservations
 from baylight.schedule.reservations import NewReservation
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
@@ -116,6 +116,24 @@ async def test_b23_impossible_times_are_refused(db: Connection, start: datetime,
     with pytest.raises(InputError) as error:
         await reservations.create_reservation(by(db), NewReservation("A-1", start, end))
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_e8_times_out_of_range_are_refused(db: Connection, end: str) -> None:
+    with pytest.raises(InputError) as error:
+        await reservations.create_reservation(by(db), NewReservation("A-1", NOW, datetime.fromisoformat(end)))
+    assert error.value.code == "bad_times"
+    with pytest.raises(InputError) as error:
+        await overrides.set_override(by(db), "FREE", space="A-1", until=datetime.fromisoformat(end), reason="x")
+    assert error.value.code == "bad_times"
+
+
+async def test_e8_a_reservation_and_an_override_may_end_with_the_last_year(db: Connection) -> None:
+    end = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
+    await reservations.create_reservation(by(db), NewReservation("A-1", end - HOUR, end))
+    override = await overrides.set_override(by(db), "FREE", space="A-1", until=end, reason="x")
+    assert override.until_at == end
+    assert await state(db) == "FREE"
 
 
 async def test_a_reservation_may_begin_a_moment_ago(db: Connection) -> None:

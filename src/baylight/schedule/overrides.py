@@ -62,6 +62,10 @@ async def set_override(
         raise InputError("one_target", "name either a space or a location")
     if until is not None and until.tzinfo is None:
         raise InputError("naive_time", f"{until.isoformat()} has no time zone")
+    try:
+        until = until.astimezone(UTC) if until else None
+    except OverflowError:
+        raise InputError("bad_times", "the end is out of range: years are 1 to 9999 in UTC") from None
     if until is not None and until <= change.now:
         raise InputError("bad_times", "the override would end before it begins")
     connection = change.connection
@@ -77,7 +81,7 @@ async def set_override(
             location_id=location_id,
             state=wanted,
             from_at=from_at,
-            until_at=until.astimezone(UTC) if until else None,
+            until_at=until,
             reason=reason,
             actor=change.actor,
         )

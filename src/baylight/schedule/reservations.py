@@ -277,7 +277,10 @@ def _warnings(space: Space, new: NewReservation, change: Change) -> list[str]:
 def _utc(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise InputError("naive_time", f"{at.isoformat()} has no time zone: write for example {at.isoformat()}+00:00")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise InputError("bad_times", f"{at.isoformat()} is out of range: years are 1 to 9999 in UTC") from None
 
 
 def _check_times(start_at: datetime, end_at: datetime, now: datetime) -> None:
