@@ -31,6 +31,8 @@ _QUOTED = re.compile(r"'+[=+\-@\t\r]")
 _TO_QUOTE = re.compile(r"'*[=+\-@\t\r]")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """The escape of NUL in JSON, which is not itself escaped."""
+_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
+"""A number as spreadsheets of many languages write it."""
 _DEGREES = Decimal("1e-8")
 _SCRIPTED = re.compile(PREFIX + "[a-z0-9_]{1,60}")
 
@@ -77,12 +79,13 @@ def integer(minimum: int, maximum: int) -> Parse:
 def degrees(maximum: int) -> Parse:
     def parse(cell: str) -> object:
         try:
-            value = Decimal(cell)
+            value = Decimal(_COMMA.sub(r"\1.\2", cell))
         except InvalidOperation:
             value = Decimal("NaN")
         if not value.is_finite() or abs(value) > maximum:
             raise CellError(
-                "bad_number", f"{shorten(cell)!r} is not a number from -{maximum} to {maximum} with a decimal point"
+                "bad_number",
+                f"{shorten(cell)!r} is not a number from -{maximum} to {maximum} with a decimal point or comma",
             )
         return value.quantize(_DEGREES)
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import IO
 
 from baylight.bulk.cells import CellError, unquote, write, write_codes
@@ -32,12 +33,15 @@ Parsed = tuple[list[object], list[str]]
 
 
 def read(sheet: Sheet, source: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield number and cells of each row that is not empty.
+    """Yield number and cells of each row that is not empty. Columns are separated by `,`, `;` or tab, as in line 2.
 
     Raises InputError `bad_csv`, `not_utf8`, `too_many_lines`, `wrong_kind`, `wrong_version`, `bad_header`, and for a
     row of wrong length `bad_row`.
     """
-    rows = csv.reader(_lines(source), strict=True)
+    lines = _lines(source)
+    first = list(islice(lines, 2))
+    delimiter = max(",;\t", key=first[-1].count) if first else ","
+    rows = csv.reader(chain(first, lines), delimiter=delimiter, strict=True)
     try:
         _check_title(sheet, next(rows, []))
         names = _check_header(sheet, next(rows, []))
@@ -92,7 +96,7 @@ def _check_header(sheet: Sheet, cells: Sequence[str]) -> list[str]:
     ]
     if wrong:
         found_wrong = "; ".join(f"{word}: {', '.join(repr(name) for name in found[:20])}" for word, found in wrong)
-        hint = " (columns are separated by commas)" if len(names) == 1 else ""
+        hint = " (columns are separated by commas, semicolons or tabs)" if len(names) == 1 else ""
         raise InputError("bad_header", f"columns of line 2: {found_wrong}{hint}", **dict(wrong))
     return names
 
