@@ -43,6 +43,13 @@ async def test_a_file_may_be_larger_than_other_bodies(client: httpx.AsyncClient)
     assert (done.status_code, done.json()["added"]) == (200, 4000)
 
 
+async def test_e7_an_export_may_begin_with_a_byte_order_mark(client: httpx.AsyncClient) -> None:
+    plain = await client.get("/api/v1/export/spaces")
+    marked = await client.get("/api/v1/export/spaces", params={"bom": True})
+    assert marked.content == b"\xef\xbb\xbf" + plain.content
+    assert (await client.post("/api/v1/import/spaces", content=marked.content)).status_code == 200
+
+
 async def test_import_needs_a_key_that_may_write(site: Site) -> None:
     async with site.client(await site.key("read")) as reader:
         assert (await reader.post("/api/v1/import/spaces", content=HEAD)).status_code == 403

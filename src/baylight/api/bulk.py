@@ -73,12 +73,13 @@ def answer(request: Request, report: Report) -> Report | JSONResponse:
 @router.get(
     "/export/{kind}", summary="Export all objects of a kind as CSV", response_class=Response, responses={200: _CSV}
 )
-async def export_csv(key: Reading, given: Given, request: Request, kind: Kind) -> Response:
-    """The file has the form that the import reads. All of it is of one moment."""
+async def export_csv(key: Reading, given: Given, request: Request, kind: Kind, bom: bool = False) -> Response:
+    """The file has the form that the import reads. All of it is of one moment. `bom`: with a byte order mark, by which
+    Excel reads UTF-8."""
 
     async def parts() -> AsyncIterator[bytes]:
         async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
-            async for part in imports.export(connection, kind):
+            async for part in imports.export(connection, kind, bom=bom):
                 yield part
 
     headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -96,10 +97,13 @@ class Report:
         self.by_code[code] = self.by_code.get(code, 0) + times
 
 
-async def export(connection: Connection, kind: str) -> AsyncIterator[bytes]:
-    """Yield the parts of a CSV file, all of one moment. Raises NotFoundError `unknown_kind`."""
+async def export(connection: Connection, kind: str, *, bom: bool = False) -> AsyncIterator[bytes]:
+    """Yield the parts of a CSV file, all of one moment. `bom`: begin with a byte order mark, for Excel.
+
+    Raises NotFoundError `unknown_kind`.
+    """
     sheet = sheet_of(kind)
-    yield csv_file.head(sheet)
+    yield BOM_UTF8 * bom + csv_file.head(sheet)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cursor = await connection.cursor(sheet.export.sql, timeout=TIMEOUT_S)
         while records := await cursor.fetch(PAGE, timeout=TIMEOUT_S):

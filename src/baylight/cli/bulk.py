@@ -59,6 +59,9 @@ def import_file(
 def export_file(
     kind: Annotated[Kind, typer.Argument(help="what to write")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="begin with a byte order mark, by which Excel reads UTF-8")
+    ] = False,
 ) -> None:
     """Export all objects of a kind as CSV."""
 
@@ -66,7 +69,7 @@ def export_file(
         from baylight.bulk import imports
 
         with _written(output) as target:
-            async for part in imports.export(c.connection, kind):
+            async for part in imports.export(c.connection, kind, bom=bom):
                 target.write(part)
 
     on_database(work)
