@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from baylight.access import keys
 from baylight.api.app import create_app
 from baylight.api.deps import Deps
+from baylight.app.http import Server
 from baylight.domain.conditions import Condition
 from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
@@ -61,7 +61,7 @@ def site_on(database: Database, pool: Pool) -> Site:
 async def serving(app: FastAPI, *, port: int = 0) -> AsyncIterator[str]:
     """Run a real server on a free port; yield its address. It must stop although streams are open."""
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = Server(app)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

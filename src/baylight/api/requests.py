@@ -9,7 +9,7 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from baylight.api.problems import problem
@@ -65,6 +65,8 @@ class Requests:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._bounded(scope, receive, answer)
+            except ClientDisconnect:
+                state["problem"] = "disconnected"
             except Exception:
                 _log.exception("request_failed", path=scope["path"])
                 if status == 0:

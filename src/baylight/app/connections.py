@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 
-import uvicorn
 from pydantic import SecretStr
 
 from baylight.api.deps import Inbound
@@ -157,11 +155,3 @@ def listen(settings: Settings) -> socket.socket:
             f"cannot listen on {settings.http_host}:{settings.http_port} ({why}): "
             "set BAYLIGHT_HTTP_PORT or BAYLIGHT_HTTP_HOST",
         ) from error
-
-
-class Server(uvicorn.Server):
-    """HTTP server that leaves signals to the program, which stops all its parts in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from baylight.api.app import create_app
@@ -20,7 +19,6 @@ from baylight.api.metrics import Counts
 from baylight.app.absences import Absences
 from baylight.app.backlog import Backlog, backlog
 from baylight.app.connections import (
-    Server,
     chirpstack_devices,
     consumers,
     inbound,
@@ -28,6 +26,7 @@ from baylight.app.connections import (
     network_servers,
 )
 from baylight.app.decoding import Decoding
+from baylight.app.http import Server
 from baylight.app.intake import Intake
 from baylight.app.policies import policies_of
 from baylight.app.service_conditions import READINESS, Key, ServiceConditions
@@ -218,7 +217,7 @@ class Program:
         self.conditions.on_change.append(api.state.hub.wake)
         listener = listen(self.settings)
         self.http_port = listener.getsockname()[1]
-        server = Server(uvicorn.Config(api, log_config=None, access_log=False, lifespan="on"))
+        server = Server(api)
         parts: dict[str, asyncio.Task[Any]] = {
             **{name: asyncio.create_task(consumer.run()) for name, consumer in self.consumers.items()},
             "relay": asyncio.create_task(self.relay.run()),
