@@ -18,7 +18,7 @@ import bcrypt
 
 from baylight.access.change import Change
 from baylight.errors import InputError, NotFoundError
-from baylight.store.pool import Connection, Pool
+from baylight.store.pool import Connection, Pool, acquire
 from baylight.store.query import Query, Statement
 
 MAX_NAME_LENGTH = 100
@@ -153,14 +153,14 @@ class Verifier:
         if parts is None:
             found = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
         else:
-            async with self._pool.acquire() as connection:
+            async with acquire(self._pool) as connection:
                 found = await FIND_BY_PREFIX.first(connection, prefix=parts[1])
             if found is not None and not hmac.compare_digest(_hash(found.key_secret, text), found.key_hash):
                 return None
         if found is None:
             return None
         if not found.used_lately:
-            async with self._pool.acquire() as connection:
+            async with acquire(self._pool) as connection:
                 await RECORD_USE.run(connection, id=found.id)
         return found.public()
 
@@ -169,17 +169,17 @@ class Verifier:
 
         This method and `store/beside.py` are all that is left of V2, and are deleted together.
         """
-        async with self._pool.acquire() as connection:
+        async with acquire(self._pool) as connection:
             digest = _hash(await SECRET.one(connection), text)
             found = await FIND_BY_HASH.first(connection, hash=digest)
         if found is not None or digest in self._unknown:
             return found
         async with self._bcrypt:  # one at a time: each key occupies a core for a quarter of a second
-            async with self._pool.acquire() as connection:
+            async with acquire(self._pool) as connection:
                 unconverted = await LIST_BCRYPT.all(connection)
             for key in unconverted:
                 if await asyncio.to_thread(_fits, text, key.key_hash):
-                    async with self._pool.acquire() as connection:
+                    async with acquire(self._pool) as connection:
                         await CONVERT.run(connection, id=key.id, old_hash=key.key_hash, new_hash=digest)
                         return await FIND_BY_HASH.first(connection, hash=digest)
         if len(self._unknown) >= _MAX_UNKNOWN:
@@ -189,7 +189,7 @@ class Verifier:
 
     async def is_live(self, key: Key) -> bool:
         """Return whether a key that was verified before has neither been revoked nor expired since."""
-        async with self._pool.acquire() as connection:
+        async with acquire(self._pool) as connection:
             return bool(await IS_LIVE.first(connection, id=key.id))
 
 

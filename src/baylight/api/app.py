@@ -68,6 +68,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.deps = deps
     app.state.verifier = Verifier(deps.pool)
     app.state.hub = hub
+    app.state.exports = set()
     app.add_middleware(Requests)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import partial
 from typing import IO, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from baylight.api.deps import ACQUIRE_S, Given, Reading, Writing
+from baylight.api.deps import Given, Reading, Writing
 from baylight.api.problems import problem
 from baylight.bulk import imports
 from baylight.bulk.imports import Report
+from baylight.errors import TransientError
+from baylight.store.pool import acquire
 
 router = APIRouter(tags=["bulk"])
 _IN_MEMORY_BYTES = 1024 * 1024
+_PART_BYTES = 64 * 1024
+MAX_EXPORTS = 32
+"""Exports that are made or sent at a time. Each is a temporary file, for as long as its caller reads."""
 
 
 class Kind(StrEnum):
@@ -30,6 +37,7 @@ class Kind(StrEnum):
     ASSIGNMENTS = "assignments"
 
 
+_CSV_TYPE = "text/csv; charset=utf-8"
 _CSV: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
@@ -43,7 +51,7 @@ async def import_csv(
     key: Writing, given: Given, request: Request, kind: Kind, dry_run: bool = False
 ) -> Report | JSONResponse:
     """The body is the CSV file. Idempotent. 422 with a `report` if rows are wrong."""
-    async with received(request) as file, given.pool.acquire(timeout=ACQUIRE_S) as connection:
+    async with received(request) as file, acquire(given.pool) as connection:
         report = await imports.import_csv(
             given.change(connection, key),
             kind,
@@ -73,16 +81,49 @@ def answer(request: Request, report: Report) -> Report | JSONResponse:
 @router.get(
     "/export/{kind}", summary="Export all objects of a kind as CSV", response_class=Response, responses={200: _CSV}
 )
-async def export_csv(key: Reading, given: Given, request: Request, kind: Kind, bom: bool = False) -> Response:
+async def export_csv(request: Request, key: Reading, given: Given, kind: Kind, bom: bool = False) -> Response:
     """The file has the form that the import reads. All of it is of one moment. `bom`: with a byte order mark, by which
     Excel reads UTF-8."""
-
-    async def parts() -> AsyncIterator[bytes]:
-        async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+    if request.state.head:
+        return Response(media_type=_CSV_TYPE, headers=_attachment(kind))
+    exports: set[object] = request.app.state.exports
+    if len(exports) >= MAX_EXPORTS:
+        raise TransientError("exports_busy", f"{MAX_EXPORTS} exports are being sent: try again", retry_after_s=10)
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when it is sent
+    exports.add(file)
+    try:
+        async with acquire(given.pool) as connection:
             async for part in imports.export(connection, kind, bom=bom):
+                file.write(part)
+    except BaseException:
+        _discard(file, exports)
+        raise
+    file.seek(0)
+    return _Spooled(file, partial(_discard, file, exports), kind)
+
+
+def _attachment(kind: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
+
+
+def _discard(file: IO[bytes], exports: set[object]) -> None:
+    exports.discard(file)
+    file.close()
+
+
+class _Spooled(StreamingResponse):
+    """Response with a file that is complete, so that a slow caller keeps no connection to the database in use."""
+
+    def __init__(self, file: IO[bytes], discard: Callable[[], None], kind: str) -> None:
+        async def parts() -> AsyncIterator[bytes]:
+            while part := file.read(_PART_BYTES):
                 yield part
 
-    headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
-    if request.state.head:
-        return Response(media_type="text/csv; charset=utf-8", headers=headers)
-    return StreamingResponse(parts(), media_type="text/csv; charset=utf-8", headers=headers)
+        super().__init__(parts(), media_type=_CSV_TYPE, headers=_attachment(kind))
+        self._discard = discard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._discard()

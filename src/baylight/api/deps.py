@@ -19,9 +19,7 @@ from baylight.domain.conditions import Condition
 from baylight.domain.paging import MAX_PAGE_SIZE
 from baylight.domain.policies import Policies
 from baylight.ports import Clock, CodecEngine, DeviceSource
-from baylight.store.pool import Connection, Pool
-
-ACQUIRE_S = 5
+from baylight.store.pool import Connection, Pool, acquire
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ Given = Annotated[Deps, Depends(deps)]
 
 
 async def connection(given: Given) -> AsyncIterator[Connection]:
-    async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+    async with acquire(given.pool) as connection:
         yield connection
 
 
@@ -108,7 +106,8 @@ read, write, admin = (_needs(scope) for scope in Scope)
 Reading = Annotated[Key, Depends(read)]
 Writing = Annotated[Key, Depends(write)]
 Administering = Annotated[Key, Depends(admin)]
-Database = Annotated[Connection, Depends(connection)]
+Database = Annotated[Connection, Depends(connection, scope="function")]
+"""A connection until the route function returns. The response is sent after that, to a caller that may be slow."""
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="largest number of items of the page")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
 

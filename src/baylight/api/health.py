@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from baylight.api.deps import Given
 from baylight.api.parameters import check_query
+from baylight.store.connect import AWAY
 
 router = APIRouter(prefix="/health", tags=["operation"], dependencies=[Depends(check_query)])
+FREE_S = 1.0
+"""Seconds within which a process that is ready has a free connection for a request."""
 
 
 @router.get("/live", summary="Check that the process answers")
@@ -23,10 +28,18 @@ async def check_live() -> dict[str, str]:
     responses={503: {"description": "not ready; `problems` gives the reasons in plain words"}},
 )
 async def check_ready(given: Given) -> JSONResponse:
-    """The answer is 503 with the reasons while the process cannot do its work: the database or the broker is away, or
-    messages wait too long. `conditions` has all that is wrong with the services, network servers included, which do not
-    withdraw readiness. Lamps, sensors and gateways are not in it."""
-    problems = given.problems()
+    """The answer is 503 with the reasons while the process cannot do its work: the database or the broker is away,
+    messages wait too long, or all connections of the API are in use. `conditions` has all that is wrong with the
+    services, network servers included, which do not withdraw readiness. Lamps, sensors and gateways are not in it."""
+    problems = dict(given.problems())
+    if not problems:
+        try:
+            async with asyncio.timeout(FREE_S), given.pool.acquire():
+                pass
+        except TimeoutError:
+            problems["api"] = "all connections of the API to the database are in use"
+        except AWAY as error:
+            problems["api"] = f"the API cannot reach the database: {error or type(error).__name__}"
     conditions = [{"kind": c.kind, "service": c.subject_id, "since": c.since.isoformat()} for c in given.conditions()]
     body = {"status": "not ready" if problems else "ready", "problems": problems, "conditions": conditions}
     return JSONResponse(body, 503, {"Retry-After": "5"}) if problems else JSONResponse(body)

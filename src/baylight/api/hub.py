@@ -17,7 +17,7 @@ from baylight.insight import live
 from baylight.insight.live import LiveActuation, LiveSpace, Snapshot
 from baylight.log import logger
 from baylight.store.listen import ACTUATIONS_CHANNEL, DISPLAYS_CHANNEL, STATE_CHANNEL, notifications
-from baylight.store.pool import Pool
+from baylight.store.pool import Pool, acquire
 
 GATHER_S = 0.2
 """Notifications within this time cause one read."""
@@ -174,7 +174,7 @@ class Hub:
             self._horizon = None
             return
         try:
-            async with self._pool.acquire(timeout=5) as connection:
+            async with acquire(self._pool) as connection:
                 snapshot = await live.read_snapshot(connection, self._horizon)
             if self._horizon is not None and snapshot.epoch != self._epoch:
                 raise RestoredError("the database was restored")

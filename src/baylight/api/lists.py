@@ -12,11 +12,12 @@ from pydantic import Field
 from baylight.access.keys import Key
 from baylight.api.bodies import Body
 from baylight.api.bulk import answer, received
-from baylight.api.deps import ACQUIRE_S, Deps, Given, Writing
+from baylight.api.deps import Deps, Given, Writing
 from baylight.bulk import device_lists
 from baylight.bulk.device_lists import Types
 from baylight.bulk.imports import Report
 from baylight.ports import Listed
+from baylight.store.pool import acquire
 
 router = APIRouter(tags=["bulk"])
 _FILE: dict[str, Any] = {
@@ -83,7 +84,7 @@ async def _import(
     dry_run: bool,
     applications: Sequence[str] = (),
 ) -> Report:
-    async with given.pool.acquire(timeout=ACQUIRE_S) as connection:
+    async with acquire(given.pool) as connection:
         return await device_lists.import_list(
             given.change(connection, key),
             listed,

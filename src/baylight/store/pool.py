@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from baylight.errors import TransientError
 from baylight.store import beside
 from baylight.store.connect import SESSION, install_codecs, reaching
 
@@ -39,6 +41,24 @@ async def open_pool(dsn: str, *, size: int = 10) -> Pool:
         return await asyncpg.create_pool(
             dsn, min_size=1, max_size=size, init=_begin, reset=_keep, server_settings=SESSION, command_timeout=60
         )
+
+
+ACQUIRE_S = 5
+"""Seconds that a request waits for a connection."""
+
+
+@asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """Use a connection of a pool. Raises TransientError `database_busy` if none is free within ACQUIRE_S."""
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_S)
+    except TimeoutError as error:
+        message = f"no connection to the database was free for {ACQUIRE_S} s: try again"
+        raise TransientError("database_busy", message, retry_after_s=ACQUIRE_S) from error
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 async def _begin(connection: asyncpg.Connection[asyncpg.Record]) -> None:
