@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from baylight import settings
+from baylight.cli.main import app
 from baylight.domain import address
 from baylight.settings import Settings
 
@@ -48,3 +50,48 @@ def test_b3_accepted_applications_are_a_list() -> None:
 
 def test_the_settings_and_the_domain_have_one_form_of_a_level() -> None:
     assert settings._LEVEL.pattern == address.LEVEL
+
+
+PASSWORDS = ["77#zork", "77/zork", "77?zork", "77?x=zork", "zo#rk", "zo/rk", "[zork", "zork]", "77 zork"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("host", ["db.example/baylight", "127.0.0.1:1/baylight?sslmode=disable", "[::1]:1/x"])
+def test_f10_no_part_of_a_password_is_in_an_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], password: str, host: str
+) -> None:
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", f"postgresql://anna:{password}@{host}")
+    for command in ("serve", "doctor"):
+        result = CliRunner().invoke(app, [command])
+        shown = result.output + str(result.exception or "") + "".join(capfd.readouterr())
+        assert "BAYLIGHT_DATABASE_URL" in shown, command
+        assert not any(part in shown for part in ("77", "zo", "rk]")), command
+
+
+def test_f10_an_encoded_password_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in (
+        "postgresql://anna:12%23%2F%3F%40%5B%25@db.example:5432/baylight?sslmode=require&application_name=x",
+        "postgres://anna:p@ss:w@[::1]:5432/baylight",
+        "postgresql:///baylight?host=/var/run/postgresql",
+        "postgresql://a,b:5433/baylight?target_session_attrs=any",
+    ):
+        monkeypatch.setenv("BAYLIGHT_DATABASE_URL", url)
+        assert Settings().dsn() == url
+
+
+@pytest.mark.parametrize(
+    "name", ["MQTT_HOST", "CHIRPSTACK_API", "TTS_MQTT_HOST", "TTS_API", "TTS__ANNEX__API", "TTS__ANNEX__MQTT_HOST"]
+)
+@pytest.mark.parametrize(
+    "url", ["https://anna:hunter2@tts.example", "anna:hunter2@host:8080", "https://anna:hun#ter2@x"]
+)
+def test_f10_an_address_with_a_password_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, url: str
+) -> None:
+    monkeypatch.setenv("BAYLIGHT_DATABASE_URL", "postgresql://x@127.0.0.1:1/x")
+    monkeypatch.setenv(f"BAYLIGHT_{name}", url)
+    for command in ("serve", "doctor"):
+        result = CliRunner().invoke(app, [command])
+        shown = result.output + "".join(capfd.readouterr())
+        assert "ter2" not in shown, command
+        assert f"BAYLIGHT_{name}" in shown, command

@@ -16,6 +16,14 @@ from baylight.errors import InputError
 _LEVEL = re.compile(r'[!"$-*,\-.0-~]{1,100}')
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAME = re.compile("[a-z0-9]+(_[a-z0-9]+)*")
+_DATABASE_URL = re.compile(
+    r"postgres(ql)?://([^/?#\[\]\s]*@)?[^/?#@\s]*(/[^/?#@\s]*)?(\?[a-z_]+=[^?#&@\s]*(&[a-z_]+=[^?#&@\s]*)*)?"
+)
+BAD_DATABASE_URL = (
+    "BAYLIGHT_DATABASE_URL: not postgresql://user:password@host:port/name, or a parameter after ? is wrong. "
+    "In a password, write / as %2F, # as %23, ? as %3F, @ as %40, [ as %5B, ] as %5D and % as %25"
+)
+"""Text without any part of the address: a character that is not encoded makes the password look like a host or port."""
 MAX_NAME = 30
 """Characters of the name of a connection, which becomes part of a client id."""
 MAX_TOPIC = 500
@@ -25,6 +33,13 @@ def _level(value: str | None) -> str | None:
     """Accept what a topic or a client id can carry."""
     if value and not _LEVEL.fullmatch(value):
         raise ValueError("1 to 100 visible ASCII characters are needed, without #, + and /")
+    return value
+
+
+def _no_user(value: str | None) -> str | None:
+    """Accept the address of a server. It is shown in errors, logs and conditions, so it must hold no password."""
+    if value and "@" in value:
+        raise ValueError("an address without user and password is needed: these have settings of their own")
     return value
 
 
@@ -52,6 +67,11 @@ class TtsConnection(BaseModel):
         assert info.field_name is not None
         return None if value == "" and cls.model_fields[info.field_name].default is None else value
 
+    @field_validator("mqtt_host", "api")
+    @classmethod
+    def _has_no_user(cls, value: str | None) -> str | None:
+        return _no_user(value)
+
     @field_validator("mqtt_user", "api_application", "api_webhook")
     @classmethod
     def _is_level(cls, value: str) -> str | None:
@@ -74,6 +94,11 @@ class Settings(BaseSettings):
         """Read `BAYLIGHT_…=` as unset, because many turn a setting off like that in a file of settings."""
         assert info.field_name is not None
         return None if value == "" and cls.model_fields[info.field_name].default is None else value
+
+    @field_validator("mqtt_host", "chirpstack_api", "tts_mqtt_host", "tts_api")
+    @classmethod
+    def _has_no_user(cls, value: str | None) -> str | None:
+        return _no_user(value)
 
     @field_validator("mqtt_client_id", "mqtt_share_group", "tts_mqtt_user", "tts_api_application", "tts_api_webhook")
     @classmethod
@@ -249,14 +274,17 @@ class Settings(BaseSettings):
         return {"": TtsConnection.model_construct(**unnamed), **self.tts}
 
     def dsn(self) -> str:
-        """Return the URL of the database. Raises InputError `no_database`."""
+        """Return the URL of the database. Raises InputError `no_database`, `bad_database`."""
         if self.database_url is None:
             raise InputError(
                 "no_database",
                 "set BAYLIGHT_DATABASE_URL, e.g. postgresql://baylight@127.0.0.1/baylight"
                 " (without one: `baylight demo`)",
             )
-        return self.database_url.get_secret_value()
+        url = self.database_url.get_secret_value()
+        if not _DATABASE_URL.fullmatch(url):
+            raise InputError("bad_database", BAD_DATABASE_URL)
+        return url
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:

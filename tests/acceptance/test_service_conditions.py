@@ -105,7 +105,7 @@ async def test_i4_a_fault_of_the_key_is_one_condition_of_the_network_server(
             await eventually(stage.pool, "SELECT count(*) FROM actuations WHERE status = 'pending'", equals=2)
             assert await stage.pool.fetchval("SELECT count(*) FROM actuations WHERE status = 'failed'") == 0
 
-            ready = await ask(program, "/health/ready")
+            ready = await ask(program, "/health/ready", await read_key(stage.pool))
             assert (ready.status_code, ready.json()["problems"]) == (200, {})
             assert [(c["kind"], c["service"]) for c in ready.json()["conditions"]] == [(str(KEY_REFUSED), "chirpstack")]
             metrics = (await ask(program, "/metrics", await read_key(stage.pool))).text
@@ -149,7 +149,7 @@ async def test_i18_an_absent_network_server_is_known_though_nothing_is_to_be_sen
             await stage.begin()
             await stage.fake.grpc_down()
             await until(lambda: program.conditions.find(AWAY, "chirpstack"))
-            ready = await ask(program, "/health/ready")
+            ready = await ask(program, "/health/ready", await read_key(stage.pool))
             assert ready.status_code == 200
             assert [c["kind"] for c in ready.json()["conditions"]] == [str(AWAY)]
             await eventually(stage.pool, "SELECT kind FROM conditions WHERE ended_at IS NULL", equals=str(AWAY))

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from baylight.access import keys
 from baylight.app.program import Program
 from baylight.domain.conditions import ConditionKind
 from baylight.lab.embedded.broker import MosquittoBroker
@@ -21,6 +22,7 @@ from baylight.lab.sim.tts.server import FakeTheThingsStack
 from baylight.settings import Settings
 from baylight.store.pool import Pool
 from tests.support import factories
+from tests.support.change import by
 from tests.support.eventually import eventually, until
 from tests.support.servers import Database
 from tests.support.stage import RED
@@ -68,9 +70,15 @@ def environment(database: Database, mosquitto: MosquittoBroker, monkeypatch: pyt
         monkeypatch.setenv(name, value)
 
 
-async def ask(program: Program, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{program.http_port}") as client:
+async def ask(program: Program, path: str, key: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{program.http_port}", headers=headers) as client:
         return await client.get(path)
+
+
+async def read_key(pool: Pool) -> str:
+    async with pool.acquire() as connection:
+        return (await keys.create_key(by(connection, actor="test"), "test", ["read"]))[1]
 
 
 async def alive(pool: Pool, halls: dict[str, Hall]) -> None:
@@ -125,7 +133,7 @@ async def test_b7_a_connection_that_fails_is_named_in_readiness(
         away = ConditionKind.BROKER_AWAY
         await until(lambda: program.conditions.find(away, "the_things_stack_roof"))
         await until(lambda: not program.conditions.find(away, "the_things_stack_annex"))
-        ready = await ask(program, "/health/ready")
+        ready = await ask(program, "/health/ready", await read_key(pool))
         assert list(ready.json()["problems"]) == ["the_things_stack_roof"]
         del halls["roof"]
         await alive(pool, halls)

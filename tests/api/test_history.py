@@ -155,11 +155,16 @@ async def test_metrics_hold_the_registry_and_the_present(site: Site, client: htt
     assert 'baylight_actuations_waiting{status="pending"} 0.0' in answer.text
 
 
-async def test_health_needs_no_key_and_says_what_is_wrong(site: Site) -> None:
+async def test_f10_health_needs_no_key_and_says_only_to_a_key_what_is_wrong(site: Site) -> None:
     async with site.client() as client:
         assert (await client.get("/health/live")).status_code == 200
         assert (await client.get("/health/ready")).status_code == 200
         site.problems["broker"] = "the MQTT broker refuses the password"
         answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+    async with site.client("bl_aaaaaaaa_" + "a" * 43) as stranger:
+        assert (await stranger.get("/health/ready")).json() == {"status": "not ready"}
+    async with site.client(await site.key("read")) as reader:
+        answer = await reader.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["problems"] == {"broker": "the MQTT broker refuses the password"}

@@ -18,7 +18,9 @@ from baylight.api.problems import Refused
 from baylight.domain.conditions import Condition
 from baylight.domain.paging import MAX_PAGE_SIZE
 from baylight.domain.policies import Policies
+from baylight.errors import TransientError
 from baylight.ports import Clock, CodecEngine, DeviceSource
+from baylight.store.connect import AWAY
 from baylight.store.pool import Connection, Pool, acquire
 
 
@@ -99,6 +101,17 @@ def _needs(scope: Scope) -> Callable[..., Awaitable[Key]]:
         return key
 
     return caller
+
+
+async def find_key(request: Request) -> Key | None:
+    """Return the key of a caller, or None if there is none, it is refused, or it cannot be checked now."""
+    bearer = await _bearer(request)
+    text = bearer.credentials if bearer else await _header(request)
+    verifier: Verifier = request.app.state.verifier
+    try:
+        return await verifier.verify(text) if text else None
+    except (TransientError, *AWAY):
+        return None
 
 
 read, write, admin = (_needs(scope) for scope in Scope)

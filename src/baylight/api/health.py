@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from baylight.api.deps import Given
+from baylight.api.deps import Given, find_key
 from baylight.api.parameters import check_query
+from baylight.domain.conditions import Condition
 from baylight.store.connect import AWAY
 
 router = APIRouter(prefix="/health", tags=["operation"], dependencies=[Depends(check_query)])
@@ -25,12 +27,13 @@ async def check_live() -> dict[str, str]:
 @router.get(
     "/ready",
     summary="Check that the process can do its work",
-    responses={503: {"description": "not ready; `problems` gives the reasons in plain words"}},
+    responses={503: {"description": "not ready; with a key, `problems` gives the reasons in plain words"}},
 )
-async def check_ready(given: Given) -> JSONResponse:
+async def check_ready(request: Request, given: Given) -> JSONResponse:
     """The answer is 503 with the reasons while the process cannot do its work: the database or the broker is away,
     messages wait too long, or all connections of the API are in use. `conditions` has all that is wrong with the
-    services, network servers included, which do not withdraw readiness. Lamps, sensors and gateways are not in it."""
+    services, network servers included, which do not withdraw readiness. Lamps, sensors and gateways are not in it.
+    Without an API key, the answer is `status` alone."""
     problems = dict(given.problems())
     if not problems:
         try:
@@ -40,6 +43,11 @@ async def check_ready(given: Given) -> JSONResponse:
             problems["api"] = "all connections of the API to the database are in use"
         except AWAY as error:
             problems["api"] = f"the API cannot reach the database: {error or type(error).__name__}"
-    conditions = [{"kind": c.kind, "service": c.subject_id, "since": c.since.isoformat()} for c in given.conditions()]
-    body = {"status": "not ready" if problems else "ready", "problems": problems, "conditions": conditions}
+    body: dict[str, Any] = {"status": "not ready" if problems else "ready"}
+    if await find_key(request):
+        body |= {"problems": problems, "conditions": [_condition(c) for c in given.conditions()]}
     return JSONResponse(body, 503, {"Retry-After": "5"}) if problems else JSONResponse(body)
+
+
+def _condition(c: Condition) -> dict[str, str]:
+    return {"kind": c.kind, "service": c.subject_id, "since": c.since.isoformat()}

@@ -86,7 +86,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"BAYLIGHT_{'_'.join(map(str, e['loc'])).upper()}: {_reason(e)}" for e in error.errors())
+        wrong = "; ".join(f"BAYLIGHT_{'__'.join(map(str, e['loc'])).upper()}: {_reason(e)}" for e in error.errors())
         raise InputError("bad_settings", wrong) from error
 
 

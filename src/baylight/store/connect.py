@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from baylight.errors import InputError, TransientError
+from baylight.settings import BAD_DATABASE_URL
 from baylight.store import beside
 
 SESSION = {
@@ -57,7 +58,7 @@ async def connect(
     `interactive`: a person waits for the connection, at most 10 s, and must correct a refused user or an unknown
     database. Raises as `reaching` does.
     """
-    mistakes = (ValueError, *REFUSED) if interactive else (ValueError,)
+    mistakes = REFUSED if interactive else ()
     with reaching(mistakes):
         connection = await asyncpg.connect(dsn, server_settings=dict(settings), timeout=10 if interactive else 60)
         await install_codecs(connection)
@@ -66,14 +67,16 @@ async def connect(
 
 
 @contextmanager
-def reaching(mistakes: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+def reaching(mistakes: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Translate errors of a connection that cannot be opened.
 
-    Raises InputError `bad_database` for `mistakes`, and TransientError `database_away` for the other errors of AWAY.
-    ValueError means that the address cannot be parsed.
+    Raises InputError `bad_database` for `mistakes` and for an address that cannot be parsed, and TransientError
+    `database_away` for the other errors of AWAY. asyncpg's message about an address may hold a part of its password.
     """
     try:
         yield
+    except ValueError:
+        raise InputError("bad_database", BAD_DATABASE_URL) from None
     except mistakes as error:
         raise InputError("bad_database", f"BAYLIGHT_DATABASE_URL: {error}") from error
     except AWAY as error:

@@ -29,13 +29,14 @@ class TtsApi:
         setting: str = "BAYLIGHT_TTS_API",
     ) -> None:
         """Connect to nothing yet. `setting`: the one that has the URL. Raises InputError `bad_tts_api`."""
-        parts = urlsplit(base)
         try:
+            parts = urlsplit(base)
             self._port = parts.port
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.path.strip("/"):
-            raise InputError("bad_tts_api", f"{setting}: {base!r} is not https:// and a name alone")
+        more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in ("https", "http") or not parts.hostname or more:
+            raise InputError("bad_tts_api", f"{setting} is not https:// and a name alone")
         self._host = parts.hostname
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._key, self._timeout_s = key, timeout_s
