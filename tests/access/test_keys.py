@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 
+import bcrypt
 import pytest
 
 from baylight.access import keys
 from baylight.access.keys import Scope, Verifier
-from baylight.errors import InputError, NotFoundError
+from baylight.errors import InputError, NotFoundError, TransientError
 from baylight.store.pool import Pool
 from tests.support.change import by
+from tests.support.eventually import until
 
 
 async def test_a_created_key_verifies_and_its_text_is_not_stored(pool: Pool) -> None:
@@ -109,6 +113,32 @@ async def test_creating_and_revoking_is_in_the_audit_log(pool: Pool) -> None:
         ("anna", "key.create", str(key.id)),
         ("bert", "key.revoke", str(key.id)),
     ]
+
+
+async def test_f7_a_flood_of_unknown_keys_is_refused_and_a_key_of_v2s_is_converted(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is not found within the time is found by a later try: its comparison goes on."""
+    text, salt = secrets.token_urlsafe(32), bcrypt.gensalt(rounds=10)
+    async with pool.acquire() as connection:
+        await keys.create_key(by(connection, actor="test"), "gate", ["read"])
+    hashed = bcrypt.hashpw(text.encode(), salt).decode()
+    await pool.execute("UPDATE api_keys SET key_hash = $1, key_prefix = NULL", hashed)
+    verifier = Verifier(pool)
+    monkeypatch.setattr(keys, "CHECK_S", 0.01)
+    flood = [verifier.verify(secrets.token_urlsafe(32)) for _ in range(50)]
+    answers = await asyncio.gather(verifier.verify(text), *flood, return_exceptions=True)
+    assert all(answer is None or isinstance(answer, TransientError) for answer in answers)
+    assert sum(isinstance(answer, TransientError) for answer in answers) >= 50 - keys.MAX_CHECKS
+    assert len(verifier._checks) <= keys.MAX_CHECKS
+
+    async def found() -> bool:
+        try:
+            return await verifier.verify(text) is not None
+        except TransientError:
+            return False
+
+    await until(found, every_s=0.05)
 
 
 async def _last_used(pool: Pool, key: keys.Key) -> datetime | None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import bcrypt
 
 from baylight.access.change import Change
-from baylight.errors import InputError, NotFoundError
+from baylight.errors import InputError, NotFoundError, TransientError
 from baylight.store.pool import Connection, Pool, acquire
 from baylight.store.query import Query, Statement
 
@@ -25,6 +25,10 @@ MAX_NAME_LENGTH = 100
 _TEXT = re.compile(r"(bl_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
 _V2_TEXT = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_UNKNOWN = 10_000
+MAX_CHECKS = 4
+"""Texts that are compared with bcrypt hashes or wait for it. Callers without a key can cause such work."""
+CHECK_S = 5.0
+"""Seconds that a request waits for this comparison, which goes on without it."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -144,11 +148,16 @@ class Verifier:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._bcrypt = asyncio.Lock()
+        self._checks: dict[str, asyncio.Task[FoundKey | None]] = {}
+        """Comparisons that are under way, by the keyed hash of their text."""
         self._unknown: set[str] = set()
         """Keyed hashes of texts that are no key of V2's: a client that repeats a wrong key costs one look-up."""
 
     async def verify(self, text: str) -> Key | None:
-        """Return the key of a text, or None if the text is not a live key, for whatever reason."""
+        """Return the key of a text, or None if the text is not a live key, for whatever reason.
+
+        Raises TransientError `database_busy`, `key_being_checked`.
+        """
         parts = _TEXT.fullmatch(text)
         if parts is None:
             found = await self._find_v2(text) if _V2_TEXT.fullmatch(text) else None
@@ -174,6 +183,24 @@ class Verifier:
             found = await FIND_BY_HASH.first(connection, hash=digest)
         if found is not None or digest in self._unknown:
             return found
+        check = self._checks.get(digest)
+        if check is None:
+            if len(self._checks) >= MAX_CHECKS:
+                raise _being_checked()
+            check = self._checks[digest] = asyncio.create_task(self._convert(text, digest))
+            check.add_done_callback(lambda done: self._checked(digest, done))
+        try:
+            return await asyncio.wait_for(asyncio.shield(check), CHECK_S)
+        except TimeoutError as error:
+            raise _being_checked() from error
+
+    def _checked(self, digest: str, done: asyncio.Task[FoundKey | None]) -> None:
+        del self._checks[digest]
+        if not done.cancelled():
+            done.exception()  # its callers may have left; the next one tries again
+
+    async def _convert(self, text: str, digest: str) -> FoundKey | None:
+        """Compare a text with all bcrypt hashes, and store the keyed hash of the key that fits."""
         async with self._bcrypt:  # one at a time: each key occupies a core for a quarter of a second
             async with acquire(self._pool) as connection:
                 unconverted = await LIST_BCRYPT.all(connection)
@@ -191,6 +218,10 @@ class Verifier:
         """Return whether a key that was verified before has neither been revoked nor expired since."""
         async with acquire(self._pool) as connection:
             return bool(await IS_LIVE.first(connection, id=key.id))
+
+
+def _being_checked() -> TransientError:
+    return TransientError("key_being_checked", "keys of V2's are being checked: try again", retry_after_s=CHECK_S)
 
 
 def _fits(text: str, bcrypt_hash: str) -> bool:
