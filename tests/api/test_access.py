@@ -105,3 +105,21 @@ async def test_an_administrator_makes_and_revokes_keys(site: Site) -> None:
     maker = await site.pool.fetchval("SELECT id::text FROM api_keys WHERE key_name = 'test'")
     actors = await site.pool.fetch("SELECT actor FROM audit_log WHERE actor <> 'test'")
     assert {row["actor"] for row in actors} == {maker}
+
+
+async def test_e5_a_slash_at_the_end_means_the_same_route_and_nothing_redirects(site: Site) -> None:
+    async with site.client() as stranger, site.client(await site.key("read")) as reader:
+        for method, path in routes(site):
+            answer = await stranger.request(method, path + "/")
+            assert answer.status_code == (200 if path in OPEN else 401), (method, path)
+            assert "location" not in answer.headers
+        for path in ("/api/v1/spaces/", "/api/v1/spaces//", "/api/v1/export/spaces/", "/metrics/"):
+            assert (await reader.get(path)).status_code == 200
+        assert (await reader.post("/inbound/tts/")).json()["type"].endswith("inbound_not_set")
+
+
+async def test_e5_an_encoded_slash_belongs_to_the_code(site: Site) -> None:
+    async with site.client(await site.key("write")) as client:
+        assert (await client.post("/api/v1/spaces", json={"code": "A"})).status_code == 201
+        assert (await client.get("/api/v1/spaces/A/")).status_code == 200
+        assert (await client.get("/api/v1/spaces/A%2F")).status_code == 404

@@ -59,6 +59,7 @@ def create_app(deps: Deps) -> FastAPI:
         version="1",
         summary="Spaces, sensors, displays: what each light must show, what it shows, and why.",
         lifespan=lifespan,
+        redirect_slashes=False,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -39,6 +39,7 @@ class Requests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        _strip_slash(scope)
         began = time.perf_counter()
         given = Headers(scope=scope).get("x-request-id", "")
         state = scope.setdefault("state", {})
@@ -97,3 +98,15 @@ class Requests:
             return message
 
         await self.app(scope, bounded, send)
+
+
+def _strip_slash(scope: Scope) -> None:
+    """Let a path with a slash at its end mean the same route. A redirect would send secrets to the caller's Host.
+
+    An encoded slash belongs to a name, and stays.
+    """
+    given: bytes = scope.get("raw_path") or scope["path"].encode()
+    slashes = len(given) - len(given.rstrip(b"/"))
+    if slashes and len(given) > 1:
+        scope["path"] = scope["path"][:-slashes] or "/"
+        scope["raw_path"] = given[:-slashes] or b"/"
