@@ -10,7 +10,7 @@ export async function explain(row) {
   $("why-body").replaceChildren(make("p", {}, "Loading…"));
   if (!$("why").open) $("why").showModal();
   try {
-    const answer = await ask(`/api/v1/spaces/${encodeURIComponent(row.code)}/why`);
+    const answer = await ask(`api/v1/spaces/${encodeURIComponent(row.code)}/why`);
     const why = await answer.json();
     if (!answer.ok) throw new Error(why.detail);
     $("why-body").replaceChildren(

@@ -73,7 +73,7 @@ async function read(connected) {
   const stop = new AbortController();
   let silence = setTimeout(() => stop.abort(), SILENCE_MS);
   try {
-    const answer = await ask("/api/v1/events", { signal: stop.signal });
+    const answer = await ask("api/v1/events", { signal: stop.signal });
     if (answer.status === 401 || answer.status === 403) return false;
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
