@@ -17,6 +17,7 @@ import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from baylight.access import keys
 from baylight.api import inbound
 from baylight.app.program import Program
 from baylight.lab.embedded.postgres import EmbeddedPostgres
@@ -24,6 +25,7 @@ from baylight.settings import Settings
 from baylight.store import migrate
 from baylight.store.pool import Pool
 from tests.support import factories
+from tests.support.change import by
 from tests.support.servers import Database
 from tests.support.uplinks import OCCUPIED
 
@@ -253,15 +255,17 @@ async def test_i8_protobuf_is_refused_with_the_remedy(
     assert answer.headers["content-type"] == "application/problem+json"
     assert "choose JSON" in answer.json()["detail"]
     assert await pool.fetchval("SELECT reason FROM rejected_messages") == "bad_json"
-    assert ("messages_refused", "chirpstack_http") in await lasting(client)
+    assert ("messages_refused", "chirpstack_http") in await lasting(client, pool)
 
 
 async def test_i8_a_wrong_secret_is_a_condition(client: httpx.AsyncClient, pool: Pool) -> None:
     assert (await post(client, "tts", uplink_message("58a0cb0000110001"), "wrong")).status_code == 401
-    assert ("messages_refused", "tts_http") in await lasting(client)
+    assert ("messages_refused", "tts_http") in await lasting(client, pool)
 
 
-async def lasting(client: httpx.AsyncClient) -> list[tuple[str, str]]:
+async def lasting(client: httpx.AsyncClient, pool: Pool) -> list[tuple[str, str]]:
     """Return kind and service of each condition of a service that lasts."""
-    conditions = (await client.get("/health/ready")).json()["conditions"]
+    async with pool.acquire() as connection:
+        _, key = await keys.create_key(by(connection, actor="test"), "test", ["read"])
+    conditions = (await client.get("/health/ready", headers={"X-API-Key": key})).json()["conditions"]
     return [(c["kind"], c["service"]) for c in conditions]
