@@ -20,7 +20,7 @@ _DATABASE_URL = re.compile(
     r"postgres(ql)?://([^/?#\[\]\s]*@)?[^/?#@\s]*(/[^/?#@\s]*)?(\?[a-z_]+=[^?#&@\s]*(&[a-z_]+=[^?#&@\s]*)*)?"
 )
 BAD_DATABASE_URL = (
-    "BAYLIGHT_DATABASE_URL: not postgresql://user:password@host:port/name, or a parameter after ? is wrong. "
+    "BAYLIGHT_DATABASE_URL: not postgresql://user:secret@host:port/name, or a parameter after ? is wrong. "
     "In a password, write / as %2F, # as %23, ? as %3F, @ as %40, [ as %5B, ] as %5D and % as %25"
 )
 """Text without any part of the address: a character that is not encoded makes the password look like a host or port."""
