@@ -179,7 +179,7 @@ async def test_the_catalogue_is_listed(client: httpx.AsyncClient, ready: None) -
 async def test_the_schema_is_openapi_3_1_and_complete(client: httpx.AsyncClient) -> None:
     schema = await _ok(await client.get("/api/v1/openapi.json"))
     assert schema["openapi"].startswith("3.1")
-    assert set(schema["components"]["securitySchemes"]) == {"bearer", "header"}
+    assert set(schema["components"]["securitySchemes"]) == {"bearer", "header", "secret"}
     ids = [operation["operationId"] for ways in schema["paths"].values() for operation in ways.values()]
     assert len(set(ids)) == len(ids)
     for path, ways in schema["paths"].items():

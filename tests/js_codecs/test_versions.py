@@ -433,10 +433,10 @@ async def test_a_distance_between_the_bounds_keeps_the_bay_as_it_is(
     ("change", "code"),
     [
         ({"source": "// \ud800"}, "bad_source"),
-        ({"mapping": {"field": "taken", "occupied": ["\ud800"], "free": [0]}}, "bad_examples"),
-        ({"mapping": {"field": "\udfff", "occupied": [1], "free": [0]}}, "bad_examples"),
-        ({"examples": [{"input": {"bytes": "00"}, "output": {"data": {"\ud83d": 1}}}]}, "bad_examples"),
-        ({"notes": "\udc00"}, "bad_examples"),
+        ({"mapping": {"field": "taken", "occupied": ["\ud800"], "free": [0]}}, "bad_json"),
+        ({"mapping": {"field": "\udfff", "occupied": [1], "free": [0]}}, "bad_json"),
+        ({"examples": [{"input": {"bytes": "00"}, "output": {"data": {"\ud83d": 1}}}]}, "bad_json"),
+        ({"notes": "\udc00"}, "bad_notes"),
     ],
 )
 async def test_c8_half_of_a_surrogate_pair_is_refused(db: Connection, change: dict[str, Any], code: str) -> None:

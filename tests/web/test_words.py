@@ -66,4 +66,4 @@ def test_each_state_and_each_module_is_in_the_page() -> None:
     assert set(re.findall(r'<symbol id="([A-Z_]+)"', html)) == set(State)
     modules = {f"/{path.name}" for path in WEB.glob("*.js")}
     assert modules == {path for path in page.FILES if path.endswith(".js")}
-    assert modules == set(re.findall(r'(?:src|href)="(/\w+\.js)"', html))
+    assert modules == {f"/{name}" for name in re.findall(r'(?:src|href)="(\w+\.js)"', html)}
