@@ -81,7 +81,7 @@ async def test_f2_types_with_large_settings_leave_the_loop_free(
     rows = [f'type_{n},display,a,b,kuando_busylight,,,,"{settings}",,' for n in range(100)]
     file = io.BytesIO(head("device-types") + "\n".join(rows).encode())
     with free_loop(monkeypatch):
-        assert await outcome(imports.import_csv(by(db), "device-types", file)) == "bad_display_code"
+        assert await outcome(imports.import_csv(by(db), "device-types", file)) == "json_too_big"
 
 
 TTS_DEVICE = json.dumps({"ids": {"dev_eui": SENSOR, "device_id": "a"}, "version_ids": {"model_id": "x"}})

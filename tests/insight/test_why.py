@@ -94,7 +94,7 @@ async def test_an_operator_can_read_it(db: Connection, pool: Pool) -> None:
     await receive_at(pool, [uplink(SENSOR, NOW, OCCUPIED, f_cnt=7)], NOW)
     text = why.render(await why.explain(db, "A-13", NOW + 12 * MINUTE, Policy()))
     assert text.startswith("A-13 (Garage/Floor 1) is OCCUPIED since 2026-11-24 09:00:00 UTC (12 min ago)")
-    assert f"Sensor {SENSOR} reports OCCUPIED, received 2026-11-24 09:00:00 (12 min ago)" in text
+    assert f"Sensor {SENSOR} reports OCCUPIED, received 2026-11-24 09:00:00 UTC (12 min ago)" in text
     assert f"frame 7, FPort 102, data {OCCUPIED.hex()}" in text
     assert "None" not in text
 
