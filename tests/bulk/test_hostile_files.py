@@ -37,7 +37,7 @@ def free_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         longest[0] = max(longest[0], (time.thread_time() - began, repr(handle)))
 
     gc.collect()
-    gc.disable()  # the program collects seldom; here a collection of the other thread's objects would count for the loop
+    gc.disable()  # a collection of the objects of the other thread would count for the loop
     try:
         with monkeypatch.context() as patch:
             patch.setattr(asyncio.Handle, "_run", timed)
