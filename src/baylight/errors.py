@@ -6,6 +6,8 @@ import re
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Control characters of ASCII and of ISO 6429 (C1), marks that turn the direction of a text, and lone surrogates."""
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters but tab and line ends, and lone surrogates: no part of a text that a person gives."""
 
 
 def escape(line: str) -> str:

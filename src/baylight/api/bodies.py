@@ -3,7 +3,6 @@ lists them."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -21,8 +20,7 @@ from pydantic import (
 from baylight.domain.bounded_json import BOUND, check_json
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.state import State
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+from baylight.errors import CONTROL
 
 
 class Body(BaseModel):
@@ -33,7 +31,7 @@ class Body(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _no_control_characters(cls, value: object) -> object:
-        if isinstance(value, str) and _CONTROL.search(value):
+        if isinstance(value, str) and CONTROL.search(value):
             raise ValueError("a text has no control characters but tabs and line ends")
         return value
 

@@ -29,8 +29,6 @@ class CellError(InputError):
 
 _QUOTED = re.compile(r"'+[=+\-@\t\r]")
 _TO_QUOTE = re.compile(r"'*[=+\-@\t\r]")
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""The escape of NUL in JSON, which is not itself escaped."""
 _COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 """A number as spreadsheets of many languages write it."""
 _DEGREES = Decimal("1e-8")
@@ -107,8 +105,6 @@ def json_object(cell: str) -> object:
     if not isinstance(value, dict):
         raise CellError("bad_json", f"{shorten(cell)!r} is not a JSON object such as {{}}")
     check_json(value, "the cell")
-    if _NUL.search(cell):
-        raise CellError("bad_json", "a NUL character cannot be stored")
     return value
 
 

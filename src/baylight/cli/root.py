@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from baylight.cli import output
+from baylight.errors import CONTROL
 
-_UNSUITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Bytes that are not UTF-8 (Python gives each as a lone surrogate), and control characters but tab and line ends."""
 MAX_SHOWN = 40
 
 
@@ -20,7 +18,8 @@ class Root(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         for number, word in enumerate(args, start=1):
-            if match := _UNSUITABLE.search(word):
+            if match := CONTROL.search(word):
+                # Python gives each byte that is not UTF-8 as a lone surrogate.
                 what = "is not UTF-8" if match[0] >= "\ud800" else f"has the control character U+{ord(match[0]):04X}"
                 output.say(f"baylight: argument {number} {what}: {word[:MAX_SHOWN]}", err=True)
                 raise typer.Exit(2)

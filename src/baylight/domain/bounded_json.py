@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 
 from baylight.errors import InputError
 
@@ -15,7 +16,8 @@ BOUND = f"at most {MAX_DEPTH} levels, {MAX_BYTES // 1024} KiB and {MAX_KEYS} key
 def check_json(value: object, name: str = "metadata") -> None:
     """Check that a value can be stored and read back. The constraints by json_is_bounded() have the same bound.
 
-    Raises InputError `json_too_big`, and `bad_json` for what is not JSON: infinite numbers, and halves of characters.
+    Raises InputError `json_too_big`, and `bad_json` for what cannot be stored: infinite numbers, NUL, and halves of
+    characters.
     """
     keys, level, depth = 0, [value], 0
     while level := [item for item in level if isinstance(item, dict | list)]:
@@ -23,7 +25,9 @@ def check_json(value: object, name: str = "metadata") -> None:
         keys += sum(len(item) for item in level if isinstance(item, dict))
         if depth > MAX_DEPTH or keys > MAX_KEYS:
             raise too_big(name)
-        level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
+        level = [part for item in level for part in (chain(item, item.values()) if isinstance(item, dict) else item)]
+        if any(isinstance(part, str) and "\0" in part for part in level):
+            raise InputError("bad_json", f"{name} has a NUL character, which cannot be stored", field=name)
     try:
         size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, TypeError) as error:
@@ -33,4 +37,4 @@ def check_json(value: object, name: str = "metadata") -> None:
 
 
 def too_big(name: str) -> InputError:
-    return InputError("json_too_big", f"{name} has {BOUND}", field=name)
+    return InputError("json_too_big", f"{name} may have {BOUND}", field=name)
