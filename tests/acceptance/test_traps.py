@@ -119,7 +119,7 @@ def test_b23_naive_times_are_refused_by_lint(tmp_path: Path) -> None:
     assert not any(rule.startswith("DTZ") for rule in ignored)
     ruff = shutil.which("ruff") or shutil.which("ruff", path=str(Path(sys.executable).parent))
     if ruff is None:
-        pytest.skip("ruff is not installed")
+        pytest.skip("ruff is not installed: make setup")
     naive = tmp_path / "naive.py"
     naive.write_text("from datetime import datetime\n\nnow = datetime.now()\nthen = datetime(2026, 3, 2)\n")
     config = str(ROOT / "pyproject.toml")

@@ -119,7 +119,7 @@ async def test_limits_are_bounded(client: httpx.AsyncClient, limit: str) -> None
 
 
 async def test_characters_that_cannot_be_stored_are_422(client: httpx.AsyncClient) -> None:
-    problem_of(await client.post("/api/v1/spaces", json={"code": "A", "metadata": {"x": "\x00"}}), 422, "bad_value")
+    problem_of(await client.post("/api/v1/spaces", json={"code": "A", "metadata": {"x": "\x00"}}), 422, "bad_json")
     problem_of(await client.get("/api/v1/spaces", params={"location": "Garage\x00"}), 422, "bad_value")
 
 

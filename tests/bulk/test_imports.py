@@ -340,6 +340,7 @@ async def test_memory_does_not_grow_with_the_file(db: Connection) -> None:
         if stage == "reading":
             file.reported = done
 
+    # `file` is a stand-in that counts its lines; `import_csv` reads nothing else of an IO.
     report = await imports.import_csv(by(db), "spaces", file, progress=progress)  # type: ignore[arg-type]
     assert report.added == 5000
     assert file.ahead <= 1000
@@ -415,6 +416,7 @@ async def test_a_file_that_is_no_such_sheet_is_refused_as_a_whole(db: Connection
     if b"colour" in text:
         assert caught.value.facts["unknown"] == ["colour"]
         assert caught.value.facts["twice"] == ["name"]
+        # Facts are objects; this one is a list.
         assert "location" in caught.value.facts["missing"]  # type: ignore[operator]
     assert not db.is_in_transaction()
 

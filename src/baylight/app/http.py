@@ -35,6 +35,7 @@ class Protocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     overdue_at: float | None = None
 
+    # uvicorn narrows the transport, and asyncio.BufferedProtocol does not.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._read = memoryview(bytearray(_READ_BYTES))

@@ -96,3 +96,8 @@ class Hold:
         if gateway_id in self._left:
             self._left[gateway_id] -= 1
             self._probed_at[gateway_id] = now
+
+    def not_accepted(self, gateway_id: str | None) -> None:
+        """Give back the place of a command that the network server did not accept: it does not wait there."""
+        if gateway_id in self._left:
+            self._left[gateway_id] += 1

@@ -55,6 +55,7 @@ LOCK_TO_SEND = Query("control.relay.lock_to_send", _ToSend)
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     display_id: UUID
+    gateway_id: str | None
     actuation: Actuation
     downlink: Downlink | BaylightError
     without_uplink: bool
@@ -178,9 +179,10 @@ class Relay:
             claimed = []
             for display in loaded.values():
                 if actuation := sending.claim(display, now):
-                    without_uplink = display.last_uplink_at is None
-                    claimed.append(_Claimed(display.id, actuation, _downlink(display, actuation), without_uplink))
-                    self._hold.sent(gateways[display.id], now)
+                    gateway_id, without_uplink = gateways[display.id], display.last_uplink_at is None
+                    downlink = _downlink(display, actuation)
+                    claimed.append(_Claimed(display.id, gateway_id, actuation, downlink, without_uplink))
+                    self._hold.sent(gateway_id, now)
             await displays.save(connection, [d for d in loaded.values() if d.deliveries.touched])
         for gateway_id in freed:
             await self.end_backoffs(gateway_id)
@@ -229,7 +231,9 @@ class Relay:
             except RETRY as error:
                 self._database.begin(str(error) or type(error).__name__)
                 await asyncio.sleep(IDLE_S)
-        for _, outcome in outcomes:
+        for claimed, outcome in outcomes:
+            if not isinstance(outcome, str):
+                self._hold.not_accepted(claimed.gateway_id)
             self._count(outcome)
 
     async def _write_outcomes(

@@ -186,6 +186,7 @@ class MqttConsumer:
                 begun = time.monotonic()
                 try:
                     self._connection = connection
+                    self._conditions.end(ConditionKind.BROKER_AWAY)
                     error = await self._until_lost(connection)
                 finally:
                     self._connection = None
@@ -233,6 +234,7 @@ class MqttConsumer:
         begins = self._away.failed(lived_s)
         words = str(error) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
         self._outage = f"{self._broker}: {words}"
+        self._conditions.begin(ConditionKind.BROKER_AWAY, self._outage)
         hint = ""
         if isinstance(error, TakenOverError) or self._away.short_lives >= MAX_SHORT_LIVES:
             hint = f"does another process use the client id {self.client_id!r}?"
