@@ -45,6 +45,21 @@ async def test_since_stays_and_the_evidence_is_the_newest(db: Connection, clock:
     assert await rows(db) == [(NOON, "refused")]
 
 
+async def test_a_condition_may_begin_and_end_twice_between_two_looks_of_the_database(
+    db: Connection, clock: Clock
+) -> None:
+    one = ServiceConditions(clock)
+    for _ in range(2):
+        one.begin(AWAY, "chirpstack", "no route")
+        clock.pass_s(0.1)
+        one.end(AWAY, "chirpstack")
+    one.begin(AWAY, "chirpstack", "refused")
+    await one.save(db)
+    assert await rows(db) == [(clock.now(), "refused")]
+    begun = await db.fetch("SELECT since FROM conditions WHERE ended_at IS NOT NULL ORDER BY since")
+    assert [row["since"] for row in begun] == [NOON, NOON + timedelta(seconds=0.1)]
+
+
 async def test_what_ended_before_it_was_stored_is_history(db: Connection, clock: Clock) -> None:
     """The database was away meanwhile."""
     one = ServiceConditions(clock)

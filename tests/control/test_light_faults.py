@@ -21,7 +21,7 @@ from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import Clock
 from tests.support.factories import Bay
-from tests.support.network_server import NetworkServer
+from tests.support.network_server import AWAY, NetworkServer
 from tests.support.uplinks import FREE, OCCUPIED, uplink
 
 RED, GREEN, BLUE = bytes.fromhex("ff00006400"), bytes.fromhex("0000ff6400"), bytes.fromhex("00ff006400")
@@ -257,6 +257,20 @@ async def test_i23_the_end_of_a_common_cause_ends_the_back_offs(site: Site) -> N
         await site.later(35)
         await site.transmits(await site.sends(), n)
     await site.later(35)
+    assert await site.relay.send_due() == 0
+    await site.relay.end_backoffs()
+    assert (await site.sends()).data[:5] == GREEN
+
+
+async def test_i23_the_end_of_a_common_cause_ends_the_back_offs_of_commands_that_were_not_accepted(site: Site) -> None:
+    site.lns.fails = lambda _: AWAY
+    await site.store(uplink(site.bay.sensor_eui, site.clock.tick(1), FREE, f_cnt=next(site.frames)))
+    for _ in range(4):
+        assert await site.relay.send_due() == 1
+        await site.later(60)
+    await site.relay.send_due()
+    await site.later(1)
+    site.lns.fails = lambda _: None
     assert await site.relay.send_due() == 0
     await site.relay.end_backoffs()
     assert (await site.sends()).data[:5] == GREEN

@@ -110,8 +110,8 @@ class ServiceConditions:
         if not (ended or self._open):
             return
         async with connection.transaction():
-            await stored.begin(connection, [condition for condition, _ in ended])
-            for condition, at in ended:
+            for condition, at in ended:  # one by one: a condition may have begun and ended twice
+                await stored.begin(connection, [condition])
                 await stored.end(connection, [(condition.kind, condition.subject_id)], at)
             there = {(c.kind, c.subject_id) for c in await stored.list_open(connection, kinds=SERVICE_KINDS)}
             await stored.begin(connection, [c for key, c in self._open.items() if key in changed or key not in there])

@@ -25,7 +25,11 @@ from tests.support.mqtt import (
     running,
 )
 
-SHARED, QOS_0 = ConditionKind.BROKER_CLIENT_ID_SHARED, ConditionKind.BROKER_QOS_0
+AWAY, SHARED, QOS_0 = (
+    ConditionKind.BROKER_AWAY,
+    ConditionKind.BROKER_CLIENT_ID_SHARED,
+    ConditionKind.BROKER_QOS_0,
+)
 
 
 async def test_i15_messages_of_qos_0_are_a_condition_until_none_comes(
@@ -105,17 +109,19 @@ async def test_i15_without_a_reason_code_short_connections_in_turn_give_it_away(
 
 
 async def test_b10_a_broker_that_flaps_is_connected_again_within_two_seconds(broker: EmbeddedBroker) -> None:
+    """Each absence is a condition, however short: its end ends the back-offs of the displays."""
     noted = Noted()
     consumer = consumer_of(broker, Inbox(), conditions=noted)
     async with running(consumer):
         for away_s in (0.5, 2.0, 0.1, 3.0, 0.5, 2.0):
             await asyncio.to_thread(broker.stop)
-            await until(lambda: not consumer.connected)
+            await until(lambda: AWAY in noted.open)
             await asyncio.sleep(away_s)  # the subject is a delay
             await asyncio.to_thread(broker.start)
             since = time.monotonic()
             await until(lambda: consumer.connected)
             assert time.monotonic() - since < 2
+            assert AWAY not in noted.open
         await consumer.stop()
     assert SHARED not in noted.begun
 

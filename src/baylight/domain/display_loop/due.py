@@ -38,8 +38,8 @@ def retry_now(display: Display, now: datetime) -> None:
     if display.failures and not display.proven():
         display.failures = min(display.failures, display.policy.quick_tries)
         display.reconcile_at = now
-        for actuation in display.deliveries.of(PENDING):
-            if actuation.next_attempt_at is not None and actuation.next_attempt_at > now:
-                actuation.next_attempt_at = now
-                display.deliveries.touch(actuation)
+    for actuation in display.deliveries.of(PENDING):
+        if actuation.next_attempt_at is not None and actuation.next_attempt_at > now:
+            actuation.next_attempt_at = now
+            display.deliveries.touch(actuation)
     due(display, now)

@@ -137,9 +137,13 @@ SELECT downlink_queue_id AS queue_id, trigger_type, display_code AS code FROM ac
 WHERE downlink_queue_id = ANY(:queue_ids::text[]);
 
 -- name: lock_failing
--- Displays whose tries failed, locked in id order, for the end of their back-offs. Skips displays whose lock is held.
+-- Displays whose tries failed, or whose command was not accepted and waits for its next try, locked in id order, for the
+-- end of their back-offs. Skips displays whose lock is held.
 SELECT id FROM display_devices
-WHERE failures > 0 AND reconcile_at > :now AND (:gateway_id::text IS NULL OR gateway_id = :gateway_id)
+WHERE (
+    failures > 0 AND reconcile_at > :now
+    OR id IN (SELECT a.display_device_id FROM actuations AS a WHERE a.status = 'pending' AND a.next_attempt_at > :now)
+) AND (:gateway_id::text IS NULL OR gateway_id = :gateway_id)
 ORDER BY id
 LIMIT :limit
 FOR NO KEY UPDATE SKIP LOCKED;
