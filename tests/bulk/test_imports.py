@@ -493,16 +493,3 @@ async def test_the_column_names_of_the_release_before_are_read(garage: Connectio
     with pytest.raises(InputError) as caught:
         await imports.import_csv(by(garage), "assignments", io.BytesIO(twice))
     assert caught.value.facts["twice"] == ["sensor_dev_eui"]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-async def test_e7_semicolons_and_tabs_separate_columns_and_a_comma_decimals(db: Connection, separator: str) -> None:
-    rows = [["A-1", "Bay; one, two", "", '"52,5"' if separator == "," else "52,5", "-13.25", "", "", ""]]
-    names = [column.name for column in SHEETS["spaces"].columns]
-    title = "\ufeff# baylight spaces v1" + separator * (len(names) - 1)
-    rows[0][1] = f'"{rows[0][1]}"'
-    text = "\r\n".join([title, separator.join(names), *map(separator.join, rows)])
-    report = await imports.import_csv(by(db), "spaces", io.BytesIO(text.encode()))
-    assert (report.first, report.added) == ([], 1)
-    space = await spaces.get_space(db, "A-1")
-    assert (space.name, space.latitude, space.longitude) == ("Bay; one, two", Decimal("52.5"), Decimal("-13.25"))

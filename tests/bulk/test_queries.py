@@ -10,7 +10,6 @@ import pytest
 from baylight.bulk import device_lists, device_types, devices, imports
 from baylight.bulk.kinds import SHEETS
 from baylight.bulk.sheets import Sheet
-from baylight.bulk.steps import Step
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from tests.support.queries import constants, in_files, wrong_columns
@@ -23,7 +22,7 @@ def steps(sheet: Sheet) -> Iterator[Statement]:
     """All statements of a kind, in the order of an import."""
     order = ("stage", "stored", "refuse_repeated", "resolve", "set_defaults", "check", "lock", "touch", "note_displays")
     yield SHARED["bulk.imports.make_tables"]
-    for name in (*order, "apply", "written", "export"):
+    for name in (*order, "apply", "written", "doubtful", "export"):
         if step := getattr(sheet, name):
             yield step
     yield from OF_KIND.get(sheet.kind, ())
@@ -54,6 +53,6 @@ def test_no_place_of_a_template_is_left_open() -> None:
 
 def test_each_query_of_the_files_is_used() -> None:
     fields = {getattr(sheet, field.name) for sheet in SHEETS.values() for field in dataclasses.fields(sheet)}
-    used = {step.name for step in fields if isinstance(step, Step)} | SHARED.keys()
+    used = {step.name for step in fields if isinstance(step, Statement)} | SHARED.keys()
     used |= {statement.name for statements in OF_KIND.values() for statement in statements}
     assert {name for name in in_files() if name.startswith("bulk.")} == used

@@ -122,7 +122,7 @@ async def import_list(
     listed = {number: device for number, device, _ in selection.devices}
     report.first = await asyncio.to_thread(lambda: list(_one_line_per_profile(report.first, listed, selection)))
     report.left_out = {shorten(profile, 200): count for profile, count in selection.left_out.most_common(MAX_LEFT_OUT)}
-    report.notes = await asyncio.to_thread(_notes, selection, types)
+    report.notes = await asyncio.to_thread(_notes, selection, types)  # in place of those that name rows of a file
     if network_server == "chirpstack":
         report.notes += await _not_listed(change.connection, selection, applications)
     return report

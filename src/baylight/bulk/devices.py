@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from baylight.bulk import cells
-from baylight.bulk.sheets import Column, Sheet
+from baylight.bulk.sheets import Column, Doubt, Sheet
 from baylight.bulk.steps import Pages, Step
 from baylight.domain.downlink import NETWORK_SERVERS
 from baylight.domain.ids import parse_dev_eui
@@ -13,6 +13,7 @@ from baylight.domain.lifecycle import LIFECYCLE
 from baylight.errors import InputError
 from baylight.inventory.display_codes import check_codes, refuse_alike
 from baylight.store.pool import Connection
+from baylight.store.query import Query
 
 
 class NamedCodes(NamedTuple):
@@ -83,6 +84,7 @@ SHEET = Sheet(
     check=Step("bulk.devices.check"),
     inspect=_check_lifecycle,
     lock=Step("bulk.devices.lock"),
+    doubtful=Query("bulk.devices.doubtful", Doubt),
     touch=Step("bulk.devices.touch"),
     note_displays=Step("bulk.devices.note_displays"),
     apply=Step("bulk.devices.apply"),

@@ -72,7 +72,7 @@ class Report:
     """Result of an import. With any of `errors` nothing was changed; `by_code` counts them, `first` has the first ones.
 
     `applied` False without errors: a dry run. `left_out`: how many devices of each profile of a device list were not
-    imported. `notes`: what a person should know about a device list.
+    imported. `notes`: what a person should know, though nothing is refused for it.
     """
 
     kind: str
@@ -186,6 +186,8 @@ async def _check(connection: Connection, sheet: Sheet, report: Report) -> None:
     await sheet.check.run(connection)
     if sheet.inspect:
         await sheet.inspect(connection)
+    if sheet.doubtful:
+        report.notes = [f"row {d.row}: {d.cell} {d.reason}" for d in await sheet.doubtful.all(connection)]
     for found in await ERRORS_BY_CODE.all(connection):
         report.count(found.code, found.times)
     first = [*report.first, *await FIRST_ERRORS.all(connection, count=MAX_SHOWN_ERRORS)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from baylight.bulk.cells import Parse
 from baylight.bulk.steps import Step
 from baylight.store.pool import Connection
+from baylight.store.query import Query
 
 CLEAR = "-"
 """Cell that empties the stored value; an empty cell keeps it."""
@@ -28,6 +30,14 @@ class Column:
     old_name: str | None = None
 
 
+class Doubt(NamedTuple):
+    """A cell of a new object that is allowed, but that a spreadsheet may have made of another one."""
+
+    row: int
+    cell: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """One kind of file. `key`: the columns that identify the object of a row.
@@ -35,8 +45,9 @@ class Sheet:
     The steps of an import, in their order. Each has the rows of the file in the temporary table `bulk_rows`:
     `stage` makes this table; `stored` selects what is stored, in the form of a file; `set_defaults` fills what a new
     object does not name; `prepare` changes rows before they are compared with what is stored; `check` and `inspect`
-    write to `bulk_errors`; `lock` locks what changes; `touch` and `note_displays` write the spaces and the displays
-    that the import affects to `bulk_touched` and `bulk_displays`, `touch` after `apply` if `touch_new`; `apply` writes.
+    write to `bulk_errors`; `doubtful` finds what may be wrong; `lock` locks what changes; `touch` and `note_displays`
+    write the spaces and the displays that the import affects to `bulk_touched` and `bulk_displays`, `touch` after
+    `apply` if `touch_new`; `apply` writes.
     """
 
     kind: str
@@ -63,6 +74,7 @@ class Sheet:
     touch_new: bool = False
     prepare: Callable[[Connection], Awaitable[None]] | None = None
     inspect: Callable[[Connection], Awaitable[None]] | None = None
+    doubtful: Query[Doubt] | None = None
     refuse_repeated: Step = field(init=False)
     resolve: Step = field(init=False)
     export: Step = field(init=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from baylight.bulk import cells, locations
-from baylight.bulk.sheets import Column, Sheet
+from baylight.bulk.sheets import Column, Doubt, Sheet
 from baylight.bulk.steps import Step
+from baylight.store.query import Query
 
 SHEET = Sheet(
     kind="spaces",
@@ -25,6 +26,7 @@ SHEET = Sheet(
     stored=Step("bulk.spaces.stored", locations=locations.STORED.sql),
     set_defaults=Step("bulk.spaces.set_defaults", locations=locations.STORED.sql),
     check=Step("bulk.spaces.check"),
+    doubtful=Query("bulk.spaces.doubtful", Doubt),
     touch=Step("bulk.spaces.touch"),
     touch_new=True,
     apply=Step("bulk.spaces.apply"),

@@ -150,8 +150,6 @@ def _import_list(
             )
         for profile, count in sorted(report.left_out.items()):
             say(f"left out: {count} of {profile or 'no profile'}", err=True)
-        for note in report.notes:
-            say(f"note: {note}", err=True)
         return report
 
     _print(on_database(work), as_json=as_json)
@@ -210,6 +208,8 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
 
 def _print(report: Report, *, as_json: bool) -> None:
+    for note in report.notes:
+        say(f"note: {note}", err=True)
     if as_json:
         print_json(report)
     else:

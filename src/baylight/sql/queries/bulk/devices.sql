@@ -199,3 +199,12 @@ WHERE n.lifecycle_state <> n.before ->> 'lifecycle_state'
 -- name: analyze
 -- Renew statistics after many rows, so that the planner does not use old ones.
 ANALYZE bulk_touched, sensor_devices, display_devices;
+
+-- name: doubtful
+-- Return at most 20 new devices whose DevEUI a spreadsheet may have rounded: it keeps 15 of 16 digits.
+SELECT line AS row, dev_eui AS cell,
+       'has no letter and ends in 0: a spreadsheet rounds such a number; compare it with the label' AS reason
+FROM bulk_rows
+WHERE action = 'add' AND dev_eui ~ '^[0-9]{15}0$'
+ORDER BY line
+LIMIT 20;

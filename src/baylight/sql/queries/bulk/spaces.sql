@@ -47,3 +47,30 @@ FROM bulk_rows AS n WHERE n.action = 'change' AND n.id = s.id;
 -- name: analyze
 -- Renew statistics after many rows, so that the planner does not use old ones.
 ANALYZE bulk_touched, spaces;
+
+-- name: doubtful
+-- Return at most 20 new spaces whose code a spreadsheet may have made of another one: a date, a number in powers of ten,
+-- or a number that lost its zeros.
+SELECT n.line AS row, n.code AS cell,
+       CASE
+           WHEN s.code IS NOT NULL THEN format('is new beside %s: a spreadsheet removes zeros before a number', s.code)
+           WHEN n.code ~ 'E[+]' THEN 'is a number in powers of ten: a spreadsheet shows long numbers so'
+           ELSE 'is a date: a spreadsheet makes dates of codes such as 1-01'
+       END AS reason
+FROM bulk_rows AS n
+LEFT JOIN spaces AS s
+    ON s.deleted_at IS NULL AND n.code ~ '^[0-9]+$' AND s.code ~ '^0+[0-9]+$' AND ltrim(s.code, '0') = n.code
+WHERE n.action = 'add' AND (
+    s.code IS NOT NULL
+    OR n.code ~ '^[0-9]([.,][0-9]+)?E[+][0-9]+$'
+    OR n.code ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+    OR n.code ~ '^[0-9]{1,2}[./][0-9]{1,2}[./]([0-9]{2}|[0-9]{4})$'
+    OR n.code ~* concat(
+        '^([0-9]{1,2}([.] ?|[ /-]))?',
+        '(jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec',
+        '|mär|mrz|mai|okt|dez|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|mrt|mei)',
+        '[.]?([ /-]([0-9]{2}|[0-9]{4}))?$'
+    ) AND n.code ~ '[0-9]'
+)
+ORDER BY n.line
+LIMIT 20;
