@@ -76,3 +76,18 @@ async def test_an_export_of_the_things_stack_is_registered(site: Site, client: h
     for query, content, code in (("", "x", "bad_list"), ("", "{", "bad_list"), ("map=a", csv, "bad_map")):
         answer = await client.post(f"/api/v1/import-tts?{query}", content=content)
         assert (answer.status_code, answer.json()["type"]) == (422, f"urn:baylight:problem:{code}")
+
+
+async def test_e7_a_delivery_list_is_registered(site: Site, client: httpx.AsyncClient) -> None:
+    await ready(site)
+    text = "DevEUI;AppKey;Artikel\n58A0CB0000009001;00112233;TBMS100\n"
+    for query, added in (
+        ("column=model=Artikel&dry_run=true", 1),
+        ("column=model=Artikel&network_server=tts", 1),
+        ("", 0),
+    ):
+        done = await client.post(f"/api/v1/import-delivery?{query}", content=text)
+        assert (done.status_code, done.json()["added"]) == (200, added), done.text
+    for query, content, code in (("", "x", "bad_list"), ("column=a", text, "bad_column")):
+        answer = await client.post(f"/api/v1/import-delivery?{query}", content=content)
+        assert (answer.status_code, answer.json()["type"]) == (422, f"urn:baylight:problem:{code}")

@@ -162,7 +162,7 @@ async def test_i13_devices_that_are_gone_or_disabled_there_are_said(fake: FakeCh
     fake.set_disabled(LIGHT)
     fake.delete_device(SENSOR)
     found = await listed_by(fake, applications=[APPLICATION])
-    report, _ = await load(db, found, network_server="chirpstack", types=types)
+    report, _ = await load(db, found, network_server="chirpstack", types=types, complete=True)
     assert report.notes == [
         f"disabled there, so that nothing is received from them or sent to them: 1: {LIGHT}",
         f"registered here for these applications, but no longer there: 1: {SENSOR}",
@@ -174,6 +174,7 @@ async def test_i13_devices_that_are_gone_or_disabled_there_are_said(fake: FakeCh
         network_server="chirpstack",
         types={},
         applications=[APPLICATION],
+        complete=True,
     )
     assert report.notes == [
         "the list is empty",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from baylight.bulk import imports
+from baylight.bulk import device_lists, imports
 from baylight.bulk.kinds import SHEETS
-from baylight.inventory import locations, spaces
+from baylight.inventory import device_types, locations, spaces
 from baylight.store.pool import Connection
 from tests.support.change import by
 
@@ -71,3 +71,13 @@ async def test_e7_semicolons_and_tabs_separate_columns_and_a_comma_decimals(db: 
     assert (report.first, report.added) == ([], 1)
     space = await spaces.get_space(db, "A-1")
     assert (space.name, space.latitude, space.longitude) == ("Bay; one, two", Decimal("52.5"), Decimal("-13.25"))
+
+
+async def test_e7_the_delivery_list_of_the_cases_is_read(db: Connection) -> None:
+    file = CASES / "c34_maker_list.csv"
+    if not file.exists():
+        pytest.skip("../shared/cases/engine is not there; tests/cli/test_bulk.py has a list of its own")
+    await device_types.sync(db)
+    listed = device_lists.list_delivery(io.BytesIO(file.read_bytes()), {})
+    report = await device_lists.import_list(by(db), listed, network_server="chirpstack", types={})
+    assert (report.first, report.added == report.rows > 0) == ([], True)

@@ -61,6 +61,31 @@ def test_a_list_of_the_things_stack_is_imported(garage: Cli, tmp_path: Path) -> 
     garage("import-tts", str(file), "--map", "lamp", code=2)
 
 
+def test_e7_a_delivery_list_of_a_maker_is_imported(garage: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "delivery.csv"
+    file.write_text(
+        "\ufeffGerät;Device EUI;AppKey;Model\r\n7;58-A0-CB-00-00-00-90-01;00112233;TBMS100\r\n;;;\r\n"
+        "8;2020000000000009;44556677;Lamp\r\n"
+    )
+    command = ("import-delivery", str(file), "--column", "name=Gerät")
+    assert "type_missing" in garage(*command, code=2).stdout
+    done = garage(*command, "--map", "Lamp=kuando_busylight", "--application", "7d2ee64f-6a0d-4f1c-9d3b-7d8b2c6b3a11")
+    assert "2 devices: 2 added" in done.stdout
+    shown = garage("device", "show", "58A0CB0000009001", "--json").stdout
+    assert "browan_tbms100" in shown
+    assert json.loads(shown)["notes"] == "7"
+    assert "00112233" not in garage("export", "devices").stdout
+    assert "0 changed" in garage(*command).stdout
+    for wrong, text in (
+        (("--column", "dev_eui=X"), "there is no column 'X'; the columns are 'Gerät', 'Device EUI'"),
+        (("--column", "colour=X"), "FIELD=COLUMN"),
+        (("--network-server", "none"), "none"),
+    ):
+        assert text in (refused := garage(*command, *wrong, code=2)).stderr + refused.stdout
+    file.write_text("Gerät;Model\n1;2\n")
+    assert "no column is known to have DevEUIs" in garage("import-delivery", str(file), code=2).stderr
+
+
 def test_chirpstack_must_be_named(garage: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     garage("import-chirpstack", code=2)
     assert "BAYLIGHT_CHIRPSTACK_API" in garage("import-chirpstack", "--tenant", "x", code=2).stderr

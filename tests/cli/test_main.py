@@ -290,8 +290,6 @@ NO_VERBS = {"a", "an", "the", "it", "its", "that", "those", "what", "which", "wh
 
 def test_the_help_of_each_command_starts_with_a_verb_in_the_imperative() -> None:
     for words in commands():
-        if words[0] in ("import", "export", "import-chirpstack", "import-tts"):
-            continue  # until their new help has landed
         text = CliRunner().invoke(app, [*words, "--help"]).stdout.splitlines()[2].strip()
         first = text.split()[0].lower()
         assert first not in NO_VERBS, text

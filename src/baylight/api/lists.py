@@ -1,9 +1,9 @@
-"""Device lists of network servers, as for `baylight import-chirpstack` and `baylight import-tts`."""
+"""Device lists of network servers, as for the commands `baylight import-…`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
@@ -13,7 +13,7 @@ from baylight.access.keys import Key
 from baylight.api.bodies import Body
 from baylight.api.bulk import answer, received
 from baylight.api.deps import Deps, Given, Writing
-from baylight.bulk import device_lists
+from baylight.bulk import delivery_list, device_lists
 from baylight.bulk.device_lists import Types
 from baylight.bulk.imports import Report
 from baylight.ports import Listed
@@ -46,7 +46,15 @@ async def import_chirpstack(
     """All devices are registered, or none. Idempotent. 422 with a `report` if some are wrong."""
     listed = device_lists.list_chirpstack(given.chirpstack_devices, body.applications, body.tenant)
     report = await _import(
-        key, given, listed, "chirpstack", body.types, body.only_known, body.dry_run, body.applications
+        key,
+        given,
+        listed,
+        "chirpstack",
+        body.types,
+        body.only_known,
+        body.dry_run,
+        applications=body.applications,
+        complete=True,
     )
     return answer(request, report)
 
@@ -74,6 +82,32 @@ async def import_tts(
         return answer(request, await _import(key, given, listed, "tts", mapped, only_known, dry_run))
 
 
+@router.post(
+    "/import-delivery",
+    summary="Register the devices of a maker's delivery list",
+    response_model=Report,
+    openapi_extra={"requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": True}},
+)
+async def import_delivery(
+    key: Writing,
+    given: Given,
+    request: Request,
+    types: Annotated[list[str], Query(alias="map", default_factory=list, max_length=1000)],
+    columns: Annotated[list[str], Query(alias="column", default_factory=list, max_length=10)],
+    network_server: Literal["chirpstack", "tts"] = "chirpstack",
+    application: str = "",
+    only_known: bool = False,
+    dry_run: bool = False,
+) -> Report | JSONResponse:
+    """The body is its CSV, with column names in the first line. `column`: FIELD=COLUMN for a field (dev_eui, model,
+    name) whose column is not known; may be repeated. `map`: MODEL=TYPE. `application`: id of the application of all
+    devices. Keys in the file are not read. Otherwise like `import-chirpstack`."""
+    mapped, named = device_lists.parse_types(types), delivery_list.parse_columns(columns)
+    async with received(request) as file:
+        listed = device_lists.list_delivery(file, named, application)
+        return answer(request, await _import(key, given, listed, network_server, mapped, only_known, dry_run))
+
+
 async def _import(
     key: Key,
     given: Deps,
@@ -82,7 +116,9 @@ async def _import(
     types: Types,
     only_known: bool,
     dry_run: bool,
+    *,
     applications: Sequence[str] = (),
+    complete: bool = False,
 ) -> Report:
     async with acquire(given.pool) as connection:
         return await device_lists.import_list(
@@ -91,6 +127,7 @@ async def _import(
             network_server=network_server,
             types=types,
             applications=applications,
+            complete=complete,
             only_known=only_known,
             dry_run=dry_run,
         )

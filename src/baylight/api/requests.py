@@ -17,7 +17,7 @@ from baylight.log import logger
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_IMPORT_BYTES = 64 * 1024 * 1024
-IMPORTS = ("/api/v1/import/", "/api/v1/import-tts")
+IMPORTS = ("/api/v1/import/", "/api/v1/import-tts", "/api/v1/import-delivery")
 """Paths whose bodies are files. A file goes to disk while it is read."""
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
 _HEADERS = {

@@ -14,6 +14,7 @@ from baylight.access.change import Change
 from baylight.bulk import imports
 from baylight.bulk.cells import write
 from baylight.bulk.csv_file import RowError
+from baylight.bulk.delivery_list import read_delivery
 from baylight.bulk.imports import Progress, Report
 from baylight.bulk.kinds import SHEETS
 from baylight.bulk.steps import PAGE
@@ -107,13 +108,14 @@ async def import_list(
     network_server: str,
     types: Types,
     applications: Sequence[str] = (),
+    complete: bool = False,
     only_known: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Import the devices that `select` selects, as `imports.import_rows` does. The errors name the device.
 
-    `applications`: ids of applications whose devices are listed completely, besides those of the devices.
+    `complete`: the list has all devices of its applications, and of `applications` (ids), so that others are noted.
     """
     selection = await select(
         change.connection, devices, network_server=network_server, types=types, only_known=only_known
@@ -123,7 +125,7 @@ async def import_list(
     report.first = await asyncio.to_thread(lambda: list(_one_line_per_profile(report.first, listed, selection)))
     report.left_out = {shorten(profile, 200): count for profile, count in selection.left_out.most_common(MAX_LEFT_OUT)}
     report.notes = await asyncio.to_thread(_notes, selection, types)  # in place of those that name rows of a file
-    if network_server == "chirpstack":
+    if complete:
         report.notes += await _not_listed(change.connection, selection, applications)
     return report
 
@@ -259,7 +261,17 @@ def list_chirpstack(
 
 async def list_tts(source: IO[bytes], application: str = "") -> AsyncIterator[Listed]:
     """List the devices of an export of The Things Stack. Raises as `read_tts`."""
-    devices = read_tts(source, application)
+    async for device in _beside_the_loop(read_tts(source, application)):
+        yield device
+
+
+async def list_delivery(source: IO[bytes], columns: Mapping[str, str], application: str = "") -> AsyncIterator[Listed]:
+    """List the devices of a maker's delivery list. Raises as `read_delivery`."""
+    async for device in _beside_the_loop(read_delivery(source, columns, application)):
+        yield device
+
+
+async def _beside_the_loop(devices: Iterator[Listed]) -> AsyncIterator[Listed]:
     while page := await asyncio.to_thread(lambda: list(islice(devices, PAGE))):
         for device in page:
             yield device

@@ -37,14 +37,14 @@ def read_tts(source: IO[bytes], application: str = "") -> Iterator[Listed]:
         for number, device in enumerate(devices(start, text, application), 1):
             if number > MAX_DEVICES:
                 raise InputError("too_many_devices", f"a list may have at most {MAX_DEVICES} devices: split it")
-            yield _checked(number, device)
+            yield checked(number, device)
     except UnicodeDecodeError as error:
         raise InputError("not_utf8", "the file is not UTF-8") from error
     finally:
         text.detach()
 
 
-def _checked(number: int, device: Listed) -> Listed:
+def checked(number: int, device: Listed) -> Listed:
     """Return the device. Raises InputError if it has half of a surrogate pair, which is no character."""
     try:
         "".join((device.dev_eui, device.name, device.profile, device.application_id)).encode()
@@ -112,23 +112,41 @@ def _values(buffer: str, text: IO[str]) -> Iterator[object]:
 
 
 def _tts_csv(start: str, text: IO[str], application: str) -> Iterator[Listed]:
+    header, rows = table(start, text)
+    if "dev_eui" not in header:
+        raise InputError("bad_list", "this is no device list of The Things Stack: it has no column dev_eui")
+    for row in rows:
+        device_id = row.get("id") or row.get("device_id") or ""
+        yield Listed(
+            row["dev_eui"],
+            row.get("name") or device_id,
+            _profile(row.get("brand_id") or "", row.get("model_id") or ""),
+            _tts_address(row.get("application_id") or application, device_id),
+        )
+
+
+def table(start: str, text: IO[str]) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """Return the column names of a CSV file, and its rows by column.
+
+    The separator is the most frequent one in the first line. `start`: what was read of the file. Raises InputError
+    `bad_list`, `too_many_lines`, also while rows are read.
+    """
     lines = _lines(start, text)
-    header = next(lines, "")
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(chain([header], lines), delimiter=delimiter, strict=True, restval="")
+    first = next(lines, "")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.DictReader(chain([first], lines), delimiter=delimiter, strict=True, restval="")
+
+    def rows() -> Iterator[dict[str, str]]:
+        try:
+            for row in reader:
+                if None in row:
+                    raise InputError("bad_list", f"line {reader.line_num} has more cells than the header")
+                yield row
+        except csv.Error as error:
+            raise InputError("bad_list", f"line {reader.line_num}: {error}") from error
+
     try:
-        if "dev_eui" not in (reader.fieldnames or ()):
-            raise InputError("bad_list", "this is no device list of The Things Stack: it has no column dev_eui")
-        for row in reader:
-            if None in row:
-                raise InputError("bad_list", f"line {reader.line_num} has more cells than the header")
-            device_id = row.get("id") or row.get("device_id") or ""
-            yield Listed(
-                row["dev_eui"],
-                row.get("name") or device_id,
-                _profile(row.get("brand_id") or "", row.get("model_id") or ""),
-                _tts_address(row.get("application_id") or application, device_id),
-            )
+        return list(reader.fieldnames or ()), rows()
     except csv.Error as error:
         raise InputError("bad_list", f"line {reader.line_num}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""`baylight import`, `baylight export`, `baylight import-chirpstack`, `baylight import-tts`."""
+"""`baylight import`, `baylight export`, and the imports of device lists."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class Kind(StrEnum):
     DEVICE_TYPES = "device-types"
     DEVICES = "devices"
     ASSIGNMENTS = "assignments"
+
+
+class Server(StrEnum):
+    """Kind of a network server."""
+
+    CHIRPSTACK = "chirpstack"
+    TTS = "tts"
 
 
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="- reads standard input")]
@@ -98,7 +105,9 @@ def import_chirpstack(
         async for device in device_lists.list_chirpstack(source, application or (), tenant):
             yield device
 
-    _import_list(listed, "chirpstack", types, only_known, dry_run, as_json, application or ())
+    _import_list(
+        listed, "chirpstack", types, only_known, dry_run, as_json, applications=application or (), complete=True
+    )
 
 
 def import_tts(
@@ -125,6 +134,32 @@ def import_tts(
     _import_list(read, "tts", types, only_known, dry_run, as_json)
 
 
+def import_delivery(
+    file: File,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=COLUMN", help="column of a field: dev_eui, model or name"),
+    ] = None,
+    network_server: Annotated[Server, typer.Option(help="where the devices are registered")] = Server.CHIRPSTACK,
+    application: Annotated[str, typer.Option(help="id of the application of all devices")] = "",
+    types: Map = None,
+    only_known: OnlyKnown = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Register the devices of a maker's delivery list."""
+
+    async def read(c: Context) -> AsyncIterator[Listed]:
+        from baylight.bulk import delivery_list, device_lists
+
+        named = delivery_list.parse_columns(columns or ())
+        with _opened(file) as source:
+            async for device in device_lists.list_delivery(source, named, application):
+                yield device
+
+    _import_list(read, network_server, types, only_known, dry_run, as_json)
+
+
 def _import_list(
     listed: Callable[[Context], AsyncIterator[Listed]],
     network_server: str,
@@ -132,7 +167,9 @@ def _import_list(
     only_known: bool,
     dry_run: bool,
     as_json: bool,
+    *,
     applications: Sequence[str] = (),
+    complete: bool = False,
 ) -> None:
     async def work(c: Context) -> Report:
         from baylight.bulk import device_lists
@@ -144,6 +181,7 @@ def _import_list(
                 network_server=network_server,
                 types=device_lists.parse_types(types or ()),
                 applications=applications,
+                complete=complete,
                 only_known=only_known,
                 dry_run=dry_run,
                 progress=progress,

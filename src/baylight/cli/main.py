@@ -67,6 +67,7 @@ app.command("import")(bulk.import_file)
 app.command("export")(bulk.export_file)
 app.command("import-chirpstack")(bulk.import_chirpstack)
 app.command("import-tts")(bulk.import_tts)
+app.command("import-delivery")(bulk.import_delivery)
 aliases.add_to(app)
 
 
