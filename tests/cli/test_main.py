@@ -211,7 +211,7 @@ def test_a_user_without_rights_gets_an_error_with_what_the_database_needs(
     monkeypatch.setenv("BAYLIGHT_DATABASE_URL", poor)
     printed = cli(*words, code=2).stderr
     assert printed.startswith("baylight: permission denied for ")
-    assert printed.endswith(": the user of BAYLIGHT_DATABASE_URL must own the database and all in it\n")
+    assert printed.endswith("which renews the rights of service users\n")
 
 
 @pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://a@127.0.0.1:port/b"])

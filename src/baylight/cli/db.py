@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from baylight.cli.options import Json
 from baylight.cli.output import say
 from baylight.cli.run import Context, on_database, print_json, text
 
-app = typer.Typer(help="Upgrade and check the schema of the database.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from baylight.access.service_users import ServiceUser
+
+app = typer.Typer(help="Upgrade and check the schema of the database; make service users.", no_args_is_help=True)
 
 
 @app.command("upgrade")
 def upgrade() -> None:
-    """Make or upgrade schema and catalogue. You may repeat the command."""
+    """Make or upgrade schema, catalogue and the rights of service users. You may repeat the command."""
 
     async def work(c: Context) -> None:
+        from baylight.access import service_users
         from baylight.inventory import device_types
         from baylight.store import migrate
 
+        await service_users.require_owner(c.connection, "db upgrade")
         for applied in await migrate.upgrade(c.connection):
             say(f"applied {applied}")
         changed = await device_types.sync(c.connection)
         say(f"the schema is up to date; {changed} device types new or changed")
+        for name in await service_users.renew(c.connection):
+            say(f"the service user {name} has the rights that this version needs")
 
     on_database(work)
 
@@ -52,3 +62,50 @@ def check() -> None:
 
     on_database(work)
     say("the schema is that of this version")
+
+
+@app.command("service-user")
+def service_user(
+    name: Annotated[str, typer.Argument(help="name of the database user, new or of a former run")],
+    password: Annotated[
+        bool | None,
+        typer.Option("--password/--no-password", help="ask for a password, or do not; by default only for a new user"),
+    ] = None,
+) -> None:
+    """Create a database user for `baylight serve` that can neither change history nor the schema, or renew its rights.
+
+    Run it as the owner of the schema. The password is asked for at a terminal, and else is the first line of standard
+    input. Without one it is generated and shown once.
+    """
+    from baylight.access import service_users
+
+    ask = password
+    if ask is None:
+        ask = not on_database(lambda c: service_users.account_exists(c.connection, name))
+    given, generated = _password() if ask else (None, False)
+
+    async def work(c: Context) -> ServiceUser:
+        kept = service_users.Kept(c.settings.uplink_retention_months, c.settings.actuation_retention_months)
+        return await service_users.set_service_user(c.change, name, kept, password=given)
+
+    done = on_database(work)
+    if generated and given:
+        say(given)
+        say("this is the password: keep it, it is not shown again", err=True)
+    say(f"service user {done.name} {'created' if done.created else 'updated'}; {done.changed} rights changed", err=True)
+    months = f"{done.kept.uplink_months} months of uplinks and {done.kept.actuation_months} months of actuations"
+    say(f"no service drops the last {months}", err=True)
+    say("let BAYLIGHT_DATABASE_URL of `baylight serve` name this user", err=True)
+
+
+def _password() -> tuple[str, bool]:
+    """Return a password, and whether it was generated because none was given."""
+    import secrets
+
+    if sys.stdin.isatty():
+        text = str(typer.prompt("Password (empty: generate one)", "", hide_input=True, show_default=False, err=True))
+        if text and typer.prompt("Once more", hide_input=True, err=True) != text:
+            raise typer.BadParameter("the two passwords differ")
+    else:
+        text = sys.stdin.readline().rstrip("\r\n")
+    return (text, False) if text else (secrets.token_urlsafe(24), True)

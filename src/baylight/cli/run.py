@@ -111,7 +111,11 @@ def exit_on_error() -> Iterator[None]:
     except MISSING_SCHEMA:
         _leave("the database does not have the schema of this version: run `baylight db upgrade`", INPUT)
     except FORBIDDEN as error:
-        _leave(f"{error}: the user of BAYLIGHT_DATABASE_URL must own the database and all in it", INPUT)
+        _leave(
+            f"{error}. `baylight db` and `baylight v2` need the owner's address in BAYLIGHT_DATABASE_URL; "
+            "for other commands let the owner run `baylight db upgrade`, which renews the rights of service users",
+            INPUT,
+        )
     except BAD_VALUE:
         _leave("a value is out of range or has characters that cannot be stored", INPUT)
     except RETRY as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from baylight.access import service_users
 from baylight.codecs.all import display_driver, reports
 from baylight.control.gateways import list_used
 from baylight.domain.airtime import NEARLY_USED
@@ -94,6 +95,7 @@ CLASS_C = Query("insight.doctor.class_c", ClassC)
 _K = ConditionKind
 _ADDRESS = "check its address and credentials in the settings"
 _REMEDIES = {"network_server_key_refused": KINDS[_K.NETWORK_SERVER_KEY_REFUSED].remedy}
+_MAKE_SERVICE_USER = "make a user for `baylight serve` with `baylight db service-user <name>`"
 _REPORT = "this must not happen: keep a dump of the database and report it"
 _CHECKS = (
     _Check("copies of DevEUIs", Query("insight.doctor.copies_differ", str), "agree with the registries", _REPORT),
@@ -169,7 +171,11 @@ async def examine(connection: Connection, *, now: datetime, policy: Policy) -> l
         await migrate.check(connection)
     except InputError as error:
         return [Finding("schema", False, error.message)]
-    findings = [Finding("schema", True, "is the one of this version"), await _accepts_changes(connection)]
+    findings = [
+        Finding("schema", True, "is the one of this version"),
+        await _accepts_changes(connection),
+        await _account(connection),
+    ]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for check in _CHECKS:
             timed = {"now": now} if check.wrong.parameters else {}
@@ -242,6 +248,31 @@ async def _accepts_changes(connection: Connection) -> Finding:
         return Finding("database", True, "accepts changes")
     detail = "accepts no changes: it is a standby, or its default_transaction_read_only is on"
     return Finding("database", False, detail, "let BAYLIGHT_DATABASE_URL name the one that accepts changes")
+
+
+async def _account(connection: Connection) -> Finding:
+    """Report whether Baylight runs as the owner of the schema, a service user, or a superuser."""
+    account = await service_users.get_account(connection)
+    assert account is not None, "the schema was checked before"
+    if account.is_superuser:
+        detail = f"{account.name} is a superuser: it can change and delete everything on the server"
+        return Finding("database user", True, detail, _MAKE_SERVICE_USER)
+    if account.owns:
+        detail = f"{account.name} owns the schema: it can change and delete the history"
+        return Finding("database user", True, detail, _MAKE_SERVICE_USER)
+    if wrong := await service_users.find_differences(connection, account.name):
+        what_to_do = f"run `baylight db service-user {account.name}` as the owner, {account.owner}"
+        return Finding(
+            "database user", False, f"{account.name} lacks, or has too many, rights: {_named(wrong)}", what_to_do
+        )
+    kept = await service_users.get_kept(connection)
+    detail = (
+        f"{account.name} is a service user: it cannot change the schema or the history, nor drop the last "
+        f"{kept.uplink_months} months of uplinks and {kept.actuation_months} months of actuations"
+    )
+    return Finding(
+        "database user", True, detail, f"for `baylight db upgrade` use the address of the owner, {account.owner}"
+    )
 
 
 async def _in_sync(connection: Connection) -> Finding:
@@ -327,5 +358,9 @@ async def _class_c(connection: Connection, now: datetime) -> Finding:
 def _finding(check: str, wrong: Sequence[str], good: str, what_to_do: str) -> Finding:
     if not wrong:
         return Finding(check, True, good)
+    return Finding(check, False, f"{len(wrong)}: {_named(wrong)}", what_to_do)
+
+
+def _named(wrong: Sequence[str]) -> str:
     more = f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
-    return Finding(check, False, f"{len(wrong)}: {', '.join(wrong[:MAX_NAMED])}{more}", what_to_do)
+    return ", ".join(wrong[:MAX_NAMED]) + more

@@ -13,6 +13,4 @@ LIMIT 1;
 
 -- name: match
 -- Gives network events their actuations; both arrays have the same order.
-UPDATE actuation_events AS e SET actuation_id = n.actuation_id
-FROM unnest(:queue_ids::text[], :actuation_ids::uuid[]) AS n (queue_id, actuation_id)
-WHERE e.downlink_queue_id = n.queue_id AND e.actuation_id IS NULL;
+SELECT service_match_events(:queue_ids::text[], :actuation_ids::uuid[]);

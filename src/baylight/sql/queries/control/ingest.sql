@@ -1,3 +1,3 @@
 -- name: ensure_partition
 -- Makes the partition of uplinks for the month of :at, if there is none.
-SELECT ensure_partition('uplinks', :at);
+SELECT service_ensure_partition('uplinks', :at);

@@ -34,13 +34,13 @@ ORDER BY q.observed_at, q.deduplication_id
 FOR UPDATE OF q;
 
 -- name: update_uplinks
--- Writes what the codecs answered.
-UPDATE uplinks AS u
-SET outcome = n.outcome, reading = n.reading, occupancy = n.occupancy, error = n.error
-FROM json_to_recordset(:rows::json) AS n (
+-- Writes what the codecs answered. Returns a row without columns for each uplink that had waited.
+SELECT FROM json_to_recordset(:rows::json) AS n (
     observed_at timestamptz, deduplication_id text, outcome text, reading jsonb, occupancy text, error text
 )
-WHERE u.observed_at = n.observed_at AND u.deduplication_id = n.deduplication_id::uuid;
+WHERE service_write_decoded(
+    n.observed_at, n.deduplication_id::uuid, n.outcome, n.reading, n.occupancy, n.error
+);
 
 -- name: delete_decoded
 -- Removes uplinks that wait no longer.

@@ -1,18 +1,15 @@
 -- name: ensure_partitions
 -- Makes the partitions of this month and of the next two; returns how many it made.
-SELECT count(*) FILTER (WHERE ensure_partition(parent, :now::timestamptz + make_interval(months => ahead)))
+SELECT count(*) FILTER (WHERE service_ensure_partition(parent, :now::timestamptz + make_interval(months => ahead)))
 FROM unnest(ARRAY['uplinks', 'actuations']) AS parent CROSS JOIN generate_series(0, 2) AS ahead;
 
 -- name: drop_partitions
 -- Drops partitions of :parent that ended more than :months before :now; returns their names.
-SELECT name FROM drop_partitions(:parent, :now::timestamptz - make_interval(months => :months)) AS name;
+SELECT name FROM service_drop_partitions(:parent, :now::timestamptz - make_interval(months => :months)) AS name;
 
 -- name: delete_steps
 -- Deletes at most :limit steps of actuations that are older than :months at :now.
-DELETE FROM actuation_events WHERE id IN (
-    SELECT id FROM actuation_events
-    WHERE received_at < :now::timestamptz - make_interval(months => :months) ORDER BY id LIMIT :limit
-);
+SELECT FROM service_delete_steps(:now::timestamptz - make_interval(months => :months), :limit);
 
 -- name: delete_rejected
 -- Deletes at most :limit rejected messages that last came before :before.
@@ -66,5 +63,5 @@ DELETE FROM orphans WHERE dev_eui IN (
 RETURNING dev_eui, last_at < :before AS expired;
 
 -- name: delete_uplinks
--- Deletes the uplinks of unknown devices.
-DELETE FROM uplinks WHERE dev_eui = ANY(:dev_euis::text[]) AND outcome = 'unknown_device';
+-- Deletes the uplinks of unknown devices that are older than 28 days.
+SELECT service_delete_uplinks(:dev_euis::text[]);
