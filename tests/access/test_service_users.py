@@ -49,8 +49,10 @@ async def service(accounts: Accounts) -> AsyncIterator[Connection]:
 
 
 async def partitions(connection: Connection) -> list[str]:
-    rows = await connection.fetch("SELECT inhrelid::regclass::text AS name FROM pg_inherits ORDER BY 1")
-    return [row["name"] for row in rows if row["name"].startswith(("uplinks", "actuations"))]
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY relname"
+    )
+    return [row["relname"] for row in rows]
 
 
 async def add_uplink(connection: Connection, at: datetime, outcome: str, dev_eui: str = "00000000000000aa") -> None:

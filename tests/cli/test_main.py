@@ -203,7 +203,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr.startswith("baylight: BAYLIGHT_MQTT_PORT: ")
 
 
-@pytest.mark.parametrize("words", [["db", "upgrade"], ["space", "list"], ["doctor"], ["serve"]])
+@pytest.mark.parametrize("words", [["space", "list"], ["doctor"], ["serve"]])
 def test_a_user_without_rights_gets_an_error_with_what_the_database_needs(
     cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:

@@ -50,7 +50,7 @@ def address_as(dsn: str, name: str) -> str:
 
 @asynccontextmanager
 async def owned_database(server: Server, *, rights: str = "CREATEROLE") -> AsyncIterator[Accounts]:
-    """Yield a migrated database whose owner has only `rights`, and the name of a service user that does not exist yet."""
+    """Yield a migrated database whose owner has only `rights`, and the name of a service user yet to be made."""
     tag = uuid4().hex[:12]
     owner, service = f"owner_{tag}", f"service-{tag}"
     await server.execute(f"CREATE ROLE {owner} LOGIN {rights} PASSWORD '{PASSWORD}'")

@@ -72,7 +72,7 @@ def service_user(
         typer.Option("--password/--no-password", help="ask for a password, or do not; by default only for a new user"),
     ] = None,
 ) -> None:
-    """Create a database user for `baylight serve` that can neither change history nor the schema, or renew its rights.
+    """Create a database user for `baylight serve` that can change neither history nor schema, or renew its rights.
 
     Run it as the owner of the schema. The password is asked for at a terminal, and else is the first line of standard
     input. Without one it is generated and shown once.
