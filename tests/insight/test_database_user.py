@@ -12,9 +12,7 @@ from tests.support.servers import Server
 
 async def line(dsn: str) -> Finding:
     async with connected(dsn) as connection:
-        [found] = [
-            f for f in await doctor.examine(connection, now=NOW, policy=Policy()) if f.check == "database user"
-        ]
+        [found] = [f for f in await doctor.examine(connection, now=NOW, policy=Policy()) if f.check == "database user"]
     return found
 
 
