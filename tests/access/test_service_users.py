@@ -258,7 +258,18 @@ async def test_point6_only_the_owner_makes_service_users(accounts: Accounts, ser
     assert caught.value.code == "owner_needed"
 
 
-async def test_point6_an_owner_that_may_not_create_users_gets_what_to_do(server: Server) -> None:
+async def test_point6_functions_of_another_account_are_refused(accounts: Accounts, owner: Connection) -> None:
+    """They would run with its rights."""
+    async with connected(accounts.database.dsn) as superuser:
+        await superuser.execute("ALTER FUNCTION service_delete_uplinks OWNER TO CURRENT_USER")
+    with pytest.raises(
+        InputError, match=rf"ALTER FUNCTION service_delete_uplinks\(text\[\]\) OWNER TO {accounts.owner}"
+    ):
+        await service_users.set_service_user(by(owner), accounts.service, KEPT)
+
+
+async def test_point6_an_owner_that_may_not_create_users_gets_what_to_do(any_server: Server) -> None:
+    server = any_server
     async with owned_database(server, rights="") as accounts, connected(accounts.owner_dsn) as owner:
         with pytest.raises(InputError, match=f"createuser --pwprompt {accounts.service}"):
             await service_users.set_service_user(by(owner), accounts.service, KEPT, password=PASSWORD)

@@ -99,6 +99,7 @@ class ServiceUser:
 
 
 CURRENT = Query("access.service_users.current", Account)
+FOREIGN = Query("access.service_users.foreign", str)
 EXISTS = Query("access.service_users.exists", bool)
 TOO_MIGHTY = Query("access.service_users.too_mighty", str)
 PUT_ACCOUNT = Query("access.service_users.put_account", str)
@@ -145,8 +146,8 @@ async def set_service_user(change: Change, name: str, kept: Kept, *, password: s
     """Create a service user, or give an account the rights of one and no others. Idempotent.
 
     `password` None: an account that exists keeps its password, and a new one has none. The server never receives the
-    password itself. Raises InputError `owner_needed`, `bad_name`, `bad_password`, `no_schema`, `v2_unfinished`,
-    `too_mighty`, `may_not_create`, `too_many_rights`.
+    password itself. Raises InputError `owner_needed`, `foreign_functions`, `no_schema`, `v2_unfinished`, `bad_name`,
+    `bad_password`, `too_mighty`, `may_not_create`, `too_many_rights`.
     """
     connection = change.connection
     await _require_place(connection)
@@ -171,7 +172,14 @@ async def renew(connection: Connection) -> list[str]:
 
 
 async def _require_place(connection: Connection) -> None:
+    """Check that a service user can be made here. Raises InputError, see `set_service_user`."""
     await require_owner(connection, "db service-user")
+    if foreign := await FOREIGN.all(connection):
+        raise InputError(
+            "foreign_functions",
+            "functions for service users belong to another account than the tables, because it ran an upgrade. Let an "
+            f"administrator of the server run: {'; '.join(foreign)}",
+        )
     if await get_account(connection) is None:
         raise InputError("no_schema", "the database has no schema yet: run `baylight db upgrade` first")
     if await connection.fetchval(beside.IS_BESIDE):

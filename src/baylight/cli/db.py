@@ -79,10 +79,12 @@ def service_user(
     """
     from baylight.access import service_users
 
-    ask = password
-    if ask is None:
-        ask = not on_database(lambda c: service_users.account_exists(c.connection, name))
-    given, generated = _password() if ask else (None, False)
+    async def is_new(c: Context) -> bool:
+        await service_users.require_owner(c.connection, "db service-user")
+        return not await service_users.account_exists(c.connection, name)
+
+    new = on_database(is_new)
+    given, generated = _password() if (new if password is None else password) else (None, False)
 
     async def work(c: Context) -> ServiceUser:
         kept = service_users.Kept(c.settings.uplink_retention_months, c.settings.actuation_retention_months)

@@ -7,6 +7,13 @@ SELECT
 FROM pg_class AS c INNER JOIN pg_roles AS r ON r.rolname = current_user
 WHERE c.oid = to_regclass('schema_migrations');
 
+-- name: foreign
+-- Statements that give the functions for service users to the owner of the schema. They run with the rights of their owner.
+SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, pg_get_userbyid(c.relowner)) AS statement
+FROM pg_proc AS p INNER JOIN pg_class AS c ON c.oid = to_regclass('schema_migrations') AND c.relowner <> p.proowner
+WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'service\_%'
+ORDER BY statement;
+
 -- name: exists
 -- True if the server has an account of this name.
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name);
