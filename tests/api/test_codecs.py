@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from baylight.js_codecs.versions import MAX_EXAMPLES_BYTES, MAX_SOURCE_BYTES
 from baylight.sandbox.pool import Sandbox
 from tests.support.site import Site
 
@@ -102,6 +104,25 @@ async def test_a5_a_display_type_whose_states_look_like_free_needs_the_flag(clie
 async def test_bad_input_is_refused(client: httpx.AsyncClient, body: dict[str, Any], status: int) -> None:
     assert (await client.post(EYE, json=body)).status_code == status
     assert (await client.get("/api/v1/codecs")).json() == []
+
+
+async def test_c8_the_limit_of_a_codec_counts_its_text_and_not_how_json_writes_it(client: httpx.AsyncClient) -> None:
+    line = 'var word = "ü\\n";\t//' + "ü" * 20 + "\r\n"
+    source = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }\n"
+    source += line * ((MAX_SOURCE_BYTES - len(source.encode())) // len(line.encode()))
+    example = EXAMPLE | {"description": "ü" * 5000}
+    examples = [example] * (MAX_EXAMPLES_BYTES // len(json.dumps(example, ensure_ascii=False).encode()))
+    escaped = json.dumps(NEW | {"source": source, "examples": examples}, indent=1)
+    assert len(escaped) > 2 * (MAX_SOURCE_BYTES + MAX_EXAMPLES_BYTES)
+    added = await client.post(EYE, content=escaped, headers={"Content-Type": "application/json"})
+    assert added.status_code == 201, added.text[:300]
+    assert added.json()["source"] == source
+    beyond = await client.post(EYE, json=NEW | {"examples": [*examples, example, example]})
+    assert beyond.json()["type"] == "urn:baylight:problem:json_too_big"
+    beyond = await client.post(EYE, json=NEW | {"source": source + line})
+    assert (beyond.status_code, beyond.json()["type"]) == (422, "urn:baylight:problem:bad_source")
+    elsewhere = await client.post("/api/v1/sensors", content=b" " * 300_000)
+    assert elsewhere.status_code == 413
 
 
 async def test_an_unknown_codec_is_not_found(client: httpx.AsyncClient) -> None:

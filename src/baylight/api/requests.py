@@ -17,6 +17,9 @@ from baylight.log import logger
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_IMPORT_BYTES = 64 * 1024 * 1024
+MAX_CODEC_BYTES = 3 * 1024 * 1024
+"""A text, a mapping and examples of a codec at their limits. JSON may write a character in three times its bytes."""
+CODECS = "/api/v1/codecs/"
 IMPORTS = ("/api/v1/import/", "/api/v1/import-tts", "/api/v1/import-delivery")
 """Paths whose bodies are files. A file goes to disk while it is read."""
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,50}")
@@ -87,7 +90,10 @@ class Requests:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
-        max_bytes = MAX_IMPORT_BYTES if scope["path"].startswith(IMPORTS) else MAX_BODY_BYTES
+        path = scope["path"]
+        max_bytes = MAX_BODY_BYTES
+        if path.startswith((*IMPORTS, CODECS)):
+            max_bytes = MAX_CODEC_BYTES if path.startswith(CODECS) else MAX_IMPORT_BYTES
 
         async def bounded() -> Message:
             nonlocal received

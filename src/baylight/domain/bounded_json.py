@@ -13,8 +13,8 @@ MAX_KEYS = 200
 BOUND = f"at most {MAX_DEPTH} levels, {MAX_BYTES // 1024} KiB and {MAX_KEYS} keys"
 
 
-def check_json(value: object, name: str = "metadata") -> None:
-    """Check that a value can be stored and read back. The constraints by json_is_bounded() have the same bound.
+def check_json(value: object, name: str = "metadata") -> int:
+    """Check that a value can be stored and read back; return its bytes. json_is_bounded() has the same bound.
 
     Raises InputError `json_too_big`, and `bad_json` for what cannot be stored: infinite numbers, NUL, and halves of
     characters.
@@ -34,6 +34,7 @@ def check_json(value: object, name: str = "metadata") -> None:
         raise InputError("bad_json", f"{name} is not JSON: {error}", field=name) from None
     if size > MAX_BYTES:
         raise too_big(name)
+    return size
 
 
 def too_big(name: str) -> InputError:

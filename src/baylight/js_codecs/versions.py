@@ -26,6 +26,8 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
 MAX_SOURCE_BYTES = 256 * 1024
+MAX_EXAMPLES_BYTES = 512 * 1024
+"""Bytes of all examples of a version together, as JSON."""
 _NAME = re.compile(r"[a-z0-9_]{1,60}\Z")
 
 
@@ -153,8 +155,9 @@ async def create_codec(
     if not source.strip() or length is None or length > MAX_SOURCE_BYTES or "\0" in source:
         raise InputError("bad_source", f"the source is UTF-8 text of at most {MAX_SOURCE_BYTES // 1024} KB", name=name)
     check_json(mapping, "mapping")
-    for n, example in enumerate(examples, 1):
-        check_json(example, f"example {n}")
+    size = sum(check_json(example, f"example {n}") for n, example in enumerate(examples, 1))
+    if size > MAX_EXAMPLES_BYTES:
+        raise InputError("json_too_big", f"all examples may have at most {MAX_EXAMPLES_BYTES // 1024} KiB", name=name)
     if _utf8_length(notes or "") is None:
         raise InputError("bad_notes", "the notes hold half of a surrogate pair", name=name)
     if mapping is not None:

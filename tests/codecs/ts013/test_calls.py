@@ -66,7 +66,19 @@ def test_fields_are_kept_and_volts_are_those_of_the_mapping() -> None:
     assert Decoded(Answer({"occupied": 1, "battery_v": 3.1}), None, 1).reading().fields["battery_v"] == 3.1
 
 
-@pytest.mark.parametrize("value", [3600, -1, 1e300, None, "full", [3.6]])
+def test_c8_a_mapping_names_the_battery_in_percent() -> None:
+    mapping = OccupancyMapping.parse({"field": "occupied", "occupied": [1], "free": [0], "battery_pct": "bat"})
+    decoded = Decoded(Answer({"occupied": 0, "bat": "85 %", "battery_pct": 7}), mapping, 1)
+    assert decoded.reading().fields == {"occupied": 0, "bat": "85 %", "battery_pct": 85.0}
+    assert Decoded(Answer({"battery_pct": 40}), None, 1).reading().fields == {"battery_pct": 40.0}
+
+
+@pytest.mark.parametrize("value", [None, "low", "3.6 V", 101, -1, 3600, {}])
+def test_c8_what_cannot_be_percent_is_left_out(value: object) -> None:
+    assert Decoded(Answer({"battery_pct": value}), None, 1).reading().fields == {}
+
+
+@pytest.mark.parametrize("value", [3600, 100, "85%", -1, 1e300, None, "full", [3.6]])
 def test_what_cannot_be_volts_is_left_out(value: object) -> None:
     assert Decoded(Answer({"bat": value}), MAPPING, 1).reading().fields == {"bat": value}
     assert Decoded(Answer({"battery_v": value}), None, 1).reading().fields == {}

@@ -22,7 +22,8 @@ PREFIX = "js:"
 """Prefix of a JavaScript codec: `js:<name>` stands in place of a built-in codec's name."""
 MAX_MESSAGES, MAX_MESSAGE_LENGTH = 10, 300
 MAX_DEPTH = 20
-VOLTS_LIMIT = 100
+_BATTERIES = {"battery_v": (99.9, "%"), "battery_pct": (100.0, "V")}
+"""Fields of the battery: the highest value that is one, and the unit of the other. Beyond, it has another unit."""
 
 _ESCAPE = re.compile(r"\\(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 _REPLACEMENT = "\\ufffd"
@@ -112,12 +113,14 @@ class Decoded:
         """
         mapping = self.mapping if isinstance(self.mapping, OccupancyMapping) else None
         data, fields = self.answer.data, self._fields(refuse=mapping is None or mapping.ignore_on_errors)
-        volts = next(mapping.battery.values(data), None) if mapping and mapping.battery else fields.get("battery_v")
-        battery_v = number(volts)
-        if battery_v is not None and 0 <= battery_v < VOLTS_LIMIT:
-            fields["battery_v"] = battery_v
-        else:
-            fields.pop("battery_v", None)  # the name means volts; millivolts or percent are none
+        for name, (limit, other_unit) in _BATTERIES.items():
+            path = getattr(mapping, name, None)
+            value = next(path.values(data), None) if path else fields.get(name)
+            measured = None if isinstance(value, str) and value.strip().endswith(other_unit) else number(value)
+            if measured is not None and 0 <= measured <= limit:
+                fields[name] = measured
+            else:
+                fields.pop(name, None)
         if mapping is None:
             return Reading(None, fields)
         occupancy = mapping.occupancy(self.f_port, data, self.answer.warnings, previous, age_s)

@@ -71,7 +71,8 @@ class OccupancyMapping:
     ignore_on_errors: bool = True
     ignore_on_warnings: tuple[str, ...] = ()
     ignore_when: tuple[tuple[Path, frozenset[str]], ...] = ()
-    battery: Path | None = None
+    battery_v: Path | None = None
+    battery_pct: Path | None = None
     given: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -80,7 +81,7 @@ class OccupancyMapping:
 
         Keys: `field`, then either `occupied` and `free` (lists of values) or `threshold` (`occupied_below` and
         `free_above`, or `occupied_above` and `free_below`); `f_ports`, `invert`, `motion_timeout_s`,
-        `ignore_on_errors`, `ignore_on_warnings`, `ignore_when` (path -> values), `battery_v` (path).
+        `ignore_on_errors`, `ignore_on_warnings`, `ignore_when` (path -> values), `battery_v`, `battery_pct` (paths).
         """
         rest = dict(given)
         path = Path.parse(rest.pop("field", None))
@@ -105,7 +106,7 @@ class OccupancyMapping:
             raise bad_mapping("`ignore_on_warnings` is a list of words to look for in warnings")
         if not isinstance(when, dict):
             raise bad_mapping("`ignore_when` is an object of path: list of values")
-        battery = rest.pop("battery_v", None)
+        volts, percent = rest.pop("battery_v", None), rest.pop("battery_pct", None)
         flags = {name: rest.pop(name, default) for name, default in (("invert", False), ("ignore_on_errors", True))}
         if not all(isinstance(flag, bool) for flag in flags.values()):
             raise bad_mapping("`invert` and `ignore_on_errors` are true or false")
@@ -123,7 +124,8 @@ class OccupancyMapping:
             flags["ignore_on_errors"],
             tuple(w.strip().casefold() for w in warnings),
             tuple((Path.parse(where), normals(values, where)) for where, values in when.items()),
-            None if battery is None else Path.parse(battery),
+            None if volts is None else Path.parse(volts),
+            None if percent is None else Path.parse(percent),
             dict(given),
         )
 
