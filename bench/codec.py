@@ -1,6 +1,7 @@
 """Frames decoded per second of one core, by built-in codecs and by a JavaScript codec in the sandbox.
 
 python -m bench.codec [--quick | --full]
+python -m bench.codec --folder PATH [--json]    every codec of a folder, in the sandbox and in Node
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import argparse
 import asyncio
 import random
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psutil
 
@@ -23,6 +26,7 @@ from baylight.codecs.ts013.sensor_mapping import OccupancyMapping
 from baylight.domain.state import Occupancy
 from baylight.sandbox.pool import Sandbox
 from bench import ground
+from bench.codec_parts.compare import compare
 
 BATCH = 1000
 BUILT_IN = {"browan_tbms100": (102, "{:02x}fb3a0000280400"), "bosch_tps110": (1, "{:02x}")}
@@ -110,7 +114,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="within a minute")
     arguments.add_argument("--full", action="store_true", help="the figures that are quoted")
+    arguments.add_argument(
+        "--folder", type=Path, help="compare the codecs of a folder with Node, in place of the rates"
+    )
+    arguments.add_argument("--json", action="store_true", help="with --folder: print only the line of JSON")
     given = arguments.parse_args()
+    if given.folder is not None:
+        sys.exit(compare(given.folder, as_json=given.json))
     log.configure(level="error")
     rounds, count, few = (
         (9, 200_000, 50_000) if given.full else (3, 50_000, 10_000) if given.quick else (5, 100_000, 20_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -92,14 +92,23 @@ Outcome = Answer | DeviceDataError | TransientError
 class CodecEngine(Protocol):
     """Engine that runs JavaScript codecs outside of this process."""
 
-    async def run(self, calls: Sequence[Call], *, within_s: float | None = None) -> list[Outcome]:
+    async def run(
+        self, calls: Sequence[Call], *, within_s: float | None = None, quick_s: float | None = None
+    ) -> list[Outcome]:
         """Run calls; return one outcome for each, in order.
+
+        With `quick_s`, slow codecs do not run, and a call that is not quick is ended and makes its codec a slow one.
+        Codecs that were quick before run first; the others may then use `quick_s` of CPU time to turn out as slow.
 
         A fault of a codec (it throws, loops, uses too much memory, returns nonsense) is the outcome of its own call
         only: DeviceDataError `codec_failed`, `codec_timeout` or `codec_crashed`. A call that has no answer for another
         reason has a TransientError, and can be made again: `codec_late` (no answer within `within_s`, a stalled or
-        killed worker), or `codec_suspended`.
+        killed worker, a slow codec with `quick_s`), or `codec_suspended`.
         """
+        ...
+
+    def slow(self) -> Collection[str]:
+        """Return the ids of the scripts that are slow, until a run without `quick_s` finds them quick."""
         ...
 
     def suspended(self) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ import pytest
 
 from baylight.js_codecs.versions import MAX_EXAMPLES_BYTES, MAX_SOURCE_BYTES
 from baylight.sandbox.pool import Sandbox
+from tests.support.factories import add_device_types
 from tests.support.site import Site
 
 SOURCE = "function decodeUplink(i) { return { data: { taken: i.bytes[0] } }; }\n" + "// long\n" * 500
@@ -52,6 +53,24 @@ async def test_a_codec_is_added_proven_and_put_to_work(client: httpx.AsyncClient
     assert (await client.post(f"{EYE}/deactivate", json={})).status_code == 409
     assert (await client.post(f"{EYE}/deactivate", json={"force": True})).status_code == 204
     assert (await client.get(EYE)).json()["active"] is False
+
+
+async def test_c8_a_type_is_changed_and_deleted(client: httpx.AsyncClient, site: Site) -> None:
+    await client.post(EYE, json=NEW)
+    kind = {"code": "acme_eye", "manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
+    await client.post(f"{EYE}/types", json=kind)
+    path = "/api/v1/device-types/acme_eye"
+    changed = await client.patch(path, json={"uplink_interval_s": 60, "enabled": False})
+    assert (changed.status_code, changed.json()["uplink_interval_s"], changed.json()["enabled"]) == (200, 60, False)
+    assert (await client.get(path)).json() == changed.json()
+    assert (await client.patch(path, json={})).json()["type"] == "urn:baylight:problem:nothing_given"
+    await add_device_types(site.pool)
+    shipped = await client.delete("/api/v1/device-types/browan_tbms100")
+    assert (shipped.status_code, shipped.json()["type"]) == (409, "urn:baylight:problem:shipped_type")
+    async with site.client(await site.key("write")) as writer:
+        assert (await writer.delete(path)).status_code == 403
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).status_code == 404
 
 
 async def test_failing_examples_are_a_problem_that_names_them(client: httpx.AsyncClient) -> None:

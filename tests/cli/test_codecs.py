@@ -97,6 +97,28 @@ def test_a_device_type_is_made_of_a_codec(files: Path) -> None:
     assert "exists already" in cli(*made, code=2).output
 
 
+def test_c8_a_type_is_shown_changed_and_deleted(files: Path) -> None:
+    def kind(*words: object, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["type", *map(str, words)])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    add(files)
+    cli("add-type", "eye", "acme_eye", "--manufacturer", "Acme", "--model", "Bay Eye", "--every", "6h")
+    changed = json.loads(kind("change", "acme_eye", "--every", "1h", "--model", "Eye", "--prefix", "AB", "--json"))
+    assert (changed["uplink_interval_s"], changed["model"], changed["dev_eui_prefixes"]) == (3600, "Eye", ["ab"])
+    assert json.loads(kind("change", "acme_eye", "--no-prefix", "--json"))["dev_eui_prefixes"] == []
+    assert "3600" in kind("show", "acme_eye")
+    assert "name what to change" in kind("change", "acme_eye", code=2)
+    assert "no codes that a JavaScript codec makes" in kind("change", "acme_eye", "--f-port", 4, code=2)
+    device = CliRunner().invoke(app, ["device", "add", "70b3d57ed0000001", "--type", "acme_eye"])
+    assert device.exit_code == 0
+    assert "1 sensor has the type acme_eye" in kind("delete", "acme_eye", code=2)
+    cli("add-type", "eye", "acme_other", "--manufacturer", "Acme", "--model", "Bay Eye", "--every", "6h")
+    assert "the type acme_other is deleted" in kind("delete", "acme_other")
+    assert "the catalogue has no device type" in kind("show", "acme_other", code=2)
+
+
 def test_bad_files_are_refused(files: Path) -> None:
     (files / "mapping.json").write_text("{")
     assert "mapping.json" in add(files, code=2).output

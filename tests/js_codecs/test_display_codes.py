@@ -155,7 +155,9 @@ async def test_a_light_that_shows_another_code_is_sent_the_desired_code_again(st
 async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage) -> None:
     await stage.deliver()
     await stage.report("ee01")
+    await stage.decode_later()
     await stage.report("2001")
+    await stage.decode_later()
     assert await stage.status() == "in_sync"
     rows = await stage.db.fetch("SELECT outcome, error FROM uplinks ORDER BY received_at")
     assert [row["outcome"] for row in rows] == ["to_decode", "display_report"]

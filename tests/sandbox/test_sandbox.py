@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from baylight.codecs.ts013.calls import Answer, Call, Function, Script, decode_call
@@ -383,3 +384,44 @@ async def test_a4_a_suspension_ends_with_an_answer() -> None:
 async def test_a4_another_version_of_a_suspended_codec_runs_at_once(sandbox: Sandbox) -> None:
     await sandbox.run([LOOP] * 3)
     assert await sandbox.run([call("function decodeUplink() { return { data: 1 }; }", id="loops2")]) == [Answer(1)]
+
+
+def _cpu_s(sandbox: Sandbox) -> float:
+    """Return the CPU seconds of the worker."""
+    (pid,) = sandbox.pids
+    return sum(psutil.Process(pid).cpu_times()[:2])
+
+
+async def test_c7_200_looping_codecs_do_not_delay_quick_ones(sandbox: Sandbox) -> None:
+    good, unknown = call(GOOD.source, id="good"), call(GOOD.source, id="unknown")
+    loops = [call("function decodeUplink() { for (;;); }", id=f"loop {n}") for n in range(200)]
+    await sandbox.run([good])
+    calls = [*loops[:100], good, *loops[100:], unknown]
+
+    outcomes = await sandbox.run(calls, quick_s=0.1)
+    assert isinstance(outcomes[100], Answer)  # although 100 loops stand before it
+    assert {o.code for o in outcomes if isinstance(o, TransientError)} == {"codec_late"}
+    assert 1 <= len(sandbox.slow()) <= 20  # the others did not run
+
+    runs = 1
+    while not isinstance(outcomes[-1], Answer):
+        outcomes = await sandbox.run(calls, quick_s=0.1)
+        assert isinstance(outcomes[100], Answer)
+        runs += 1
+    assert runs <= 40
+    assert len(sandbox.slow()) == 200
+    before = _cpu_s(sandbox)
+    assert sum(isinstance(o, Answer) for o in await sandbox.run(calls, quick_s=0.1)) == 2
+    assert _cpu_s(sandbox) - before < 0.2  # no loop runs any more
+    assert sandbox.suspended() == {}
+
+
+async def test_c7_a_slow_codec_is_quick_again_after_a_quick_answer(sandbox: Sandbox) -> None:
+    source = "function decodeUplink(i) { if (i.bytes[0]) for (;;); return { data: 1 }; }"
+    bad, fine = call(source, data=b"\x01"), call(source, data=b"\x00")
+    late = await sandbox.run([bad, fine], quick_s=1)
+    assert [o.code for o in late if isinstance(o, TransientError)] == ["codec_late"] * 2
+    assert list(sandbox.slow()) == ["tried"]
+    assert isinstance((await sandbox.run([fine], quick_s=1))[0], TransientError)
+    assert isinstance((await sandbox.run([fine]))[0], Answer)
+    assert isinstance((await sandbox.run([fine], quick_s=1))[0], Answer)

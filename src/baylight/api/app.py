@@ -17,6 +17,7 @@ from baylight.api import (
     codecs,
     conditions,
     device_tests,
+    device_types,
     devices,
     events,
     gateways,
@@ -75,6 +76,7 @@ def create_app(deps: Deps) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     parts = (
         spaces,
+        device_types,
         devices,
         history,
         reservations,

@@ -1,4 +1,4 @@
-"""Routes for the registries of sensors and displays, and for the catalogue of their types."""
+"""Routes for the registries of sensors and displays."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
 from baylight.domain.paging import PAGE_SIZE
-from baylight.inventory import device_settings, device_types, devices
-from baylight.inventory.device_types import DeviceTypeRow
+from baylight.inventory import device_settings, devices
 from baylight.inventory.devices import Display, Sensor
 
 router = APIRouter(tags=["devices"])
@@ -159,8 +158,3 @@ async def set_enabled(change: Changing, registry: Registry, dev_eui: DevEuiText,
 async def set_lifecycle(change: Changing, registry: Registry, dev_eui: DevEuiText, body: LifecycleStep) -> Response:
     await device_settings.set_lifecycle(change, ROLES[registry], dev_eui, body.state, reason=body.reason)
     return Response(status_code=204)
-
-
-@router.get("/device-types", summary="List device types")
-async def list_device_types(key: Reading, connection: Database, category: Role | None = None) -> list[DeviceTypeRow]:
-    return await device_types.list_device_types(connection, category)

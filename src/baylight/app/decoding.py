@@ -17,6 +17,10 @@ from baylight.store.pool import Pool
 log = logger("decoding")
 
 INTERVAL_S = 0.5
+QUICK_S = 1.0
+"""CPU seconds of a round that codecs may use until they are known as slow."""
+MAX_SLOW = 10
+"""Uplinks of slow codecs in a round, so that those of quick codecs wait at most a second for them."""
 LOOK_INTERVAL = 10
 """Rounds between two looks at the conditions, and between two tries of a suspended codec."""
 
@@ -47,7 +51,7 @@ class Decoding:
                 await asyncio.sleep(INTERVAL_S)
 
     async def round(self) -> int:
-        """Decode the next uplinks that wait; return how many were decoded."""
+        """Decode the next uplinks that wait, those of slow codecs apart; return how many were decoded."""
         look = self._rounds % LOOK_INTERVAL == 0
         self._rounds += 1
         if self._held:
@@ -57,11 +61,14 @@ class Decoding:
             await self._note_suspensions(held)
         self._held = set(held)
         async with self._pool.acquire() as connection:
-            due = await later.list_due(connection, held=held)
+            slow = self._decoders.slow() - held.keys()
+            quick = await later.list_due(connection, held=slow | held.keys())
+            due = await later.list_due(connection, only=slow, limit=MAX_SLOW) if slow else []
             if look and held:
                 for codec in held:
                     due += await later.list_due(connection, only=[codec], limit=1)
-        return await self._ingest.decode_later(due) if due else 0
+        decoded = await self._ingest.decode_later(quick, quick_s=QUICK_S) if quick else 0
+        return decoded + (await self._ingest.decode_later(due) if due else 0)
 
     async def _note_suspensions(self, held: dict[str, str]) -> None:
         answered = self._decoders.answered - held.keys()

@@ -42,7 +42,7 @@ def add_codec(
     """Store a version of a codec. It decodes nothing until you activate it. You may repeat the command."""
     from baylight.js_codecs import versions
 
-    text, rules, proofs = _text(source), _read(mapping, {}), _read(examples, [])
+    text, rules, proofs = _text(source), read_json(mapping, {}), read_json(examples, [])
 
     async def work(c: Context) -> Version:
         return await versions.create_codec(c.change, name, text, mapping=rules or None, examples=proofs, notes=notes)
@@ -86,7 +86,7 @@ def run_examples(name: Name, version: Number = None, as_json: Json = False) -> N
     async def work(c: Context, engine: CodecEngine) -> Proof:
         return await versions.run_examples(c.connection, engine, await versions.get_codec(c.connection, name, version))
 
-    proof = _on_engine(work)
+    proof = on_engine(work)
     _print_proof(proof, as_json=as_json)
     if not all(result.passed for result in proof.examples):
         raise typer.Exit(FOUND)
@@ -99,7 +99,7 @@ def activate_codec(
     """Activate a version if its examples prove it. It decodes from the next uplink on, and what waits for it."""
     from baylight.js_codecs import versions
 
-    proof = _on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
+    proof = on_engine(lambda c, engine: versions.activate_codec(c.change, engine, name, version))
     _print_proof(proof, as_json=as_json)
     if not as_json:
         say(f"version {version} of {name} is active")
@@ -169,7 +169,7 @@ def add_display_type(
     """Add a display type. The active version of the codec makes its codes."""
     from baylight.js_codecs import types
 
-    made = _on_engine(
+    made = on_engine(
         lambda c, engine: types.create_display_type(
             c.change,
             engine,
@@ -182,7 +182,7 @@ def add_display_type(
                 silent_after_intervals=silent_after,
                 dev_eui_prefixes=prefix or (),
             ),
-            states=_read(states, {}),
+            states=read_json(states, {}),
             f_port=f_port,
             confirmed_downlinks=confirmed,
             allow_alike=allow_alike,
@@ -213,7 +213,7 @@ def encode_command(
     async def work(c: Context, engine: CodecEngine) -> Outcome:
         return await versions.encode_downlink(engine, await versions.get_codec(c.connection, name, version), given)
 
-    _print_outcome(_on_engine(work), as_json=as_json)
+    _print_outcome(on_engine(work), as_json=as_json)
 
 
 @app.command("decode")
@@ -237,10 +237,11 @@ def decode_frame(
             engine, await versions.get_codec(c.connection, name, version), f_port, sent, c.change.now
         )
 
-    _print_outcome(_on_engine(work), as_json=as_json)
+    _print_outcome(on_engine(work), as_json=as_json)
 
 
-def _on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
+def on_engine(work: Callable[[Context, CodecEngine], Awaitable[T]]) -> T:
+    """Run `work` on a connection to the database, with a sandbox."""
     from baylight.log import configure
     from baylight.sandbox.pool import Sandbox
 
@@ -263,7 +264,8 @@ def _text(path: Path) -> str:
         raise typer.BadParameter(f"{path} is not UTF-8 text") from None
 
 
-def _read(path: Path | None, nothing: Any) -> Any:
+def read_json(path: Path | None, nothing: Any) -> Any:
+    """Return the JSON of a file, of the kind of `nothing`; without a file `nothing`. Raises typer.BadParameter."""
     import json
 
     if path is None:

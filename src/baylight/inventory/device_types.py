@@ -39,6 +39,8 @@ class PrefixMatch(NamedTuple):
 
 UPSERT = Statement("inventory.device_types.upsert")
 LIST = Query("inventory.device_types.list", DeviceTypeRow)
+LOCK = Query("inventory.device_types.lock", DeviceTypeRow)
+HOLD = Statement("inventory.device_types.hold")
 MATCH_PREFIX = Query("inventory.device_types.match_prefix", PrefixMatch)
 
 
@@ -70,7 +72,15 @@ async def list_device_types(connection: Connection, category: str | None = None)
 
 async def get_device_type(connection: Connection, code: str) -> DeviceTypeRow:
     """Return the type with a code. Raises NotFoundError `unknown_device_type`."""
-    found = await LIST.first(connection, code=code, category=None)
+    return _known(await LIST.first(connection, code=code, category=None), code)
+
+
+async def lock_device_type(connection: Connection, code: str) -> DeviceTypeRow:
+    """Return the type with a code, locked until the transaction ends. Raises NotFoundError `unknown_device_type`."""
+    return _known(await LOCK.first(connection, code=code), code)
+
+
+def _known(found: DeviceTypeRow | None, code: str) -> DeviceTypeRow:
     if found is None:
         raise NotFoundError("unknown_device_type", f"the catalogue has no device type {code!r}", device_type=code)
     return found
@@ -93,9 +103,11 @@ async def category_for(connection: Connection, dev_eui: DevEui, code: str | None
 async def type_for(connection: Connection, category: str, dev_eui: DevEui, code: str | None) -> DeviceTypeRow:
     """Return the type of a device: the named one, else the one with the longest matching DevEUI prefix.
 
-    Raises NotFoundError `unknown_device_type`; InputError `wrong_category`, `type_disabled`, `type_missing`.
+    The type does not change until the caller's transaction ends. Raises NotFoundError `unknown_device_type`; InputError
+    `wrong_category`, `type_disabled`, `type_missing`.
     """
     if code is not None:
+        await HOLD.run(connection, code=code)
         kind = await get_device_type(connection, code)
         if kind.category != category:
             raise InputError("wrong_category", f"{code} is a {kind.category}, not a {category}", device_type=code)
@@ -105,6 +117,7 @@ async def type_for(connection: Connection, category: str, dev_eui: DevEui, code:
     matches = await MATCH_PREFIX.all(connection, category=category, dev_eui=dev_eui)
     best = [match.code for match in matches if match.length == matches[0].length]
     if len(best) == 1:
+        await HOLD.run(connection, code=best[0])
         return await get_device_type(connection, best[0])
     choice = f": one of {', '.join(best)}" if best else ""
     raise InputError(

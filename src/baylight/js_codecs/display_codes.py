@@ -97,6 +97,6 @@ async def check_displays(
             raise ConflictError(
                 "codes_change",
                 f"this version {what} than displays of the type {kind.code} have: add it under another name, with a "
-                "type of its own",
+                f"type of its own, or first `baylight type delete {kind.code}`, which needs that no display has it",
                 device_type=kind.code,
             )

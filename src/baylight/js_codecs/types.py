@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from baylight.access.change import Change
 from baylight.codecs.ts013.calls import PREFIX
@@ -89,6 +90,47 @@ async def create_display_type(
     `unknown_codec`; InputError `bad_states`, `encode_failed`, `bad_f_port`, `lights_alike`; ConflictError `not_active`,
     `type_exists`.
     """
+    made = await encode_config(change, engine, name, states, f_port, confirmed_downlinks, allow_alike)
+    async with change.transaction():
+        await made.check(change)
+        return await _insert(change, "display", PREFIX + name, new, made.config)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeConfig:
+    """Configuration of a display type, and the version of the codec `name` that made it."""
+
+    name: str
+    version_id: UUID
+    config: dict[str, Any]
+
+    async def check(self, change: Change) -> None:
+        """Check in a transaction that the version is still active. Raises ConflictError `not_active`."""
+        await versions.LOCK_NAME.run(change.connection, name=self.name)
+        found = await versions.get_codec(change.connection, self.name)
+        if not found.active or found.id != self.version_id:
+            raise ConflictError(
+                "not_active",
+                f"another version of {self.name} was activated in the meantime: try again",
+                name=self.name,
+            )
+
+
+async def encode_config(
+    change: Change,
+    engine: CodecEngine,
+    name: str,
+    states: Mapping[str, Any],
+    f_port: int | None,
+    confirmed_downlinks: bool,
+    allow_alike: bool,
+    *,
+    default_f_port: int = 1,
+) -> MadeConfig:
+    """Return the configuration of a display type by the active version of a codec. Nothing is stored.
+
+    `default_f_port`: used if neither the codec nor `f_port` names one. Raises as `create_display_type`.
+    """
     version = await versions.get_codec(change.connection, name)
     if not version.active:
         raise ConflictError("not_active", f"no version of the codec {name} is active: activate one first", name=name)
@@ -96,7 +138,7 @@ async def create_display_type(
     made = await make_codes(engine, version.script, states)
     alike = refuse_alike(PREFIX + name, made.by_state, allowed=allow_alike)
     refuse_alike_reports(version.mapped, allowed=allow_alike)
-    port = made.f_port or f_port or 1
+    port = made.f_port or f_port or default_f_port
     if not 1 <= port <= MAX_F_PORT or (f_port and made.f_port and f_port != made.f_port):
         raise InputError(
             "bad_f_port", f"an FPort is 1 to {MAX_F_PORT}, and the codec's own if it names one: {made.f_port}"
@@ -110,13 +152,7 @@ async def create_display_type(
     }
     if alike:
         config["allow_alike"] = True
-    async with change.transaction():
-        await versions.LOCK_NAME.run(change.connection, name=name)
-        if (await versions.get_codec(change.connection, name)).id != version.id:
-            raise ConflictError(
-                "not_active", f"another version of {name} was activated in the meantime: try again", name=name
-            )
-        return await _insert(change, "display", PREFIX + name, new, config)
+    return MadeConfig(name, version.id, config)
 
 
 async def _insert(

@@ -56,6 +56,7 @@ class Engine:
     def __init__(self) -> None:
         self._contexts: OrderedDict[str, _Context] = OrderedDict()
         self._changing: OrderedDict[str, None] = OrderedDict()
+        self._limit_s = TIME_S
 
     @property
     def kept(self) -> list[str]:
@@ -67,8 +68,11 @@ class Engine:
         """Bytes of the contexts that are kept, as last measured."""
         return sum(kept.memory for kept in self._contexts.values())
 
-    def call(self, script_id: str, source: str, function: str, text: str) -> tuple[str, str]:
-        """Return ("answer", JSON text), or ("failed" or "timeout", reason)."""
+    def call(
+        self, script_id: str, source: str, function: str, text: str, limit_s: float | None = None
+    ) -> tuple[str, str]:
+        """Return ("answer", JSON text), or ("failed" or "timeout", reason). `limit_s`: of CPU time; None: TIME_S."""
+        self._limit_s = limit_s or TIME_S
         kept = self._contexts.pop(script_id, None)
         if kept is None and _changes_builtins(source):
             self._changing[script_id] = None
@@ -90,14 +94,16 @@ class Engine:
         self, script_id: str, source: str, function: str, text: str, kept: _Context | None
     ) -> tuple[str, str, str]:
         try:
-            used = kept or _begin(source, keep=script_id not in self._changing)
+            if kept is not None:
+                kept.context.set_time_limit(self._limit_s)
+            used = kept or _begin(source, self._limit_s, keep=script_id not in self._changing)
             answer: str = used.host("call", function, text)
             state = answer[1]
             if kept is None and state == "." and used.host("settle") != ".":
                 self._changing[script_id] = None
                 state = "x"
         except quickjs.JSException as error:
-            return *_failure(str(error)), "x"
+            return *_failure(str(error), self._limit_s), "x"
         except Exception as error:  # from the binding, for a value that it cannot convert to Python
             return "failed", f"{type(error).__name__}: {error}"[:300], "x"
         if state == ".":
@@ -117,19 +123,19 @@ def _changes_builtins(source: str) -> bool:
     return _CHANGES_BUILTINS.search(_TEXTS.sub(" ", source)) is not None
 
 
-def _begin(source: str, *, keep: bool) -> _Context:
+def _begin(source: str, limit_s: float, *, keep: bool) -> _Context:
     context = quickjs.Context()
     context.set_memory_limit(MEMORY)
     context.set_max_stack_size(STACK)
-    context.set_time_limit(TIME_S)
+    context.set_time_limit(limit_s)
     host = context.eval(_PRELUDE)
     host("begin", source, keep, _BUFFER)
     return _Context(context, host)
 
 
-def _failure(message: str) -> tuple[str, str]:
+def _failure(message: str, limit_s: float) -> tuple[str, str]:
     lines = message.splitlines()
     first = lines[0].removeprefix("InternalError: ") if lines else "it throws a value without text"
     if first == "interrupted":
-        return "timeout", f"it runs longer than {TIME_S * 1000:.0f} ms"
+        return "timeout", f"it runs longer than {limit_s * 1000:.0f} ms"
     return "failed", first[:300]

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,7 +16,7 @@ from baylight.codecs.ts013.calls import Call, answer
 from baylight.errors import DeviceDataError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Outcome
-from baylight.sandbox.worker import HARD_CPU_S, MAX_FAULTS, frame
+from baylight.sandbox.worker import HARD_CPU_S, MAX_FAULTS, QUICK_S, frame
 
 log = logger("sandbox")
 
@@ -51,7 +51,9 @@ class Sandbox:
         self._probe_s = probe_s
         self.outage = Outage(log, "javascript_engine")
 
-    async def run(self, calls: Sequence[Call], *, within_s: float | None = None) -> list[Outcome]:
+    async def run(
+        self, calls: Sequence[Call], *, within_s: float | None = None, quick_s: float | None = None
+    ) -> list[Outcome]:
         """Return one outcome for each call, in order, as `ports.CodecEngine.run` describes.
 
         Runs at the same time wait for a free worker. It returns at the latest GRACE_S after `within_s`.
@@ -65,12 +67,18 @@ class Sandbox:
         except TimeoutError:
             return [_late("all workers were busy") for _ in calls]
         try:
-            return await self._run(worker, calls, deadline)
+            if quick_s is None:
+                return await self._run(worker, calls, deadline)
+            return await self._run_quick(worker, calls, deadline, quick_s)
         except BaseException:
             worker.kill()  # after a cancelled run its answers would be read as those of the next run
             raise
         finally:
             self._idle.put_nowait(worker)
+
+    def slow(self) -> Collection[str]:
+        """Return the ids of the scripts that are slow: runs with `quick_s` leave them out."""
+        return {script_id for script_id, c in self._conducts.items() if c.quick is False}
 
     def suspended(self) -> Mapping[str, str]:
         """Return the ids of the scripts that are suspended, each with the fault in words."""
@@ -85,7 +93,21 @@ class Sandbox:
         """Process ids of the workers that run."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
-    async def _run(self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline) -> list[Outcome]:
+    async def _run_quick(
+        self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline, quick_s: float
+    ) -> list[Outcome]:
+        """Run the calls of quick codecs, then those of unknown ones. None of them waits for a slow one."""
+        outcomes: list[Outcome] = [_late(_SLOW) for _ in calls]
+        for quick, budget_s in ((True, _ENDLESS_S), (None, quick_s)):
+            chosen = [n for n, call in enumerate(calls) if self._conduct(call.script.id).quick is quick]
+            found = await self._run(worker, [calls[n] for n in chosen], deadline, budget_s)
+            for n, outcome in zip(chosen, found, strict=True):
+                outcomes[n] = outcome
+        return outcomes
+
+    async def _run(
+        self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline, quick_s: float | None = None
+    ) -> list[Outcome]:
         outcomes: list[Outcome] = []
         losses = 0
         while len(outcomes) < len(calls):
@@ -95,7 +117,7 @@ class Sandbox:
                 return outcomes + [_late(why) for _ in rest]
             before = len(outcomes)
             try:
-                await self._run_calls(worker, rest, outcomes, deadline)
+                await self._run_calls(worker, rest, outcomes, deadline, quick_s)
                 continue
             except TimeoutError:
                 worker.kill()
@@ -130,25 +152,32 @@ class Sandbox:
         return True
 
     async def _run_calls(
-        self, worker: _Worker, calls: Sequence[Call], outcomes: list[Outcome], deadline: _Deadline
+        self,
+        worker: _Worker,
+        calls: Sequence[Call],
+        outcomes: list[Outcome],
+        deadline: _Deadline,
+        quick_s: float | None,
     ) -> None:
         """Send the calls to a worker, and append the outcome of each to `outcomes` as it comes."""
         scripts = {c.script.id: (c.script.source, *self._conduct(c.script.id).limits()) for c in calls}
         batch = {"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}
         within_s = deadline.left_s()
-        worker.send(frame(batch | {"within_s": None if within_s == _ENDLESS_S else within_s}))
+        worker.send(frame(batch | {"within_s": None if within_s == _ENDLESS_S else within_s, "quick_s": quick_s}))
         for call in calls:
             kind, text, seconds = await worker.next(min(ANSWER_TIMEOUT_S, max(0.0, deadline.left_s()) + GRACE_S))
             conduct = self._conduct(call.script.id)
             if kind == "timeout":
                 conduct.exceed(text, seconds)
             elif kind == "answer":
-                conduct.answered()
+                conduct.answered(seconds)
+            elif kind == "slow":
+                conduct.quick = False
             outcomes.append(_outcome(kind, text, conduct.fault))
 
     def _conduct(self, script_id: str) -> _Conduct:
         if len(self._conducts) > 1000:
-            self._conducts = {key: c for key, c in self._conducts.items() if c.suspended}
+            self._conducts = {key: c for key, c in self._conducts.items() if c.quick is False}
         return self._conducts.setdefault(script_id, _Conduct(self._probe_s))
 
 
@@ -162,9 +191,14 @@ def _outcome(kind: str, text: str, fault: str) -> Outcome:
         return DeviceDataError("codec_timeout", text)
     if kind == "suspended":
         return TransientError("codec_suspended", f"the codec is suspended: {fault}")
+    if kind == "slow":
+        return _late(_SLOW)
     if kind == "late":
         return _late("there was no time for it")
     return DeviceDataError("codec_failed", text.replace("\0", "\ufffd"))
+
+
+_SLOW = "it is slow, and is decoded apart from quick ones"
 
 
 def _late(why: str) -> TransientError:
@@ -193,6 +227,8 @@ class _Conduct:
     fault: str = ""
     suspended: bool = False
     seconds: float = ALLOWANCE_S
+    quick: bool | None = None
+    """Flag: its last call used at most QUICK_S of CPU time; None: not known."""
     at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     probe_at: float = 0.0
 
@@ -211,6 +247,7 @@ class _Conduct:
     def exceed(self, fault: str, seconds: float) -> None:
         """Note a call that used too much CPU time. MAX_FAULTS in a row suspend the codec."""
         self.seconds -= seconds
+        self.quick = False
         self.faults += 1
         self.fault = fault
         if self.faults >= MAX_FAULTS:
@@ -219,10 +256,11 @@ class _Conduct:
     def suspend(self, fault: str) -> None:
         if not self.suspended:
             self.probe_at = asyncio.get_running_loop().time() + self.probe_s
-        self.suspended, self.fault = True, fault
+        self.suspended, self.fault, self.quick = True, fault, False
 
-    def answered(self) -> None:
+    def answered(self, seconds: float) -> None:
         self.suspended, self.faults, self.fault = False, 0, ""
+        self.quick = seconds <= QUICK_S
 
 
 class _Worker:

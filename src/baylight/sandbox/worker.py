@@ -1,9 +1,11 @@
 """Process in which codecs run. It reads calls from standard input and writes outcomes to standard output.
 
 A frame is its length in four bytes, big-endian, and MessagePack. Input: {"scripts": {id: [source, faults, seconds]},
-"calls": [[id, function, input]], "within_s": seconds or nil}. Output: first {}, then [kind, text, seconds] for each
-call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it, or when such calls have
-used `seconds`, a script's further calls are not run.
+"calls": [[id, function, input]], "within_s": seconds or nil, "quick_s": seconds or nil}. Output: first {}, then [kind,
+text, seconds] for each call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it, or
+when such calls have used `seconds`, a script's further calls are not run. With `quick_s`, a call that uses more CPU time
+than QUICK_S is `slow`, as are the script's further calls, which are not run. No call begins after slow ones have used
+`quick_s`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 ADDRESS_SPACE = 512 << 20
 
 
+QUICK_S = 0.01
+"""CPU time of a quick call. Codecs of public collections need less."""
 HARD_CPU_S = 0.5
 """CPU time after which the kernel ends the worker by SIGPROF: the engine did not stop the call at its own limit."""
 
@@ -30,6 +34,7 @@ class Batch(msgspec.Struct):
     scripts: dict[str, tuple[str, int, float]]
     calls: list[tuple[str, str, str]]
     within_s: float | None = None
+    quick_s: float | None = None
 
 
 def frame(value: object) -> bytes:
@@ -53,23 +58,33 @@ def main() -> None:
 
 def run(engine: Engine, batch: Batch, outcomes: BinaryIO) -> None:
     """Run the calls of a batch. `within_s` is measured by the clock on the wall: what begins later is `late`."""
+    limit_s = None if batch.quick_s is None else QUICK_S
     until = None if batch.within_s is None else time.monotonic() + batch.within_s
     faults = {script_id: faults for script_id, (_, faults, _) in batch.scripts.items()}
+    slow: set[str] = set()
+    quick_left = batch.quick_s or 0.0
     left = {script_id: seconds for script_id, (_, _, seconds) in batch.scripts.items()}
     for script_id, function, text in batch.calls:
         if faults[script_id] <= 0 or left[script_id] <= 0:
             outcomes.write(frame(("suspended" if faults[script_id] <= 0 else "late", "", 0.0)))
             continue
-        if until is not None and time.monotonic() >= until:
+        if script_id in slow:
+            outcomes.write(frame(("slow", "", 0.0)))
+            continue
+        if (batch.quick_s is not None and quick_left <= 0) or (until is not None and time.monotonic() >= until):
             outcomes.write(frame(("late", "", 0.0)))
             continue
         source, most_faults, _ = batch.scripts[script_id]
         began = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, HARD_CPU_S)
-        kind, answer = engine.call(script_id, source, function, text)
+        kind, answer = engine.call(script_id, source, function, text, limit_s)
         signal.setitimer(signal.ITIMER_PROF, 0)
         seconds = time.process_time() - began
-        if kind == "timeout":
+        if kind == "timeout" and batch.quick_s is not None:
+            kind = "slow"
+            slow.add(script_id)
+            quick_left -= seconds
+        elif kind == "timeout":
             faults[script_id] -= 1
             left[script_id] -= seconds
         elif kind == "answer":

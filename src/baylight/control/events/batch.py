@@ -45,9 +45,15 @@ class Batch:
     `counts`: number of messages by (kind, outcome).
     """
 
-    def __init__(self, messages: Sequence[Message], now: datetime, *, recheck_all: bool) -> None:
-        """`recheck_all`: look up every uplink in the table, even if its counter proves that it is new."""
+    def __init__(
+        self, messages: Sequence[Message], now: datetime, *, recheck_all: bool, quick_s: float | None = None
+    ) -> None:
+        """`recheck_all`: look up every uplink in the table, even if its counter proves that it is new.
+
+        `quick_s`: as in `ports.CodecEngine.run`.
+        """
         self.now = now
+        self.quick_s = quick_s
         self.recheck_all = recheck_all
         self.counts: Counter[tuple[str, str]] = Counter()
         self.gateway_facts = GatewayFacts()

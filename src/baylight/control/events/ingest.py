@@ -45,6 +45,8 @@ DECODE_WITHIN_S = 2.0
 
 With the call under way, a batch waits at most half a second more.
 """
+QUICK_S = 0.1
+"""CPU seconds of a batch that codecs may use until they are known as slow. What slow codecs decode waits apart."""
 MAX_FAULTS_PER_UPLINK = 2
 """Calls for one uplink that use too much CPU time, or end their worker, until the uplink is not decodable."""
 _FAULTS = {"codec_timeout", "codec_crashed"}
@@ -86,19 +88,21 @@ class Ingest:
         Raises TransientError if the database cannot do it now: nothing was stored.
         """
         now = self._clock.now()
-        batch = await self._store_retried(lambda recheck_all: Batch(messages, now, recheck_all=recheck_all))
+        batch = await self._store_retried(
+            lambda recheck_all: Batch(messages, now, recheck_all=recheck_all, quick_s=QUICK_S)
+        )
         self.counts.update(batch.counts)
         log.debug("batch", outcomes={f"{kind}.{outcome}": n for (kind, outcome), n in batch.counts.items()})
         await self._gateways.write(batch.gateway_facts, now)
 
-    async def decode_later(self, due: Sequence[Due]) -> int:
+    async def decode_later(self, due: Sequence[Due], *, quick_s: float | None = None) -> int:
         """Decode stored uplinks that wait for their codec, and decide. Return how many were decoded. Idempotent.
 
-        Raises TransientError as `store_batch`.
+        `quick_s`: as in `ports.CodecEngine.run`. Raises TransientError as `store_batch`.
         """
         self._scripted.update({d.dev_eui: d.codec if d.codec.startswith(PREFIX) else None for d in due})
         now = self._clock.now()
-        batch = await self._store_retried(lambda _: LaterBatch(due, now))
+        batch = await self._store_retried(lambda _: LaterBatch(due, now, quick_s=quick_s))
         self.counts.update(batch.counts)
         return batch.counts.total()
 
@@ -140,7 +144,7 @@ class Ingest:
                 todo.append(arrival)
         if todo:
             uplinks = [(a.decoded_by or "", a.uplink.f_port, a.uplink.data, a.received_at) for a in todo]
-            results = await self.decoders.decode(uplinks, batch.now, within_s=DECODE_WITHIN_S)
+            results = await self.decoders.decode(uplinks, batch.now, within_s=DECODE_WITHIN_S, quick_s=batch.quick_s)
             for arrival, result in zip(todo, results, strict=True):
                 arrival.decoded = result
                 if isinstance(result, DeviceDataError) and result.code in _FAULTS:

@@ -99,8 +99,8 @@ async def load_waits(connection: Connection, sensors: Iterable[Sensor]) -> None:
 class LaterBatch(Batch):
     """Batch of uplinks that are stored already, and whose codecs are asked again."""
 
-    def __init__(self, due: Sequence[Due], now: datetime) -> None:
-        super().__init__((), now, recheck_all=False)
+    def __init__(self, due: Sequence[Due], now: datetime, *, quick_s: float | None = None) -> None:
+        super().__init__((), now, recheck_all=False, quick_s=quick_s)
         self.arrivals = sorted((_arrival(d) for d in due), key=lambda a: a.received_at)
         for n, arrival in enumerate(self.arrivals):
             arrival.again_at = now + n * _MICROSECOND

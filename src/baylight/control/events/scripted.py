@@ -47,6 +47,10 @@ class Decoders:
         faults = self._engine.suspended()
         return {PREFIX + self._names[id]: fault for id, fault in faults.items() if id in self._names}
 
+    def slow(self) -> set[str]:
+        """Return the codecs (`js:<name>`) whose active version is slow: what is quick does not wait for them."""
+        return {PREFIX + self._names[id] for id in self._engine.slow() if id in self._names}
+
     def answered_since(self, codec: str, at: datetime) -> bool:
         """Return True if the active version of a codec (`js:<name>`) has answered another call since a time."""
         return any(
@@ -63,10 +67,11 @@ class Decoders:
         now: datetime,
         *,
         within_s: float | None = None,
+        quick_s: float | None = None,
     ) -> list[Decoded | DeviceDataError | TransientError]:
         """Return one result for each uplink (`js:<name>`, FPort, data, time of arrival), in order.
 
-        TransientError: the codec has not answered `within_s`, or is suspended.
+        TransientError: the codec has not answered `within_s`, is slow (with `quick_s`), or is suspended.
         """
         active = await self._active({codec.removeprefix(PREFIX) for codec, *_ in uplinks})
         results: list[Decoded | DeviceDataError | TransientError | None] = []
@@ -80,7 +85,7 @@ class Decoders:
                 results.append(None)
             except DeviceDataError as error:
                 results.append(error)
-        outcomes = await self._engine.run([call for _, call, _, _ in calls], within_s=within_s)
+        outcomes = await self._engine.run([call for _, call, _, _ in calls], within_s=within_s, quick_s=quick_s)
         for (n, call, mapping, f_port), outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, Answer):
                 self.answered.add(uplinks[n][0])

@@ -32,6 +32,17 @@ FROM device_types
 WHERE (:code::text IS NULL OR code = :code) AND (:category::text IS NULL OR category = :category)
 ORDER BY category, code;
 
+-- name: lock
+-- A type. Locks its row before those of devices: no device of the type is registered until the transaction ends.
+SELECT
+    code, category, manufacturer, model, codec, dev_eui_prefixes, uplink_interval_s, silent_after_intervals,
+    default_config, capabilities, shipped, enabled
+FROM device_types WHERE code = :code FOR UPDATE;
+
+-- name: hold
+-- Keeps a type from being changed or deleted until the transaction ends, in which a device of it is registered.
+SELECT FROM device_types WHERE code = :code FOR KEY SHARE;
+
 -- name: match_prefix
 -- Enabled types of a category with a prefix of a DevEUI, the longest prefix first.
 SELECT t.code, length(prefix) AS length
