@@ -20,8 +20,8 @@ FUNCTIONS = {
     "downlinkEncoder": "encodeDownlink",
     "downlinkDecoder": "decodeDownlink",
 }
-_FRAMES = (bytes(11), bytes(range(1, 24)), b"\xff" * 8, bytes.fromhex("0175640367f600046871050001"), b"\x01")
-_F_PORTS = (1, 2, 10, 85)
+_FRAMES = (bytes(11), bytes(range(1, 24)), b"\xff" * 8)
+_F_PORTS = (1, 2, 10)
 
 
 @dataclass
@@ -54,7 +54,7 @@ def read(folder: Path) -> list[Codec]:
         for beside in path.parent.glob("*.json"):
             if frame := _frame(beside):
                 codec.decode(85, frame)
-        if "ecodeUplink" in codec.source or "ecode" in codec.source:
+        if "ecode" in codec.source:
             for frame in _FRAMES:
                 for f_port in _F_PORTS:
                     codec.decode(f_port, frame)

@@ -182,6 +182,36 @@ async def test_a4_built_in_devices_wait_at_most_the_bound_for_codecs_of_their_ba
     assert "to_decode" in await slow.outcomes()
 
 
+async def test_c7_200_looping_codecs_delay_only_their_own_devices(site: Site) -> None:
+    other = await factories.add_bay(site.pool, "A-02")
+    await site.send(FREE)
+    await site.db.execute("""
+        WITH codec AS (
+            INSERT INTO payload_codecs (name, version, source, examples, active, activated_at, created_by)
+            SELECT 'loop_' || n, 1, 'function decodeUplink() { for (;;); }', '[]', true, now(), 'ann'
+            FROM generate_series(1, 200) AS n RETURNING name
+        ), kind AS (
+            INSERT INTO device_types (code, category, manufacturer, model, codec, uplink_interval_s)
+            SELECT name, 'sensor', 'Acme', 'Loop', 'js:' || name, 3600 FROM codec RETURNING code
+        )
+        INSERT INTO sensor_devices (dev_eui, device_type)
+        SELECT '70b3d5ff' || lpad(substr(code, 6), 8, '0'), code FROM kind ORDER BY code
+    """)
+    at = site.clock.tick(600)
+    loops = [uplink(f"70b3d5ff{n:08}", at) for n in range(1, 201)]
+    mine, built_in = uplink(site.eui, at), uplink(other.sensor_eui, at, uplinks.OCCUPIED, 102)
+    await site.ingest.store_batch([*loops, mine, built_in])
+    assert await site.outcome(mine.deduplication_id) == await site.outcome(built_in.deduplication_id) == "state_changed"
+    assert site.ingest.counts["uplink", "to_decode"] == 200
+    assert len(site.engine.slow()) <= 3  # the others did not run
+    assert site.engine.suspended() == {}
+
+    for _ in range(12):
+        await site.decoding.round()
+        assert await site.send(FREE if await site.state() == "OCCUPIED" else OCCUPIED) == "state_changed"
+    assert await site.db.fetchval("SELECT count(*) FROM uplinks_to_decode") > 0
+
+
 async def test_a4_a_space_is_unknown_while_its_newest_uplink_waits_longer_than_30_s(site: Site) -> None:
     await site.send(FREE)
     assert await site.send(LOOP) == "to_decode"
@@ -193,7 +223,10 @@ async def test_a4_a_space_is_unknown_while_its_newest_uplink_waits_longer_than_3
     assert "waits to be decoded" in shown
     assert "to decode: frame" in shown
     assert "codec_timeout" in shown
-    assert await site.send(OCCUPIED) == "state_changed"  # newer than what waits: nothing is in doubt
+    assert await site.send(OCCUPIED) == "to_decode"  # the codec is slow until it answers
+    await site.decoding.round()
+    await site.decoding.round()
+    assert await site.state() == "OCCUPIED"  # newer than what waits: nothing is in doubt
     assert (
         await site.db.fetchval("SELECT to_decode_since FROM sensor_devices WHERE id = $1", site.bay.sensor_id) is None
     )

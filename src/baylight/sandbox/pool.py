@@ -16,7 +16,7 @@ from baylight.codecs.ts013.calls import Call, answer
 from baylight.errors import DeviceDataError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Outcome
-from baylight.sandbox.worker import HARD_CPU_S, MAX_FAULTS, QUICK_S, frame
+from baylight.sandbox.worker import HARD_CPU_S, HEAVY_S, MAX_FAULTS, QUICK_S, frame
 
 log = logger("sandbox")
 
@@ -34,6 +34,8 @@ EXIT_TIMEOUT_S = 1.0
 """Seconds in which a worker that closed its output may end."""
 MAX_LOSSES = 2
 """Number of workers that may end during one call before the call has its outcome."""
+MAX_HEAVY = 3
+"""Calls in a row beyond HEAVY_S that make a codec a slow one. One below makes it a quick one again."""
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT}
 """Exit codes of workers that another program ended. The call that they ran is not the reason."""
 
@@ -228,7 +230,8 @@ class _Conduct:
     suspended: bool = False
     seconds: float = ALLOWANCE_S
     quick: bool | None = None
-    """Flag: its last call used at most QUICK_S of CPU time; None: not known."""
+    """Flag: others need not wait for it; None: not known."""
+    heavy: int = 0
     at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     probe_at: float = 0.0
 
@@ -260,7 +263,11 @@ class _Conduct:
 
     def answered(self, seconds: float) -> None:
         self.suspended, self.faults, self.fault = False, 0, ""
-        self.quick = seconds <= QUICK_S
+        self.heavy = self.heavy + 1 if seconds > HEAVY_S else 0
+        if not self.heavy:
+            self.quick = True
+        elif self.quick is not False:
+            self.quick = seconds <= QUICK_S and self.heavy < MAX_HEAVY
 
 
 class _Worker:

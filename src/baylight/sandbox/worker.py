@@ -2,10 +2,12 @@
 
 A frame is its length in four bytes, big-endian, and MessagePack. Input: {"scripts": {id: [source, faults, seconds]},
 "calls": [[id, function, input]], "within_s": seconds or nil, "quick_s": seconds or nil}. Output: first {}, then [kind,
-text, seconds] for each call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it, or
-when such calls have used `seconds`, a script's further calls are not run. With `quick_s`, a call that uses more CPU time
-than QUICK_S is `slow`, as are the script's further calls, which are not run. No call begins after slow ones have used
-`quick_s`.
+text, seconds] for each call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it,
+or when such calls have used `seconds`, a script's further calls are not run.
+
+With `quick_s`, a call that uses more CPU time than QUICK_S is `slow`. So are the further calls, which are not run, of a
+script whose calls have used more than QUICK_S together and HEAVY_S on average. No call begins after calls beyond
+HEAVY_S have used `quick_s`.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 ADDRESS_SPACE = 512 << 20
 
 
-QUICK_S = 0.01
-"""CPU time of a quick call. Codecs of public collections need less."""
+QUICK_S = 0.05
+"""CPU time of a quick call. Codecs of public collections need a tenth, also for their first call."""
+HEAVY_S = 0.005
+"""CPU time of a call that is not quick if it comes again and again."""
 HARD_CPU_S = 0.5
 """CPU time after which the kernel ends the worker by SIGPROF: the engine did not stop the call at its own limit."""
 
@@ -61,14 +65,14 @@ def run(engine: Engine, batch: Batch, outcomes: BinaryIO) -> None:
     limit_s = None if batch.quick_s is None else QUICK_S
     until = None if batch.within_s is None else time.monotonic() + batch.within_s
     faults = {script_id: faults for script_id, (_, faults, _) in batch.scripts.items()}
-    slow: set[str] = set()
+    spent: dict[str, tuple[float, int]] = {}
     quick_left = batch.quick_s or 0.0
     left = {script_id: seconds for script_id, (_, _, seconds) in batch.scripts.items()}
     for script_id, function, text in batch.calls:
         if faults[script_id] <= 0 or left[script_id] <= 0:
             outcomes.write(frame(("suspended" if faults[script_id] <= 0 else "late", "", 0.0)))
             continue
-        if script_id in slow:
+        if limit_s is not None and _is_slow(*spent.get(script_id, (0.0, 0))):
             outcomes.write(frame(("slow", "", 0.0)))
             continue
         if (batch.quick_s is not None and quick_left <= 0) or (until is not None and time.monotonic() >= until):
@@ -82,14 +86,20 @@ def run(engine: Engine, batch: Batch, outcomes: BinaryIO) -> None:
         seconds = time.process_time() - began
         if kind == "timeout" and batch.quick_s is not None:
             kind = "slow"
-            slow.add(script_id)
-            quick_left -= seconds
         elif kind == "timeout":
             faults[script_id] -= 1
             left[script_id] -= seconds
         elif kind == "answer":
             faults[script_id] = max(most_faults, MAX_FAULTS)
+        if limit_s is not None:
+            used, calls = spent.get(script_id, (0.0, 0))
+            spent[script_id] = used + seconds, calls + 1
+            quick_left -= seconds if seconds > HEAVY_S else 0
         outcomes.write(frame((kind, answer, seconds)))
+
+
+def _is_slow(seconds: float, calls: int) -> bool:
+    return seconds > QUICK_S and seconds > HEAVY_S * calls
 
 
 MAX_FAULTS = 3
