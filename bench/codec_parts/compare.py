@@ -11,8 +11,8 @@ from baylight.codecs.ts013.calls import same
 from bench.codec_parts.collection import Codec, read
 from bench.codec_parts.engines import Result, Worker, node
 
-REPEATED = 21
-"""Calls of which the median time counts."""
+ROUNDS, REPEATED = 5, 20
+"""Rounds of which the median counts, and calls of each. One call is shorter than what some kernels measure."""
 EQUAL, MEDIAN_MS = 0.99, 10.0
 """Bars: the least part of codecs that are equal, and the highest median time of a codec."""
 
@@ -48,8 +48,9 @@ def _run(worker: Worker, codec: Codec) -> tuple[list[Result], float, bool]:
     calls = list(codec.calls)
     results = worker.run(codec, calls)
     answered = [call for call, result in zip(calls, results, strict=True) if result.answer is not None]
-    repeated = worker.run(codec, (answered or calls)[:1] * REPEATED)
-    return results, 1000 * statistics.median(result.seconds for result in repeated), bool(answered)
+    rounds = [worker.run(codec, (answered or calls)[:1] * REPEATED) for _ in range(ROUNDS if answered else 0)]
+    times = [1000 * statistics.mean(result.seconds for result in repeated) for repeated in rounds]
+    return results, statistics.median(times or [0.0]), bool(answered)
 
 
 def _differences(codec: Codec, ours: list[Result], first: list[Result], again: list[Result]) -> list[str]:

@@ -215,6 +215,7 @@ async def test_c7_200_looping_codecs_delay_only_their_own_devices(site: Site) ->
 async def test_a4_a_space_is_unknown_while_its_newest_uplink_waits_longer_than_30_s(site: Site) -> None:
     await site.send(FREE)
     assert await site.send(LOOP) == "to_decode"
+    await site.rounds(1)
     await site.time_passes(29)
     assert await site.state() == "FREE"
     await site.time_passes(1)
@@ -266,7 +267,7 @@ async def test_a4_a_frame_that_alone_loops_is_not_decodable_in_the_end(site: Sit
 async def test_a4_a_suspension_ends_with_an_answer(site: Site) -> None:
     for _ in range(3):
         await site.send(LOOP)
-    await site.rounds(1)
+    await site.rounds(2)
     assert await site.suspended() == [str(site.bay.sensor_id)]
     for _ in range(4):
         await site.send(OCCUPIED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -32,6 +33,8 @@ def run(engine: Engine, source: str, *, id: str = "tried", times: int = 3) -> li
         "function decodeUplink() { var e = new Error('x'); e.message = 1; return { data: e.message }; }",
         "function decodeUplink(i) { var o = {}; o['to' + 'String'] = 1; return { data: o.toString }; }",
         "function decodeUplink(i) { var d = []; d.values = 1; return { data: d.values }; }",
+        "if (!Object.assign) Object.defineProperty(Object, 'assign', { value: function (a, b) { return a; } });"
+        "function decodeUplink(i) { return { data: 1 }; }",
     ],
 )
 def test_c7_a_codec_that_changes_no_builtin_keeps_its_context(source: str) -> None:
@@ -84,3 +87,28 @@ def test_c7_kept_contexts_are_bounded_by_their_memory(monkeypatch: pytest.Monkey
     assert engine.memory <= 4 << 20
     assert 1 < len(engine.kept) < 30
     assert engine.kept[-1] == "29"
+
+
+def test_c7_a_text_that_begins_with_many_comments_is_read_once() -> None:
+    source = (
+        "/* a part */\n// of it\n" * 400 + "{} /* the end */ function decodeUplink(i) { return { data: typeof this }; }"
+    )
+    engine, began = Engine(), time.process_time()
+    assert run(engine, "/* a comment */\n" * 3000 + source) == ["object"] * 3
+    assert run(engine, "// a comment\n/* strict */ 'use strict';" + source, id="strict") == ["undefined"] * 3
+    assert engine.call("nothing", "// only a comment", "decodeUplink", INPUT)[0] == "failed"
+    assert time.process_time() - began < 2  # it was minutes
+
+
+def test_c7_a_builtin_that_is_defined_only_later_is_defined_then() -> None:
+    source = """function decodeUplink(i) {
+      if (i.bytes[0] === CALL) { BEGIN Object.defineProperty(Array.prototype, 'total', { value: 7 }); END }
+      return { data: [].total || 0 };
+    }"""
+    for begin, end in (("", ""), ("try {", "} catch (e) {}")):
+        text = source.replace("CALL", "1").replace("BEGIN", begin).replace("END", end)
+        engine = Engine()
+        found = [
+            json.loads(engine.call("late", text, "decodeUplink", json.dumps({"bytes": [n]}))[1]) for n in (0, 1, 0)
+        ]
+        assert found == [{"data": 0}, {"data": 7}, {"data": 0}]

@@ -395,7 +395,7 @@ def _cpu_s(sandbox: Sandbox) -> float:
 async def test_c7_200_looping_codecs_do_not_delay_quick_ones(sandbox: Sandbox) -> None:
     good, unknown = call(GOOD.source, id="good"), call(GOOD.source, id="unknown")
     loops = [call("function decodeUplink() { for (;;); }", id=f"loop {n}") for n in range(200)]
-    await sandbox.run([good])
+    await sandbox.run([good] * 5)
     calls = [*loops[:100], good, *loops[100:], unknown]
 
     outcomes = await sandbox.run(calls, quick_s=1)
@@ -423,13 +423,13 @@ async def test_c7_a_slow_codec_is_quick_again_after_a_quick_answer(sandbox: Sand
     assert [o.code for o in late if isinstance(o, TransientError)] == ["codec_late"] * 2
     assert list(sandbox.slow()) == ["tried"]
     assert isinstance((await sandbox.run([fine], quick_s=1))[0], TransientError)
-    assert isinstance((await sandbox.run([fine]))[0], Answer)
+    assert all(isinstance(outcome, Answer) for outcome in await sandbox.run([fine] * 5))  # the first makes a context
     assert isinstance((await sandbox.run([fine], quick_s=1))[0], Answer)
 
 
 async def test_c7_calls_of_a_heavy_codec_end_the_wait_of_a_batch(sandbox: Sandbox) -> None:
     calls = [call(SLOW, id="heavy", data=bytes([n % 2])) for n in range(100)]
-    await sandbox.run([call(GOOD.source, id="good")])
+    await sandbox.run([call(GOOD.source, id="good")] * 5)
     outcomes = await sandbox.run([*calls, call(GOOD.source, id="good")], quick_s=10)
     assert isinstance(outcomes[-1], Answer)
     assert sum(isinstance(o, Answer) for o in outcomes) <= 11  # 26 ms each, 50 ms together

@@ -26,10 +26,12 @@ _BUILTIN = (
 )
 _CHANGES_BUILTINS = re.compile(
     rf"\b{_BUILTIN}(?:\s*\.\s*prototype\b)?\s*(?:\.\s*\w+|\[[^\]]*\])\s*=[^=]"
-    rf"|\b(?:defineProperty|defineProperties|assign|setPrototypeOf)\s*\(\s*{_BUILTIN}"
     r"|\b__proto__\s*[.\[]"
 )
 """Code that writes to builtins, perhaps on a path that the first call does not use."""
+_DEFINES_BUILTINS = re.compile(rf"\b(?:defineProperty|defineProperties|assign|setPrototypeOf)\s*\(\s*{_BUILTIN}")
+_HIDES_ERRORS = re.compile(r"\b(?:catch|Reflect)\b")
+"""Code that does not show the error of such a call on a frozen builtin. An error that is shown needs no forecast."""
 _FROZEN = re.compile(r"read-only|not extensible|not configurable|no setter|not writable|cannot define")
 """Errors of writes to frozen objects."""
 _PRELUDE, _BUFFER = ((files("baylight.sandbox") / f"{name}.js").read_text("utf-8") for name in ("prelude", "buffer"))
@@ -120,7 +122,10 @@ class Engine:
 
 
 def _changes_builtins(source: str) -> bool:
-    return _CHANGES_BUILTINS.search(_TEXTS.sub(" ", source)) is not None
+    text = _TEXTS.sub(" ", source)
+    if _CHANGES_BUILTINS.search(text):
+        return True
+    return bool(_HIDES_ERRORS.search(text) and _DEFINES_BUILTINS.search(text))
 
 
 def _begin(source: str, limit_s: float, *, keep: bool) -> _Context:

@@ -113,8 +113,20 @@
 
   const NAMES = ["decodeUplink", "encodeDownlink", "decodeDownlink", "Decoder", "Encoder", "Decode", "Encode"];
   const FIELDS = { decodeUplink: "data", decodeDownlink: "data", encodeDownlink: "bytes" };
-  const STRICT = /^(?:\s|\/\/.*|\/\*[^]*?\*\/)*(?:"use strict"|'use strict')/;
   let compiled, host, reach, holders;
+
+  const after = (end) => (end < 0 ? end : end + 2);
+
+  // Scanned, not matched: an expression over many comments tries each of their ends again and again.
+  function isStrict(source) {
+    for (let at = 0; ;) {
+      if (/\s/.test(source[at])) at += 1;
+      else if (source.startsWith("//", at)) at = source.indexOf("\n", at);
+      else if (source.startsWith("/*", at)) at = after(source.indexOf("*/", at + 2));
+      else return source.startsWith('"use strict"', at) || source.startsWith("'use strict'", at);
+      if (at < 0) return false;
+    }
+  }
 
   // Names of the variables and functions that the text declares at its top. Nothing of the text runs.
   function declared(source) {
@@ -136,7 +148,7 @@
     holders = Array.from(new Set(["driver", ...names, ...lexical]));
     const found = NAMES.map((name) => `${name}: typeof ${name} === "function" ? ${name} : undefined`).join(", ");
     // A function's body is parsed in sloppy mode, like a script. Unlike a script's, its variables are new for each call.
-    compiled = new CompiledFunction("$host", `${STRICT.test(source) ? "'use strict';" : ""}
+    compiled = new CompiledFunction("$host", `${isStrict(source) ? "'use strict';" : ""}
       $host(($name, $value, $set) => $set ? eval($name + " = $value") : eval($name));
       ${source}\n;return { ${found} };`);
     freeze(compiled.prototype);
