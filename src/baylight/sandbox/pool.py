@@ -16,6 +16,7 @@ from baylight.codecs.ts013.calls import Call, answer
 from baylight.errors import DeviceDataError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Outcome
+from baylight.sandbox import walls
 from baylight.sandbox.worker import HARD_CPU_S, HEAVY_S, MAX_FAULTS, QUICK_S, frame
 
 log = logger("sandbox")
@@ -43,10 +44,12 @@ _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHU
 class Sandbox:
     """A `ports.CodecEngine`. Workers start with the first call. `close` ends them."""
 
-    def __init__(self, *, workers: int = 2, probe_s: float = PROBE_S) -> None:
-        """`probe_s`: seconds between two calls of a suspended codec."""
+    def __init__(
+        self, *, workers: int = 2, probe_s: float = PROBE_S, module: str = "baylight.sandbox.worker"
+    ) -> None:
+        """`probe_s`: seconds between two calls of a suspended codec. `module`: main module of a worker."""
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
-        self._workers = [_Worker() for _ in range(workers)]
+        self._workers = [_Worker(module) for _ in range(workers)]
         for worker in self._workers:
             self._idle.put_nowait(worker)
         self._conducts: dict[str, _Conduct] = {}
@@ -85,6 +88,19 @@ class Sandbox:
     def suspended(self) -> Mapping[str, str]:
         """Return the ids of the scripts that are suspended, each with the fault in words."""
         return {script_id: c.fault for script_id, c in self._conducts.items() if c.suspended}
+
+    async def walls(self) -> Mapping[str, str]:
+        """Start a worker unless it runs. Return its walls, each with the reason why it does not hold, or "".
+
+        Raises TransientError.
+        """
+        worker = await self._idle.get()
+        try:
+            if not await self._started(worker, _Deadline(None)):
+                raise TransientError("javascript_engine_away", self.outage.reason or "no worker process could be started")
+            return worker.walls
+        finally:
+            self._idle.put_nowait(worker)
 
     async def close(self) -> None:
         for worker in self._workers:
@@ -271,7 +287,9 @@ class _Conduct:
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self.walls: dict[str, str] = {}
+        self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._decoder = msgspec.msgpack.Decoder(tuple[str, str, float])
 
@@ -303,6 +321,7 @@ class _Worker:
 
     async def _begin(self) -> None:
         self.kill()
+        hidden = walls.hide()
         # Our own environment contains secrets that no codec may read.
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -314,14 +333,15 @@ class _Worker:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "baylight.sandbox.worker",
+            self._module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
             start_new_session=True,  # Ctrl-C is only for our own process
         )
         try:
-            await self._read(START_TIMEOUT_S)
+            built = msgspec.msgpack.decode(await self._read(START_TIMEOUT_S), type=dict[str, str])
+            self.walls = built | {walls.HIDDEN_PARENT: hidden}
         except BaseException:
             self.kill()
             raise

@@ -1,9 +1,9 @@
 """Process in which codecs run. It reads calls from standard input and writes outcomes to standard output.
 
 A frame is its length in four bytes, big-endian, and MessagePack. Input: {"scripts": {id: [source, faults, seconds]},
-"calls": [[id, function, input]], "within_s": seconds or nil, "quick_s": seconds or nil}. Output: first {}, then [kind,
-text, seconds] for each call, in order. `seconds` are CPU time. After `faults` calls in a row that use too much of it,
-or when such calls have used `seconds`, a script's further calls are not run.
+"calls": [[id, function, input]], "within_s": seconds or nil, "quick_s": seconds or nil}. Output: first {wall: reason
+why it does not hold, or ""}, then [kind, text, seconds] for each call, in order. `seconds` are CPU time. After `faults`
+calls in a row that use too much of it, or when such calls have used `seconds`, a script's further calls are not run.
 
 With `quick_s`, a call that uses more CPU time than QUICK_S is `slow`. So are the further calls, which are not run, of a
 script whose calls have used more than QUICK_S together and HEAVY_S on average. No call begins after calls beyond
@@ -19,6 +19,8 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
+
+from baylight.sandbox import walls
 
 if TYPE_CHECKING:
     from baylight.sandbox.engine import Engine
@@ -49,13 +51,17 @@ def frame(value: object) -> bytes:
 def main() -> None:
     from baylight.sandbox.engine import Engine  # not at the top: the main process never loads the engine
 
+    serve(Engine())
+
+
+def serve(engine: Engine) -> None:
+    """Run the calls that come in on an engine, within limits and behind walls, until the input ends."""
     limit()
-    engine = Engine()
     calls = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(2, 1)  # text that a library prints must not be read as an outcome
-    outcomes.write(frame({}))
     decoder = msgspec.msgpack.Decoder(Batch)
+    outcomes.write(frame(walls.build()))
     while head := calls.read(4):
         run(engine, decoder.decode(calls.read(int.from_bytes(head, "big"))), outcomes)
 
@@ -107,7 +113,7 @@ MAX_FAULTS = 3
 
 
 def limit() -> None:
-    """Limit memory, files and core dumps of this process, as far as the system supports it."""
+    """Limit memory, files and core dumps of this process, as far as the system supports it. See also `walls`."""
     try:
         import resource
     except ImportError:
