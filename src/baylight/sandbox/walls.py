@@ -51,6 +51,8 @@ def reason(wall: Callable[[], None]) -> str:
         wall()
     except OSError as error:
         return error.strerror or str(error)
+    except ValueError as error:  # Python's word for a refused limit
+        return str(error)
     return ""
 
 
