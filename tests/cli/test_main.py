@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from baylight.cli.main import app
 from baylight.lab.embedded.broker import EmbeddedBroker
+from baylight.sandbox.walls import HIDDEN_PARENT, WALLS
 from baylight.settings import Settings
 from tests.docs.generated import commands
 from tests.support.cli import DISPLAY, SENSOR, Cli, data
@@ -127,6 +128,14 @@ def test_doctor_finds_what_is_wrong_and_shows_what_to_do(
     assert "check that the network server has their DevEUIs" in result.stdout
     garage("space", "delete", "A-13", "--yes")
     assert all(finding["ok"] for finding in data(garage("doctor", "--json")))
+
+
+def test_f9_doctor_says_which_walls_around_the_sandbox_hold(garage: Cli) -> None:
+    (finding,) = [f for f in data(garage("doctor", "--json", code=1)) if f["check"] == "sandbox"]
+    assert finding["detail"].startswith("walls that hold: ")
+    named = finding["detail"].replace("(no ", "").replace("; no ", ", ")
+    assert all(name in named for name in (*WALLS, HIDDEN_PARENT))
+    assert finding["ok"] is ("no seccomp" not in finding["detail"])
 
 
 def test_doctor_reports_a_broker_that_is_away(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from baylight.codecs.ts013.calls import Answer, Script, decode_call
+from baylight.errors import DeviceDataError
 from baylight.sandbox import seccomp, walls
 from baylight.sandbox.pool import Sandbox
-from tests.support.escapes import ACTS
+from tests.support.escapes import ACTS, SENT
 
 AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 GOOD = Script("good", "function decodeUplink(input) { return { data: input.bytes[0] }; }")
@@ -118,6 +119,16 @@ async def test_f9_the_walls_of_this_machine_are_reported(escaping: Sandbox) -> N
     assert (status["NoNewPrivs"] == "1") is not bool(built[walls.NO_NEW_PRIVILEGES])
     assert (status["Seccomp"] == "2") is not bool(built[walls.SECCOMP])
     assert (status["CapEff"] == status["CapPrm"] == "0" * 16) is not bool(built[walls.NO_CAPABILITIES])
+
+
+@pytest.mark.parametrize("sent", SENT)
+async def test_f9_a_worker_that_sends_no_outcomes_is_ended_and_its_codec_suspended(escaping: Sandbox, sent: str) -> None:
+    good, escape = decode_call(GOOD, 10, b"\x07", AT), decode_call(Script("escape", sent), 10, b"\x07", AT)
+    first, failed, second = await escaping.run([good, escape, good])
+    assert first == second == Answer(7)
+    assert isinstance(failed, DeviceDataError)
+    assert failed.code == "codec_crashed"
+    assert "escape" in escaping.suspended()
 
 
 # The filter ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from baylight.sandbox import walls
@@ -141,6 +142,17 @@ ACTS: dict[str, Callable[[], object]] = {
 }
 
 
+def _send(sent: bytes) -> str:
+    for end in range(3, 16):
+        with suppress(OSError):
+            os.write(end, sent)
+    return "sent"
+
+
+SENT = {"a frame of 4 GB": b"\xff" * 60_000, "a frame that is no outcome": b"\x00\x00\x00\x01\xc1"}
+"""What an escape may still do: send bytes that are no outcomes."""
+
+
 def outcome(act: str) -> str:
     """Do the act. Return "done", or the name of the error that stopped it."""
     try:
@@ -156,6 +168,8 @@ class Escaping(Engine):
     def call(self, script_id: str, source: str, function: str, text: str) -> tuple[str, str]:
         if script_id != "escape":
             return super().call(script_id, source, function, text)
+        if source in SENT:
+            return "answer", _send(SENT[source])
         return "answer", json.dumps({"data": outcome(source)})
 
 

@@ -30,8 +30,8 @@ async def reach(settings: Settings, connection: Connection) -> list[Finding]:
     from baylight.lns.chirpstack.downlinks import ChirpStackGrpc
     from baylight.log import configure
 
-    findings = [_known()]
     configure(level="error")  # each fault is reported once, as a finding
+    findings = [_known(), await _walls()]
     beside = {
         "mqtt_client_id": f"{settings.mqtt_client_id}-doctor",
         "mqtt_topic": "baylight/doctor",
@@ -76,6 +76,28 @@ def _known() -> Finding:
         return Finding("settings", True, "each is known")
     unknown = "; ".join(f"{name} is not known: is {meant} meant?" for name, meant in wrong.items())
     return Finding("settings", False, unknown, "set the right name, for this one has no effect")
+
+
+async def _walls() -> Finding:
+    """Start a worker for JavaScript codecs, and name the walls around it. The filter of system calls alone has no gap."""
+    from baylight.errors import TransientError
+    from baylight.insight.doctor import Finding
+    from baylight.sandbox.pool import Sandbox
+    from baylight.sandbox.walls import SECCOMP
+
+    sandbox = Sandbox(workers=1)
+    try:
+        built = await sandbox.walls()
+    except TransientError as error:
+        return Finding("sandbox", False, error.message, "see the log of `baylight serve`")
+    finally:
+        await sandbox.close()
+    missing = "; ".join(f"no {name}: {why}" for name, why in built.items() if why)
+    held = ", ".join(name for name, why in built.items() if not why) or "none"
+    detail = f"walls that hold: {held}" + (f" ({missing})" if missing else "")
+    if not built[SECCOMP]:
+        return Finding("sandbox", True, detail)
+    return Finding("sandbox", False, detail, "run Baylight where the kernel and the container allow seccomp filters")
 
 
 async def _ping_broker(consumer: MqttConsumer, events: str | None = None) -> None:

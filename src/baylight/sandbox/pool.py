@@ -33,6 +33,8 @@ GRACE_S = 0.5
 PROBE_S = 20.0
 EXIT_TIMEOUT_S = 1.0
 """Seconds in which a worker that closed its output may end."""
+MAX_FRAME = 1 << 20
+"""Bytes of a frame that a worker may send. An answer has at most 32,768 characters."""
 MAX_LOSSES = 2
 """Number of workers that may end during one call before the call has its outcome."""
 MAX_HEAVY = 3
@@ -142,6 +144,9 @@ class Sandbox:
                 code: int | None = None
             except (EOFError, OSError):
                 code = await worker.exit_code()
+            except _BadFrameError:
+                worker.kill()
+                code = 0
             stuck = calls[len(outcomes)].script
             losses = losses + 1 if len(outcomes) == before else 1
             log.warning("worker_ended" if code is not None else "worker_stalled", script=stuck.id, exit_code=code)
@@ -286,6 +291,10 @@ class _Conduct:
             self.quick = seconds <= QUICK_S and self.heavy < MAX_HEAVY
 
 
+class _BadFrameError(Exception):
+    """A worker sends what is no outcome: native code of a codec has control of it."""
+
+
 class _Worker:
     def __init__(self, module: str) -> None:
         self.walls: dict[str, str] = {}
@@ -354,7 +363,10 @@ class _Worker:
 
     async def next(self, timeout_s: float) -> tuple[str, str, float]:
         """Return the next outcome. Raises EOFError if the worker ended, TimeoutError if it sends nothing."""
-        return self._decoder.decode(await self._read(timeout_s))
+        try:
+            return self._decoder.decode(await self._read(timeout_s))
+        except msgspec.MsgspecError:
+            raise _BadFrameError from None
 
     def kill(self) -> None:
         """End the process without waiting. Idempotent."""
@@ -388,12 +400,15 @@ class _Worker:
     _starting: asyncio.Task[None] | None = None
 
     async def _read(self, timeout_s: float) -> bytes:
-        """Return the next frame. Raises EOFError, TimeoutError."""
+        """Return the next frame. Raises EOFError, TimeoutError, _BadFrameError."""
         assert self._process is not None
         assert self._process.stdout is not None
         stdout = self._process.stdout
         try:
             async with asyncio.timeout(timeout_s):
-                return await stdout.readexactly(int.from_bytes(await stdout.readexactly(4), "big"))
+                length = int.from_bytes(await stdout.readexactly(4), "big")
+                if length > MAX_FRAME:
+                    raise _BadFrameError
+                return await stdout.readexactly(length)
         except asyncio.IncompleteReadError:
             raise EOFError("the worker process ended") from None

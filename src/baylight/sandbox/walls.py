@@ -20,11 +20,11 @@ from baylight.sandbox.libc import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, capset, 
 if sys.platform != "win32":
     import resource
 
-NO_NEW_PRIVILEGES = "no new privileges"
+NO_NEW_PRIVILEGES = "no_new_privs"
 LANDLOCK = "Landlock"
-NO_CAPABILITIES = "no capabilities"
-NO_NEW_FILES = "no new files"
-NO_NEW_PROCESSES = "no new processes"
+NO_CAPABILITIES = "dropped capabilities"
+NO_NEW_FILES = "limit of files"
+NO_NEW_PROCESSES = "limit of processes"
 SECCOMP = "seccomp"
 HIDDEN_PARENT = "hidden parent"
 
