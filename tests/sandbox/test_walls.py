@@ -111,18 +111,24 @@ def test_f9_a_worker_of_root_without_capabilities_cannot_look_into_its_parent() 
     assert {act: how for act, how in ended.items() if act in ACTS and how not in STOPPED} == {}
 
 
+def status_of(pid: int) -> dict[str, str]:
+    return dict(re.findall(r"^(\w+):\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
+
+
 async def test_f9_the_walls_of_this_machine_are_reported(escaping: Sandbox) -> None:
     built = await escaping.walls()
     assert set(built) == {*walls.WALLS, walls.HIDDEN_PARENT}
     (pid,) = escaping.pids
-    status = dict(re.findall(r"^(\w+):\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
+    status = status_of(pid)
     assert (status["NoNewPrivs"] == "1") is not bool(built[walls.NO_NEW_PRIVILEGES])
     assert (status["Seccomp"] == "2") is not bool(built[walls.SECCOMP])
     assert (status["CapEff"] == status["CapPrm"] == "0" * 16) is not bool(built[walls.NO_CAPABILITIES])
 
 
 @pytest.mark.parametrize("sent", SENT)
-async def test_f9_a_worker_that_sends_no_outcomes_is_ended_and_its_codec_suspended(escaping: Sandbox, sent: str) -> None:
+async def test_f9_a_worker_that_sends_no_outcomes_is_ended_and_its_codec_suspended(
+    escaping: Sandbox, sent: str
+) -> None:
     good, escape = decode_call(GOOD, 10, b"\x07", AT), decode_call(Script("escape", sent), 10, b"\x07", AT)
     first, failed, second = await escaping.run([good, escape, good])
     assert first == second == Answer(7)

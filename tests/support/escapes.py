@@ -71,12 +71,9 @@ def _write() -> None:
     name.unlink()
 
 
-def _connect(family: socket.AddressFamily, kind: socket.SocketKind, address: object) -> None:
-    with socket.socket(family, kind) as made:
-        try:
-            made.connect(address)  # type: ignore[arg-type]
-        except ConnectionRefusedError:
-            pass  # there is no listener, but nothing has stopped the attempt
+def _connect(family: socket.AddressFamily, kind: socket.SocketKind, address: tuple[str, int] | str) -> None:
+    with socket.socket(family, kind) as made, suppress(ConnectionRefusedError):  # there is no listener
+        made.connect(address)
 
 
 def _read_memory() -> None:

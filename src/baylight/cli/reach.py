@@ -79,7 +79,7 @@ def _known() -> Finding:
 
 
 async def _walls() -> Finding:
-    """Start a worker for JavaScript codecs, and name the walls around it. The filter of system calls alone has no gap."""
+    """Start a worker for JavaScript codecs, and name the walls around it. Only seccomp stops all acts."""
     from baylight.errors import TransientError
     from baylight.insight.doctor import Finding
     from baylight.sandbox.pool import Sandbox

@@ -46,9 +46,7 @@ _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHU
 class Sandbox:
     """A `ports.CodecEngine`. Workers start with the first call. `close` ends them."""
 
-    def __init__(
-        self, *, workers: int = 2, probe_s: float = PROBE_S, module: str = "baylight.sandbox.worker"
-    ) -> None:
+    def __init__(self, *, workers: int = 2, probe_s: float = PROBE_S, module: str = "baylight.sandbox.worker") -> None:
         """`probe_s`: seconds between two calls of a suspended codec. `module`: main module of a worker."""
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         self._workers = [_Worker(module) for _ in range(workers)]
@@ -99,7 +97,9 @@ class Sandbox:
         worker = await self._idle.get()
         try:
             if not await self._started(worker, _Deadline(None)):
-                raise TransientError("javascript_engine_away", self.outage.reason or "no worker process could be started")
+                raise TransientError(
+                    "javascript_engine_away", self.outage.reason or "no worker process could be started"
+                )
             return worker.walls
         finally:
             self._idle.put_nowait(worker)

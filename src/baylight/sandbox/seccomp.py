@@ -1,8 +1,8 @@
 """Filter of system calls for a worker: a list of those that it needs, which lets all others fail with EPERM.
 
-The filter is a program of classic BPF. The kernel runs it before each system call, on `struct seccomp_data`, which begins
-with the number of the call (u32) and the architecture (u32). Layout of an instruction, `struct sock_filter`: code (u16),
-jump if true (u8), jump if false (u8), operand (u32). A jump counts instructions after the next one. The program:
+The filter is a program of classic BPF. The kernel runs it before each system call, on `struct seccomp_data`, which
+begins with the number of the call (u32) and the architecture (u32). Layout of an instruction, `struct sock_filter`:
+code (u16), jump if true (u8), jump if false (u8), operand (u32). A jump counts instructions after the next one:
 
      0  load the architecture
      1  if it is not this one, go to the last but one
@@ -12,8 +12,8 @@ jump if true (u8), jump if false (u8), operand (u32). A jump counts instructions
     -2  return ERRNO | EPERM
     -1  return ALLOW
 
-So calls of the 32-bit and x32 interfaces of x86-64 fail as well, and those that future kernels add. No listed call opens
-or makes anything but memory. Sources: linux/seccomp.h, linux/filter.h, linux/audit.h; the numbers are those of
+So calls of the 32-bit and x32 interfaces of x86-64 fail as well, and those that future kernels add. No listed call
+opens or makes anything but memory. Sources: linux/seccomp.h, linux/filter.h, linux/audit.h; the numbers are those of
 asm/unistd_64.h (x86-64) and asm-generic/unistd.h (AArch64).
 """
 
@@ -52,7 +52,7 @@ CALLS = {
     "exit_group": (231, 94),
     "getrandom": (318, 278),
 }
-"""What a worker may call, with its numbers on x86-64 and on AArch64."""
+"""System calls that a worker may make, each with its number on x86-64 and on AArch64."""
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """AUDIT_ARCH of each machine, and the column of its numbers in CALLS."""
 

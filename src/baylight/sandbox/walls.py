@@ -37,8 +37,8 @@ def build() -> dict[str, str]:
 def hide() -> str:
     """Make this process, which starts workers, not dumpable. Return why that failed, or "".
 
-    Then its memory, its environment and its open files, which hold secrets, belong to root in /proc: a worker of the same
-    user cannot read them, nor trace it. It also leaves no core dump. A worker of root is kept out by NO_CAPABILITIES.
+    Then its memory, its environment and its open files, which hold secrets, belong to root in /proc: a worker of the
+    same user cannot read them, nor trace it. It also leaves no core dump. NO_CAPABILITIES keeps a worker of root out.
     """
     return reason(_hide)
 
@@ -87,7 +87,7 @@ def _landlock() -> None:
 
 
 def _no_capabilities() -> None:
-    """Give up what distinguishes root. Version 3 of capset takes the effective, permitted and inheritable sets twice."""
+    """Give up what distinguishes root. Version 3 of capset takes effective, permitted and inheritable sets twice."""
     capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
 
 
