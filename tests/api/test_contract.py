@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 
 from tests.api.test_problems import problem_of
-from tests.support.factories import add_bay
+from tests.support.factories import add_bay, add_sensor
 from tests.support.site import Site
+from tests.support.uplinks import receive_at, uplink
 
 
 async def test_e4_head_answers_as_get_does_without_a_body(site: Site, client: httpx.AsyncClient, address: str) -> None:
@@ -99,3 +100,31 @@ async def test_e4_a_reservation_is_extended(site: Site, client: httpx.AsyncClien
     problem_of(await client.patch(path, json={"end_at": until(2)}), 409, "reservation_over")
     missing = await client.patch("/api/v1/reservations/00000000-0000-0000-0000-000000000000", json={"end_at": until(2)})
     problem_of(missing, 404, "unknown_reservation")
+
+
+async def test_e4_lists_of_the_past_are_filtered_by_time(site: Site, client: httpx.AsyncClient) -> None:
+    bay, spare = await add_bay(site.pool, "A-1"), await add_sensor(site.pool)
+    now = datetime.now(UTC)
+    swap = {"old": bay.sensor_eui, "new": spare["dev_eui"]}
+    assert (await client.post("/api/v1/swaps", json=swap)).status_code == 201
+    assert (await client.post("/api/v1/spaces/A-1/pair-tests", json={})).status_code == 202
+    start, end = now + timedelta(seconds=30), now + timedelta(hours=1)
+    booking = {"space": "A-1", "start_at": start.isoformat(), "end_at": end.isoformat()}
+    assert (await client.post("/api/v1/reservations", json=booking)).status_code == 201
+    await receive_at(site.pool, [uplink(spare["dev_eui"], datetime.now(UTC))], datetime.now(UTC))
+    before, after = (now - timedelta(minutes=1)).isoformat(), (now + timedelta(minutes=1)).isoformat()
+    for path in (
+        *("swaps", "device-tests", "reservations", "spaces/A-1/uplinks", "spaces/A-1/assignments"),
+        f"devices/{spare['dev_eui']}/assignments",
+    ):
+
+        async def found(path: str = path, **query: str) -> int:
+            answer = await client.get(f"/api/v1/{path}", params=query)
+            assert answer.status_code == 200, answer.text
+            body = answer.json()
+            return len(body["items"] if isinstance(body, dict) else body)
+
+        assert await found(**{"from": before}, until=after) == await found() > 0, path
+        assert await found(**{"from": after}) == await found(until=before) == 0, path
+        wrong = await client.get(f"/api/v1/{path}", params={"from": after, "until": before})
+        problem_of(wrong, 422, "bad_times")

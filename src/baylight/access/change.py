@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,12 +29,14 @@ class Change:
     """First argument of every function that changes something.
 
     `actor`: the id of an API key, `cli:<account>`, or SYSTEM. `now`: aware UTC, the time of the change.
+    `precondition`: check of the caller's that `locked` calls; it raises to refuse the change.
     """
 
     connection: Connection
     actor: str
     now: datetime
     policies: Policies
+    precondition: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def transaction(
@@ -56,6 +58,12 @@ class Change:
             if known is None:
                 raise
             raise known from error
+
+    async def locked(self) -> None:
+        """Check the precondition of the caller. Each service calls this when the rows of its object are locked, and
+        before it changes them."""
+        if self.precondition is not None:
+            await self.precondition()
 
     async def record(
         self,

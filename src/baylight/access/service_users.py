@@ -63,6 +63,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
     "counted_tx_acks": DELETE,
     "gateway_airtime": DELETE,
     "gateways": DELETE,
+    "kept_answers": DELETE,
     "locations": DELETE,
     "orphans": DELETE,
     "rejected_messages": DELETE,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from baylight.access.keys import Verifier
@@ -35,7 +36,8 @@ from baylight.api import (
     reservations,
     spaces,
 )
-from baylight.api.deps import Deps, read
+from baylight.api.deps import CHANGES, Deps, read
+from baylight.api.frame import Framed
 from baylight.api.hub import Hub
 from baylight.api.requests import Requests
 
@@ -109,9 +111,18 @@ def create_app(deps: Deps) -> FastAPI:
 
 
 def _summarized(router: APIRouter) -> APIRouter:
-    """Give each route without a summary the first sentence of its docstring; the rest describes it. Idempotent."""
+    """Give each route without a summary the first sentence of its docstring; the rest describes it. Idempotent.
+
+    Routes of the frame also get the headers that they know.
+    """
     for route in router.routes:
+        if isinstance(route, Framed):
+            route.describe(changes=_changes(route.dependant))
         if isinstance(route, APIRoute) and not route.summary:
             summary, _, route.description = " ".join(route.description.split()).partition(". ")
             route.summary = summary.removesuffix(".")
     return router
+
+
+def _changes(dependant: Dependant) -> bool:
+    return any(part.call in CHANGES or _changes(part) for part in dependant.dependencies)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, Instant
-from baylight.api.deps import Changing, Database, Limit, Reading
+from baylight.api.deps import Changing, Database, From, Limit, Reading, Until
+from baylight.api.frame import Framed
 from baylight.domain.assignment import Role
 from baylight.domain.paging import PAGE_SIZE
 from baylight.insight import as_of as insight
@@ -20,7 +21,7 @@ from baylight.inventory.assignments import Served
 from baylight.inventory.devices import Display
 from baylight.inventory.swaps import Swap
 
-router = APIRouter(tags=["assignments"])
+router = APIRouter(tags=["assignments"], route_class=Framed)
 AsOf = Annotated[Instant, Query(description="an instant, with its time zone")]
 Superseded = Annotated[bool, Query(description="with the assignments that corrections replaced")]
 
@@ -67,12 +68,20 @@ async def list_assignments(key: Reading, connection: Database, as_of: AsOf) -> l
 
 @router.get("/spaces/{code:path}/assignments", summary="List the assignments of a space, the newest first")
 async def list_space_assignments(
-    key: Reading, connection: Database, code: str, as_of: AsOf | None = None, superseded: Superseded = False
+    key: Reading,
+    connection: Database,
+    code: str,
+    as_of: AsOf | None = None,
+    superseded: Superseded = False,
+    from_at: From = None,
+    until: Until = None,
 ) -> list[Served]:
-    """Narrow the list to one instant with `as_of`."""
+    """Narrow the list to one instant with `as_of`, or to assignments that began in a time with `from` and `until`."""
     if as_of is not None:
         return await assignments.list_assignments_as_of(connection, as_of, space=code)
-    return await assignments.list_assignments(connection, space=code, superseded=superseded)
+    return await assignments.list_assignments(
+        connection, space=code, superseded=superseded, from_at=from_at, until_at=until
+    )
 
 
 @router.get("/devices/{dev_eui}/assignments", summary="List the assignments of a device, the newest first")
@@ -83,11 +92,15 @@ async def list_device_assignments(
     role: Role | None = None,
     as_of: AsOf | None = None,
     superseded: Superseded = False,
+    from_at: From = None,
+    until: Until = None,
 ) -> list[Served]:
-    """Narrow the list to one instant with `as_of`."""
+    """Narrow the list to one instant with `as_of`, or to assignments that began in a time with `from` and `until`."""
     if as_of is not None:
         return await assignments.list_assignments_as_of(connection, as_of, device=dev_eui, role=role)
-    return await assignments.list_assignments(connection, device=dev_eui, role=role, superseded=superseded)
+    return await assignments.list_assignments(
+        connection, device=dev_eui, role=role, superseded=superseded, from_at=from_at, until_at=until
+    )
 
 
 @router.get("/spaces/{code:path}/then", summary="Get a space as it was at an instant")
@@ -98,10 +111,18 @@ async def get_space_as_of(key: Reading, connection: Database, code: str, as_of: 
 
 @router.get("/spaces/{code:path}/uplinks", summary="List the uplinks of the sensors of a space, the newest first")
 async def list_space_uplinks(
-    key: Reading, connection: Database, code: str, before: Instant | None = None, limit: Limit = PAGE_SIZE
+    key: Reading,
+    connection: Database,
+    code: str,
+    before: Instant | None = None,
+    from_at: From = None,
+    until: Until = None,
+    limit: Limit = PAGE_SIZE,
 ) -> list[UplinkRow]:
     """Return uplinks that a sensor sent while it served the space. `before`: only uplinks received earlier."""
-    return await insight.list_uplinks_of_space(connection, code, before=before, limit=limit)
+    return await insight.list_uplinks_of_space(
+        connection, code, from_at=from_at, until_at=until, before=before, limit=limit
+    )
 
 
 @router.post("/spaces/{code:path}/installed", summary="Record that a device has served a space since an instant")
@@ -128,9 +149,14 @@ async def list_swaps(
     space: str | None = None,
     device: DevEuiText | None = None,
     role: Role | None = None,
+    from_at: From = None,
+    until: Until = None,
     limit: Limit = PAGE_SIZE,
 ) -> list[Swap]:
-    return await swaps.list_swaps(connection, space=space, device=device, role=role, limit=limit)
+    """The time of a swap is that of its record."""
+    return await swaps.list_swaps(
+        connection, space=space, device=device, role=role, from_at=from_at, until_at=until, limit=limit
+    )
 
 
 @router.post("/swaps", status_code=201, summary="Swap a device for another")

@@ -7,20 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import partial
+from hashlib import blake2b
 from typing import IO, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from baylight.api.deps import Given, Reading, Writing
+from baylight.api.deps import Given, Opening, Reading
+from baylight.api.frame import Framed
 from baylight.api.problems import problem
 from baylight.bulk import imports
 from baylight.bulk.imports import Report
 from baylight.errors import TransientError
 from baylight.store.pool import acquire
 
-router = APIRouter(tags=["bulk"])
+router = APIRouter(tags=["bulk"], route_class=Framed)
 _IN_MEMORY_BYTES = 1024 * 1024
 _PART_BYTES = 64 * 1024
 MAX_EXPORTS = 32
@@ -47,26 +49,22 @@ _CSV: dict[str, Any] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
     response_model=Report,
     openapi_extra={"requestBody": _CSV | {"required": True}},
 )
-async def import_csv(
-    key: Writing, given: Given, request: Request, kind: Kind, dry_run: bool = False
-) -> Report | JSONResponse:
+async def import_csv(opened: Opening, request: Request, kind: Kind, dry_run: bool = False) -> Report | JSONResponse:
     """The body is the CSV file. Idempotent. 422 with a `report` if rows are wrong."""
-    async with received(request) as file, acquire(given.pool) as connection:
-        report = await imports.import_csv(
-            given.change(connection, key),
-            kind,
-            file,
-            dry_run=dry_run,
-        )
+    async with received(request) as file:
+        report = await imports.import_csv(await opened(), kind, file, dry_run=dry_run)
     return answer(request, report)
 
 
 @asynccontextmanager
 async def received(request: Request) -> AsyncIterator[IO[bytes]]:
-    """Store the whole body as a file, before a connection is in use: a caller may be slow."""
+    """Store the whole body as a file, before a connection is in use: a caller may be slow. The frame uses its hash."""
+    digest = blake2b()
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
         async for part in request.stream():
             file.write(part)
+            digest.update(part)
+        request.state.digest = digest.digest()
         file.seek(0)
         yield file
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, JsonObject
 from baylight.api.deps import AdminChanging, Administering, Database, Given, Reading
+from baylight.api.frame import Framed
 from baylight.api.problems import Refused
 from baylight.domain.downlink import MAX_F_PORT
 from baylight.inventory.device_types import DeviceTypeRow
@@ -17,7 +18,7 @@ from baylight.js_codecs.types import DEFAULT_SILENT_AFTER_INTERVALS, NewDeviceTy
 from baylight.js_codecs.versions import MAX_SOURCE_BYTES, Outcome, Proof, Version, VersionSummary
 from baylight.ports import CodecEngine
 
-router = APIRouter(prefix="/codecs", tags=["codecs"])
+router = APIRouter(prefix="/codecs", tags=["codecs"], route_class=Framed)
 
 
 class NewVersion(Body):

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from baylight.access.change import Change
 from baylight.access.keys import Key, Scope, Verifier
 from baylight.api.bodies import Instant
+from baylight.api.frame import Frame
 from baylight.api.parameters import check_query
 from baylight.api.problems import Refused
 from baylight.domain.conditions import Condition
@@ -128,13 +129,33 @@ From = Annotated[Instant | None, Query(alias="from", description="only what is o
 Until = Annotated[Instant | None, Query(description="only what is earlier than this instant")]
 
 
-async def _change(key: Writing, connection: Database, given: Given) -> Change:
-    return given.change(connection, key)
+async def _change(request: Request, key: Writing, connection: Database, given: Given) -> Change:
+    return await _frame(request).enter(given.change(connection, key), key.id)
 
 
-async def _administration(key: Administering, connection: Database, given: Given) -> Change:
-    return given.change(connection, key)
+async def _administration(request: Request, key: Administering, connection: Database, given: Given) -> Change:
+    return await _frame(request).enter(given.change(connection, key), key.id)
+
+
+Opener = Callable[[], Awaitable[Change]]
+
+
+async def _opener(request: Request, key: Writing, given: Given) -> Opener:
+    async def opened() -> Change:
+        frame = _frame(request)
+        connection = await frame.stack.enter_async_context(acquire(given.pool))
+        return await frame.enter(given.change(connection, key), key.id)
+
+    return opened
+
+
+def _frame(request: Request) -> Frame:
+    frame: Frame = request.state.frame
+    return frame
 
 
 Changing = Annotated[Change, Depends(_change)]
 AdminChanging = Annotated[Change, Depends(_administration)]
+Opening = Annotated[Opener, Depends(_opener)]
+"""Function that returns the change, for a route that uses no connection before it has its whole body."""
+CHANGES = frozenset[Callable[..., object]]({_change, _administration, _opener})

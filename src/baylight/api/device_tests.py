@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText
-from baylight.api.deps import AdminChanging, Changing, Database, Given, Limit, Reading
+from baylight.api.deps import AdminChanging, Changing, Database, From, Given, Limit, Reading, Until
+from baylight.api.frame import Framed
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import MAX_F_PORT, MAX_PAYLOAD_BYTES
 from baylight.domain.paging import PAGE_SIZE
@@ -19,7 +20,7 @@ from baylight.insight.signal import Signal
 from baylight.inventory import device_tests, display_commands
 from baylight.inventory.device_tests import PAIR_LIMIT, PAIR_WAIT, PATTERN_WAIT, DeviceTest
 
-router = APIRouter(tags=["device tests"])
+router = APIRouter(tags=["device tests"], route_class=Framed)
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]
 
 
@@ -77,10 +78,14 @@ async def list_device_tests(
     device: DevEuiText | None = None,
     role: Role | None = None,
     space: str | None = None,
+    from_at: From = None,
+    until: Until = None,
     limit: Limit = PAGE_SIZE,
 ) -> list[DeviceTest]:
     """List device tests, the newest first. A test can be listed as `running` some seconds after its end."""
-    return await device_tests.list_tests(connection, device=device, role=role, space=space, limit=limit)
+    return await device_tests.list_tests(
+        connection, device=device, role=role, space=space, from_at=from_at, until_at=until, limit=limit
+    )
 
 
 @router.get("/devices/{dev_eui}/signal")

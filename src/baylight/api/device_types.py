@@ -9,6 +9,7 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, JsonObject
 from baylight.api.deps import AdminChanging, Database, Given, Reading
+from baylight.api.frame import Framed
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import MAX_F_PORT
 from baylight.inventory import device_types
@@ -16,7 +17,7 @@ from baylight.inventory.device_types import DeviceTypeRow
 from baylight.js_codecs import type_changes
 from baylight.js_codecs.type_changes import DeviceTypeChange
 
-router = APIRouter(prefix="/device-types", tags=["devices"])
+router = APIRouter(prefix="/device-types", tags=["devices"], route_class=Framed)
 
 
 class TypeChange(Body):

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.frame import Framed
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
 from baylight.domain.paging import PAGE_SIZE
 from baylight.inventory import device_settings, devices
 from baylight.inventory.devices import Display, Sensor
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=Framed)
 _NEW: dict[int | str, dict[str, Any]] = {
     200: {"description": "it was already registered so"},
     201: {"description": "registered"},

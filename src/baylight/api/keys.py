@@ -12,8 +12,9 @@ from baylight.access import keys
 from baylight.access.keys import MAX_NAME_LENGTH, Key, Scope
 from baylight.api.bodies import Body, Instant
 from baylight.api.deps import AdminChanging, Administering, Database
+from baylight.api.frame import Framed
 
-router = APIRouter(prefix="/keys", tags=["keys"])
+router = APIRouter(prefix="/keys", tags=["keys"], route_class=Framed)
 
 
 class NewKey(Body):

@@ -9,17 +9,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from baylight.access.keys import Key
 from baylight.api.bodies import Body
 from baylight.api.bulk import answer, received
-from baylight.api.deps import Deps, Given, Writing
+from baylight.api.deps import Given, Opener, Opening
+from baylight.api.frame import Framed
 from baylight.bulk import delivery_list, device_lists
 from baylight.bulk.device_lists import Types
 from baylight.bulk.imports import Report
 from baylight.ports import Listed
-from baylight.store.pool import acquire
 
-router = APIRouter(tags=["bulk"])
+router = APIRouter(tags=["bulk"], route_class=Framed)
 _FILE: dict[str, Any] = {
     "content": {name: {"schema": {"type": "string"}} for name in ("text/csv", "application/json")},
     "required": True,
@@ -41,13 +40,12 @@ class FromChirpStack(Body):
 
 @router.post("/import-chirpstack", summary="Register the devices that ChirpStack lists", response_model=Report)
 async def import_chirpstack(
-    key: Writing, given: Given, request: Request, body: FromChirpStack
+    opened: Opening, given: Given, request: Request, body: FromChirpStack
 ) -> Report | JSONResponse:
     """All devices are registered, or none. Idempotent. 422 with a `report` if some are wrong."""
     listed = device_lists.list_chirpstack(given.chirpstack_devices, body.applications, body.tenant)
     report = await _import(
-        key,
-        given,
+        opened,
         listed,
         "chirpstack",
         body.types,
@@ -66,7 +64,7 @@ async def import_chirpstack(
     openapi_extra={"requestBody": _FILE},
 )
 async def import_tts(
-    key: Writing,
+    opened: Opening,
     given: Given,
     request: Request,
     types: Annotated[list[str], Query(alias="map", default_factory=list, max_length=1000)],
@@ -79,7 +77,7 @@ async def import_tts(
     mapped = device_lists.parse_types(types)
     async with received(request) as file:
         listed = device_lists.list_tts(file, application or given.tts_application)
-        return answer(request, await _import(key, given, listed, "tts", mapped, only_known, dry_run))
+        return answer(request, await _import(opened, listed, "tts", mapped, only_known, dry_run))
 
 
 @router.post(
@@ -89,8 +87,7 @@ async def import_tts(
     openapi_extra={"requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": True}},
 )
 async def import_delivery(
-    key: Writing,
-    given: Given,
+    opened: Opening,
     request: Request,
     types: Annotated[list[str], Query(alias="map", default_factory=list, max_length=1000)],
     columns: Annotated[list[str], Query(alias="column", default_factory=list, max_length=10)],
@@ -105,12 +102,11 @@ async def import_delivery(
     mapped, named = device_lists.parse_types(types), delivery_list.parse_columns(columns)
     async with received(request) as file:
         listed = device_lists.list_delivery(file, named, application)
-        return answer(request, await _import(key, given, listed, network_server, mapped, only_known, dry_run))
+        return answer(request, await _import(opened, listed, network_server, mapped, only_known, dry_run))
 
 
 async def _import(
-    key: Key,
-    given: Deps,
+    opened: Opener,
     listed: AsyncIterator[Listed],
     network_server: str,
     types: Types,
@@ -120,14 +116,13 @@ async def _import(
     applications: Sequence[str] = (),
     complete: bool = False,
 ) -> Report:
-    async with acquire(given.pool) as connection:
-        return await device_lists.import_list(
-            given.change(connection, key),
-            listed,
-            network_server=network_server,
-            types=types,
-            applications=applications,
-            complete=complete,
-            only_known=only_known,
-            dry_run=dry_run,
-        )
+    return await device_lists.import_list(
+        await opened(),
+        listed,
+        network_server=network_server,
+        types=types,
+        applications=applications,
+        complete=complete,
+        only_known=only_known,
+        dry_run=dry_run,
+    )

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from baylight.api.bodies import Body
 from baylight.api.deps import Changing, Database, Reading
+from baylight.api.frame import Framed
 from baylight.inventory import locations
 from baylight.inventory.locations import Location
 
-router = APIRouter(prefix="/locations", tags=["locations"])
+router = APIRouter(prefix="/locations", tags=["locations"], route_class=Framed)
 Path = Annotated[str, Field(min_length=1)]
 
 
@@ -61,6 +62,12 @@ async def list_locations(key: Reading, connection: Database) -> list[Location]:
 async def create_location(change: Changing, new: NewLocation) -> Location:
     """Create a location, and the missing ones above it. Idempotent."""
     return await locations.create_location(change, new.path, kinds=new.kinds, timezone=new.timezone)
+
+
+@router.get("/{path:path}")
+async def get_location(key: Reading, connection: Database, path: str) -> Location:
+    """Get a location."""
+    return await locations.get_location(connection, path)
 
 
 @router.put("/name")

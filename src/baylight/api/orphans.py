@@ -9,13 +9,14 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, Switch
 from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.frame import Framed
 from baylight.api.pages import Page, decode, page
 from baylight.domain.paging import PAGE_SIZE
 from baylight.inventory import orphans
 from baylight.inventory.devices import Display, Sensor
 from baylight.inventory.orphans import Orphan
 
-router = APIRouter(prefix="/orphans", tags=["devices"])
+router = APIRouter(prefix="/orphans", tags=["devices"], route_class=Framed)
 
 
 class Claim(Body):

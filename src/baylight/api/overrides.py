@@ -8,10 +8,11 @@ from fastapi import APIRouter
 
 from baylight.api.bodies import Body, Instant, StateWord
 from baylight.api.deps import Changing, Database, Given, Reading
+from baylight.api.frame import Framed
 from baylight.schedule import overrides
 from baylight.schedule.overrides import Override
 
-router = APIRouter(prefix="/overrides", tags=["reservations and overrides"])
+router = APIRouter(prefix="/overrides", tags=["reservations and overrides"], route_class=Framed)
 
 
 class NewOverride(Body):
@@ -36,6 +37,12 @@ async def list_overrides(
 async def set_override(change: Changing, new: NewOverride) -> Override:
     """Fix the state of a space or a location. `replaced` names the override that it ended for the same one."""
     return await overrides.set_override(change, **new.model_dump())
+
+
+@router.get("/{override_id}")
+async def get_override(key: Reading, connection: Database, override_id: UUID) -> Override:
+    """Get an override, also one that has ended."""
+    return await overrides.get_override(connection, override_id)
 
 
 @router.delete("/{override_id}")

@@ -11,13 +11,14 @@ from pydantic import Field
 
 from baylight.access.keys import Key, Scope
 from baylight.api.bodies import Body, Instant, JsonObject
-from baylight.api.deps import Changing, Cursor, Database, Limit, Reading
+from baylight.api.deps import Changing, Cursor, Database, From, Limit, Reading, Until
+from baylight.api.frame import Framed
 from baylight.api.pages import Page, TimeAndId, decode, page
 from baylight.domain.paging import PAGE_SIZE
 from baylight.schedule import reservations
 from baylight.schedule.reservations import MAX_EMAIL_LENGTH, MAX_PHONE_LENGTH, MAX_REQUEST_ID_LENGTH, Reservation
 
-router = APIRouter(prefix="/reservations", tags=["reservations and overrides"])
+router = APIRouter(prefix="/reservations", tags=["reservations and overrides"], route_class=Framed)
 
 
 class NewReservation(Body):
@@ -55,17 +56,21 @@ async def list_reservations(
     space: str | None = None,
     status: str | None = None,
     ending_after: Instant | None = None,
+    from_at: From = None,
+    until: Until = None,
     limit: Limit = PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Page[Reservation]:
-    """List reservations by start. For keys without the scope `write` `user_email`, `user_phone`, `metadata` and
-    `request_id` are null."""
+    """List reservations by start, which is also their time. For keys without the scope `write` `user_email`,
+    `user_phone`, `metadata` and `request_id` are null."""
     at = decode(cursor, TimeAndId)
     rows = await reservations.list_reservations(
         connection,
         space=space,
         status=status,
         ending_after=ending_after,
+        from_at=from_at,
+        until_at=until,
         after=(at.at, at.id) if at else None,
         limit=limit + 1,
     )

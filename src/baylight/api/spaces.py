@@ -9,6 +9,7 @@ from pydantic import Field
 
 from baylight.api.bodies import Body, DevEuiText, JsonObject, StateWord, Switch
 from baylight.api.deps import Changing, Cursor, Database, Given, Limit, Reading
+from baylight.api.frame import Framed
 from baylight.api.pages import Page, decode, page
 from baylight.domain.assignment import Role
 from baylight.domain.paging import PAGE_SIZE
@@ -16,7 +17,7 @@ from baylight.insight import why
 from baylight.inventory import spaces
 from baylight.inventory.spaces import Space
 
-router = APIRouter(prefix="/spaces", tags=["spaces"])
+router = APIRouter(prefix="/spaces", tags=["spaces"], route_class=Framed)
 Reason = Literal["install", "swap", "maintenance", "correction", "removal"]
 
 

@@ -19,6 +19,8 @@ ORPHANS_KEPT = timedelta(days=30)
 AIRTIME_KEPT = timedelta(days=2)
 COUNTED_KEPT = timedelta(hours=6)
 """Longer than a redelivered tx_ack may come late and still count in the sliding hour."""
+ANSWERS_KEPT = timedelta(hours=24)
+"""Time in which a request with the same Idempotency-Key has the same answer."""
 BATCH_LIMIT = 10_000
 """Rows deleted in one statement, so that no lock is held for long."""
 STRANGERS_LIMIT = 100
@@ -41,6 +43,7 @@ DELETE_GATEWAYS = Statement("control.retention.delete_gateways")
 DELETE_CONDITIONS = Statement("control.retention.delete_conditions")
 DELETE_AIRTIME = Statement("control.retention.delete_airtime")
 DELETE_COUNTED = Statement("control.retention.delete_counted")
+DELETE_ANSWERS = Statement("control.retention.delete_answers")
 DELETE_STRANGERS = Query("control.retention.delete_strangers", _Deleted)
 DELETE_DROPPED = Statement("control.later.delete_dropped")
 DELETE_UPLINKS = Statement("control.retention.delete_uplinks")
@@ -76,6 +79,7 @@ async def run(connection: Connection, now: datetime, *, uplink_months: int, actu
     pruned += await _prune(connection, DELETE_CONDITIONS, now=now, months=actuation_months)
     pruned += await _prune(connection, DELETE_AIRTIME, before=now - AIRTIME_KEPT)
     pruned += await _prune(connection, DELETE_COUNTED, before=now - COUNTED_KEPT)
+    pruned += await _prune(connection, DELETE_ANSWERS, before=now - ANSWERS_KEPT)
     pruned += await _prune(connection, DELETE_DROPPED)
     pruned += await _prune_strangers(connection, now - ORPHANS_KEPT)
     return Retained(made, dropped, pruned)

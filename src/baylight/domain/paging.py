@@ -1,6 +1,8 @@
-"""Size of a page of rows: one rule for the API, the command line and the functions behind them."""
+"""Size of a page of rows, and the time that it covers: one rule for the API, the command line and all below them."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from baylight.errors import InputError
 
@@ -17,3 +19,10 @@ def check_page_size(limit: int) -> int:
     if not 1 <= limit <= MAX_PAGE_SIZE + 1:
         raise InputError("bad_limit", f"a page has 1 to {MAX_PAGE_SIZE} items", limit=limit)
     return limit
+
+
+def check_range(from_at: datetime | None, until_at: datetime | None) -> dict[str, datetime | None]:
+    """Return both ends as parameters. Raises InputError `bad_times` if no instant lies between them."""
+    if from_at is not None and until_at is not None and from_at >= until_at:
+        raise InputError("bad_times", "`until` must be after `from`")
+    return {"from_at": from_at, "until_at": until_at}

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from baylight.domain.ids import parse_dev_eui
+from baylight.domain.paging import check_range
 from baylight.errors import NotFoundError
 from baylight.insight.history import UplinkRow
 from baylight.inventory.assignments import LIST_AS_OF, find_space_at, find_space_id
@@ -139,12 +140,21 @@ async def get_light_as_of(connection: Connection, dev_eui: str, at: datetime) ->
 
 
 async def list_uplinks_of_space(
-    connection: Connection, code: str, *, before: datetime | None = None, limit: int
+    connection: Connection,
+    code: str,
+    *,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
+    before: datetime | None = None,
+    limit: int,
 ) -> list[UplinkRow]:
     """Return the uplinks that the sensors of a space sent while they served it, the newest first.
 
-    The assignments count as they are known today. `before`: only uplinks received earlier. Raises NotFoundError
-    `unknown_space`.
+    The assignments count as they are known today. Only uplinks received in [`from_at`, `until_at`) and earlier than
+    `before`. Raises NotFoundError `unknown_space`; InputError `bad_times`.
     """
+    check_range(from_at, until_at)
     space_id = await find_space_id(connection, code)
-    return await UPLINKS_OF_SPACE.all(connection, space_id=space_id, before=before, limit=limit)
+    return await UPLINKS_OF_SPACE.all(
+        connection, space_id=space_id, before=before, limit=limit, from_at=from_at, until_at=until_at
+    )

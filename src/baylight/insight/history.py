@@ -9,6 +9,7 @@ from uuid import UUID
 
 from baylight.domain.downlink import ActuationStatus
 from baylight.domain.ids import parse_dev_eui
+from baylight.domain.paging import check_range
 from baylight.errors import InputError, NotFoundError
 from baylight.inventory.assignments import find_space_id
 from baylight.store.pool import Connection
@@ -125,7 +126,7 @@ async def list_uplinks(
 
     `before`: received_at and deduplication_id of the last row of the previous page.
     """
-    times = _range(from_at, until_at)
+    times = check_range(from_at, until_at)
     at, deduplication_id = before or (None, None)
     return await LIST_UPLINKS.all(
         connection, dev_eui=parse_dev_eui(dev_eui), before=at, before_id=deduplication_id, limit=limit, **times
@@ -147,7 +148,7 @@ async def list_state_changes(
 
     `space`: a code, also of a deleted space. `before`: `at` and id of the last row of the previous page.
     """
-    times = _range(from_at, until_at)
+    times = check_range(from_at, until_at)
     at, last = before or (None, None)
     if space is None:
         return await LIST_STATE_CHANGES.all(connection, before_id=last, limit=limit, **times)
@@ -177,7 +178,7 @@ async def list_actuations(
         raise InputError("bad_status", f"{status!r} is no status: one of {', '.join(ActuationStatus)}", status=status)
     if space is not None and display is not None:
         raise InputError("one_filter", "filter by space or by display, not by both")
-    times = _range(from_at, until_at)
+    times = check_range(from_at, until_at)
     at, last = before or (None, None)
     if space is None:
         eui = parse_dev_eui(display) if display is not None else None
@@ -196,10 +197,3 @@ async def get_actuation(connection: Connection, actuation_id: UUID) -> Actuation
     if found is None:
         raise NotFoundError("unknown_actuation", f"there is no actuation {actuation_id}", actuation=actuation_id)
     return replace(found, steps=await STEPS.all(connection, actuation_id=actuation_id))
-
-
-def _range(from_at: datetime | None, until_at: datetime | None) -> dict[str, datetime | None]:
-    """Return both ends as parameters. Raises InputError `bad_times` if no instant lies between them."""
-    if from_at is not None and until_at is not None and from_at >= until_at:
-        raise InputError("bad_times", "`until` must be after `from`")
-    return {"from_at": from_at, "until_at": until_at}

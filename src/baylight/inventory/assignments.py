@@ -10,6 +10,7 @@ from uuid import UUID
 from baylight.access.change import Change
 from baylight.domain.assignment import Assignment, Correction, Role, may_serve, replace_from
 from baylight.domain.downlink import TriggerType
+from baylight.domain.paging import check_range
 from baylight.domain.state import State
 from baylight.errors import ConflictError, InputError, NotFoundError, TransientError
 from baylight.inventory.devices import (
@@ -143,14 +144,20 @@ async def list_assignments(
     device: str | None = None,
     role: Role | None = None,
     superseded: bool = False,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
 ) -> list[Served]:
     """Return the assignments of a space (code) or a device (DevEUI), the newest first.
 
-    `superseded`: with those that corrections replaced. Raises NotFoundError `unknown_space`, `unknown_device`.
+    Only those that began in [`from_at`, `until_at`). `superseded`: with those that corrections replaced.
+    Raises NotFoundError `unknown_space`, `unknown_device`; InputError `bad_times`.
     """
+    check_range(from_at, until_at)
     space_id = await find_space_id(connection, space) if space is not None else None
     device_id = (await find_device(connection, device, role)).id if device is not None else None
-    return await LIST.all(connection, space_id=space_id, device_id=device_id, superseded=superseded)
+    return await LIST.all(
+        connection, space_id=space_id, device_id=device_id, superseded=superseded, from_at=from_at, until_at=until_at
+    )
 
 
 async def list_assignments_as_of(
@@ -205,6 +212,7 @@ async def assign(change: Change, code: str, wanted: Mapping[Role, str | None], *
     }
     async with change.transaction(assignment_reason=reason):
         locked = await lock(change.connection, {role: [id] if id else [] for role, id in ids.items()}, codes=[code])
+        await change.locked()
         space = locked.space(code)
         moves = []
         for role, id in ids.items():
@@ -232,6 +240,7 @@ async def install(change: Change, code: str, dev_eui: str, *, at: datetime, role
     check_not_ahead(at, change.now)
     async with change.transaction():
         locked = await lock(change.connection, {found.role: [found.id]}, codes=[code])
+        await change.locked()
         space, device = locked.space(code), locked.device(found.role, found.id)
         others = locked.others(found.role, found.id, space)
         may_serve(found.role, device, code, others=others, present=space.dev_eui(found.role))
@@ -251,6 +260,7 @@ async def remove(change: Change, code: str, role: Role, *, at: datetime) -> list
     check_not_ahead(at, change.now)
     async with change.transaction():
         locked = await lock(change.connection, {role: []}, codes=[code])
+        await change.locked()
         space = locked.space(code)
         if space.device_id(role) is None:
             raise NotFoundError("no_device", f"{code} has no {role}", space=code)

@@ -179,12 +179,14 @@ async def _lock_device(change: Change, role: Role, dev_eui: str) -> tuple[Locked
     """Lock a device and the spaces that it serves."""
     device_id = (await get_device(change.connection, role, dev_eui)).id
     locked = await lock(change.connection, {role: [device_id]})
+    await change.locked()
     return locked.device(role, device_id), locked.served_by(role, device_id)
 
 
 async def _lock_display(change: Change, dev_eui: str) -> tuple[LockedDisplay, list[LockedSpace]]:
     device_id = (await get_display(change.connection, dev_eui)).id
     locked = await lock(change.connection, {"display": [device_id]})
+    await change.locked()
     return locked.displays[device_id], locked.served_by("display", device_id)
 
 

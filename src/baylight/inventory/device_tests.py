@@ -13,7 +13,7 @@ from baylight.codecs.registry import DisplayDriver
 from baylight.domain.assignment import Role
 from baylight.domain.downlink import TriggerType
 from baylight.domain.lights import distinguishable, parse_light
-from baylight.domain.paging import PAGE_SIZE
+from baylight.domain.paging import PAGE_SIZE, check_range
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory.devices import find_device
 from baylight.inventory.display_codes import light_of, parse_code
@@ -165,11 +165,15 @@ async def list_tests(
     device: str | None = None,
     role: Role | None = None,
     space: str | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     limit: int = PAGE_SIZE,
 ) -> list[DeviceTest]:
-    """Return the newest tests first: all, or those of a device (DevEUI) or a space (code)."""
+    """Return the newest tests first: all, or those of a device (DevEUI) or a space (code), started in [`from_at`,
+    `until_at`). Raises InputError `bad_times`."""
+    check_range(from_at, until_at)
     device_id = (await find_device(connection, device, role)).id if device is not None else None
-    return await _select(connection, device_id=device_id, space=space, limit=limit)
+    return await _select(connection, device_id=device_id, space=space, limit=limit, from_at=from_at, until_at=until_at)
 
 
 async def end_due(connection: Connection, now: datetime) -> int:
@@ -205,9 +209,13 @@ async def _select(
     test_id: UUID | None = None,
     device_id: UUID | None = None,
     space: str | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     limit: int = 1,
 ) -> list[DeviceTest]:
-    return await LIST.all(connection, id=test_id, device_id=device_id, space=space, limit=limit)
+    return await LIST.all(
+        connection, id=test_id, device_id=device_id, space=space, from_at=from_at, until_at=until_at, limit=limit
+    )
 
 
 def _pattern(display: LockedDisplay) -> bytes:

@@ -73,6 +73,7 @@ FIND_CHILD = Query("inventory.locations.find_child", Child)
 INSERT = Statement("inventory.locations.insert")
 RENAME = Statement("inventory.locations.rename")
 LOCK = Query("inventory.locations.lock", LockedLocation)
+LOCK_SETTINGS = Statement("inventory.locations.lock_settings")
 LOCK_PATH = Query("inventory.locations.lock_path", UUID)
 RELEASE_DELETED_SPACES = Statement("inventory.locations.release_deleted_spaces")
 DELETE = Statement("inventory.locations.delete")
@@ -160,6 +161,7 @@ async def rename_location(change: Change, path: str, name: str) -> Location:
     if len(names) > 1:
         raise InputError("bad_path", f"{name!r} is not the name of one location")
     async with change.transaction():
+        await _lock_settings(change, location)
         if await RENAME.run(change.connection, id=location.id, name=names[0]):
             before, after = {"name": location.name}, {"name": names[0]}
             await change.record("location.rename", "location", location.id, before=before, after=after)
@@ -176,6 +178,7 @@ async def delete_location(change: Change, path: str) -> None:
         locked = await LOCK.first(change.connection, id=location.id)
         if locked is None:
             raise _unknown(location.path)
+        await change.locked()
         if locked.below is not None:
             raise ConflictError("location_in_use", f"{location.path} contains {locked.below}: delete that first")
         if spaces := await list_space_ids(change.connection, location.id):
@@ -195,6 +198,7 @@ async def set_maintenance(change: Change, path: str, on: bool) -> int:
     """
     location = await get_location(change.connection, path)
     async with change.transaction():
+        await _lock_settings(change, location)
         if not await SET_MAINTENANCE.run(change.connection, id=location.id, on=on):
             return 0
         before, after = {"maintenance": not on}, {"maintenance": on}
@@ -212,10 +216,16 @@ async def set_change_hold(change: Change, path: str, seconds: int | None) -> Loc
         raise InputError("bad_change_hold", f"a change waits 0 to {MAX_CHANGE_HOLD_S} s, not {seconds}")
     location = await get_location(change.connection, path)
     async with change.transaction():
+        await _lock_settings(change, location)
         if await SET_CHANGE_HOLD.run(change.connection, id=location.id, seconds=seconds):
             before, after = {"change_hold_s": location.change_hold_s}, {"change_hold_s": seconds}
             await change.record("location.change_hold", "location", location.id, before=before, after=after)
     return await get_location(change.connection, path)
+
+
+async def _lock_settings(change: Change, location: Location) -> None:
+    await LOCK_SETTINGS.run(change.connection, id=location.id)
+    await change.locked()
 
 
 def _names(path: str) -> list[str]:

@@ -135,6 +135,7 @@ async def claim_orphan(
     """
     async with change.transaction():
         orphan = await _lock(change.connection, dev_eui)
+        await change.locked()
         code = device_type or orphan.certain_type
         if code is None:
             raise InputError(
@@ -159,6 +160,7 @@ async def set_ignored(change: Change, dev_eui: str, on: bool) -> Orphan:
     """Ignore an orphan (its uplinks are only counted), or notice it again. Idempotent. Raises as `get_orphan`."""
     async with change.transaction():
         orphan = await _lock(change.connection, dev_eui)
+        await change.locked()
         if orphan.ignored != on:
             await SET_IGNORED.run(change.connection, dev_eui=orphan.dev_eui, on=on)
             await change.record("orphan.ignore" if on else "orphan.notice", "orphan", orphan.dev_eui)

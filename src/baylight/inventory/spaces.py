@@ -168,6 +168,7 @@ async def change_space(
     async with change.transaction():
         place = await locations.lock_location(change.connection, location) if location is not None else None
         space_id = (await lock_space(change.connection, code)).id
+        await change.locked()
         found = await get_space(change.connection, code)
         location_id, path = found.location_id, found.location
         if place is not None or "location" in clear:
@@ -216,6 +217,7 @@ async def set_maintenance(change: Change, code: str, on: bool) -> Space:
     """Close or open a space. Idempotent. Raises NotFoundError `unknown_space`."""
     async with change.transaction():
         space = await lock_space(change.connection, code)
+        await change.locked()
         if space.maintenance != on:
             await SET_MAINTENANCE.run(change.connection, id=space.id, on=on)
             before, after = {"maintenance": not on}, {"maintenance": on}
@@ -232,6 +234,7 @@ async def set_default_state(change: Change, code: str, state: str) -> Space:
     wanted = parse_state(state)
     async with change.transaction():
         space = await lock_space(change.connection, code)
+        await change.locked()
         if space.default_state != wanted:
             await SET_DEFAULT_STATE.run(change.connection, id=space.id, state=wanted)
             before, after = {"default_state": space.default_state}, {"default_state": wanted}

@@ -10,7 +10,7 @@ from baylight.access.change import Change
 from baylight.codecs.all import display_driver
 from baylight.domain.assignment import Assignment, Correction, Role, may_serve
 from baylight.domain.lights import name
-from baylight.domain.paging import PAGE_SIZE
+from baylight.domain.paging import PAGE_SIZE, check_range
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import assignments
 from baylight.inventory.assignments import Locked, LockedSpace, Move
@@ -198,15 +198,21 @@ async def list_swaps(
     space: str | None = None,
     device: str | None = None,
     role: Role | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     limit: int = PAGE_SIZE,
 ) -> list[Swap]:
-    """Return swaps, the newest first: of a space (code), of a device (DevEUI), or all.
+    """Return swaps, the newest first: of a space (code), of a device (DevEUI), or all; recorded in [`from_at`,
+    `until_at`).
 
-    Raises NotFoundError `unknown_space`, `unknown_device`.
+    Raises NotFoundError `unknown_space`, `unknown_device`; InputError `bad_times`.
     """
+    check_range(from_at, until_at)
     space_id = await assignments.find_space_id(connection, space) if space is not None else None
     device_id = (await find_device(connection, device, role)).id if device is not None else None
-    return await _select(connection, space_id=space_id, device_id=device_id, limit=limit)
+    return await _select(
+        connection, space_id=space_id, device_id=device_id, limit=limit, from_at=from_at, until_at=until_at
+    )
 
 
 async def get_latest_swap_id(connection: Connection, dev_eui: str, role: Role | None = None) -> UUID:
@@ -224,9 +230,19 @@ async def _select(
     swap_id: UUID | None = None,
     space_id: UUID | None = None,
     device_id: UUID | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     limit: int,
 ) -> list[Swap]:
-    return await LIST.all(connection, swap_id=swap_id, space_id=space_id, device_id=device_id, limit=limit)
+    return await LIST.all(
+        connection,
+        swap_id=swap_id,
+        space_id=space_id,
+        device_id=device_id,
+        from_at=from_at,
+        until_at=until_at,
+        limit=limit,
+    )
 
 
 async def _parts(connection: Connection, swap_id: UUID) -> list[Part]:

@@ -77,6 +77,7 @@ async def change_device_type(
     made = await _make_config(change, engine, before, wanted) if wanted.of_display else None
     async with change.transaction():
         before = await device_types.lock_device_type(change.connection, code)
+        await change.locked()
         _refuse_shipped(before, wanted)
         await _store(change, before, wanted, made)
     return await device_types.get_device_type(change.connection, code)
@@ -89,6 +90,7 @@ async def delete_device_type(change: Change, code: str) -> None:
     """
     async with change.transaction():
         found = await device_types.lock_device_type(change.connection, code)
+        await change.locked()
         if found.shipped:
             raise ConflictError(
                 "shipped_type",

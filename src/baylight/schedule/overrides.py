@@ -99,6 +99,7 @@ async def end_override(change: Change, override_id: UUID) -> Override:
     async with change.transaction():
         override = await get_override(connection, override_id)
         await _lock(connection, override.space, override.location_id)
+        await change.locked()
         ended_at = await END.first(connection, id=override_id, now=change.now, actor=change.actor)
         if ended_at is not None:
             await change.record("override.end", "override", override_id, before=_recorded(override))

@@ -11,7 +11,7 @@ from uuid import UUID
 from baylight.access.change import Change
 from baylight.domain.bounded_json import check_json
 from baylight.domain.downlink import TriggerType
-from baylight.domain.paging import PAGE_SIZE, check_page_size
+from baylight.domain.paging import PAGE_SIZE, check_page_size, check_range
 from baylight.domain.state import Occupancy, State
 from baylight.errors import ConflictError, InputError, NotFoundError
 from baylight.inventory import spaces
@@ -132,6 +132,7 @@ async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservatio
         if space_id is None:
             raise _unknown(reservation_id)
         await LOCK_SPACES.run(change.connection, ids=[space_id])
+        await change.locked()
         if await CLOSE.run(change.connection, id=reservation_id, status="cancelled"):
             await change.record("reservation.cancel", "reservation", reservation_id)
             await change.redecide([space_id], TriggerType.API_RESERVATION, source=reservation_id)
@@ -155,6 +156,7 @@ async def change_reservation(change: Change, reservation_id: UUID, *, end_at: da
         if space_id is None:
             raise _unknown(reservation_id)
         await LOCK_SPACES.run(change.connection, ids=[space_id])
+        await change.locked()
         before = await get_reservation(change.connection, reservation_id)
         if before.status != "active":
             raise ConflictError(
@@ -187,17 +189,27 @@ async def list_reservations(
     space: str | None = None,
     status: str | None = None,
     ending_after: datetime | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     after: tuple[datetime, UUID] | None = None,
     limit: int = PAGE_SIZE,
 ) -> list[Reservation]:
-    """Return a page of reservations by start. `after`: (`start_at`, `id`) of the last one of the page before.
+    """Return a page of reservations by start, starting in [`from_at`, `until_at`).
 
-    Raises InputError `bad_status`.
+    `after`: (`start_at`, `id`) of the last one of the page before. Raises InputError `bad_status`, `bad_times`.
     """
+    check_range(from_at, until_at)
     if status is not None and status not in STATUSES:
         raise InputError("bad_status", f"{status!r} is none of {', '.join(STATUSES)}", status=status)
     return await _select(
-        connection, space=space, status=status, ending_after=ending_after, after=after, limit=check_page_size(limit)
+        connection,
+        space=space,
+        status=status,
+        ending_after=ending_after,
+        after=after,
+        limit=check_page_size(limit),
+        from_at=from_at,
+        until_at=until_at,
     )
 
 
@@ -227,6 +239,8 @@ async def _select(
     space: str | None = None,
     status: str | None = None,
     ending_after: datetime | None = None,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
     after: tuple[datetime, UUID] | None = None,
     limit: int = 1,
 ) -> list[Reservation]:
@@ -237,6 +251,8 @@ async def _select(
         space=space,
         status=status,
         ending_after=ending_after,
+        from_at=from_at,
+        until_at=until_at,
         after_start_at=after_start_at,
         after_id=after_id,
         limit=limit,

@@ -65,3 +65,9 @@ RETURNING dev_eui, last_at < :before AS expired;
 -- name: delete_uplinks
 -- Deletes the uplinks of unknown devices that are older than 28 days.
 SELECT service_delete_uplinks(:dev_euis::text[]);
+
+-- name: delete_answers
+-- Deletes at most :limit kept answers that were kept before :before.
+DELETE FROM kept_answers WHERE (api_key_id, idempotency_key) IN (
+    SELECT api_key_id, idempotency_key FROM kept_answers WHERE kept_at < :before ORDER BY kept_at LIMIT :limit
+);

@@ -18,7 +18,8 @@ WHERE dev_eui = :dev_eui AND received_at <= :at AND received_at >= :since AND oc
 ORDER BY received_at DESC LIMIT 1;
 
 -- name: uplinks_of_space
--- Uplinks that the sensors of a space sent while they served it, the newest first, received before an instant.
+-- Uplinks that the sensors of a space sent while they served it, the newest first, received before an instant and in
+-- [:from_at, :until_at).
 SELECT
     u.dev_eui, u.deduplication_id, u.observed_at, u.network_at, u.received_at, u.f_cnt, u.f_port,
     encode(u.data, 'hex') AS data, u.reading, u.occupancy, u.outcome, u.error, u.rssi_dbm, u.snr_db, u.gateway_id
@@ -29,6 +30,8 @@ INNER JOIN uplinks AS u
     AND (upper_inf(a.valid) OR u.received_at < upper(a.valid))
 WHERE a.space_id = :space_id AND a.role = 'sensor' AND a.superseded_at IS NULL
     AND (:before::timestamptz IS NULL OR u.received_at < :before)
+    AND (:from_at::timestamptz IS NULL OR u.received_at >= :from_at)
+    AND (:until_at::timestamptz IS NULL OR u.received_at < :until_at)
 ORDER BY u.received_at DESC LIMIT :limit;
 
 -- name: reported

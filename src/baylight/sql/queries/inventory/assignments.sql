@@ -87,6 +87,7 @@ ORDER BY s.code, a.role;
 
 -- name: list
 -- Assignments of a space or of a device, the newest first. `superseded`: with the rows that corrections replaced.
+-- Only those that began in [:from_at, :until_at).
 SELECT s.code AS space, a.role, coalesce(n.dev_eui, d.dev_eui) AS dev_eui, lower(a.valid) AS from_at,
     upper(a.valid) AS until_at, a.reason, a.actor, a.recorded_at, a.superseded_at
 FROM device_assignments AS a
@@ -95,6 +96,8 @@ LEFT JOIN sensor_devices AS n ON n.id = a.sensor_device_id
 LEFT JOIN display_devices AS d ON d.id = a.display_device_id
 WHERE (:space_id::uuid IS NULL OR a.space_id = :space_id) AND (:device_id::uuid IS NULL OR a.device_id = :device_id)
     AND (:superseded::boolean OR a.superseded_at IS NULL)
+    AND (:from_at::timestamptz IS NULL OR lower(a.valid) >= :from_at)
+    AND (:until_at::timestamptz IS NULL OR lower(a.valid) < :until_at)
 ORDER BY lower(a.valid) DESC, a.recorded_at DESC, a.role;
 
 -- name: find_space_at

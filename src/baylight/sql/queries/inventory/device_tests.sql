@@ -1,5 +1,6 @@
 -- name: list
--- Tests, the newest first: one, or at most :limit of a device (sensor or display), of a space (code), or of all.
+-- Tests, the newest first: one, or at most :limit of a device (sensor or display), of a space (code), or of all,
+-- started in [:from_at, :until_at).
 SELECT t.id, t.kind, s.code AS space, n.dev_eui AS sensor_dev_eui, d.dev_eui AS display_dev_eui, t.started_at,
     t.deadline_at, t.within_s, t.ended_at, t.result, t.detail, t.seconds, t.actuation_id, a.display_code AS code, t.actor
 FROM device_tests AS t
@@ -10,6 +11,8 @@ LEFT JOIN actuations AS a ON a.id = t.actuation_id
 WHERE (:id::uuid IS NULL OR t.id = :id)
     AND (:device_id::uuid IS NULL OR t.sensor_device_id = :device_id OR t.display_device_id = :device_id)
     AND (:space::text IS NULL OR s.code = :space)
+    AND (:from_at::timestamptz IS NULL OR t.started_at >= :from_at)
+    AND (:until_at::timestamptz IS NULL OR t.started_at < :until_at)
 ORDER BY t.started_at DESC LIMIT :limit;
 
 -- name: find_pair

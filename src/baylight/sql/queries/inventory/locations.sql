@@ -37,6 +37,10 @@ UPDATE locations SET name = :name WHERE id = :id AND name <> :name;
 SELECT l.id, (SELECT min(b.name) FROM locations AS b WHERE b.parent_id = l.id) AS below
 FROM locations AS l WHERE l.id = :id FOR UPDATE;
 
+-- name: lock_settings
+-- Locks a location until the transaction ends, so that its settings change one after the other.
+SELECT id FROM locations WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: lock_path
 -- The ids of a location and of all above it. Locks these rows against changes until the transaction ends.
 SELECT a.id FROM locations AS l INNER JOIN locations AS a ON a.id = ANY (l.path)

@@ -23,7 +23,7 @@ ORDER BY recorded_at DESC LIMIT 1;
 UPDATE device_swaps SET undone_at = :now, undone_by = :actor WHERE swap_id = :swap_id;
 
 -- name: list
--- Swaps, the newest first: the one of an id, those of a space, those of a device, or all.
+-- Swaps, the newest first: the one of an id, those of a space, those of a device, or all; recorded in a time.
 SELECT w.swap_id AS id, w.role, array_agg(s.code ORDER BY s.code) AS spaces,
     coalesce(o.dev_eui, od.dev_eui) AS old, coalesce(n.dev_eui, nd.dev_eui) AS new,
     w.at, w.recorded_at, w.actor, w.note, w.retired, w.undone_at, w.undone_by
@@ -38,6 +38,8 @@ WHERE (
 )
 AND (:device_id::uuid IS NULL OR w.old_device_id = :device_id OR w.new_device_id = :device_id)
 AND (:swap_id::uuid IS NULL OR w.swap_id = :swap_id)
+AND (:from_at::timestamptz IS NULL OR w.recorded_at >= :from_at)
+AND (:until_at::timestamptz IS NULL OR w.recorded_at < :until_at)
 GROUP BY w.swap_id, w.role, 4, 5, w.at, w.recorded_at, w.actor, w.note, w.retired, w.undone_at, w.undone_by
 ORDER BY w.recorded_at DESC LIMIT :limit;
 

@@ -1,6 +1,7 @@
 -- name: list
 -- Reservations by start: one (:id), or a page of at most :limit after the key (:after_start_at, :after_id). Filters: of a
--- space (code), in a status, that end after a time. The two branches give each case its own index in a generic plan.
+-- space (code), in a status, that end after a time, that
+-- start in [:from_at, :until_at). The two branches give each case its own index in a generic plan.
 WITH chosen AS (
     SELECT * FROM reservations WHERE id = :id
     UNION ALL
@@ -13,6 +14,8 @@ WITH chosen AS (
             )
             AND (:status::text IS NULL OR r.status = :status)
             AND (:ending_after::timestamptz IS NULL OR r.end_time > :ending_after)
+            AND (:from_at::timestamptz IS NULL OR r.start_time >= :from_at)
+            AND (:until_at::timestamptz IS NULL OR r.start_time < :until_at)
             AND (r.start_time, r.id) > (
                 coalesce(:after_start_at::timestamptz, '-infinity'),
                 coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000')
