@@ -19,6 +19,7 @@ from tests.support.site import Site
 
 OVERRIDE = {"space": "A-1", "state": "FREE"}
 REPLAYED = "idempotent-replayed"
+HEAD = "# baylight spaces v1\r\ncode,name,location,latitude,longitude,default_state,maintenance,metadata\r\n"
 
 
 async def post(
@@ -172,13 +173,13 @@ async def test_e4_an_answer_with_a_secret_or_a_large_one_is_not_kept(site: Site)
 async def test_e4_imports_are_repeatable(site: Site, client: httpx.AsyncClient) -> None:
     await add_device_types(site.pool)
     headers = {"Idempotency-Key": "file-1"}
-    for content, replayed in (("code,name\nA-1,One\n", None), ("code,name\nA-1,One\n", "true")):
+    for content, replayed in ((f"{HEAD}A-1,One,,,,FREE,no,\r\n", None), (f"{HEAD}A-1,One,,,,FREE,no,\r\n", "true")):
         done = await client.post(f"{PREFIX}/import/spaces", content=content, headers=headers)
         assert (done.status_code, done.json()["added"], done.headers.get(REPLAYED)) == (200, 1, replayed), done.text
-    other = await client.post(f"{PREFIX}/import/spaces", content="code,name\nA-2,Two\n", headers=headers)
+    other = await client.post(f"{PREFIX}/import/spaces", content=f"{HEAD}A-2,Two,,,,FREE,no,\r\n", headers=headers)
     problem_of(other, 422, "idempotency_key_reused")
     wrong = await client.post(
-        f"{PREFIX}/import/spaces", content="code,name\n,Two\n", headers={"Idempotency-Key": "file-2"}
+        f"{PREFIX}/import/spaces", content=f"{HEAD}A-2,,Nowhere,,,,,\r\n", headers={"Idempotency-Key": "file-2"}
     )
     problem_of(wrong, 422, "wrong_rows")
     assert await count(site, "spaces") == 1

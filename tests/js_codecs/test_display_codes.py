@@ -160,7 +160,7 @@ async def test_a_codec_that_loops_keeps_nothing_but_its_own_uplink(stage: Stage)
     await stage.decode_later()
     assert await stage.status() == "in_sync"
     rows = await stage.db.fetch("SELECT outcome, error FROM uplinks ORDER BY received_at")
-    assert [row["outcome"] for row in rows] == ["to_decode", "display_report"]
+    assert [row["outcome"] for row in rows] == ["not_decodable", "display_report"]
     assert rows[0]["error"].startswith("codec_timeout")
 
 
