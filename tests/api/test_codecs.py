@@ -60,10 +60,14 @@ async def test_c8_a_type_is_changed_and_deleted(client: httpx.AsyncClient, site:
     kind = {"code": "acme_eye", "manufacturer": "Acme", "model": "Bay Eye", "uplink_interval_s": 3600}
     await client.post(f"{EYE}/types", json=kind)
     path = "/api/v1/device-types/acme_eye"
+    before = (await client.get(path)).headers["etag"]
     changed = await client.patch(path, json={"uplink_interval_s": 60, "enabled": False})
     assert (changed.status_code, changed.json()["uplink_interval_s"], changed.json()["enabled"]) == (200, 60, False)
     assert (await client.get(path)).json() == changed.json()
     assert (await client.patch(path, json={})).json()["type"] == "urn:baylight:problem:nothing_given"
+    for method in ("PATCH", "DELETE"):
+        late = await client.request(method, path, json={"model": "Bay Nose"}, headers={"If-Match": before})
+        assert (late.status_code, (await client.get(path)).json()) == (412, changed.json())
     await add_device_types(site.pool)
     shipped = await client.delete("/api/v1/device-types/browan_tbms100")
     assert (shipped.status_code, shipped.json()["type"]) == (409, "urn:baylight:problem:shipped_type")
