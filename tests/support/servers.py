@@ -38,7 +38,9 @@ class Server:
     async def create(self, *, migrated: bool = True) -> str:
         """Make a database; return its name."""
         name = f"baylight_test_{uuid4().hex}"
-        await self.execute(f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'}")
+        await self.execute(
+            f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'} STRATEGY FILE_COPY"
+        )
         return name
 
     async def template(self) -> str:
