@@ -33,7 +33,7 @@ def _filled(path: str) -> str:
 
 
 def scope_of(method: str, path: str) -> str:
-    changes_codecs = path.startswith("/api/v1/codecs") and method != "GET"
+    changes_codecs = path.startswith(("/api/v1/codecs", "/api/v1/device-types")) and method != "GET"
     if path.startswith(ADMIN) or path.endswith("/commands") or changes_codecs:
         return "admin"
     return "read" if method == "GET" else "write"

@@ -28,7 +28,7 @@ from baylight.store.query import numbered, queries
         (
             "schedule.reservations",
             "list",
-            "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 1",
+            "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1",
             "Index Cond: (id = $1)",
         ),
         (

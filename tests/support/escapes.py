@@ -162,9 +162,11 @@ def outcome(act: str) -> str:
 class Escaping(Engine):
     """Engine out of which the script `escape` breaks."""
 
-    def call(self, script_id: str, source: str, function: str, text: str) -> tuple[str, str]:
+    def call(
+        self, script_id: str, source: str, function: str, text: str, limit_s: float | None = None
+    ) -> tuple[str, str]:
         if script_id != "escape":
-            return super().call(script_id, source, function, text)
+            return super().call(script_id, source, function, text, limit_s)
         if source in SENT:
             return "answer", _send(SENT[source])
         return "answer", json.dumps({"data": outcome(source)})

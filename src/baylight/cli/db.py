@@ -14,12 +14,15 @@ from baylight.cli.run import Context, on_database, print_json, text
 if TYPE_CHECKING:
     from baylight.access.service_users import ServiceUser
 
-app = typer.Typer(help="Upgrade and check the schema of the database; make service users.", no_args_is_help=True)
+app = typer.Typer(help="Upgrade and check the schema; make service users.", no_args_is_help=True)
 
 
 @app.command("upgrade")
 def upgrade() -> None:
-    """Make or upgrade schema, catalogue and the rights of service users. You may repeat the command."""
+    """Make or upgrade schema, catalogue and rights of users.
+
+    You may repeat the command.
+    """
 
     async def work(c: Context) -> None:
         from baylight.access import service_users
@@ -72,10 +75,11 @@ def service_user(
         typer.Option("--password/--no-password", help="ask for a password, or do not; by default only for a new user"),
     ] = None,
 ) -> None:
-    """Create a database user for `baylight serve` that can change neither history nor schema, or renew its rights.
+    """Create a service user, or renew its rights.
 
-    Run it as the owner of the schema. The password is asked for at a terminal, and else is the first line of standard
-    input. Without one it is generated and shown once.
+    It is a database user for `baylight serve`, which can change neither history nor schema. Run this command as the
+    owner of the schema. The password is asked for at a terminal, and else is the first line of standard input. Without
+    one it is generated and shown once.
     """
     from baylight.access import service_users
 
