@@ -15,7 +15,7 @@ from baylight.domain.policies import Policies
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import Clock
-from tests.support.network_server import NetworkServer
+from tests.support.network_server import AWAY, NetworkServer
 from tests.support.uplinks import GREEN_REPORT, OCCUPIED, uplink
 
 DEAD, ALIVE = "0016c001ff10a2dd", "0016c001ff10a2aa"
@@ -74,6 +74,21 @@ async def test_i1_at_most_20_commands_go_at_once_to_a_gateway_that_has_acknowled
     item = lns.items[DevEui(sent.display_eui)][0].id
     await ingest.store_batch([TxAck(DevEui(sent.display_eui), item, 1, 1, DEAD, clock.tick(1))])
     assert await _send_all(relay) == len(bays) - MAX_WAITING, "it acknowledges: all others are sent"
+
+
+async def test_i1_a_command_that_is_not_accepted_keeps_no_place_behind_the_gateway(pool: Pool) -> None:
+    clock = Clock(datetime.now(UTC))
+    lns = NetworkServer(fails=lambda _: AWAY)
+    relay, ingest = Relay(pool, lns, clock, POLICY), Ingest(pool, clock, Policies(loop=POLICY))
+    bays = [await factories.add_bay(pool, f"A-{n:02d}") for n in range(MAX_WAITING + 5)]
+    behind = [uplink(bay.display_eui, clock.now(), GREEN_REPORT, f_port=15, gateway_id=DEAD) for bay in bays]
+    await ingest.store_batch(behind)
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(0.01), OCCUPIED) for bay in bays])
+    clock.tick(0.1)
+    assert await relay.send_due() == MAX_WAITING
+    lns.fails = lambda _: None
+    assert await relay.send_due() == 5
+    assert len(lns.accepted) == 5
 
 
 async def _send_all(relay: Relay) -> int:

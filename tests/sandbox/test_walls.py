@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from baylight.codecs.ts013.calls import Answer, Script, decode_call
-from baylight.errors import DeviceDataError
+from baylight.errors import DeviceDataError, TransientError
 from baylight.sandbox import seccomp, walls
 from baylight.sandbox.pool import Sandbox
 from tests.support.escapes import ACTS, SENT
@@ -135,6 +135,15 @@ async def test_f9_a_worker_that_sends_no_outcomes_is_ended_and_its_codec_suspend
     assert isinstance(failed, DeviceDataError)
     assert failed.code == "codec_crashed"
     assert "escape" in escaping.suspended()
+
+
+async def test_f9_a_worker_that_begins_with_something_else_makes_its_calls_late() -> None:
+    sandbox = Sandbox(workers=1, module="tests.support.noise")
+    (late,) = await sandbox.run([decode_call(GOOD, 10, b"\x07", AT)])
+    assert isinstance(late, TransientError)
+    assert "no list of walls" in (sandbox.outage.reason or "")
+    assert sandbox.pids == []
+    await sandbox.close()
 
 
 # The filter ----------------------------------------------------------------------------------------------------------

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import msgspec
 
 from baylight.codecs.ts013.calls import Call, answer
 from baylight.errors import DeviceDataError, TransientError
 from baylight.log import Outage, logger
 from baylight.ports import Outcome
-from baylight.sandbox import walls
+from baylight.sandbox.process import ENDLESS_S, BadFrameError, WorkerProcess
 from baylight.sandbox.worker import HARD_CPU_S, HEAVY_S, MAX_FAULTS, QUICK_S, frame
 
 log = logger("sandbox")
 
 ALLOWANCE_S, REFILL = 1.0, 0.1
 """CPU seconds that a codec's calls beyond the limit may use at once, and seconds regained per second."""
-START_TIMEOUT_S, ANSWER_TIMEOUT_S = 30.0, 2.0
-"""Seconds within which a worker must start, and must send each answer. A worker that does not is ended: it is stalled.
+ANSWER_TIMEOUT_S = 2.0
+"""Seconds within which a worker must send each answer. A worker that does not is ended: it is stalled.
 
 The engine's own limit per call, of CPU time, is `engine.TIME_S`.
 """
 GRACE_S = 0.5
 """Seconds beyond `within_s` in which the call under way may still answer."""
 PROBE_S = 20.0
-EXIT_TIMEOUT_S = 1.0
-"""Seconds in which a worker that closed its output may end."""
-MAX_FRAME = 1 << 20
-"""Bytes of a frame that a worker may send. An answer has at most 32,768 characters."""
 MAX_LOSSES = 2
 """Number of workers that may end during one call before the call has its outcome."""
 MAX_HEAVY = 3
@@ -48,8 +39,8 @@ class Sandbox:
 
     def __init__(self, *, workers: int = 2, probe_s: float = PROBE_S, module: str = "baylight.sandbox.worker") -> None:
         """`probe_s`: seconds between two calls of a suspended codec. `module`: main module of a worker."""
-        self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
-        self._workers = [_Worker(module) for _ in range(workers)]
+        self._idle: asyncio.LifoQueue[WorkerProcess] = asyncio.LifoQueue()
+        self._workers = [WorkerProcess(module) for _ in range(workers)]
         for worker in self._workers:
             self._idle.put_nowait(worker)
         self._conducts: dict[str, _Conduct] = {}
@@ -114,11 +105,11 @@ class Sandbox:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def _run_quick(
-        self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline, quick_s: float
+        self, worker: WorkerProcess, calls: Sequence[Call], deadline: _Deadline, quick_s: float
     ) -> list[Outcome]:
         """Run the calls of quick codecs, then those of unknown ones. None of them waits for a slow one."""
         outcomes: list[Outcome] = [_late(_SLOW) for _ in calls]
-        for quick, budget_s in ((True, _ENDLESS_S), (None, quick_s)):
+        for quick, budget_s in ((True, ENDLESS_S), (None, quick_s)):
             chosen = [n for n, call in enumerate(calls) if self._conduct(call.script.id).quick is quick]
             found = await self._run(worker, [calls[n] for n in chosen], deadline, budget_s)
             for n, outcome in zip(chosen, found, strict=True):
@@ -126,7 +117,7 @@ class Sandbox:
         return outcomes
 
     async def _run(
-        self, worker: _Worker, calls: Sequence[Call], deadline: _Deadline, quick_s: float | None = None
+        self, worker: WorkerProcess, calls: Sequence[Call], deadline: _Deadline, quick_s: float | None = None
     ) -> list[Outcome]:
         outcomes: list[Outcome] = []
         losses = 0
@@ -144,7 +135,7 @@ class Sandbox:
                 code: int | None = None
             except (EOFError, OSError):
                 code = await worker.exit_code()
-            except _BadFrameError:
+            except BadFrameError:
                 worker.kill()
                 code = 0
             stuck = calls[len(outcomes)].script
@@ -163,12 +154,12 @@ class Sandbox:
                 losses = 0
         return outcomes
 
-    async def _started(self, worker: _Worker, deadline: _Deadline) -> bool:
+    async def _started(self, worker: WorkerProcess, deadline: _Deadline) -> bool:
         """Start a worker unless it runs. Return False if it could not be started, or not in time."""
         try:
             if not await worker.start(deadline.left_s()):
                 return False
-        except (OSError, EOFError, TimeoutError) as error:
+        except (OSError, EOFError, TimeoutError, BadFrameError) as error:
             self.outage.begin(f"no worker process could be started: {error or type(error).__name__}")
             return False
         self.outage.end()
@@ -176,7 +167,7 @@ class Sandbox:
 
     async def _run_calls(
         self,
-        worker: _Worker,
+        worker: WorkerProcess,
         calls: Sequence[Call],
         outcomes: list[Outcome],
         deadline: _Deadline,
@@ -186,7 +177,7 @@ class Sandbox:
         scripts = {c.script.id: (c.script.source, *self._conduct(c.script.id).limits()) for c in calls}
         batch = {"scripts": scripts, "calls": [(c.script.id, c.function.value, c.input) for c in calls]}
         within_s = deadline.left_s()
-        worker.send(frame(batch | {"within_s": None if within_s == _ENDLESS_S else within_s, "quick_s": quick_s}))
+        worker.send(frame(batch | {"within_s": None if within_s == ENDLESS_S else within_s, "quick_s": quick_s}))
         for call in calls:
             kind, text, seconds = await worker.next(min(ANSWER_TIMEOUT_S, max(0.0, deadline.left_s()) + GRACE_S))
             conduct = self._conduct(call.script.id)
@@ -228,14 +219,11 @@ def _late(why: str) -> TransientError:
     return TransientError("codec_late", f"the codec did not run: {why}")
 
 
-_ENDLESS_S = float("inf")
-
-
 class _Deadline:
     """Time until which a run may begin calls. None: there is no such time."""
 
     def __init__(self, within_s: float | None) -> None:
-        self._at = _ENDLESS_S if within_s is None else asyncio.get_running_loop().time() + within_s
+        self._at = ENDLESS_S if within_s is None else asyncio.get_running_loop().time() + within_s
 
     def left_s(self) -> float:
         return self._at - asyncio.get_running_loop().time()
@@ -289,126 +277,3 @@ class _Conduct:
             self.quick = True
         elif self.quick is not False:
             self.quick = seconds <= QUICK_S and self.heavy < MAX_HEAVY
-
-
-class _BadFrameError(Exception):
-    """A worker sends what is no outcome: native code of a codec has control of it."""
-
-
-class _Worker:
-    def __init__(self, module: str) -> None:
-        self.walls: dict[str, str] = {}
-        self._module = module
-        self._process: asyncio.subprocess.Process | None = None
-        self._decoder = msgspec.msgpack.Decoder(tuple[str, str, float])
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
-
-    async def start(self, within_s: float) -> bool:
-        """Start the process unless it runs. Return False if it has not started in time: it goes on to start.
-
-        Raises OSError, EOFError or TimeoutError.
-        """
-        if self._starting is None:
-            if self._process is not None and self._process.returncode is None:
-                return True
-            self._starting = asyncio.create_task(self._begin_again())
-        done, _ = await asyncio.wait({self._starting}, timeout=None if within_s == _ENDLESS_S else within_s)
-        if not done:
-            return False
-        task, self._starting = self._starting, None
-        task.result()
-        return True
-
-    async def _begin_again(self) -> None:
-        try:
-            await self._begin()
-        except EOFError:  # it was killed while it started, and another one may start
-            await self._begin()
-
-    async def _begin(self) -> None:
-        self.kill()
-        hidden = walls.hide()
-        # Our own environment contains secrets that no codec may read.
-        environment = {
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "TZ": "UTC",
-        }
-        if "SYSTEMROOT" in os.environ:
-            environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self._module,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is only for our own process
-        )
-        try:
-            built = msgspec.msgpack.decode(await self._read(START_TIMEOUT_S), type=dict[str, str])
-            self.walls = built | {walls.HIDDEN_PARENT: hidden}
-        except BaseException:
-            self.kill()
-            raise
-
-    def send(self, batch: bytes) -> None:
-        """Write without waiting until the worker has read all, for the worker may itself wait until we read."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(batch)
-
-    async def next(self, timeout_s: float) -> tuple[str, str, float]:
-        """Return the next outcome. Raises EOFError if the worker ended, TimeoutError if it sends nothing."""
-        try:
-            return self._decoder.decode(await self._read(timeout_s))
-        except msgspec.MsgspecError:
-            raise _BadFrameError from None
-
-    def kill(self) -> None:
-        """End the process without waiting. Idempotent."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            self._process, self._killed = None, self._process
-
-    async def exit_code(self) -> int | None:
-        """Return the exit code of a process that closes its output. One that does not end is killed."""
-        process = self._process
-        if process is None:
-            return None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EXIT_TIMEOUT_S):
-                await process.wait()
-        self.kill()
-        return await process.wait()
-
-    async def close(self) -> None:
-        """Kill the process, also one that starts, and wait for its end."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
-            self._starting = None
-        self.kill()
-        if self._killed is not None:
-            await self._killed.wait()
-
-    _killed: asyncio.subprocess.Process | None = None
-    _starting: asyncio.Task[None] | None = None
-
-    async def _read(self, timeout_s: float) -> bytes:
-        """Return the next frame. Raises EOFError, TimeoutError, _BadFrameError."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        stdout = self._process.stdout
-        try:
-            async with asyncio.timeout(timeout_s):
-                length = int.from_bytes(await stdout.readexactly(4), "big")
-                if length > MAX_FRAME:
-                    raise _BadFrameError
-                return await stdout.readexactly(length)
-        except asyncio.IncompleteReadError:
-            raise EOFError("the worker process ended") from None
