@@ -68,12 +68,14 @@ async def test_c8_a_type_is_changed_and_deleted(client: httpx.AsyncClient, site:
     for method in ("PATCH", "DELETE"):
         late = await client.request(method, path, json={"model": "Bay Nose"}, headers={"If-Match": before})
         assert (late.status_code, (await client.get(path)).json()) == (412, changed.json())
+    renamed = await client.patch(path, json={"model": "Bay Nose"}, headers={"If-Match": changed.headers["etag"]})
+    assert (renamed.status_code, renamed.json()["model"]) == (200, "Bay Nose")
     await add_device_types(site.pool)
     shipped = await client.delete("/api/v1/device-types/browan_tbms100")
     assert (shipped.status_code, shipped.json()["type"]) == (409, "urn:baylight:problem:shipped_type")
     async with site.client(await site.key("write")) as writer:
         assert (await writer.delete(path)).status_code == 403
-    assert (await client.delete(path)).status_code == 204
+    assert (await client.delete(path, headers={"If-Match": renamed.headers["etag"]})).status_code == 204
     assert (await client.get(path)).status_code == 404
 
 
