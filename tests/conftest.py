@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tests.support.servers import DEBIAN_15, Database, Server  # noqa: E402 - it
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
 
 
+GC_THRESHOLD = gc.get_threshold()
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 * 1024**3
 """Free memory from which on databases lie there: a new one takes 25 ms, and on a disk up to 600 ms."""
@@ -42,6 +44,14 @@ def _logs_as_they_come() -> None:
     *others, _ = structlog.get_config()["processors"]
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*others, renderer])
+
+
+@pytest.fixture(autouse=True)
+def _collector_as_it_was() -> Iterator[None]:
+    """A program that ran in this process has frozen what there was, so that it would never be collected."""
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*GC_THRESHOLD)
 
 
 def _other_database(url: str, name: str) -> str:
