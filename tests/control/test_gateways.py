@@ -27,7 +27,7 @@ from tests.support import factories
 from tests.support.clock import RealClock
 from tests.support.factories import Bay
 from tests.support.network_server import NetworkServer
-from tests.support.uplinks import GREEN_REPORT, uplink
+from tests.support.uplinks import GREEN_REPORT, RED_REPORT, uplink
 
 GATEWAY, OTHER_GATEWAY = "0016c001ff10a235", "0016c001ff10a236"
 RX2_HZ = 869_525_000
@@ -51,12 +51,10 @@ class Air:
         await self.report(bay, gateway_id)
         return bay
 
-    async def report(self, bay: Bay, gateway_id: str = GATEWAY) -> None:
+    async def report(self, bay: Bay, gateway_id: str = GATEWAY, report: bytes = GREEN_REPORT) -> None:
         self._f_cnt += 1
         now = self.clock.now()
-        await self.receive(
-            uplink(bay.display_eui, now, GREEN_REPORT, f_port=15, f_cnt=self._f_cnt, gateway_id=gateway_id)
-        )
+        await self.receive(uplink(bay.display_eui, now, report, f_port=15, f_cnt=self._f_cnt, gateway_id=gateway_id))
 
     async def receive(self, *messages: Message) -> None:
         await self.ingest.store_batch(messages)
@@ -103,9 +101,10 @@ class Air:
     async def kinds(self, after_s: float = 0) -> list[tuple[str, str]]:
         return [(c.kind.value, c.subject_id) for c in await self.review(after_s)]
 
-    async def silent(self) -> list[str]:
-        async with self.pool.acquire() as connection:
-            return [silent.gateway_id for silent in await gateways.list_silent(connection)]
+    async def owing(self) -> list[str]:
+        """Return the gateways behind which commands have waited since at least 60 s."""
+        rows = await self.pool.fetch("SELECT gateway_id FROM gateways WHERE late_at >= unacked_since + interval '60 s'")
+        return [row["gateway_id"] for row in rows]
 
     async def used(self, gateway_id: str | None = None) -> list[Used]:
         async with self.pool.acquire() as connection:
@@ -125,21 +124,21 @@ async def test_i1_a_gateway_that_acknowledges_nothing_for_60_s_while_a_command_w
     sent_at = air.clock.now()
     await air.send(bay)
     assert await air.kinds(after_s=11) == []
-    assert await air.silent() == []
+    assert await air.owing() == []
     (condition,) = await air.review(after_s=50)
     assert (condition.kind, condition.subject_id) == (ConditionKind.GATEWAY_NO_ACK, GATEWAY)
     assert abs(condition.since - sent_at) < timedelta(seconds=5)
     assert (
         "Commands that wait behind it: 1. Its last acknowledgement: never; its last uplink: at 20" in condition.evidence
     )
-    assert await air.silent() == [GATEWAY]
+    assert await air.owing() == [GATEWAY]
 
 
 async def test_a12_a_gateway_is_not_silent_while_the_tx_acks_of_a_stop_are_not_read(air: Air) -> None:
     bay = await air.bay("A-01")
     queue_id = await air.send(bay)
     assert await air.kinds(after_s=3600) == []
-    assert await air.silent() == []
+    assert await air.owing() == []
     await air.tx_ack(bay, queue_id)
     assert await air.kinds(after_s=60) == []
 
@@ -149,7 +148,7 @@ async def test_i1_a_gateway_behind_which_no_command_waits_is_not_silent(air: Air
     assert await air.kinds() == []
     await air.tx_ack(bay, await air.send(bay))
     assert await air.kinds(after_s=61) == []
-    assert await air.silent() == []
+    assert await air.owing() == []
 
 
 async def test_i1_its_next_tx_ack_ends_the_silence_at_once(air: Air) -> None:
@@ -157,9 +156,9 @@ async def test_i1_its_next_tx_ack_ends_the_silence_at_once(air: Air) -> None:
     queue_id = await air.send(bay)
     await air.review(after_s=11)
     await air.review(after_s=50)
-    assert await air.silent() == [GATEWAY]
+    assert await air.owing() == [GATEWAY]
     await air.tx_ack(bay, queue_id)
-    assert await air.silent() == []
+    assert await air.owing() == []
     assert await air.kinds() == []
 
 
@@ -180,6 +179,42 @@ async def test_i1_the_silence_lasts_while_displays_back_off(air: Air) -> None:
     await air.pool.execute("UPDATE actuations SET status = 'expired', next_attempt_at = NULL")
     (again,) = await air.review(after_s=14 * 60)
     assert again.since == first.since
+    assert await air.kinds(after_s=21 * 60) == []
+
+
+async def test_a_gateway_whose_tx_acks_are_lost_is_told_from_one_that_sends_nothing(air: Air) -> None:
+    bay = await air.bay("A-01")
+    await air.send(bay)
+    await air.review(after_s=11)
+    await air.report(bay, report=RED_REPORT, gateway_id=OTHER_GATEWAY)
+    (condition,) = await air.review(after_s=5)
+    assert (condition.kind, condition.subject_id) == (ConditionKind.GATEWAY_NO_ACK, GATEWAY)
+    assert "It sends: at 20" in condition.evidence
+    assert "a display reported the light of a command without a tx_ack" in condition.evidence
+
+    (again,) = await air.review(after_s=600)
+    assert again.since == condition.since, "the condition lasts while no tx_ack comes"
+    queue_id = await air.send(bay, State.RESERVED)
+    await air.tx_ack(bay, queue_id, gateway_id=GATEWAY)
+    assert await air.kinds() == []
+
+
+async def test_a_tx_ack_that_comes_after_its_report_makes_no_condition(air: Air) -> None:
+    bay = await air.bay("A-01")
+    await air.tx_ack(bay, await air.send(bay, State.RESERVED))
+    air.clock.tick(timedelta(seconds=30))
+    queue_id = await air.send(bay)
+    await air.report(bay, report=RED_REPORT)
+    assert await air.kinds(after_s=1) == []
+    await air.tx_ack(bay, queue_id)
+    assert await air.kinds(after_s=61) == []
+
+
+async def test_lost_tx_acks_of_a_gateway_that_is_gone_are_forgotten(air: Air) -> None:
+    bay = await air.bay("A-01")
+    await air.send(bay)
+    await air.report(bay, report=RED_REPORT, gateway_id=OTHER_GATEWAY)
+    assert await air.kinds(after_s=5) == [("gateway_no_ack", GATEWAY)]
     assert await air.kinds(after_s=21 * 60) == []
 
 
@@ -275,7 +310,7 @@ async def test_i24_a_gateway_that_answers_with_refusals_is_not_silent_but_holds_
         await air.refuse(bay.display_eui)
         await air.review(after_s=9)
     assert await air.kinds() == [("gateway_refuses", GATEWAY)]
-    assert await air.silent() == [GATEWAY]
+    assert await air.owing() == [GATEWAY]
 
 
 async def test_i24_a_refusal_in_the_batch_of_its_tx_ack_ends_with_it(air: Air) -> None:

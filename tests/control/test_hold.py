@@ -16,7 +16,7 @@ from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.clock import Clock
 from tests.support.network_server import AWAY, NetworkServer
-from tests.support.uplinks import GREEN_REPORT, OCCUPIED, uplink
+from tests.support.uplinks import GREEN_REPORT, OCCUPIED, RED_REPORT, uplink
 
 DEAD, ALIVE = "0016c001ff10a2dd", "0016c001ff10a2aa"
 POLICY = LoopPolicy(min_ttl=timedelta(minutes=30), ttl=timedelta(minutes=30))
@@ -74,6 +74,28 @@ async def test_i1_at_most_20_commands_go_at_once_to_a_gateway_that_has_acknowled
     item = lns.items[DevEui(sent.display_eui)][0].id
     await ingest.store_batch([TxAck(DevEui(sent.display_eui), item, 1, 1, DEAD, clock.tick(1))])
     assert await _send_all(relay) == len(bays) - MAX_WAITING, "it acknowledges: all others are sent"
+
+
+async def test_a_report_that_proves_a_command_frees_a_gateway_whose_tx_acks_are_lost(pool: Pool) -> None:
+    clock = Clock(datetime.now(UTC))
+    lns = NetworkServer()
+    relay, ingest = Relay(pool, lns, clock, POLICY), Ingest(pool, clock, Policies(loop=POLICY))
+    bays = [await factories.add_bay(pool, f"A-{n:02d}") for n in range(2 * MAX_WAITING + 5)]
+    behind = [uplink(bay.display_eui, clock.now(), GREEN_REPORT, f_port=15, gateway_id=DEAD) for bay in bays]
+    await ingest.store_batch(behind)
+    await ingest.store_batch([uplink(bay.sensor_eui, clock.tick(0.01), OCCUPIED) for bay in bays])
+    clock.tick(0.1)
+    assert await _send_all(relay) == MAX_WAITING
+    for wait_s in (11, 61):
+        clock.tick(wait_s)
+        async with pool.acquire() as connection, connection.transaction():
+            await gateways.review(connection, clock.now())
+    assert await _send_all(relay) == 1, "a probe"
+
+    sent = next(bay for bay in bays if lns.items.get(DevEui(bay.display_eui)))
+    report = uplink(sent.display_eui, clock.tick(1), RED_REPORT, f_port=15, f_cnt=2, gateway_id=ALIVE)
+    await ingest.store_batch([report])
+    assert await _send_all(relay) == len(bays) - MAX_WAITING - 1, "the lamp received it: its gateway sends"
 
 
 async def test_i1_a_command_that_is_not_accepted_keeps_no_place_behind_the_gateway(pool: Pool) -> None:

@@ -18,6 +18,7 @@ from tests.support.clock import T0, Clock, RealClock
 OCCUPIED, FREE = bytes.fromhex("01fb3a0000280400"), bytes.fromhex("00fb3a0000280400")
 """Frames of browan_tbms100, on port 102."""
 GREEN_REPORT = bytes.fromhex("c4ffffff2100000004000000030000000000ff64003d0f01")
+RED_REPORT = bytes.fromhex("c4ffffff210000000400000003000000ff000064003d0f01")
 """Frame of kuando_busylight, on port 15."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from baylight.control import conditions
 from baylight.domain.airtime import (
@@ -53,23 +52,18 @@ _KINDS = (ConditionKind.GATEWAY_REFUSES, ConditionKind.GATEWAY_NO_ACK, Condition
 _CAUSES = (ConditionKind.NETWORK_SERVER_AWAY, ConditionKind.BROKER_AWAY)
 
 
-class Silent(NamedTuple):
-    """Gateway that has acknowledged nothing for SILENT_AFTER. `unacked_since`: sending of the first waiting command."""
-
-    gateway_id: str
-    unacked_since: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class Troubled:
-    """Gateway behind which commands wait, or that has refused `refusals` downlinks since its last tx_ack.
+    """Gateway behind which commands wait, that refuses, or whose tx_acks are lost.
 
-    `waiting`: number of commands that wait now.
+    `refusals`: downlinks that it has refused since its last tx_ack. `proven_at`: when a display reported the light of a
+    command of which no tx_ack had come. `waiting`: number of commands that wait now.
     """
 
     gateway_id: str
     last_seen_at: datetime
     last_ack_at: datetime | None
+    proven_at: datetime | None
     unacked_since: datetime | None
     late_at: datetime | None
     refused_at: datetime | None
@@ -81,16 +75,10 @@ class Troubled:
 
 MARK_LATE = Statement("control.gateways.mark_late")
 UNMARK = Statement("control.gateways.unmark")
-SILENT = Query("control.gateways.silent", Silent)
 GIVE_CAUSES = Statement("control.gateways.give_causes")
 ALONE = Query("control.gateways.alone", bool)
 TROUBLED = Query("control.gateways.troubled", Troubled)
 USED = Query("control.gateways.used", Used)
-
-
-async def list_silent(connection: Connection) -> list[Silent]:
-    """Return the gateways that have acknowledged nothing for SILENT_AFTER while commands waited."""
-    return await SILENT.all(connection, at_least=SILENT_AFTER)
 
 
 async def list_used(connection: Connection, now: datetime, gateway_id: str | None = None) -> list[Used]:
@@ -158,13 +146,21 @@ def judge(
 
 
 def _silent_since(gateway: Troubled) -> datetime | None:
-    """Return since when commands have waited without any answer; None if that is not long enough to call it silent."""
+    """Return since when the gateway has acknowledged nothing; None if that is not long enough to call it silent."""
+    if gateway.proven_at is not None and _acks_lost(gateway):
+        return gateway.last_ack_at or gateway.proven_at
     if gateway.unacked_since is None or gateway.late_at is None:
         return None
     since = gateway.unacked_since
     if gateway.refusals and gateway.refused_at is not None:
         since = max(since, gateway.refused_at)  # a refusal is an answer
     return since if gateway.late_at - since >= SILENT_AFTER else None
+
+
+def _acks_lost(gateway: Troubled) -> bool:
+    """Return True if displays prove that the gateway sends, and its tx_acks do not come."""
+    proven, acked = gateway.proven_at, gateway.last_ack_at
+    return proven is not None and (acked is None or proven - acked >= SILENT_AFTER)
 
 
 def _refusal(gateway: Troubled) -> str:
@@ -177,9 +173,12 @@ def _refusal(gateway: Troubled) -> str:
 
 
 def _silence(gateway: Troubled) -> str:
+    sends = ""
+    if _acks_lost(gateway):
+        sends = f". It sends: {_at(gateway.proven_at)} a display reported the light of a command without a tx_ack"
     return (
         f"Commands that wait behind it: {gateway.waiting}. Its last acknowledgement: {_at(gateway.last_ack_at)}; "
-        f"its last uplink: {_at(gateway.last_seen_at)}"
+        f"its last uplink: {_at(gateway.last_seen_at)}{sends}"
     )
 
 

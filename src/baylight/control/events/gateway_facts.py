@@ -11,8 +11,9 @@ import msgspec
 from baylight.codecs.all import display_driver
 from baylight.control.events.uplinks import Arrival
 from baylight.domain.airtime import FRAME_OVERHEAD_BYTES, sub_band, time_on_air
+from baylight.domain.display_loop.actuation import Actuation
 from baylight.domain.display_loop.display import Display
-from baylight.domain.downlink import OUTSTANDING, TriggerType
+from baylight.domain.downlink import OUTSTANDING, ActuationStatus, TriggerType
 from baylight.domain.events import Ack, DeviceStatus, Join, Log, TxAck
 from baylight.domain.ids import DevEui
 from baylight.errors import DeviceDataError, InputError
@@ -58,6 +59,7 @@ class _Refusal(msgspec.Struct, gc=False):
 
 
 SEEN = Statement("control.gateways.seen")
+PROVEN = Statement("control.gateways.proven")
 TRANSMITTED = RowsStatement("control.gateways.transmitted", _Transmission)
 REFUSED = RowsStatement("control.gateways.refused", _Refusal)
 
@@ -66,9 +68,13 @@ _Event = Arrival | Join | TxAck | Ack | Log | DeviceStatus
 
 @dataclass(slots=True)
 class GatewayFacts:
-    """Facts of gateways that the events of one batch give. `seen`: ids of those that forwarded an uplink."""
+    """Facts of gateways that the events of one batch give. `seen`: ids of those that forwarded an uplink.
+
+    `proven`: ids of those that sent a command of which no tx_ack has come.
+    """
 
     seen: set[str] = field(default_factory=set)
+    proven: set[str] = field(default_factory=set)
     transmissions: list[_Transmission] = field(default_factory=list)
     refusals: list[_Refusal] = field(default_factory=list)
 
@@ -91,6 +97,19 @@ def facts_of(events: Iterable[_Event], displays: Mapping[DevEui, Display], now: 
     return facts
 
 
+def proven_by(displays: Iterable[Display]) -> set[str]:
+    """Return the gateways that sent, as displays prove: a report ended a command of which no tx_ack has come."""
+    return {
+        display.sent_through
+        for display in displays
+        if display.sent_through and any(_shown_unacknowledged(a) for a in display.deliveries.touched.values())
+    }
+
+
+def _shown_unacknowledged(actuation: Actuation) -> bool:
+    return actuation.status is ActuationStatus.SHOWN and actuation.transmitted_at is None
+
+
 class GatewayWriter:
     """Writer of the facts of gateways, after the commit of their batch.
 
@@ -108,7 +127,8 @@ class GatewayWriter:
         due = [g for g in facts.seen if now - self._seen.get(g, datetime.min.replace(tzinfo=UTC)) >= SEEN_INTERVAL]
         transmissions = self._unsaved.transmissions + facts.transmissions
         refusals = self._unsaved.refusals + facts.refusals
-        if not (due or transmissions or refusals):
+        proven = self._unsaved.proven | facts.proven
+        if not (due or transmissions or refusals or proven):
             return
         self._unsaved = GatewayFacts()
         try:
@@ -116,6 +136,9 @@ class GatewayWriter:
                 if due:
                     await SEEN.run(connection, gateway_ids=sorted(due), now=now)
                     self._seen.update(dict.fromkeys(due, now))
+                if proven:
+                    await PROVEN.run(connection, gateway_ids=sorted(proven), now=now)
+                    proven = set()
                 if refusals:
                     await REFUSED.run(connection, rows=refusals)
                     refusals = []
@@ -125,6 +148,7 @@ class GatewayWriter:
             log.debug("gateways_not_updated", error=str(error))
             self._unsaved.transmissions += transmissions[:MAX_UNSAVED]
             self._unsaved.refusals += refusals[:MAX_UNSAVED]
+            self._unsaved.proven |= proven
 
 
 def _transmission(event: TxAck, gateway_id: str, display: Display | None, at: datetime) -> _Transmission:

@@ -14,7 +14,7 @@ from baylight.control import displays, sensors, spaces
 from baylight.control.events import later
 from baylight.control.events.batch import Batch
 from baylight.control.events.display_events import receive_event
-from baylight.control.events.gateway_facts import GatewayWriter, facts_of
+from baylight.control.events.gateway_facts import GatewayWriter, facts_of, proven_by
 from baylight.control.events.later import Due, LaterBatch
 from baylight.control.events.scripted import Decoders
 from baylight.control.events.uplinks import Arrival, receive_reading
@@ -175,6 +175,7 @@ class Ingest:
         acked = [e.queue_item_id for e in batch.events if isinstance(e, TxAck) and e.dev_eui in named] if named else []
         own = await displays.own_lights(connection, acked, named.values())
         received = _receive_events(batch, named, own)
+        batch.gateway_facts.proven = proven_by(received)
         batch.drop_marked()
         failed = spaces.request_changes(affected, loaded)
 

@@ -57,7 +57,7 @@ def _identical(first: str, second: str) -> bool:
 class Display(Session, gc=False):
     """State machine of one display.
 
-    The fields up to `troubled` are the columns of `control.displays.lock`; the loader sets those that follow.
+    The fields up to `sent_through` are the columns of `control.displays.lock`; the loader sets those that follow.
     """
 
     id: UUID
@@ -104,6 +104,8 @@ class Display(Session, gc=False):
     shared: bool = False
     troubled: bool = False
     """Conditions of the display last."""
+    sent_through: str | None = None
+    """Gateway of its newest uplink when the display was loaded: the network server sends through it."""
 
     policy: LoopPolicy = cast(LoopPolicy, None)
     """A display without the policy of the settings fails at the first use."""

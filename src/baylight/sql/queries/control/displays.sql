@@ -14,7 +14,8 @@ SELECT d.network_server, d.application_id, d.dev_addr, d.last_f_cnt, d.heard_net
        d.reported_at, d.possible_code, d.possible_until, d.others_until, d.unknown_until, d.down_f_cnt,
        d.down_queue_id, d.answer_s, d.tx_ack_s, d.drifts, d.drifted_at, d.sync_status, d.resend_after_uplink,
        d.failures, d.reconcile_at, d.shared,
-       EXISTS (SELECT FROM conditions AS c WHERE c.subject_id = d.id::text AND c.ended_at IS NULL) AS troubled
+       EXISTS (SELECT FROM conditions AS c WHERE c.subject_id = d.id::text AND c.ended_at IS NULL) AS troubled,
+       d.gateway_id AS sent_through
 FROM display_devices AS d
 INNER JOIN device_types AS t ON t.code = d.device_type
 WHERE d.id = ANY(

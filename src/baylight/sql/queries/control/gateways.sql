@@ -38,6 +38,14 @@ SET last_ack_at = greatest(g.last_ack_at, excluded.last_ack_at), unacked_since =
 WHERE g.last_ack_at IS NULL OR g.unacked_since IS NOT NULL OR g.refusals > 0
     OR g.last_ack_at <= excluded.last_ack_at - interval '5 seconds';
 
+-- name: proven
+-- Writes which gateways displays proved to send: they reported the light of a command of which no tx_ack has come.
+INSERT INTO gateways AS g (gateway_id, first_seen_at, last_seen_at, proven_at)
+SELECT n, :now, :now, :now FROM unnest(:gateway_ids::text[]) AS n
+ON CONFLICT (gateway_id) DO UPDATE
+SET proven_at = greatest(g.proven_at, excluded.proven_at), unacked_since = NULL, late_at = NULL
+WHERE g.proven_at IS NULL OR g.unacked_since IS NOT NULL OR g.proven_at <= excluded.proven_at - interval '5 seconds';
+
 -- name: refused
 -- Writes the refusals of downlinks to displays. The network server does not name the gateway: it is the one of the
 -- display's newest uplink. A refusal that was made at most 5 min before the newest one, or with it, is a redelivery;
@@ -61,14 +69,14 @@ SET refused_at = excluded.refused_at, refused_made_at = excluded.refused_made_at
 
 -- name: mark_late
 -- Marks the gateways behind which commands wait: handed to the network server before :late_before, after the gateway's
--- last tx_ack, and sent by no gateway. The waiting counts from :seen_since at the earliest: after a stop, the tx_acks of
+-- last tx_ack or proof, and sent by no gateway. The waiting counts from :seen_since at the earliest: after a stop, the tx_acks of
 -- old commands are yet to be read.
 WITH late AS (
     SELECT d.gateway_id, min(a.sent_at) AS since
     FROM actuations AS a
     INNER JOIN displays_behind_gateways AS d ON d.id = a.display_device_id
     INNER JOIN gateways AS g ON g.gateway_id = d.gateway_id
-    WHERE a.status = 'queued' AND a.sent_at <= :late_before AND a.sent_at > coalesce(g.last_ack_at, '-infinity')
+    WHERE a.status = 'queued' AND a.sent_at <= :late_before AND a.sent_at > coalesce(greatest(g.last_ack_at, g.proven_at), '-infinity')
     GROUP BY d.gateway_id
 )
 UPDATE gateways AS g SET unacked_since = coalesce(g.unacked_since, greatest(late.since, :seen_since)), late_at = :now
@@ -76,20 +84,20 @@ FROM late WHERE g.gateway_id = late.gateway_id;
 
 -- name: unmark
 -- Forgets that commands waited, where none has waited since :before: the displays were removed, or other gateways serve
--- them.
-UPDATE gateways SET unacked_since = NULL, late_at = NULL WHERE late_at < :before;
-
--- name: silent
--- Gateways that have acknowledged nothing for :at_least while commands waited. One read of a small table.
-SELECT gateway_id, unacked_since FROM gateways WHERE late_at >= unacked_since + :at_least::interval;
+-- them. Forgets the proofs of gateways that have forwarded nothing since :before.
+UPDATE gateways
+SET unacked_since = CASE WHEN late_at >= :before THEN unacked_since END,
+    late_at = CASE WHEN late_at >= :before THEN late_at END,
+    proven_at = CASE WHEN last_seen_at >= :before THEN proven_at END
+WHERE late_at < :before OR proven_at IS NOT NULL AND last_seen_at < :before;
 
 -- name: alone
 -- Tries to become the only one that reviews gateways, until the transaction ends.
 SELECT pg_try_advisory_xact_lock(hashtext('baylight.gateways'));
 
 -- name: troubled
--- Gateways behind which commands wait, or that refuse; with the number of commands that wait now.
-SELECT g.gateway_id, g.last_seen_at, g.last_ack_at, g.unacked_since, g.late_at, g.refused_at, g.refusal, g.refusals,
+-- Gateways behind which commands wait, that refuse, or whose tx_acks are lost; with the number of commands that wait now.
+SELECT g.gateway_id, g.last_seen_at, g.last_ack_at, g.proven_at, g.unacked_since, g.late_at, g.refused_at, g.refusal, g.refusals,
        g.refused_dev_eui, coalesce(w.commands, 0) AS waiting
 FROM gateways AS g
 LEFT JOIN (
@@ -97,7 +105,7 @@ LEFT JOIN (
     FROM actuations AS a INNER JOIN displays_behind_gateways AS d ON d.id = a.display_device_id
     WHERE a.status = 'queued' GROUP BY d.gateway_id
 ) AS w ON w.gateway_id = g.gateway_id
-WHERE g.unacked_since IS NOT NULL OR g.refusals > 0
+WHERE g.unacked_since IS NOT NULL OR g.refusals > 0 OR g.proven_at > coalesce(g.last_ack_at, '-infinity')
 ORDER BY g.gateway_id;
 
 -- name: used

@@ -1,9 +1,9 @@
 -- name: unproven
 -- Gateways with the number of commands that wait behind them, but for those in order: they acknowledged since
--- :lately, and no command waits too long. The empty id stands for the gateways that are not known yet.
+-- :lately, or a display proved since then that they send, and no command waits too long. The empty id stands for the gateways that are not known yet.
 SELECT g.gateway_id, g.unacked_since, coalesce(w.waiting, 0) AS waiting
 FROM (
-    SELECT gateway_id, unacked_since, last_ack_at FROM gateways UNION ALL SELECT '', NULL, NULL
+    SELECT gateway_id, unacked_since, greatest(last_ack_at, proven_at) AS last_sent_at FROM gateways UNION ALL SELECT '', NULL, NULL
 ) AS g
 LEFT JOIN (
     SELECT d.gateway_id, count(*) AS waiting
@@ -11,7 +11,7 @@ LEFT JOIN (
     WHERE a.status IN ('sending', 'queued')
     GROUP BY d.gateway_id
 ) AS w ON w.gateway_id = g.gateway_id
-WHERE g.unacked_since IS NOT NULL OR g.last_ack_at IS NULL OR g.last_ack_at < :lately
+WHERE g.unacked_since IS NOT NULL OR g.last_sent_at IS NULL OR g.last_sent_at < :lately
 ORDER BY g.gateway_id;
 
 -- name: short_of_airtime
