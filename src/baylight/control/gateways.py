@@ -175,7 +175,10 @@ def _refusal(gateway: Troubled) -> str:
 def _silence(gateway: Troubled) -> str:
     sends = ""
     if _acks_lost(gateway):
-        sends = f". It sends: {_at(gateway.proven_at)} a display reported the light of a command without a tx_ack"
+        sends = (
+            f". It sends: {_at(gateway.proven_at)} a display reported the light of a command without a tx_ack. Until "
+            "one arrives the network server uses the same downlink counter again, and a lamp ignores its next commands"
+        )
     return (
         f"Commands that wait behind it: {gateway.waiting}. Its last acknowledgement: {_at(gateway.last_ack_at)}; "
         f"its last uplink: {_at(gateway.last_seen_at)}{sends}"
