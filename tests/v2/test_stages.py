@@ -13,9 +13,9 @@ from baylight.cli.v2 import app
 from baylight.errors import InputError
 from baylight.store import migrate
 from baylight.v2 import choices, findings, run
+from baylight.v2.observe import observe_report
 from baylight.v2.pace import Progress
 from baylight.v2.steps import STEPS
-from baylight.v2.switch import observe_report
 from tests.support.servers import Server
 from tests.support.v2 import CHOICES, V2Database, connect, display, make_dirty, sensor
 from tests.v2.catalog import catalog
@@ -336,7 +336,9 @@ async def test_the_commands_report_and_plan_runs_nothing(v2: V2Database, tmp_pat
     assert "green" in (await invoke("verify"))[1]
     assert "decides: baylight" in (await invoke("status"))[1]
     assert "bad_eui" in (await invoke("status", "--quarantine"))[1]
-    assert (await invoke("observe"))[0] == (await invoke("shadow"))[0] == 0
+    assert (await invoke("shadow"))[0] == 1
+    code, text = await invoke("observe")
+    assert (code, "Nothing was observed" in text) == (1, True)
     assert (await invoke("colours"))[0] == 1
     assert (await invoke("colours", "--fix"))[0] == 0
     assert (await invoke("colours"))[0] == 0

@@ -194,13 +194,16 @@ def observe(
     as_json: Json = False,
     grace: Annotated[float, typer.Option(min=0, help="seconds that a difference must last")] = 60.0,
 ) -> None:
-    """Show where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere."""
-    from baylight.v2.switch import observe_report
+    """Show where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere, or if nothing came."""
+    from baylight.v2.observe import observe_report
 
     report = _on_database(lambda connection: observe_report(connection, grace_s=grace))
     if as_json:
         print_json(report)
     else:
+        seen = report.observed
+        since = f" since {text(seen.since)}" if seen.since else ""
+        say(f"observed: {seen.uplinks:,} uplinks{since}, of {seen.sensors_received:,} of {seen.sensors:,} sensors")
         for v2_state, state, reason, count in report.summary:
             say(f"{count:>8} spaces: V2 {v2_state}, Baylight {state} ({reason})")
         for space in report.spaces:
@@ -208,9 +211,13 @@ def observe(
                 f"{space.code}: V2 {space.v2_state} since {text(space.v2_since)},"
                 f" Baylight {space.state} since {text(space.decided_at)}"
             )
-        if not report.summary:
+        for dev_eui, spaces, reason in report.unreachable:
+            say(f"display {dev_eui} of {spaces} cannot be reached at the switch: {reason}")
+        if not seen.uplinks:
+            say("Nothing was observed. Start `baylight serve` on this database, with the broker that V2 uses.")
+        elif not report.summary:
             say("No difference.")
-    if report.summary:
+    if report.summary or not report.observed.uplinks:
         raise typer.Exit(FOUND)
 
 

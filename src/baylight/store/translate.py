@@ -39,6 +39,10 @@ _INPUTS = {
     "display_devices_fport": ("bad_f_port", "an FPort is 1 to 223"),
     "device_tests_deadline": ("bad_times", "`wait` and `within` of a test are more than 0"),
     "locations_no_cycle": ("location_cycle", "a location cannot lie below itself"),
+    "v2_holds_less": (
+        "too_long_for_v2",
+        "while V2 is migrated, a building has at most 100 characters, a floor 20 and a zone 50",
+    ),
     "valid_gps": ("bad_position", "latitude and longitude go together, -90 to 90 and -180 to 180"),
 }
 

@@ -25,6 +25,8 @@ RESOLUTIONS: dict[str, tuple[str, ...]] = {
     "half_position": ("quarantine",),
     "overlap": ("earliest",),
     "empty_name": ("quarantine",),
+    "closed_by_hand": ("keep", "open"),
+    "reserved_by_hand": ("keep", "open"),
 }
 """Resolutions that each finding allows. `inspect` proposes the first."""
 

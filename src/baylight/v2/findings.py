@@ -16,16 +16,8 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
 from baylight.v2.contract import role_of_v2
-from baylight.v2.schema import LEGACY_TABLES, migrations
+from baylight.v2.schema import LEGACY_TABLES, V2_COLUMNS, migrations
 
-_NEEDED = {
-    "spaces": "id name code building floor zone gps_latitude gps_longitude sensor_eui display_eui state metadata"
-    " created_at updated_at deleted_at",
-    "reservations": "id space_id start_time end_time user_email user_phone status metadata created_at updated_at",
-    "sensor_readings": "id device_eui space_id occupancy_state battery temperature rssi snr timestamp",
-    "state_changes": "id space_id previous_state new_state source request_id metadata timestamp",
-    "api_keys": "id key_hash key_name last_used_at is_active created_at is_admin",
-}
 _MEANING = {
     "bad_eui": "EUIs that are empty, short or not hex: kept in V2's table, the space gets no such device",
     "contested_sensor": "one sensor on several live spaces (V2 distinguishes EUIs by case): one space gets it",
@@ -37,6 +29,8 @@ _MEANING = {
     "empty_name": "empty names of building, floor or zone: carried over as no name",
     "strange_state": "states that V2 itself does not know: correct them in V2 first",
     "strange_history": "states in the history that V2 itself does not know: carried over as they are",
+    "closed_by_hand": "spaces in MAINTENANCE: they stay closed at the switch until a person opens them, or open",
+    "reserved_by_hand": "spaces that are RESERVED without a reservation: they stay so until a person ends it, or not",
     "untyped": "sensors whose EUI does not show their type: give their prefixes in [types.sensor]",
     "name_taken": "other things in this database that the contract stage would meet",
 }
@@ -84,6 +78,8 @@ FINDINGS = {
     "empty_name": Query("v2.findings.empty_name", Found),
     "strange_state": Query("v2.findings.strange_state", Found),
     "strange_history": Query("v2.findings.strange_history", Found),
+    "closed_by_hand": Query("v2.findings.closed_by_hand", Found),
+    "reserved_by_hand": Query("v2.findings.reserved_by_hand", Found),
     "untyped": Query("v2.findings.untyped", Found),
 }
 NAME_TAKEN = Query("v2.findings.name_taken", Found)
@@ -128,7 +124,7 @@ class Report:
 async def is_v2(connection: Connection) -> None:
     """Check that this is a V2 database. Raises InputError `not_v2` that names the missing columns."""
     found = set(await COLUMNS.all(connection))
-    needed = {f"{table}.{column}" for table, columns in _NEEDED.items() for column in columns.split()}
+    needed = {f"{table}.{column}" for table, columns in V2_COLUMNS.items() for column in columns.split()}
     if missing := sorted(needed - found):
         raise InputError("not_v2", f"this is no V2 database: it lacks {', '.join(missing[:10])}", missing=missing)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.store.query import Query
+from baylight.v2 import back
 from baylight.v2 import choices as choices_of
 from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
@@ -85,6 +86,8 @@ async def apply(
         for step in STEPS:
             if step.stage in stages:
                 await _run(migration, step)
+        if to == "contract":
+            await back.drop_left_over(migration)
         log(f"{to}: done")
 
 
@@ -122,6 +125,8 @@ async def rollback(
         begun = {step.stage for step in (await recorded_steps(migration.connection)).values()}
         entered = [stage for stage in STAGES if stage in begun]
         keep = entered[:-1] if to is None else [] if to == "start" else _stages_to(to)
+        if "expand" in entered and "expand" not in keep:
+            await back.check_unused(migration.connection)
         for stage in reversed([stage for stage in entered if stage not in keep]):
             log(f"{stage}: being undone")
             async with migration.pace.watching():

@@ -19,6 +19,15 @@ catalogue lists, are formatted into their text."""
 CARRY = ("carry", "carry_spaces", "carry_rows")
 """Files of sql/v2 with the functions that turn V2's rows into Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
+V2_COLUMNS = {
+    "spaces": "id name code building floor zone gps_latitude gps_longitude sensor_eui display_eui state metadata"
+    " created_at updated_at deleted_at",
+    "reservations": "id space_id start_time end_time user_email user_phone status metadata created_at updated_at",
+    "sensor_readings": "id device_eui space_id occupancy_state battery temperature rssi snr timestamp",
+    "state_changes": "id space_id previous_state new_state source request_id metadata timestamp",
+    "api_keys": "id key_hash key_name last_used_at is_active created_at is_admin",
+}
+"""Columns of V2's own tables. A customer may have added others."""
 
 UNKNOWN_TYPES = (("unknown_sensor", "sensor"), ("unknown_display", "display"))
 _QUIET_TRIGGERS = (

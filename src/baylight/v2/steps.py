@@ -11,13 +11,13 @@ from baylight.store.beside import placed
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Statement
-from baylight.v2 import backfill, contract, later, switch
+from baylight.v2 import back, backfill, contract, later, switch
 from baylight.v2.migration_run import MigrationRun
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import MAX_LOCK_WAIT_MS
 from baylight.v2.verify import CHECKS, COUNTS, verify
 
-_FUNCTIONS = (*CARRY, "capture", "reflect", "reflect_triggers", "assignments")
+_FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignments")
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on a table of V2"
 _BRIEF = f"writers wait at most {MAX_LOCK_WAIT_MS} ms for the lock, and then some ms for its few statements"
@@ -194,7 +194,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "switch", "switch", "Let Baylight decide and send from now on; V2's `state` follows.",
-        _sql(switch.SUPERSEDE_OBSERVED_ACTUATIONS, switch.SET_OWNER), NO_LOCK, "nothing", switch.give_to_baylight,
+        _sql(*switch.GIVE_SQL), NO_LOCK, "nothing", switch.give_to_baylight,
         "V2 decides again; then each space gets V2's state, in batches", switch.give_back_to_v2,
         _sql(*switch.GIVE_BACK_SQL),
     ),
@@ -206,8 +206,8 @@ STEPS: tuple[Step, ...] = (
         "contract", "contract", f"Give Baylight's tables their names in public; V2's go to {ARCHIVE}.",
         contract.contract_sql, "ACCESS EXCLUSIVE on V2's five tables",
         f"all statements: at most {MAX_LOCK_WAIT_MS} ms until the locks are there, then about 30 ms",
-        contract.contract, "V2's tables catch up in batches, then the names are exchanged back as above",
-        contract.undo_contract, contract.undo_contract_sql,
+        contract.contract, "V2's tables catch up, then the names are exchanged back as above",
+        back.undo_contract, back.undo_contract_sql,
     ),
     Step(
         "require", "contract", "Require of live spaces the devices that were chosen, if any.", contract.require_sql,

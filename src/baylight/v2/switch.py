@@ -6,41 +6,17 @@ The other side's copy follows in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.migration_run import FORGET_STAGE, NOTE_PLACE, WRITE_AS_COPY, Bar, MigrationRun, place_of
-from baylight.v2.schema import require_both_schemas
 
 _SENSORS_PER_BATCH = 200
 _SPACES_PER_BATCH = 500
 _MAX_ROUNDS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """Space whose state differs. `v2_since` and `decided_at`: instants since which each side has had its state."""
-
-    id: UUID
-    code: str
-    v2_state: str
-    v2_since: datetime
-    state: str
-    reason: str | None
-    decided_at: datetime
-
-
-class DisagreementCount(NamedTuple):
-    """Number of spaces in which V2 has one state and Baylight, for this reason, another."""
-
-    v2_state: str
-    state: str
-    reason: str | None
-    spaces: int
 
 
 LAST_READING = Query("v2.switch.last_reading", int)
@@ -51,6 +27,13 @@ COPY_LAST_READINGS = Statement("v2.switch.copy_last_readings")
 FORGET_ORPHANS = Statement("v2.switch.forget_orphans")
 SUPERSEDE_OBSERVED_ACTUATIONS = Statement("v2.switch.supersede_observed_actuations")
 FORGET_OBSERVED = Statement("v2.switch.forget_observed")
+CLOSE_BY_HAND = Statement("v2.switch.close_by_hand")
+RESERVE_BY_HAND = Statement("v2.switch.reserve_by_hand")
+OPEN_BY_HAND = Statement("v2.switch.open_by_hand")
+RELEASE_BY_HAND = Statement("v2.switch.release_by_hand")
+LATE_STATES = Query("v2.switch.late_states", int)
+RESTORE_STATES = Statement("v2.switch.restore_states")
+FORGET_KEPT_STATES = Statement("v2.switch.forget_kept_states")
 SET_OWNER = Statement("v2.switch.set_owner")
 NEXT_DISPLAYS = Query("v2.switch.next_displays", UUID)
 SHOWN_BY_V2 = Statement("v2.switch.shown_by_v2")
@@ -60,8 +43,6 @@ SPACES_NOT_FOLLOWING = Query("v2.switch.spaces_not_following", UUID)
 FOLLOW_V2 = Statement("v2.switch.follow_v2")
 ESTIMATE_SPACES = Query("v2.switch.estimate_spaces", int)
 ESTIMATE_DISPLAYS = Query("v2.switch.estimate_display_devices", int)
-OBSERVE_REPORT = Query("v2.switch.observe_report", Disagreement)
-OBSERVE_SUMMARY = Query("v2.switch.observe_summary", DisagreementCount)
 
 
 async def catch_up(migration: MigrationRun) -> None:
@@ -89,13 +70,25 @@ async def catch_up(migration: MigrationRun) -> None:
 
 
 async def give_to_baylight(migration: MigrationRun) -> None:
-    """Let Baylight decide and send, from one commit on."""
+    """Let Baylight decide and send, from one commit on.
+
+    What people closed or reserved by hand in V2 stays so, if the operator chose that.
+    """
+    choices = migration.choices
 
     async def flip(connection: Connection) -> None:
+        await WRITE_AS_COPY.run(connection)
+        if choices.of("closed_by_hand") == "keep":
+            await CLOSE_BY_HAND.run(connection)
+        if choices.of("reserved_by_hand") == "keep":
+            await RESERVE_BY_HAND.run(connection)
         await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
         await SET_OWNER.run(connection, owner="baylight")
 
     await migration.run_locked([], "", flip, done="switch")
+
+
+GIVE_SQL = (CLOSE_BY_HAND, RESERVE_BY_HAND, SUPERSEDE_OBSERVED_ACTUATIONS, SET_OWNER)
 
 
 async def give_back_to_v2(migration: MigrationRun) -> None:
@@ -103,6 +96,13 @@ async def give_back_to_v2(migration: MigrationRun) -> None:
     state counts."""
 
     async def flip(connection: Connection) -> None:
+        if waiting := await LATE_STATES.one(connection):
+            raise asyncpg.LockNotAvailableError(f"V2 holds {waiting} rows")
+        await WRITE_AS_COPY.run(connection)
+        await RESTORE_STATES.run(connection)
+        await FORGET_KEPT_STATES.run(connection)
+        await OPEN_BY_HAND.run(connection)
+        await RELEASE_BY_HAND.run(connection)
         await SUPERSEDE_OBSERVED_ACTUATIONS.run(connection)
         await FORGET_OBSERVED.run(connection)
         await SET_OWNER.run(connection, owner="v2")
@@ -112,7 +112,16 @@ async def give_back_to_v2(migration: MigrationRun) -> None:
     await _follow_v2(migration)
 
 
-GIVE_BACK_SQL = (SUPERSEDE_OBSERVED_ACTUATIONS, FORGET_OBSERVED, SET_OWNER, FORGET_STAGE, FOLLOW_V2)
+GIVE_BACK_SQL = (
+    RESTORE_STATES,
+    OPEN_BY_HAND,
+    RELEASE_BY_HAND,
+    SUPERSEDE_OBSERVED_ACTUATIONS,
+    FORGET_OBSERVED,
+    SET_OWNER,
+    FORGET_STAGE,
+    FOLLOW_V2,
+)
 
 
 async def redecide(migration: MigrationRun) -> None:
@@ -156,21 +165,3 @@ def _batch(
         return len(ids)
 
     return run
-
-
-@dataclass(frozen=True, slots=True)
-class ObserveReport:
-    """Report of the spaces in which an observing Baylight disagrees with V2."""
-
-    summary: list[DisagreementCount]
-    spaces: list[Disagreement]
-
-
-async def observe_report(connection: Connection, *, grace_s: float = 60.0, limit: int = 50) -> ObserveReport:
-    """Return the spaces in which an observing Baylight disagrees with V2 for more than `grace_s` seconds.
-
-    Raises InputError `not_beside`.
-    """
-    await require_both_schemas(connection)
-    summary = await OBSERVE_SUMMARY.all(connection, grace_s=grace_s)
-    return ObserveReport(summary, await OBSERVE_REPORT.all(connection, grace_s=grace_s, limit=limit))

@@ -6,10 +6,10 @@ CREATE OR REPLACE FUNCTION v2_migration.canon_eui(eui text) RETURNS varchar(16)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN length(eui) = 16 AND translate(eui, '0123456789abcdefABCDEF', '') = '' THEN lower(eui) END;
 
--- Return V2's word for a state of Baylight. It is NULL where V2 has none, and V2 then keeps the state that it had.
+-- Return V2's word for a state of Baylight. V2 has none for UNKNOWN: a space whose state is not known is not free.
 CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE state WHEN 'UNKNOWN' THEN NULL WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
+RETURN CASE state WHEN 'UNKNOWN' THEN 'OCCUPIED' WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
 
 -- Return the location of V2's three texts. Create it if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
@@ -63,7 +63,8 @@ LEFT JOIN baylight_next.locations AS z
     AND z.kind = 'zone' AND z.name = nullif(zone, '')
 $$;
 
--- Return the last reading that V2 received from a sensor, in either spelling of its EUI. No row if there is none.
+-- Return the last reading that V2 received from a sensor, in either spelling of its EUI. No row if there is none. Readings
+-- from the future, and from before sensors existed, have a wrong time: they would stay the last ones for years.
 CREATE OR REPLACE FUNCTION v2_migration.last_reading(eui text)
 RETURNS TABLE (seen_at timestamptz, rssi smallint, snr real, occupancy varchar(20))
 LANGUAGE sql STABLE
@@ -71,12 +72,13 @@ AS $$
 SELECT u."timestamp", greatest(least(u.rssi, 32767), -32768)::smallint, u.snr::real,
        CASE WHEN u.occupancy_state IN ('FREE', 'OCCUPIED') THEN u.occupancy_state END
 FROM (
-    (SELECT * FROM public.sensor_readings WHERE device_eui = eui ORDER BY "timestamp" DESC LIMIT 1)
+    (SELECT * FROM public.sensor_readings WHERE device_eui = eui
+     AND "timestamp" BETWEEN '2000-01-01' AND clock_timestamp() + interval '1 minute' ORDER BY "timestamp" DESC LIMIT 1)
     UNION ALL
     (SELECT * FROM public.sensor_readings WHERE device_eui = upper(eui) AND eui <> upper(eui)
-     ORDER BY "timestamp" DESC LIMIT 1)
+     AND "timestamp" BETWEEN '2000-01-01' AND clock_timestamp() + interval '1 minute' ORDER BY "timestamp" DESC LIMIT 1)
 ) AS u
-WHERE u."timestamp" IS NOT NULL ORDER BY u."timestamp" DESC LIMIT 1
+ORDER BY u."timestamp" DESC LIMIT 1
 $$;
 
 -- Return an id like uuid7(), with one time for all rows. Ids of one instant lie together, so indexes are filled faster.

@@ -182,7 +182,9 @@ BEGIN
     LEFT JOIN baylight_next.sensor_devices AS sd ON sd.dev_eui = w.sensor_deveui
     LEFT JOIN baylight_next.display_devices AS dd ON dd.dev_eui = w.display_deveui
     ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name, code = excluded.code, gps_latitude = excluded.gps_latitude,
+        name = excluded.name, gps_latitude = excluded.gps_latitude,
+        code = CASE WHEN EXISTS (SELECT FROM v2_migration.aside AS a WHERE a.space_id = s.id AND a.code = excluded.code)
+               THEN s.code ELSE excluded.code END,
         gps_longitude = excluded.gps_longitude, metadata = excluded.metadata, deleted_at = excluded.deleted_at,
         location_id = excluded.location_id, sensor_device_id = excluded.sensor_device_id,
         display_device_id = excluded.display_device_id,

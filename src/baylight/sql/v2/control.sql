@@ -20,11 +20,13 @@ CREATE TABLE IF NOT EXISTS v2_migration.control (
     choices jsonb NOT NULL DEFAULT '{}',
     made_btree_gist boolean NOT NULL DEFAULT false,
     last_reading bigint NOT NULL DEFAULT 0,
+    first_own_change bigint,
     assignments_logged boolean NOT NULL DEFAULT true,
     CONSTRAINT control_single_row CHECK (id = 1),
     CONSTRAINT control_owner CHECK (owner IN ('v2', 'baylight'))
 );
 COMMENT ON COLUMN v2_migration.control.owner IS 'whose decisions count: V2''s until the switch';
+COMMENT ON COLUMN v2_migration.control.first_own_change IS 'ids of state changes that Baylight makes begin here';
 COMMENT ON COLUMN v2_migration.control.assignments_logged IS 'until the history of assignments is built: see assignment_log';
 INSERT INTO v2_migration.control DEFAULT VALUES ON CONFLICT DO NOTHING;
 
@@ -63,6 +65,29 @@ CREATE TABLE IF NOT EXISTS v2_migration.residue (
 );
 COMMENT ON TABLE v2_migration.residue IS 'V2''s own spelling of values that the new schema spells otherwise or cannot hold';
 CREATE INDEX IF NOT EXISTS residue_sensor_eui ON v2_migration.residue (sensor_eui);
+
+CREATE TABLE IF NOT EXISTS v2_migration.kept_states (
+    space_id uuid PRIMARY KEY,
+    state text NOT NULL
+);
+COMMENT ON TABLE v2_migration.kept_states IS 'V2''s state of spaces that Baylight calls UNKNOWN, for the way back; V2''s table says OCCUPIED';
+
+CREATE TABLE IF NOT EXISTS v2_migration.late_states (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    space_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE v2_migration.late_states IS 'spaces whose row V2 held when Baylight decided: V2''s state follows as soon as it is free';
+
+CREATE TABLE IF NOT EXISTS v2_migration.aside (
+    space_id uuid PRIMARY KEY,
+    code varchar(20),
+    sensor_eui varchar(16),
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE v2_migration.aside IS 'deleted spaces that gave up their code or sensor in V2''s table, because another space has it now';
+COMMENT ON COLUMN v2_migration.aside.code IS 'the code that the space has in V2''s table instead; null: its own';
+COMMENT ON COLUMN v2_migration.aside.sensor_eui IS 'the sensor that V2''s table no longer has';
 
 CREATE TABLE IF NOT EXISTS v2_migration.contested (
     role text NOT NULL,

@@ -1,14 +1,15 @@
--- When Baylight writes, V2's rows follow in the same transaction. Baylight never waits for a row that V2 holds. Instead
+-- When Baylight writes, V2's rows follow in the same transaction. Triggers of the customer's on V2's tables run with
+-- `public` in the search_path, as they did before. Baylight never waits for a row that V2 holds. Instead
 -- its transaction fails with lock_not_available, and its services try again. So V2 is never the victim of a deadlock.
 
 CREATE OR REPLACE VIEW v2_migration.places AS
 SELECT l.id AS location_id,
        (CASE 'building' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
-                        WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(100) AS building,
+                        WHEN d.kind THEN d.name WHEN e.kind THEN e.name END) AS building,
        (CASE 'floor' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
-                     WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(20) AS floor,
+                     WHEN d.kind THEN d.name WHEN e.kind THEN e.name END) AS floor,
        (CASE 'zone' WHEN a.kind THEN a.name WHEN b.kind THEN b.name WHEN c.kind THEN c.name
-                    WHEN d.kind THEN d.name WHEN e.kind THEN e.name END)::varchar(50) AS zone
+                    WHEN d.kind THEN d.name WHEN e.kind THEN e.name END) AS zone
 FROM baylight_next.locations AS l
 LEFT JOIN baylight_next.locations AS a ON a.id = l.path[1]
 LEFT JOIN baylight_next.locations AS b ON b.id = l.path[2]
@@ -20,7 +21,7 @@ LEFT JOIN baylight_next.locations AS e ON e.id = l.path[5];
 CREATE OR REPLACE VIEW v2_migration.old_spaces AS
 SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude,
        s.sensor_deveui AS sensor_eui, s.display_deveui AS display_eui,
-       coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20) AS state,
+       v2_migration.v2_state(s.current_state)::varchar(20) AS state,
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
@@ -31,38 +32,41 @@ WHERE s.deleted_at IS NULL AND NOT EXISTS (
 )
 UNION ALL
 -- A deleted space has no devices. These NULLs spare a search for a sensor the deleted spaces.
-SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude, NULL::varchar(16),
-       NULL::varchar(16), coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20),
+SELECT s.id, s.name, coalesce(a.code, s.code), p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude, NULL::varchar(16),
+       NULL::varchar(16), v2_migration.v2_state(s.current_state)::varchar(20),
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id
 WHERE s.deleted_at IS NOT NULL AND NOT EXISTS (
     SELECT FROM v2_migration.residue AS x
     WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
       AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
 )
 UNION ALL
-SELECT s.id, s.name, s.code, coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
+SELECT s.id, s.name, coalesce(a.code, s.code), coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
        coalesce(p.floor, CASE WHEN x.floor = '' THEN x.floor END),
        coalesce(p.zone, CASE WHEN x.zone = '' THEN x.zone END),
        coalesce(s.gps_latitude, x.gps_latitude), coalesce(s.gps_longitude, x.gps_longitude),
        x.sensor_eui, x.display_eui,
-       coalesce(v2_migration.v2_state(s.current_state), s.sensor_state, 'OCCUPIED')::varchar(20),
+       v2_migration.v2_state(s.current_state)::varchar(20),
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM v2_migration.residue AS x
 INNER JOIN baylight_next.spaces AS s
     ON s.id = x.space_id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
     AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
-LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id;
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id;
 
 -- Make V2's rows equal to Baylight's. Their state follows only if Baylight decides.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_spaces(ids uuid[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     before text := coalesce(current_setting('baylight.v2_sync', true), '');
     ours boolean := (SELECT owner = 'baylight' FROM v2_migration.control);
     written integer;
+    inserted integer;
 BEGIN
     PERFORM FROM public.spaces WHERE id = ANY(ids) ORDER BY id FOR UPDATE NOWAIT;
     PERFORM set_config('baylight.v2_sync', 'on', true);
@@ -78,38 +82,86 @@ BEGIN
       AND ((q.field = 'sensor_eui' AND s.sensor_deveui IS NOT NULL)
            OR (q.field = 'display_eui' AND s.display_deveui IS NOT NULL)
            OR (q.field = 'gps' AND s.gps_latitude IS NOT NULL));
-    INSERT INTO public.spaces AS l (
+    IF ours THEN
+        DELETE FROM v2_migration.kept_states AS k USING baylight_next.spaces AS s
+        WHERE k.space_id = ANY(ids) AND s.id = k.space_id AND s.current_state <> 'UNKNOWN';
+        INSERT INTO v2_migration.kept_states
+        SELECT l.id, l.state FROM public.spaces AS l INNER JOIN baylight_next.spaces AS s ON s.id = l.id
+        WHERE l.id = ANY(ids) AND s.current_state = 'UNKNOWN'
+        ON CONFLICT DO NOTHING;
+    END IF;
+    UPDATE public.spaces AS l SET
+        name = o.name, code = o.code, building = o.building, floor = o.floor, zone = o.zone,
+        gps_latitude = o.gps_latitude, gps_longitude = o.gps_longitude, sensor_eui = o.sensor_eui,
+        display_eui = o.display_eui, metadata = o.metadata, deleted_at = o.deleted_at,
+        state = CASE WHEN ours THEN o.state ELSE l.state END
+    FROM v2_migration.old_spaces AS o
+    WHERE o.id = ANY(ids) AND l.id = o.id
+      AND ((l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longitude, l.sensor_eui, l.display_eui,
+            l.metadata, l.deleted_at)
+          IS DISTINCT FROM (o.name, o.code, o.building, o.floor, o.zone, o.gps_latitude, o.gps_longitude, o.sensor_eui,
+            o.display_eui, o.metadata, o.deleted_at)
+          OR (ours AND l.state <> o.state));
+    GET DIAGNOSTICS written = ROW_COUNT;
+    INSERT INTO public.spaces (
         id, name, code, building, floor, zone, gps_latitude, gps_longitude, sensor_eui, display_eui, state, metadata,
         created_at, updated_at, deleted_at
     )
     SELECT o.id, o.name, o.code, o.building, o.floor, o.zone, o.gps_latitude, o.gps_longitude, o.sensor_eui,
-           o.display_eui, CASE WHEN s.current_state = 'UNKNOWN' THEN 'FREE' ELSE o.state END, o.metadata,
-           o.created_at, o.updated_at, o.deleted_at
+           o.display_eui, o.state, o.metadata, o.created_at, o.updated_at, o.deleted_at
     FROM v2_migration.old_spaces AS o
-    INNER JOIN baylight_next.spaces AS s ON s.id = o.id
-    WHERE o.id = ANY(ids)
-    ON CONFLICT (id) DO UPDATE SET
-        name = excluded.name, code = excluded.code, building = excluded.building, floor = excluded.floor,
-        zone = excluded.zone, gps_latitude = excluded.gps_latitude, gps_longitude = excluded.gps_longitude,
-        sensor_eui = excluded.sensor_eui, display_eui = excluded.display_eui, metadata = excluded.metadata,
-        deleted_at = excluded.deleted_at,
-        state = coalesce((SELECT v2_migration.v2_state(s.current_state) FROM baylight_next.spaces AS s
-                          WHERE ours AND s.id = excluded.id), l.state)
-    WHERE (l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longitude, l.sensor_eui, l.display_eui,
-           l.metadata, l.deleted_at)
-        IS DISTINCT FROM (excluded.name, excluded.code, excluded.building, excluded.floor, excluded.zone,
-           excluded.gps_latitude, excluded.gps_longitude, excluded.sensor_eui, excluded.display_eui,
-           excluded.metadata, excluded.deleted_at)
-        OR (ours AND l.state <> (
-            SELECT v2_migration.v2_state(s.current_state) FROM baylight_next.spaces AS s WHERE s.id = excluded.id));
-    GET DIAGNOSTICS written = ROW_COUNT;
+    WHERE o.id = ANY(ids) AND NOT EXISTS (SELECT FROM public.spaces AS l WHERE l.id = o.id);
+    GET DIAGNOSTICS inserted = ROW_COUNT;
     PERFORM set_config('baylight.v2_sync', before, true);
-    RETURN written;
+    RETURN written + inserted;
+END
+$$;
+
+-- Write a decision of Baylight into V2's row. Return false if V2 holds the row at this moment.
+CREATE OR REPLACE FUNCTION v2_migration.reflect_state(wanted_id uuid, decided text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    before text := coalesce(current_setting('baylight.v2_sync', true), '');
+    had text;
+BEGIN
+    SELECT state INTO had FROM public.spaces WHERE id = wanted_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF had IS NULL THEN
+        RETURN NOT EXISTS (SELECT FROM public.spaces WHERE id = wanted_id);
+    END IF;
+    IF decided = 'UNKNOWN' THEN
+        INSERT INTO v2_migration.kept_states VALUES (wanted_id, had) ON CONFLICT DO NOTHING;
+    ELSE
+        DELETE FROM v2_migration.kept_states WHERE space_id = wanted_id;
+    END IF;
+    IF had <> v2_migration.v2_state(decided) THEN
+        PERFORM set_config('baylight.v2_sync', 'on', true);
+        UPDATE public.spaces SET state = v2_migration.v2_state(decided) WHERE id = wanted_id;
+        PERFORM set_config('baylight.v2_sync', before, true);
+    END IF;
+    RETURN true;
+END
+$$;
+
+-- Write the decisions that came while V2 held its row. Return the number of those that still wait.
+CREATE OR REPLACE FUNCTION v2_migration.reflect_late_states() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last bigint := (SELECT max(id) FROM v2_migration.late_states);
+    one uuid;
+BEGIN
+    FOR one IN SELECT DISTINCT l.space_id FROM v2_migration.late_states AS l WHERE l.id <= last ORDER BY 1 LOOP
+        IF v2_migration.reflect_state(one, (SELECT s.current_state FROM baylight_next.spaces AS s WHERE s.id = one)) THEN
+            DELETE FROM v2_migration.late_states WHERE space_id = one AND id <= last;
+        END IF;
+    END LOOP;
+    RETURN (SELECT count(*) FROM v2_migration.late_states);
 END
 $$;
 
 CREATE OR REPLACE FUNCTION v2_migration.reflect_space() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     violated text;
@@ -119,12 +171,8 @@ BEGIN
         IS NOT DISTINCT FROM (OLD.name, OLD.code, OLD.location_id, OLD.gps_latitude, OLD.gps_longitude, OLD.sensor_deveui,
         OLD.display_deveui, OLD.metadata, OLD.deleted_at)
     THEN
-        IF NEW.current_state <> OLD.current_state AND NEW.current_state <> 'UNKNOWN' THEN
-            PERFORM FROM public.spaces WHERE id = NEW.id FOR NO KEY UPDATE NOWAIT;
-            PERFORM set_config('baylight.v2_sync', 'on', true);
-            UPDATE public.spaces SET state = v2_migration.v2_state(NEW.current_state)
-            WHERE id = NEW.id AND state <> v2_migration.v2_state(NEW.current_state);
-            PERFORM set_config('baylight.v2_sync', '', true);
+        IF NEW.current_state <> OLD.current_state AND NOT v2_migration.reflect_state(NEW.id, NEW.current_state) THEN
+            INSERT INTO v2_migration.late_states (space_id) VALUES (NEW.id);
         END IF;
         RETURN NULL;
     END IF;
@@ -137,12 +185,14 @@ EXCEPTION WHEN unique_violation THEN
         USING ERRCODE = 'unique_violation', CONSTRAINT = CASE violated
             WHEN 'unique_space_code' THEN 'spaces_code_live'
             WHEN 'unique_sensor_eui' THEN 'device_assignments_one_space_per_device' ELSE violated END;
+WHEN string_data_right_truncation THEN
+    RAISE EXCEPTION 'V2 holds less' USING ERRCODE = 'check_violation', CONSTRAINT = 'v2_holds_less';
 END
 $$;
 
 -- When a location is renamed or moved, the texts of all spaces below it change.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_location() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     PERFORM v2_migration.reflect_spaces(array_agg(s.id))
@@ -151,11 +201,13 @@ BEGIN
     WHERE l.path @> ARRAY[NEW.id]
     HAVING count(*) > 0;
     RETURN NULL;
+EXCEPTION WHEN string_data_right_truncation THEN
+    RAISE EXCEPTION 'V2 holds less' USING ERRCODE = 'check_violation', CONSTRAINT = 'v2_holds_less';
 END
 $$;
 
 CREATE OR REPLACE FUNCTION v2_migration.reflect_reservations(ids uuid[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     before text := coalesce(current_setting('baylight.v2_sync', true), '');
@@ -192,7 +244,7 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION v2_migration.reflect_state_changes(first_id bigint, last_id bigint) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     before text := coalesce(current_setting('baylight.v2_sync', true), '');
@@ -225,7 +277,7 @@ $$;
 
 -- Both sides refuse a revoked key at once.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_api_key() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     UPDATE public.api_keys SET is_active = NEW.is_active

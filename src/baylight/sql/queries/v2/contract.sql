@@ -74,31 +74,9 @@ WHERE n.nspname = :before::text AND c.relnamespace = n.oid AND NOT t.tgisinterna
   AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
 ORDER BY statement;
 
--- name: create_views
--- Statements that create V2's names as views in the schema of V2's role, where PostgreSQL looks first. Each column has
--- the same type. Reservations that could not be carried over are read from the archive.
-SELECT s.statement FROM (
-    VALUES (1, 'spaces', 'v2_migration.old_spaces'), (2, 'reservations', 'public.reservations'),
-           (3, 'state_changes', 'public.state_changes'), (4, 'sensor_readings', 'v2_archive.sensor_readings'),
-           (5, 'api_keys', 'v2_archive.api_keys')
-) AS v (place, name, source)
-CROSS JOIN LATERAL (
-    SELECT string_agg(format('%I::%s AS %I', attname, format_type(atttypid, atttypmod), attname), ', '
-                      ORDER BY attnum) AS list
-    FROM pg_attribute
-    WHERE attrelid = ('public.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped
-) AS columns
-CROSS JOIN LATERAL (
-    VALUES
-    (1, CASE WHEN v.place = 1 THEN format('CREATE SCHEMA IF NOT EXISTS %I', :role::text) END),
-    (2, CASE WHEN v.place = 1 THEN format('GRANT USAGE ON SCHEMA %I TO %I', :role, :role) END),
-    (3, format('CREATE VIEW %I.%I AS SELECT %s FROM %s', :role, v.name, columns.list, v.source)
-        || CASE WHEN v.name = 'reservations' THEN
-            format(' UNION ALL SELECT %s FROM v2_archive.reservations AS a WHERE EXISTS ('
-                   'SELECT FROM v2_migration.quarantine AS q'
-                   ' WHERE q.source_table = ''reservations'' AND q.source_id = a.id::text)', columns.list)
-        ELSE '' END),
-    (4, format('GRANT SELECT ON %I.%I TO %I', :role, v.name, :role))
-) AS s (place, statement)
-WHERE s.statement IS NOT NULL
-ORDER BY v.place, s.place;
+-- name: columns_of_v2
+-- Columns of V2's tables in their order, with the type that a view must have.
+SELECT c.relname AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_attribute AS a INNER JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(:tables::text[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY c.relname, a.attnum;

@@ -95,6 +95,20 @@ SELECT id::text, new_state AS detail, count(*) OVER () AS total FROM public.stat
 WHERE new_state NOT IN ('FREE', 'OCCUPIED', 'RESERVED', 'MAINTENANCE')
 LIMIT 20;
 
+-- name: closed_by_hand
+-- Live spaces that people closed.
+SELECT id::text, code AS detail, count(*) OVER () AS total FROM public.spaces
+WHERE state = 'MAINTENANCE' AND deleted_at IS NULL
+ORDER BY code LIMIT 20;
+
+-- name: reserved_by_hand
+-- Live spaces that are reserved, and that have no active reservation now.
+SELECT l.id::text, l.code AS detail, count(*) OVER () AS total FROM public.spaces AS l
+WHERE l.state = 'RESERVED' AND l.deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM public.reservations AS r
+    WHERE r.space_id = l.id AND r.status = 'active' AND r.start_time <= now() AND r.end_time > now())
+ORDER BY l.code LIMIT 20;
+
 -- name: untyped
 -- Sensors whose EUI does not show their type.
 SELECT id::text, code || ': ' || sensor_eui AS detail, count(*) OVER () AS total FROM public.spaces

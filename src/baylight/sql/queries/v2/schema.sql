@@ -17,10 +17,12 @@ VALUES (:code, :category, 'unknown', 'unknown', 'unknown', 3600)
 ON CONFLICT (code) DO NOTHING;
 
 -- name: start_own_ids
--- Set the next id of state_changes. V2's ids are kept, so the ids of Baylight's own rows begin far above those that V2
+-- Set the next id of state_changes, and note it. V2's ids are kept, so the ids of Baylight's own rows begin far above those that V2
 -- will reach.
-SELECT setval('baylight_next.state_changes_id_seq',
-              coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000) AS id;
+UPDATE v2_migration.control SET first_own_change = setval(
+    'baylight_next.state_changes_id_seq', coalesce((SELECT max(id) FROM public.state_changes), 0) + 1000000000
+) + 1
+RETURNING first_own_change AS id;
 
 -- name: note_quiet_trigger
 -- Keep the definition of a trigger that rows carried in bulk do not fire.

@@ -44,6 +44,46 @@ UPDATE baylight_next.actuations SET status = 'superseded' WHERE status = 'pendin
 -- Forget the decisions of Baylight that differed from V2's while it observed.
 DELETE FROM v2_migration.observed_decisions;
 
+-- name: close_by_hand
+-- Keep the spaces closed that people closed in V2, until a person ends it in Baylight.
+UPDATE baylight_next.spaces SET maintenance = true
+WHERE current_state = 'MAINTENANCE' AND deleted_at IS NULL AND NOT maintenance;
+
+-- name: reserve_by_hand
+-- Keep the spaces reserved that V2 has as RESERVED without a reservation, until a person ends it in Baylight.
+INSERT INTO baylight_next.overrides (space_id, state, valid, reason, actor)
+SELECT s.id, 'RESERVED', tstzrange(clock_timestamp(), NULL), 'RESERVED by hand in V2', 'v2'
+FROM baylight_next.spaces AS s
+WHERE s.current_state = 'RESERVED' AND s.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r
+                  WHERE r.space_id = s.id AND r.status = 'active' AND r.during @> clock_timestamp())
+  AND NOT EXISTS (SELECT FROM baylight_next.overrides AS o
+                  WHERE o.space_id = s.id AND o.valid && tstzrange(clock_timestamp(), NULL));
+
+-- name: open_by_hand
+-- Forget what close_by_hand did: V2's own state says it, and followed Baylight's.
+UPDATE baylight_next.spaces SET maintenance = false WHERE maintenance;
+
+-- name: release_by_hand
+-- End what reserve_by_hand did.
+UPDATE baylight_next.overrides
+SET valid = tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')), ended_by = 'v2'
+WHERE actor = 'v2' AND upper_inf(valid);
+
+-- name: late_states
+-- Write the decisions that came while V2 held its row. Returns how many still wait.
+SELECT v2_migration.reflect_late_states() AS waiting;
+
+-- name: restore_states
+-- Give V2 back the states that it had before Baylight found the spaces UNKNOWN.
+UPDATE public.spaces AS l SET state = k.state
+FROM v2_migration.kept_states AS k INNER JOIN baylight_next.spaces AS s ON s.id = k.space_id
+WHERE l.id = k.space_id AND s.current_state = 'UNKNOWN' AND l.state <> k.state;
+
+-- name: forget_kept_states
+-- Forget the states that restore_states gives back.
+DELETE FROM v2_migration.kept_states;
+
 -- name: set_owner
 -- Set the side whose decisions count, `v2` or `baylight`.
 UPDATE v2_migration.control SET owner = :owner, owner_since = clock_timestamp();
@@ -105,24 +145,3 @@ SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'bayligh
 -- name: estimate_display_devices
 -- Estimated number of rows of the table.
 SELECT greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE oid = 'baylight_next.display_devices'::regclass;
-
--- name: observe_report
--- Spaces in which Baylight has decided otherwise than V2 for more than `:grace_s` seconds.
-SELECT l.id, l.code, l.state AS v2_state, s.current_state_at AS v2_since, d.state, d.reason, d.decided_at
-FROM v2_migration.observed_decisions AS d
-INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
-INNER JOIN public.spaces AS l ON l.id = d.space_id
-WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
-  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
-ORDER BY d.decided_at
-LIMIT :limit;
-
--- name: observe_summary
--- Number of the spaces of observe_report, by both states and the reason.
-SELECT l.state AS v2_state, d.state, d.reason, count(*) AS spaces
-FROM v2_migration.observed_decisions AS d
-INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
-INNER JOIN public.spaces AS l ON l.id = d.space_id
-WHERE coalesce(v2_migration.v2_state(d.state), '') <> l.state
-  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
-GROUP BY 1, 2, 3 ORDER BY 4 DESC;
