@@ -67,6 +67,17 @@ class TransientError(BaylightError):
         self.retry_after_s = retry_after_s
 
 
+class DevicesHeldError(TransientError):
+    """Error of a batch that was stored but for the messages of some devices: another program holds their rows.
+
+    `dev_euis`: these devices.
+    """
+
+    def __init__(self, dev_euis: frozenset[str]) -> None:
+        super().__init__("devices_held", f"another program holds the rows of {len(dev_euis)} devices")
+        self.dev_euis = dev_euis
+
+
 class PermanentError(BaylightError):
     """Error that no retry can mend: a person must act."""
 

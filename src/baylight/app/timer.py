@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
 
 from baylight.access.change import SYSTEM, Change
 from baylight.control import displays, gateways, retention, sensors, spaces
@@ -76,10 +79,20 @@ class Timer:
         async with self.pool.acquire() as connection, connection.transaction():
             change = self._change(connection)
             due = await spaces.LOCK_DUE.all(connection, now=change.now, limit=MAX_DUE)
-            if due:
-                await change.redecide(due, None)
-                await sensors.begin_silent(connection, due, change.now)
+            if due and not await self._decide(change, due):
+                for one in due:
+                    await self._decide(change, [one])
         return len(due)
+
+    async def _decide(self, change: Change, due: list[UUID]) -> bool:
+        """Decide spaces. Return False, and decide none, if another program holds one of their rows."""
+        try:
+            async with change.connection.transaction():
+                await change.redecide(due, None)
+                await sensors.begin_silent(change.connection, due, change.now)
+        except asyncpg.LockNotAvailableError:
+            return False
+        return True
 
     def _change(self, connection: Connection) -> Change:
         return Change(connection, SYSTEM, self.clock.now(), self.policies)

@@ -10,11 +10,12 @@ from functools import partial
 from itertools import count
 from uuid import uuid4
 
+import pytest
 from structlog.testing import capture_logs
 
 from baylight.domain.events import Ignored, Join
 from baylight.domain.ids import DevEui
-from baylight.errors import TransientError
+from baylight.errors import DevicesHeldError, TransientError
 from baylight.lns.mqtt.lanes import MESSAGE_LANES, Batch, Lanes, Received
 from tests.support import eventually
 
@@ -31,8 +32,13 @@ class Source:
     async def acknowledge(self) -> None:
         self.calls += 1
 
-    def send(self, lanes: Lanes, lane: int, payload: str) -> None:
-        eui = next(eui for n in count() if hash(eui := f"{n:016x}") % MESSAGE_LANES == lane)
+    def eui(self, device: str = "", lane: int = 0) -> str:
+        """Return the DevEUI of a device whose messages come into a lane."""
+        first = sum(device.encode()) * 1000
+        return next(eui for n in count(first) if hash(eui := f"{n:016x}") % MESSAGE_LANES == lane)
+
+    def send(self, lanes: Lanes, lane: int, payload: str, device: str = "") -> None:
+        eui = self.eui(device, lane)
         received = Received("t", payload.encode(), Join(DevEui(eui), str(uuid4()), AT, None))
         self.batches[payload] = lanes.put(self, received, 1)
 
@@ -48,11 +54,15 @@ async def never(message: Received, error: Exception) -> None:
 
 
 @asynccontextmanager
-async def running(handle: Callable[[list[str]], Awaitable[None]], max_batch: int = 10) -> AsyncIterator[Lanes]:
+async def running(
+    handle: Callable[[list[str]], Awaitable[None]],
+    max_batch: int = 10,
+    reject: Callable[[Received, Exception], Awaitable[None]] = never,
+) -> AsyncIterator[Lanes]:
     async def handle_messages(messages: list[Received]) -> None:
         await handle([message.payload.decode() for message in messages])
 
-    lanes = Lanes(handle_messages, never, max_batch)
+    lanes = Lanes(handle_messages, reject, max_batch)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(lanes.run())
         yield lanes
@@ -90,6 +100,37 @@ async def test_a_lane_that_waits_delays_no_other_lane_and_keeps_its_order() -> N
         await turns()
         assert handled[2:] == [["a1"], ["a2", "a3"]]
         assert source.done() == source.batches.keys()
+
+
+async def test_h12_messages_of_a_device_whose_row_is_held_wait_beside_their_lane(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("baylight.lns.mqtt.lanes.HELD_AGAIN_S", 0.001)
+    held, stored = {"held"}, set[str]()
+    source = Source()
+
+    async def handle(payloads: list[str]) -> None:
+        if "bad" in payloads:
+            raise RuntimeError  # a batch with such a message is halved
+        stored.update(set(payloads) - held)
+        if held.intersection(payloads):
+            raise DevicesHeldError(frozenset({source.eui("held")}))
+
+    rejected: list[str] = []
+
+    async def reject(message: Received, error: Exception) -> None:
+        rejected.append(message.payload.decode())
+
+    async with running(handle, reject=reject) as lanes:
+        for payload in ("held", "a", "bad", "b"):
+            source.send(lanes, 0, payload, device=payload)
+        await until(lambda: stored == {"a", "b"} and rejected == ["bad"])
+        source.send(lanes, 0, "later", device="later")
+        await until(lambda: source.is_done("later"))
+        assert not source.is_done("held")
+        held.clear()
+        await until(lambda: source.is_done("held"))
+        assert (stored, rejected) == ({"a", "b", "later", "held"}, ["bad"])
 
 
 async def test_the_oldest_message_that_is_not_handled_is_timed() -> None:

@@ -26,7 +26,7 @@ from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.sensor import Sensor
 from baylight.domain.state import SensorView
-from baylight.errors import DeviceDataError, TransientError
+from baylight.errors import DeviceDataError, DevicesHeldError, TransientError
 from baylight.log import logger
 from baylight.ports import Clock, CodecEngine
 from baylight.store.connect import RETRY
@@ -57,6 +57,10 @@ SensorUpdate = tuple[Arrival, Sensor, SensorView]
 """An uplink, its sensor, and the sensor's state after the uplink."""
 
 
+def _device_of(message: Message) -> str:
+    return getattr(message, "dev_eui", "")
+
+
 class _OtherCodecError(Exception):
     """`codecs`: DevEUIs -> the JavaScript codecs that must decode their uplinks; None: a built-in codec must."""
 
@@ -85,8 +89,36 @@ class Ingest:
     async def store_batch(self, messages: Sequence[Message]) -> None:
         """Store a batch, decide its spaces, and make the actuations. Idempotent: a stored message changes nothing.
 
-        Raises TransientError if the database cannot do it now: nothing was stored.
+        Raises TransientError if the database cannot do it now: nothing was stored. Raises DevicesHeldError if another
+        program holds rows, as a V2 application may while it is migrated: the messages of all other devices are stored.
         """
+        try:
+            await self._store_batch(messages)
+        except TransientError as error:
+            if not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+                raise
+            held = await self._store_unheld(messages)
+            if held:
+                raise DevicesHeldError(held) from error
+
+    async def _store_unheld(self, messages: Sequence[Message]) -> frozenset[str]:
+        """Store a batch that met a lock in halves; return the devices whose rows another program holds."""
+        dev_euis = sorted({_device_of(message) for message in messages})
+        if len(dev_euis) == 1:
+            return frozenset(dev_euis)
+        held: frozenset[str] = frozenset()
+        middle = len(dev_euis) // 2
+        for half in (set(dev_euis[:middle]), set(dev_euis[middle:])):
+            part = [message for message in messages if _device_of(message) in half]
+            try:
+                await self._store_batch(part)
+            except TransientError as error:
+                if not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+                    raise
+                held |= await self._store_unheld(part)
+        return held
+
+    async def _store_batch(self, messages: Sequence[Message]) -> None:
         now = self._clock.now()
         batch = await self._store_retried(
             lambda recheck_all: Batch(messages, now, recheck_all=recheck_all, quick_s=QUICK_S)

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from baylight.domain.events import Message
-from baylight.errors import TransientError
+from baylight.errors import DevicesHeldError, TransientError
 from baylight.log import logger
 
 _log = logger("mqtt")
 MAX_BACKOFF_S = 1.5
 """Longest pause before a batch is tried again. So a lane goes on within two seconds after the database is back."""
+HELD_AGAIN_S = 1.0
+"""Seconds until messages are tried again whose devices' rows another program holds."""
 MESSAGE_LANES = 3
 """Number of lanes. While the database works for two lanes, the process computes for the third. Two lanes leave one of
 them idle; four make the batches smaller."""
@@ -66,9 +68,10 @@ class Lanes:
 
     The messages of one device stay in one lane, and in order. So do the messages without a device.
 
-    If `handle` raises TransientError, it receives the same batch again. After any other error the batch is halved until
-    the message at fault is alone. `reject` receives that message, which is then done. If `reject` raises
-    TransientError, `handle` receives the message once more.
+    If `handle` raises TransientError, it receives the same batch again. If it raises DevicesHeldError, the lane goes on
+    with other batches, and `handle` receives the messages of these devices again beside it. After any other error the
+    batch is halved until the message at fault is alone. `reject` receives that message, which is then done. If `reject`
+    raises TransientError, `handle` receives the message once more.
     """
 
     def __init__(self, handle: Handle, reject: Reject, max_batch: int) -> None:
@@ -102,7 +105,7 @@ class Lanes:
         """Run until `stop`. Then finish the batches under way, except those that are being retried."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
-                group.create_task(self._work(lane))
+                group.create_task(self._work(lane, group))
 
     def stop(self) -> None:
         """Begin no further batch."""
@@ -132,14 +135,38 @@ class Lanes:
         for lane in self._lanes:
             lane.batches = deque(batch for batch in lane.batches if batch.qos == 0)
 
-    async def _work(self, lane: _Lane) -> None:
+    async def _work(self, lane: _Lane, group: asyncio.TaskGroup) -> None:
         while (batch := await self._next(lane)) is not None:
             lane.under_way = batch
-            handled = await self._deliver(lane, batch.messages)
+            try:
+                handled = await self._deliver(lane, batch.messages)
+            except DevicesHeldError as error:
+                group.create_task(self._work_held(batch, error.dev_euis))
+                handled = False
             lane.under_way = None
             if handled:
-                batch.done = True
-                await batch.source.acknowledge()
+                await self._finish(batch)
+
+    async def _work_held(self, batch: Batch, dev_euis: frozenset[str]) -> None:
+        """Repeat the messages of devices whose rows another program holds, beside the lane, until they are handled."""
+        beside = _Lane()
+        messages = batch.messages
+        while True:
+            messages = [m for m in messages if getattr(m.message, "dev_eui", "") in dev_euis]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), HELD_AGAIN_S)
+            if self._stopping.is_set():
+                return
+            try:
+                if await self._deliver(beside, messages):
+                    await self._finish(batch)
+                return
+            except DevicesHeldError as error:
+                dev_euis = error.dev_euis
+
+    async def _finish(self, batch: Batch) -> None:
+        batch.done = True
+        await batch.source.acknowledge()
 
     async def _next(self, lane: _Lane) -> Batch | None:
         while not self._stopping.is_set():
@@ -153,12 +180,26 @@ class Lanes:
         """Pass messages to the handler. Return False if the lanes were stopped before the messages were handled."""
         try:
             return await self._until_stopped(lane, lambda: self._handle(messages))
+        except DevicesHeldError:
+            raise
         except Exception as error:
             _log.error("handler_failed", messages=len(messages), error=repr(error), exc_info=len(messages) == 1)
             if len(messages) == 1:
                 return await self._reject_one(lane, messages[0], error)
-            middle = len(messages) // 2
-            return await self._deliver(lane, messages[:middle]) and await self._deliver(lane, messages[middle:])
+            return await self._deliver_halves(lane, messages)
+
+    async def _deliver_halves(self, lane: _Lane, messages: list[Received]) -> bool:
+        held: frozenset[str] = frozenset()
+        middle = len(messages) // 2
+        for half in (messages[:middle], messages[middle:]):
+            try:
+                if not await self._deliver(lane, half):
+                    return False
+            except DevicesHeldError as error:
+                held |= error.dev_euis
+        if held:
+            raise DevicesHeldError(held)
+        return True
 
     async def _reject_one(self, lane: _Lane, message: Received, error: Exception) -> bool:
         """Reject a message. If that fails for now, the message is not at fault, so handle it again first.
@@ -180,6 +221,8 @@ class Lanes:
 
         try:
             return await self._until_stopped(lane, attempt)
+        except DevicesHeldError:
+            raise
         except Exception as failure:
             # Only the log can still keep the message.
             kept = base64.b64encode(message.payload[:4096]).decode()
@@ -201,6 +244,8 @@ class Lanes:
                     elif self._failing:
                         self.retry_now()
                     return True
+                except DevicesHeldError:
+                    raise
                 except TransientError as error:
                     pause = error.retry_after_s or backoff
                     report = _log.debug if self._failing else _log.warning
