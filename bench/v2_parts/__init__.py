@@ -1,0 +1,1 @@
+"""Parts of the matrix of V2 databases."""
