@@ -35,12 +35,11 @@ class Server:
         finally:
             await connection.close()
 
-    async def create(self, *, migrated: bool = True) -> str:
-        """Make a database; return its name."""
+    async def create(self, *, migrated: bool = True, of: str | None = None) -> str:
+        """Make a database; return its name. `of`: name of the database that it is a copy of."""
         name = f"baylight_test_{uuid4().hex}"
-        await self.execute(
-            f"CREATE DATABASE {name} TEMPLATE {await self.template() if migrated else 'template0'} STRATEGY FILE_COPY"
-        )
+        template = of or (await self.template() if migrated else "template0")
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     async def template(self) -> str:
@@ -58,8 +57,8 @@ class Server:
             await self.drop(self._template)
 
     @asynccontextmanager
-    async def database(self, *, migrated: bool = True) -> AsyncIterator[Database]:
-        name = await self.create(migrated=migrated)
+    async def database(self, *, migrated: bool = True, of: str | None = None) -> AsyncIterator[Database]:
+        name = await self.create(migrated=migrated, of=of)
         try:
             yield Database(self.dsn_of(name))
         finally:
