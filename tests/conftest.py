@@ -9,12 +9,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import structlog
+import typer.main
+import typer.testing
 
 from baylight.inventory import device_types
 from baylight.lab.embedded.broker import EmbeddedBroker, MosquittoBroker, find_mosquitto
@@ -22,6 +25,7 @@ from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store.pool import Connection, Pool, open_pool
 
 pytest.register_assert_rewrite("tests.support")
+typer.testing._get_command = cache(typer.main.get_command)  # else each call of a command makes all commands, in 50 ms
 
 from tests.support.servers import DEBIAN_15, Database, Server  # noqa: E402 - its asserts are rewritten first
 
