@@ -206,7 +206,7 @@ async def test_c7_200_looping_codecs_delay_only_their_own_devices(site: Site) ->
     assert len(site.engine.slow()) <= 3  # the others did not run
     assert site.engine.suspended() == {}
 
-    for _ in range(12):
+    for _ in range(4):
         await site.decoding.round()
         assert await site.send(FREE if await site.state() == "OCCUPIED" else OCCUPIED) == "state_changed"
     assert await site.db.fetchval("SELECT count(*) FROM uplinks_to_decode") > 0
