@@ -20,7 +20,8 @@ from tests.support.eventually import until
 from tests.support.v2 import CHOICES, V2Database, connect, make_dirty
 from tests.v2.load import Load, load
 
-KILLS = int(os.environ.get("BAYLIGHT_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("BAYLIGHT_TEST_KILLS", "6"))
+"""Kills of a test. BAYLIGHT_TEST_KILLS=100 pytest tests/v2/test_faults.py -k kill is a long run."""
 LONGEST_S = 1.5
 """A bound for machines under load; bench/v2_migration.py measures."""
 TOML = "[resolve]\n" + "\n".join(f'{name} = "{options[0]}"' for name, options in RESOLUTIONS.items())
