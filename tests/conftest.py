@@ -6,8 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,15 +25,12 @@ from baylight.store.pool import Connection, Pool, open_pool
 pytest.register_assert_rewrite("tests.support")
 typer.testing._get_command = cache(typer.main.get_command)  # else each call of a command makes all commands, in 50 ms
 
-from tests.support.servers import DEBIAN_15, Database, Server  # noqa: E402 - its asserts are rewritten first
+from tests.support.servers import DEBIAN_15, Database, Server, directory_of_postgres  # noqa: E402 - its asserts are rewritten first
 
 VECTORS = Path(os.environ.get("BAYLIGHT_TEST_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
 
 
 GC_THRESHOLD = gc.get_threshold()
-MEMORY = Path("/dev/shm")
-MEMORY_BYTES = 4 * 1024**3
-"""Free memory from which on databases lie there: a new one takes 25 ms, and on a disk up to 600 ms."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,11 +58,7 @@ def _other_database(url: str, name: str) -> str:
 
 
 def _embedded_server(binaries: Path | None) -> Iterator[Server]:
-    """Not below pytest's own directory: that is closed to the account that PostgreSQL runs under if root runs us."""
-    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
-    directory = Path(tempfile.mkdtemp(prefix="bl-test-", dir=MEMORY if in_memory else None))
-    directory.chmod(0o711)
-    postgres = EmbeddedPostgres(directory, binaries=binaries, durable=False)
+    postgres = EmbeddedPostgres(directory_of_postgres(), binaries=binaries, durable=False)
     try:
         asyncio.run(postgres.start())
         yield Server(postgres.dsn, "postgres")

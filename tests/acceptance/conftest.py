@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.embedded.postgres import EmbeddedPostgres
 from baylight.store.pool import Pool
-from tests.support.servers import Database
+from tests.support.servers import Database, directory_of_postgres
 from tests.support.stage import Stage, stage_on
 
 
@@ -22,17 +20,10 @@ async def stage(database: Database, pool: Pool, broker: EmbeddedBroker) -> Async
         yield stage
 
 
-def directory_for_postgres() -> Path:
-    """Create a directory outside of pytest's own, which PostgreSQL's account cannot read if root runs the tests."""
-    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
-    directory.chmod(0o711)
-    return directory
-
-
 @pytest.fixture
 async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
     """Yield a server that the test may stop, unlike the shared one."""
-    postgres = EmbeddedPostgres(directory_for_postgres())
+    postgres = EmbeddedPostgres(directory_of_postgres())
     try:
         await postgres.start()
         yield postgres

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +24,7 @@ from baylight.store import migrate
 from baylight.store.pool import Pool
 from tests.support import factories
 from tests.support.change import by
-from tests.support.servers import Database
+from tests.support.servers import Database, directory_of_postgres
 from tests.support.uplinks import OCCUPIED
 
 CHIRPSTACK, TTS = "the secret of ChirpStack", "the secret of The Things Stack"
@@ -209,10 +207,8 @@ async def test_b5_what_cannot_be_stored_in_time_is_refused_and_taken_at_the_next
 
 @pytest.fixture
 def own_postgres() -> Iterator[EmbeddedPostgres]:
-    """One that the test may stop. Not below pytest's directory, which is closed to the account of the server."""
-    directory = Path(tempfile.mkdtemp(prefix="bl-test-"))
-    directory.chmod(0o711)
-    postgres = EmbeddedPostgres(directory, durable=False)
+    """Yield a server that the test may stop."""
+    postgres = EmbeddedPostgres(directory_of_postgres(), durable=False)
     try:
         asyncio.run(postgres.start())
         yield postgres

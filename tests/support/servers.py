@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +15,20 @@ import asyncpg
 from baylight.store import migrate
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 1024**3
+"""Free memory from which on databases lie there: a new one takes 25 ms, and on a disk up to 600 ms."""
+
+
+def directory_of_postgres() -> Path:
+    """Create a directory for a server, in memory where there is room.
+
+    It is not below pytest's own directory: that is closed to the account that PostgreSQL runs under if root runs us.
+    """
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    directory = Path(tempfile.mkdtemp(prefix="bl-test-", dir=MEMORY if in_memory else None))
+    directory.chmod(0o711)
+    return directory
 
 
 @dataclass(frozen=True)

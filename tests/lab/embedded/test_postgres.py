@@ -17,7 +17,7 @@ import pytest
 from baylight.errors import InputError, PermanentError
 from baylight.lab.embedded.account import server_account
 from baylight.lab.embedded.postgres import EmbeddedPostgres, find_binaries
-from tests.support.servers import DEBIAN_15
+from tests.support.servers import DEBIAN_15, directory_of_postgres
 
 OWNER = """
 import asyncio, sys
@@ -40,8 +40,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root drops its r
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="bl-pg-", dir="/tmp"))
-    directory.chmod(0o711)
+    directory = directory_of_postgres()
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
