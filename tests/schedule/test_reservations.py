@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from baylight.errors import ConflictError, InputError, NotFoundError
-from baylight.inventory import devices, spaces
+from baylight.inventory import devices, locations, spaces
 from baylight.schedule import overrides, reservations
-from baylight.schedule.reservations import NewReservation
+from baylight.schedule.reservations import NewReservation, next_day
 from baylight.store.pool import Connection, Pool
 from tests.support.change import NOW, by
 from tests.support.uplinks import OCCUPIED, receive_at, uplink
@@ -118,6 +119,51 @@ async def test_b23_impossible_times_are_refused(db: Connection, start: datetime,
     assert error.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("zone", "start", "longest"),
+    [
+        ("Europe/Berlin", "2027-10-31T00:00+02:00", "2027-11-01T00:00+01:00"),  # 25 hours
+        ("Europe/Berlin", "2027-03-28T00:00+01:00", "2027-03-29T00:00+02:00"),  # 23 hours
+        ("Europe/Berlin", "2027-10-30T02:30+02:00", "2027-10-31T02:30+01:00"),  # that time comes twice
+        ("Europe/Berlin", "2027-10-31T02:30+02:00", "2027-11-01T02:30+01:00"),  # from the first of the two
+        ("Europe/Berlin", "2027-10-31T02:30+01:00", "2027-11-01T02:30+01:00"),  # from the second
+        ("Europe/Berlin", "2027-03-27T02:30+01:00", "2027-03-28T03:30+02:00"),  # that time does not come
+        ("Europe/Berlin", "2027-06-01T08:00+02:00", "2027-06-02T08:00+02:00"),
+        ("Australia/Lord_Howe", "2027-04-04T00:00+11:00", "2027-04-05T00:00+10:30"),  # 24.5 hours
+        ("Australia/Lord_Howe", "2027-10-03T00:00+10:30", "2027-10-04T00:00+11:00"),  # 23.5 hours
+        ("Antarctica/Troll", "2027-10-31T00:00+02:00", "2027-11-01T00:00+00:00"),  # 26 hours
+        (None, "2027-10-31T00:00+02:00", "2027-11-01T00:00+02:00"),
+    ],
+)
+async def test_e8_a_reservation_lasts_at_most_a_day_of_the_site(
+    db: Connection, zone: str | None, start: str, longest: str
+) -> None:
+    await locations.create_location(by(db), "Garage/Floor 1", timezone=zone)
+    await spaces.create_space(by(db), "B-1", location="Garage/Floor 1")
+    begin, end = datetime.fromisoformat(start), datetime.fromisoformat(longest)
+    too_late = end + timedelta(microseconds=1)
+    with pytest.raises(InputError, match=f"at most one day: .* in {zone or 'UTC'}$") as error:
+        await reservations.create_reservation(by(db), NewReservation("B-1", begin, too_late))
+    assert error.value.code == "too_long"
+    booked, _ = await reservations.create_reservation(by(db), NewReservation("B-1", begin, end))
+    with pytest.raises(InputError, match="at most one day") as error:
+        await reservations.change_reservation(by(db), booked.id, end_at=too_late)
+    assert error.value.code == "too_long"
+    await reservations.change_reservation(by(db), booked.id, end_at=end - HOUR)
+    assert (await reservations.change_reservation(by(db), booked.id, end_at=end)).end_at == end
+
+
+async def test_e8_the_last_day_of_all_is_one_of_each_zone(db: Connection) -> None:
+    end = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
+    for zone in ("Pacific/Kiritimati", "Pacific/Niue"):
+        await locations.create_location(by(db), zone, timezone=zone, kinds=["zone", "site"])
+        await spaces.create_space(by(db), zone[8:], location=zone)
+        with pytest.raises(InputError) as error:
+            await reservations.create_reservation(by(db), NewReservation(zone[8:], end - 38 * HOUR, end))
+        assert error.value.code == "too_long"
+        await reservations.create_reservation(by(db), NewReservation(zone[8:], end - HOUR, end))
+
+
 @pytest.mark.parametrize("end", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
 async def test_e8_times_out_of_range_are_refused(db: Connection, end: str) -> None:
     with pytest.raises(InputError) as error:
@@ -210,3 +256,12 @@ async def test_d6_reserving_a_closed_or_an_occupied_space_gives_a_warning(db: Co
     await spaces.set_maintenance(by(db), "A-1", True)
     [warning] = await warnings(NOW + 3 * HOUR)
     assert warning.startswith("A-1 is closed: MAINTENANCE since ")
+
+
+def test_e8_the_bound_of_the_schema_contradicts_no_day_of_a_zone() -> None:
+    begin, week, longest = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=7), timedelta()
+    for zone in map(ZoneInfo, sorted(available_timezones())):
+        for at in (begin + n * week for n in range(12 * 52)):
+            if (at - week).astimezone(zone).utcoffset() != (at + week).astimezone(zone).utcoffset():
+                longest = max([longest, *(next_day(at + n * HOUR, zone) - at - n * HOUR for n in range(0, 24 * 7, 4))])
+    assert timedelta(hours=25) < longest <= timedelta(hours=27)

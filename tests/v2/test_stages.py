@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from baylight.cli.v2 import app
 from baylight.errors import InputError
 from baylight.store import migrate
+from baylight.store.translate import translate
 from baylight.v2 import choices, findings, run
 from baylight.v2.observe import observe_report
 from baylight.v2.pace import Progress
@@ -127,6 +128,48 @@ async def test_what_happens_after_contract_is_v2s_again_after_its_rollback(v2: V
     assert (await v2.verify()).differences == []
     await v2.legacy.execute("UPDATE spaces SET name = 'By V2' WHERE id = $1", space)
     assert (await v2.new(space))["name"] == "By V2"
+
+
+async def test_e8_the_way_back_names_the_reservations_that_v2_refuses_and_changes_nothing(v2: V2Database) -> None:
+    space = await v2.add("P1")
+    await v2.apply("contract")
+    book = (
+        "INSERT INTO public.reservations (space_id, start_time, end_time, status) "
+        "VALUES ($1, now(), now() + interval '25 h', 'completed') RETURNING id"
+    )
+    booked = await v2.admin.fetchval(book, space)
+    triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.reservations'::regclass"
+    before = await v2.admin.fetchval(triggers)
+    with pytest.raises(InputError, match=rf"more than 24 hours.*{booked}") as error:
+        await v2.rollback()
+    assert (error.value.code, error.value.facts["ids"]) == ("too_long", [str(booked)])
+    assert await v2.admin.fetchval(triggers) == before
+    await v2.admin.execute("UPDATE public.reservations SET end_time = start_time + interval '24 h'")
+    assert await v2.rollback() == ["contract"]
+    assert await v2.legacy.fetchval("SELECT id FROM reservations") == booked
+
+
+async def test_e8_a_v2_without_that_bound_gets_every_reservation(v2: V2Database) -> None:
+    await v2.admin.execute("ALTER TABLE public.reservations DROP CONSTRAINT valid_duration")
+    space = await v2.add("P1")
+    await v2.apply("contract")
+    book = (
+        "INSERT INTO public.reservations (space_id, start_time, end_time) VALUES ($1, now(), now() + interval '25 h')"
+    )
+    await v2.admin.execute(book, space)
+    await v2.rollback()
+    assert await v2.legacy.fetchval("SELECT count(*) FROM reservations") == 1
+
+
+async def test_e8_beside_v2_a_reservation_that_v2_refuses_is_refused_with_the_reason(v2: V2Database) -> None:
+    space = await v2.add("P1")
+    await v2.apply("switch")
+    book = "INSERT INTO reservations (space_id, start_time, end_time) VALUES ($1, now(), now() + interval '25 h')"
+    with pytest.raises(asyncpg.CheckViolationError) as caught:
+        await v2.baylight.execute(book, space)
+    error = translate(caught.value)
+    assert error is not None
+    assert (error.code, "V2" in error.message) == ("too_long", True)
 
 
 async def test_baylights_writes_reach_v2_in_the_same_transaction(v2: V2Database) -> None:

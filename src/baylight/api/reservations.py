@@ -22,9 +22,10 @@ router = APIRouter(prefix="/reservations", tags=["reservations and overrides"], 
 
 
 class NewReservation(Body):
-    """Reservation in [`start_at`, `end_at`), at most 24 hours.
+    """Reservation in [`start_at`, `end_at`), at most one day.
 
-    The same `request_id` again gives the same reservation.
+    A day ends at the same time of the next day in the time zone of the site, so it may have 23 or 25 hours. The same
+    `request_id` again gives the same reservation.
     """
 
     space: str

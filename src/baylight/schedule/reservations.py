@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from baylight.access.change import Change
 from baylight.domain.bounded_json import check_json
@@ -19,7 +20,6 @@ from baylight.inventory.spaces import Space
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
-MAX_DURATION = timedelta(hours=24)
 MAX_LATE_START = timedelta(minutes=5)
 """A reservation may begin this long ago."""
 MAX_REQUEST_ID_LENGTH = 100
@@ -28,6 +28,8 @@ MAX_PHONE_LENGTH = 20
 STATUSES = ("active", "completed", "cancelled", "no_show")
 EXPIRE_BATCH = 200
 _NO_DISPLAY = UUID(int=0)
+_DAY = timedelta(days=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class DueReservation(NamedTuple):
 LIST = Query("schedule.reservations.list", Reservation)
 FIND_BY_REQUEST = Query("schedule.reservations.find_by_request", UUID)
 INSERT = Query("schedule.reservations.insert", UUID)
+FIND_TIME_ZONE = Query("schedule.reservations.find_time_zone", str)
 FIND_SPACE_ID = Query("schedule.reservations.find_space_id", UUID)
 LOCK_SPACES = Statement("schedule.reservations.lock_spaces")
 CLOSE = Statement("schedule.reservations.close")
@@ -90,8 +93,8 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
     """Create a reservation; return it, and whether it is new. The same request id again gives the same reservation.
 
     Raises InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`, `bad_request_id`, `bad_user`,
-    `json_too_big`, `bad_json`; ConflictError `space_taken`, `request_id_used`, `reservation_over`; NotFoundError
-    `unknown_space`.
+    `bad_timezone`, `json_too_big`, `bad_json`; ConflictError `space_taken`, `request_id_used`, `reservation_over`;
+    NotFoundError `unknown_space`.
     """
     new = replace(new, start_at=_utc(new.start_at), end_at=_utc(new.end_at))
     _check_lengths(new)
@@ -103,7 +106,10 @@ async def create_reservation(change: Change, new: NewReservation) -> tuple[Reser
             earlier = await FIND_BY_REQUEST.first(change.connection, request_id=new.request_id)
             if earlier is not None:
                 return replace(await _repeated(change.connection, earlier, space_id, new), warnings=warnings), False
-        _check_times(new.start_at, new.end_at, change.now)
+        await _check_times(change, space_id, new.start_at, new.end_at)
+        if new.start_at < change.now - MAX_LATE_START:
+            minutes = MAX_LATE_START // timedelta(minutes=1)
+            raise InputError("in_the_past", f"a reservation starts at most {minutes} minutes ago")
         reservation_id = await INSERT.one(
             change.connection,
             space_id=space_id,
@@ -147,8 +153,8 @@ async def cancel_reservation(change: Change, reservation_id: UUID) -> Reservatio
 async def change_reservation(change: Change, reservation_id: UUID, *, end_at: datetime) -> Reservation:
     """Extend or shorten an active reservation; return it. Idempotent.
 
-    Raises NotFoundError `unknown_reservation`; InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`;
-    ConflictError `space_taken`, `reservation_over`.
+    Raises NotFoundError `unknown_reservation`; InputError `naive_time`, `bad_times`, `too_long`, `in_the_past`,
+    `bad_timezone`; ConflictError `space_taken`, `reservation_over`.
     """
     end_at = _utc(end_at)
     async with change.transaction():
@@ -162,7 +168,7 @@ async def change_reservation(change: Change, reservation_id: UUID, *, end_at: da
             raise ConflictError(
                 "reservation_over", f"the reservation is {before.status} already", reservation_id=str(reservation_id)
             )
-        _check_duration(before.start_at, end_at, change.now)
+        await _check_times(change, space_id, before.start_at, end_at)
         await CHANGE_END.run(change.connection, id=reservation_id, end_at=end_at)
         await change.record(
             "reservation.change",
@@ -299,20 +305,35 @@ def _utc(at: datetime) -> datetime:
         raise InputError("bad_times", f"{at.isoformat()} is out of range: years are 1 to 9999 in UTC") from None
 
 
-def _check_times(start_at: datetime, end_at: datetime, now: datetime) -> None:
-    _check_duration(start_at, end_at, now)
-    if start_at < now - MAX_LATE_START:
-        minutes = MAX_LATE_START // timedelta(minutes=1)
-        raise InputError("in_the_past", f"a reservation starts at most {minutes} minutes ago")
-
-
-def _check_duration(start_at: datetime, end_at: datetime, now: datetime) -> None:
+async def _check_times(change: Change, space_id: UUID, start_at: datetime, end_at: datetime) -> None:
     if end_at <= start_at:
         raise InputError("bad_times", "the end must be after the start")
-    if end_at - start_at > MAX_DURATION:
-        raise InputError("too_long", f"a reservation lasts at most {MAX_DURATION // timedelta(hours=1)} hours")
-    if end_at <= now:
+    if end_at <= change.now:
         raise InputError("in_the_past", "a reservation ends in the future")
+    name = await FIND_TIME_ZONE.first(change.connection, space_id=space_id) or "UTC"
+    try:
+        zone = ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        raise InputError("bad_timezone", f"this system does not know {name}, the time zone of the site") from None
+    latest = next_day(start_at, zone)
+    if end_at > latest:
+        raise InputError(
+            "too_long",
+            f"a reservation lasts at most one day: until the same time of the next day in {name}",
+            latest=latest.isoformat(),
+        )
+
+
+def next_day(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant at which the clocks of a zone show the same time on the next day.
+
+    It is the later one if that time comes twice. A time that the clocks leave out counts as if they did not.
+    """
+    try:
+        shown = at.astimezone(zone) + _DAY
+        return max(shown.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError:  # in the last days of the year 9999
+        return min(at, _LAST - _DAY) + _DAY
 
 
 def _check_lengths(new: NewReservation) -> None:

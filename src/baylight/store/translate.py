@@ -29,7 +29,8 @@ _CONFLICTS = {
 }
 _INPUTS = {
     "valid_times": ("bad_times", "the end must be after the start"),
-    "valid_duration": ("too_long", "a reservation lasts at most 24 hours"),
+    "valid_duration": ("too_long", "a reservation lasts at most one day"),
+    "v2_valid_duration": ("too_long", "until the contract stage V2's table refuses more than 24 hours"),
     "sensor_devices_type_fk": ("unknown_device_type", "the device type is not in the catalogue"),
     "display_devices_type_fk": ("unknown_device_type", "the device type is not in the catalogue"),
     "sensor_devices_dev_eui": ("bad_dev_eui", "a DevEUI has 16 lower-case hex digits"),

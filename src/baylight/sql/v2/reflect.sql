@@ -237,9 +237,16 @@ $$;
 CREATE OR REPLACE FUNCTION v2_migration.reflect_reservation() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    violated text;
 BEGIN
     PERFORM v2_migration.reflect_reservations(ARRAY[NEW.id]);
     RETURN NULL;
+EXCEPTION WHEN check_violation THEN
+    -- A day may have 25 hours. V2's bound is 24.
+    GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+    RAISE EXCEPTION 'V2 refuses the reservation: %', SQLERRM USING ERRCODE = 'check_violation',
+        CONSTRAINT = CASE violated WHEN 'valid_duration' THEN 'v2_valid_duration' ELSE violated END;
 END
 $$;
 

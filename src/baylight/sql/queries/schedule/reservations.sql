@@ -45,6 +45,15 @@ VALUES (
 )
 RETURNING id;
 
+-- name: find_time_zone
+-- The time zone of the site of a space. No row if it has none.
+SELECT site.timezone
+FROM spaces AS s
+INNER JOIN locations AS l ON l.id = s.location_id
+INNER JOIN locations AS site ON site.id = ANY (l.path)
+WHERE s.id = :space_id AND site.timezone IS NOT NULL
+ORDER BY cardinality(site.path) DESC LIMIT 1;
+
 -- name: find_space_id
 -- The id of the space of a reservation.
 SELECT space_id FROM reservations WHERE id = :id;
