@@ -97,3 +97,19 @@ def test_f10_an_address_with_a_password_is_refused_and_not_shown(
         shown = result.output + "".join(capfd.readouterr())
         assert HIDDEN not in shown, command
         assert f"BAYLIGHT_{name}" in shown, command
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "reserved_soon_s",
+        "downlink_ttl_s",
+        "report_timeout_s",
+        "uplink_retention_months",
+        "actuation_retention_months",
+        "mqtt_session_expiry_s",
+    ],
+)
+def test_e8_a_time_beyond_the_calendar_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: 10**11})

@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         "baylight", description="client id, another for each process; its session at the broker outlives a restart"
     )
     mqtt_session_expiry_s: int = Field(
-        7 * 86400, ge=60, description="seconds that the broker keeps messages for an absent process"
+        7 * 86400, ge=60, le=2**32 - 1, description="seconds that the broker keeps messages for an absent process"
     )
     mqtt_share_group: str | None = Field(
         None, description="name of the MQTT 5 shared subscription; set it (the same for all) to run several processes"
@@ -244,18 +244,25 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="address that the API and the live page listen on")
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0: a free one")
 
-    reserved_soon_s: int = Field(900, ge=0, description="seconds before its start from which a reservation is shown")
+    reserved_soon_s: int = Field(
+        900, ge=0, le=31 * 86400, description="seconds before its start from which a reservation is shown"
+    )
     reserved_hides_occupied: bool = Field(
         False, description="show RESERVED even while the sensor reports OCCUPIED during a reservation"
     )
     downlink_ttl_s: int = Field(
-        60, ge=5, description="longest time in seconds that a downlink stays in the network server's queue"
+        60, ge=5, le=86400, description="longest time in seconds that a downlink stays in the network server's queue"
     )
     report_timeout_s: int = Field(
-        30, ge=5, description="longest time in seconds that a display has to report what it shows, if it was asked to"
+        30,
+        ge=5,
+        le=86400,
+        description="longest time in seconds that a display has to report what it shows, if it was asked to",
     )
-    uplink_retention_months: int = Field(25, ge=1, description="months of uplinks kept; older partitions are dropped")
-    actuation_retention_months: int = Field(37, ge=1, description="months of actuations kept")
+    uplink_retention_months: int = Field(
+        25, ge=1, le=1200, description="months of uplinks kept; older partitions are dropped"
+    )
+    actuation_retention_months: int = Field(37, ge=1, le=1200, description="months of actuations kept")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is written")
     log_readable: bool = Field(False, description="lines for people instead of JSON")

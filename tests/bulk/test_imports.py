@@ -295,6 +295,22 @@ async def test_a_type_that_its_devices_could_not_use_is_refused(db: Connection) 
     ]
 
 
+async def test_e8_a_type_whose_devices_would_never_be_silent_is_refused(db: Connection) -> None:
+    report = await load(
+        db,
+        "device-types",
+        "one,sensor,Own,One,browan_tbms100,,100000000,,,,",
+        "two,sensor,Own,Two,browan_tbms100,,600,10000,,,",
+        "three,sensor,Own,Three,browan_tbms100,,2592000,1000,,,",
+        "four,sensor,Own,Four,browan_tbms100,,2592000,12,,,",
+    )
+    assert errors_of(report) == [
+        (3, "uplink_interval_s", "bad_number"),
+        (4, "silent_after_intervals", "bad_number"),
+        (5, "silent_after_intervals", "bad_number"),
+    ]
+
+
 async def test_a5_lights_that_look_like_free_are_refused(db: Connection) -> None:
     report = await load(
         db,

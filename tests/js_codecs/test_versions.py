@@ -256,6 +256,7 @@ async def test_a_type_of_the_operator_s_own_decodes_by_the_codec(db: Connection)
         {"model": "x" * 101},
         {"uplink_interval_s": 0},
         {"silent_after_intervals": 0},
+        {"uplink_interval_s": 30 * 86400, "silent_after_intervals": 13},  # E8
         {"dev_eui_prefixes": ["58:a0"]},
     ],
 )

@@ -12,6 +12,7 @@ from baylight.bulk.steps import Pages, Step
 from baylight.codecs.all import display_driver, sensor_codec
 from baylight.codecs.ts013.calls import PREFIX
 from baylight.errors import InputError
+from baylight.inventory.device_types import MAX_SILENT_AFTER_INTERVALS, MAX_SILENT_AFTER_S, MAX_UPLINK_INTERVAL_S
 from baylight.inventory.display_codes import check_codes, refuse_alike
 from baylight.store.pool import Connection
 
@@ -24,6 +25,7 @@ class ChangedType(NamedTuple):
     codec: str
     default_config: dict[str, Any]
     active: bool
+    silent_after_s: int | None
 
 
 CHANGED_TYPES = Pages("bulk.device_types.changed_types", ChangedType)
@@ -43,6 +45,8 @@ def _all_wrong(rows: list[ChangedType]) -> list[tuple[int, str, str, str]]:
 
 def _wrong(row: ChangedType) -> Iterator[tuple[str, str, str]]:
     """Yield column, code and message of each value that a device of this type cannot use."""
+    if row.silent_after_s is not None and row.silent_after_s > MAX_SILENT_AFTER_S:
+        yield "silent_after_intervals", "bad_number", "a device is silent after at most 366 days: interval x number"
     scripted = row.codec.startswith(PREFIX)
     if scripted and not row.active:
         yield "codec", "unknown_codec", f"no version of the codec {row.codec} is active"
@@ -78,8 +82,8 @@ SHEET = Sheet(
         Column("model", cells.text(100), exact=True),
         Column("codec", cells.codec),
         Column("dev_eui_prefixes", cells.prefixes, clearable=True),
-        Column("uplink_interval_s", cells.integer(1, 100_000_000)),
-        Column("silent_after_intervals", cells.integer(1, 10_000)),
+        Column("uplink_interval_s", cells.integer(1, MAX_UPLINK_INTERVAL_S)),
+        Column("silent_after_intervals", cells.integer(1, MAX_SILENT_AFTER_INTERVALS)),
         Column("default_config", cells.json_object),
         Column("capabilities", cells.json_object),
         Column("enabled", cells.boolean),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -40,7 +40,7 @@ def add_reservation(
 
     async def work(c: Context) -> Reservation:
         begin = start or c.change.now
-        end = begin + run_for if run_for else until
+        end = _later(begin, run_for) if run_for else until
         assert end is not None
         made, _ = await reservations.create_reservation(
             c.change,
@@ -49,6 +49,13 @@ def add_reservation(
         return made
 
     print_fields(on_database(work), as_json=as_json)
+
+
+def _later(begin: datetime, run_for: timedelta) -> datetime:
+    try:
+        return begin + run_for
+    except OverflowError:
+        raise typer.BadParameter("the end is out of range: years are 1 to 9999") from None
 
 
 @app.command("change")

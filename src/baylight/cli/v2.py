@@ -28,7 +28,7 @@ ChoicesFile = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 To = Annotated[str, typer.Option("--to", metavar="STAGE", help="expand, backfill, verify, switch or contract")]
 Back = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="keep this stage; `start` undoes all")]
-Patience = Annotated[float, typer.Option(min=1, help="seconds to go on asking for a lock")]
+Patience = Annotated[float, typer.Option(min=1, max=86_400, help="seconds to go on asking for a lock")]
 
 
 @app.command()
@@ -192,7 +192,7 @@ def status(
 @app.command()
 def observe(
     as_json: Json = False,
-    grace: Annotated[float, typer.Option(min=0, help="seconds that a difference must last")] = 60.0,
+    grace: Annotated[float, typer.Option(min=0, max=86_400, help="seconds that a difference must last")] = 60.0,
 ) -> None:
     """Show where Baylight, running beside V2, would decide otherwise. Exit code 1 if anywhere, or if nothing came."""
     from baylight.v2.observe import observe_report

@@ -11,6 +11,11 @@ from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 
+MAX_UPLINK_INTERVAL_S = 30 * 86400
+MAX_SILENT_AFTER_INTERVALS = 1000
+MAX_SILENT_AFTER_S = 366 * 86400
+"""Longest time without an uplink after which a device counts as silent: the interval times their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceTypeRow:

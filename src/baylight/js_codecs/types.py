@@ -15,15 +15,18 @@ from baylight.domain.bounded_json import check_json
 from baylight.domain.downlink import MAX_F_PORT
 from baylight.errors import ConflictError, InputError
 from baylight.inventory import device_types
-from baylight.inventory.device_types import DeviceTypeRow
+from baylight.inventory.device_types import (
+    MAX_SILENT_AFTER_INTERVALS,
+    MAX_SILENT_AFTER_S,
+    MAX_UPLINK_INTERVAL_S,
+    DeviceTypeRow,
+)
 from baylight.inventory.display_codes import refuse_alike
 from baylight.js_codecs import versions
 from baylight.js_codecs.display_codes import make_codes, refuse_alike_reports
 from baylight.ports import CodecEngine
 from baylight.store.query import Statement
 
-MAX_UPLINK_INTERVAL_S = 30 * 86400
-MAX_SILENT_AFTER_INTERVALS = 1000
 DEFAULT_SILENT_AFTER_INTERVALS = 3
 MAX_NAME_LENGTH = 100
 """Characters of a manufacturer's or a model's name."""
@@ -57,6 +60,8 @@ class NewDeviceType:
             raise InputError("bad_device_type", "the uplink interval is at most 30 days")
         if not 0 < self.silent_after_intervals <= MAX_SILENT_AFTER_INTERVALS:
             raise InputError("bad_device_type", f"a device is silent after 1 to {MAX_SILENT_AFTER_INTERVALS} intervals")
+        if self.uplink_interval_s * self.silent_after_intervals > MAX_SILENT_AFTER_S:
+            raise InputError("bad_device_type", "a device is silent after at most 366 days")
         if not all(_PREFIX.match(prefix.lower()) for prefix in self.dev_eui_prefixes):
             raise InputError("bad_device_type", "a prefix of DevEUIs is 2 to 16 hex digits")
 

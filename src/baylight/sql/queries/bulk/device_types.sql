@@ -70,7 +70,8 @@ SET category = excluded.category, manufacturer = excluded.manufacturer, model = 
 -- name: changed_types
 -- Return the types that a file adds or changes. `active`: a version of their JavaScript codec is active.
 SELECT line, category, codec, default_config,
-       EXISTS (SELECT FROM payload_codecs AS p WHERE p.active AND 'js:' || p.name = n.codec) AS active
+       EXISTS (SELECT FROM payload_codecs AS p WHERE p.active AND 'js:' || p.name = n.codec) AS active,
+       uplink_interval_s::bigint * silent_after_intervals AS silent_after_s
 FROM bulk_rows AS n
 WHERE action IS NOT NULL AND category IS NOT NULL AND codec IS NOT NULL;
 
