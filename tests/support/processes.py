@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -66,17 +65,12 @@ class Child:
     """Child process. `output`: file of its log."""
 
     def __init__(self, settings: Settings, output: Path) -> None:
-        shown = {
-            f"BAYLIGHT_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            for name, value in settings.model_dump().items()
-            if value is not None
-        }
         self.output = output
         with output.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.processes"],
                 cwd=ROOT,
-                env=_environment(shown),
+                env=environment(settings),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -130,9 +124,15 @@ async def nothing_was_done_twice(pool: Pool) -> None:
     assert [what for what, sql in NOT_ONCE.items() if await pool.fetchval(sql)] == []
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables of a process with these settings."""
+    shown = {
+        f"BAYLIGHT_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None
+    }
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BAYLIGHT_")}
-    return kept | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONWARNINGS": "ignore"} | dict(more)
+    return kept | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONWARNINGS": "ignore"} | shown
 
 
 def end_with_parent() -> None:
