@@ -109,6 +109,29 @@ def test_keys_are_shown_once_and_revoked(cli: Cli) -> None:
     cli("key", "add", "x", "--scope", "all", code=2)
 
 
+def test_a_key_is_added_until_a_time(cli: Cli) -> None:
+    made = data(cli("key", "add", "gate", "--until", "2099-01-01T00:30+01:00", "--json"))
+    assert made["key"]["expires_at"] == "2098-12-31T23:30:00Z"
+    assert "2098-12-31 23:30:00 UTC" in cli("key", "list").stdout
+    assert data(cli("key", "add", "sign", "--json"))["key"]["expires_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("until", "message"),
+    [
+        ("2020-01-01T00:00Z", "a key expires in the future"),
+        ("2099-01-01T00:00", "has no time zone"),
+        ("2099-02-30T00:00Z", "is no time such as"),
+        ("tomorrow", "is no time such as"),
+        ("9999-12-31T23:59-14:00", "is out of range"),
+        ("", "is no time such as"),
+    ],
+)
+def test_a_key_with_a_bad_end_is_not_added(cli: Cli, until: str, message: str) -> None:
+    assert message in cli("key", "add", "gate", "--until", until, code=2).stderr
+    assert data(cli("key", "list", "--json")) == []
+
+
 def test_the_schema_is_reported_and_checked(cli: Cli) -> None:
     assert "pending" not in cli("db", "status").stdout
     assert all(migration["applied_at"] for migration in data(cli("db", "status", "--json")))
