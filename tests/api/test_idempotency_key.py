@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from baylight.access.answers import MAX_BODY_BYTES
+from baylight.access.answers import MAX_BODY_BYTES, MAX_KEPT
 from baylight.api.app import PREFIX
 from baylight.control import retention
 from tests.api.test_problems import problem_of
@@ -95,6 +95,31 @@ async def test_e4_a_problem_is_not_kept_so_the_request_may_be_corrected(site: Si
     await add_bay(site.pool, "A-1")
     assert (await post(client, "overrides", OVERRIDE)).status_code == 201
     assert await count(site, "kept_answers") == 1
+
+
+async def test_f4_the_answers_of_an_api_key_are_bounded_and_those_that_are_kept_stay(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    await add_bay(site.pool, "A-1")
+    assert (await post(client, "overrides", OVERRIDE)).status_code == 201
+    await site.pool.execute(
+        "INSERT INTO kept_answers (api_key_id, idempotency_key, fingerprint, status, kept_at) "
+        "SELECT k.api_key_id, n::text, '', 204, k.kept_at - interval '23 hours' "
+        "FROM kept_answers AS k CROSS JOIN generate_series(1, $1::integer) AS n",
+        MAX_KEPT - 1,
+    )
+    refused = await post(client, "overrides", OVERRIDE, key="k-2")
+    problem_of(refused, 429, "too_many_kept_answers")
+    assert 3590 <= int(refused.headers["retry-after"]) <= 3600
+    assert await count(site, "overrides") == 1
+    assert (await post(client, "overrides", OVERRIDE)).headers[REPLAYED] == "true"
+    assert (await client.post(f"{PREFIX}/overrides", json=OVERRIDE)).status_code == 201
+    async with site.client(await site.key("write")) as other:
+        assert (await post(other, "overrides", OVERRIDE)).status_code == 201
+    await site.pool.execute(
+        "UPDATE kept_answers SET kept_at = kept_at - interval '2 hours' WHERE idempotency_key = '1'"
+    )
+    assert (await post(client, "overrides", OVERRIDE, key="k-2")).status_code == 201
 
 
 async def test_e4_a_second_request_is_refused_while_the_first_is_under_way(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from baylight.access.change import Change
@@ -13,6 +14,9 @@ from baylight.store.query import Query, Statement
 MAX_KEY_LENGTH = 255
 MAX_BODY_BYTES = 64 * 1024
 """Larger answers are not kept, only that there was one."""
+
+MAX_KEPT = 10_000
+"""Answers that are kept of one API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Kept:
 
 TRY_LOCK = Query("access.answers.try_lock", bool)
 FIND = Query("access.answers.find", Kept)
+OLDEST_OF_MANY = Query("access.answers.oldest_of_many", datetime)
 KEEP = Statement("access.answers.keep")
 
 
@@ -55,6 +60,16 @@ class Claim:
             message = "this request was done; its answer is not kept, because it is too large or holds a secret"
             raise ConflictError("answer_not_kept", message, status=kept.status)
         return kept
+
+    async def full_for(self) -> timedelta | None:
+        """Return how long no further answer can be kept. None: one can."""
+        oldest_at = await OLDEST_OF_MANY.first(
+            self.change.connection,
+            api_key_id=self.api_key_id,
+            since=self.change.now - ANSWERS_KEPT,
+            limit=MAX_KEPT,
+        )
+        return None if oldest_at is None else oldest_at + ANSWERS_KEPT - self.change.now
 
     async def keep(self, status: int, body: bytes | None) -> None:
         """Keep the answer. It is stored together with the change, or not at all."""

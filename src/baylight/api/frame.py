@@ -21,7 +21,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from baylight.access.answers import MAX_KEY_LENGTH, Claim
+from baylight.access.answers import MAX_KEPT, MAX_KEY_LENGTH, Claim
 from baylight.access.change import Change
 from baylight.api.problems import Refused
 from baylight.errors import NotFoundError
@@ -184,7 +184,7 @@ class Frame:
     async def enter(self, change: Change, api_key_id: UUID) -> Change:
         """Return the change of the request. With If-Match or Idempotency-Key, its transaction begins here.
 
-        Raises Refused `bad_idempotency_key`, and what `Claim.find` raises.
+        Raises Refused `bad_idempotency_key`, `too_many_kept_answers`, and what `Claim.find` raises.
         """
         key = self._idempotency_key()
         expected = self.request.headers.getlist("If-Match")
@@ -198,6 +198,13 @@ class Frame:
                 media_type = "application/json" if kept.body else None
                 headers = {"Idempotent-Replayed": "true"}
                 raise _Repeated(Response(kept.body, kept.status, headers, media_type))
+            if wait := await claim.full_for():
+                raise Refused(
+                    429,
+                    "too_many_kept_answers",
+                    f"{MAX_KEPT} answers of this API key are kept already: wait, or send no Idempotency-Key",
+                    retry_after_s=max(1, round(wait.total_seconds())),
+                )
             self._claim = claim
         if not expected:
             return change

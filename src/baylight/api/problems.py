@@ -105,7 +105,9 @@ def _plain(value: object) -> object:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refused)
-    headers = {"WWW-Authenticate": 'Bearer realm="baylight"'} if error.status == 401 else None
+    headers = {"WWW-Authenticate": 'Bearer realm="baylight"'} if error.status == 401 else {}
+    if "retry_after_s" in error.facts:
+        headers = {"Retry-After": str(error.facts["retry_after_s"])}
     return problem(request, error.status, error.code, error.detail, facts=error.facts, headers=headers)
 
 
