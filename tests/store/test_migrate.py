@@ -78,6 +78,30 @@ async def test_migrations_need_no_superuser_and_no_extension_except_btree_gist(
         await connection.execute(f"DROP ROLE {role}")
 
 
+async def test_f6_a_superuser_that_does_not_own_the_tables_is_refused(
+    connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """What it made would be its own, and functions would run with its rights."""
+    role = f"owner_of_{await connection.fetchval('SELECT current_database()')}"
+    await connection.execute(f"CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role}")
+    try:
+        await connection.execute(f"SET SESSION AUTHORIZATION {role}")
+        await migrate.upgrade(connection, directory=write(tmp_path, m1="CREATE TABLE a (x int)"))
+        await connection.execute("RESET SESSION AUTHORIZATION")
+        assert await migrate.upgrade(connection, directory=tmp_path) == []
+        write(tmp_path, m2="CREATE FUNCTION f() RETURNS integer SECURITY DEFINER RETURN 1")
+        with pytest.raises(InputError, match=f"the tables belong to {role}: run it as {role}") as error:
+            await migrate.upgrade(connection, directory=tmp_path)
+        assert error.value.code == "wrong_account"
+        assert await connection.fetchval("SELECT to_regproc('f')") is None
+        await connection.execute(f"SET SESSION AUTHORIZATION {role}")
+        assert await migrate.upgrade(connection, directory=tmp_path) == ["m2"]
+    finally:
+        await connection.execute("RESET SESSION AUTHORIZATION")
+        await connection.execute(f"DROP OWNED BY {role}")
+        await connection.execute(f"DROP ROLE {role}")
+
+
 async def test_pending_migrations_fail_the_check_by_name(empty: Database, tmp_path: Path) -> None:
     write(tmp_path, m1="CREATE TABLE a (x int)")
     await migrate.upgrade(empty.dsn, directory=tmp_path)

@@ -44,7 +44,8 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
 
     Each file is one transaction, unless it begins with `-- no-transaction`. Such a file runs statement by statement. It
     must be repeatable, since it runs again from its start after a failure.
-    Raises InputError for a changed or unknown migration, or one that stored rows refuse; TransientError if a lock is
+    Raises InputError for a changed or unknown migration, or one that stored rows refuse, and `wrong_account` for an
+    account that does not own the tables; TransientError if a lock is
     not free in time or the database is away.
     """
     files = _files(directory)
@@ -54,9 +55,21 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
             "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
         )
         pending = [m.name for m in _compare(files, await _applied(connection)) if m.applied_at is None]
+        if pending:
+            await _check_owner(connection)
         for name in pending:
             await _apply(connection, name, files[name])
         return pending
+
+
+async def _check_owner(connection: Connection) -> None:
+    """Refuse a superuser that does not own the tables. What it makes would be its own, and run with its rights."""
+    owner = await connection.fetchval(
+        "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'schema_migrations'::regclass"
+        " AND relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user)"
+    )
+    if owner is not None:
+        raise InputError("wrong_account", f"the tables belong to {owner}: run it as {owner}", owner=owner)
 
 
 async def status(target: str | Connection, *, directory: Traversable | None = None) -> list[Migration]:
