@@ -135,6 +135,16 @@ async def test_a6_a_display_that_v2_gives_to_a_second_space_becomes_shared(v2: V
     assert (await v2.verify()).green
 
 
+async def test_a6_a_shared_display_of_which_v2_writes_one_space_before_the_backfill(v2: V2Database) -> None:
+    first = await v2.add("P1", sensor_eui=sensor(1), display_eui=display(1))
+    await v2.add("P2", display_eui=display(1))
+    await v2.apply("expand")
+    await v2.legacy.execute("UPDATE spaces SET sensor_eui = $2 WHERE id = $1", first, sensor(2))
+    await v2.apply("verify")
+    assert await v2.baylight.fetchval("SELECT bool_and(shared) FROM device_assignments WHERE role = 'display'")
+    assert (await v2.verify()).green
+
+
 async def test_a7_no_lock_is_waited_for_long_and_nothing_is_done_in_one_statement(v2: V2Database) -> None:
     for n in range(300):
         await v2.add(f"P{n}", sensor_eui=sensor(n), display_eui=display(n))

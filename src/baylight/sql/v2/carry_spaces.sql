@@ -214,6 +214,7 @@ DECLARE
     ids uuid[];
     wants v2_migration.want[];
     moment text := v2_migration.moment();
+    unshared uuid[];
     carried integer;
 BEGIN
     SELECT array_agg(t.id) INTO ids FROM (
@@ -226,7 +227,20 @@ BEGIN
     END IF;
     PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
     wants := v2_migration.wanted(ids);
+    SELECT array_agg(d.id) INTO unshared FROM unnest(wants) AS w
+    INNER JOIN baylight_next.display_devices AS d ON d.dev_eui = w.display_deveui AND NOT d.shared;
     PERFORM v2_migration.register_devices(wants);
+    IF unshared IS NOT NULL THEN
+        -- V2 wrote another space of the display since the triggers are there, so that one is carried already.
+        WITH made AS (
+            UPDATE baylight_next.display_devices AS d SET shared = true
+            WHERE d.id = ANY(unshared) AND EXISTS (
+                SELECT FROM baylight_next.spaces AS o WHERE o.display_device_id = d.id AND o.deleted_at IS NULL)
+            RETURNING d.id
+        )
+        UPDATE baylight_next.device_assignments AS a SET shared = true
+        FROM made WHERE a.display_device_id = made.id AND a.superseded_at IS NULL AND upper_inf(a.valid);
+    END IF;
     PERFORM v2_migration.place(p.building, p.floor, p.zone)
     FROM (SELECT DISTINCT l.building, l.floor, l.zone FROM public.spaces AS l WHERE l.id = ANY(ids)) AS p
     CROSS JOIN LATERAL v2_migration.known_place(p.building, p.floor, p.zone) AS k
