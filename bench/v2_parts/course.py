@@ -53,6 +53,8 @@ class Course:
     programs: Path
     features: Sequence[Feature]
     seed: int
+    sabotage: str = ""
+    """SQL that destroys something after the switch: a test of the oracle."""
     spaces: dict[UUID, tuple[str, str, str | None, str | None]] = field(default_factory=dict)
     _chance: random.Random = field(init=False)
     _made: int = 0
@@ -104,6 +106,8 @@ class Course:
             before = await _checksums(admin, "public")
             await run.apply(self.dsn, to=stage, choices=CHOICES, patience_s=20)
             _same(f"V2's rows after {stage}", before, await _checksums(admin, self._schema(stage)))
+            if stage == "switch" and self.sabotage:
+                await admin.execute(self.sabotage)
             if stage != "contract":
                 await self._v2_works(legacy)
                 await self._check(legacy, stage)
