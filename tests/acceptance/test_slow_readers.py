@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from baylight.access import keys
-from baylight.api import bulk
+from baylight.api.resources import bulk
 from baylight.app import connections
 from baylight.store import pool as store_pool
 from tests.support.change import by

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from baylight.lab.embedded.postgres import find_binaries
 from bench.v2_matrix import databases
 from bench.v2_parts.course import Course, outcome
 from bench.v2_parts.features import CARRIED_FEATURES, REFUSED_FEATURES
+
+from baylight.lab.embedded.postgres import find_binaries
 from tests.support.servers import Server
 
 SAMPLE = [features for features in databases(3, seed=7) if len(features) == 3]

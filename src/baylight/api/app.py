@@ -13,7 +13,12 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from baylight.access.keys import Verifier
-from baylight.api import (
+from baylight.api import events, health, inbound, metrics, openapi, problems
+from baylight.api.deps import CHANGES, Deps, read
+from baylight.api.frame import Framed
+from baylight.api.hub import Hub
+from baylight.api.requests import Requests
+from baylight.api.resources import (
     assignments,
     bulk,
     codecs,
@@ -21,26 +26,16 @@ from baylight.api import (
     device_tests,
     device_types,
     devices,
-    events,
     gateways,
-    health,
     history,
-    inbound,
     keys,
     lists,
     locations,
-    metrics,
-    openapi,
     orphans,
     overrides,
-    problems,
     reservations,
     spaces,
 )
-from baylight.api.deps import CHANGES, Deps, read
-from baylight.api.frame import Framed
-from baylight.api.hub import Hub
-from baylight.api.requests import Requests
 
 PREFIX = "/api/v1"
 

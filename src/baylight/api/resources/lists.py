@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from baylight.api.bodies import Body
-from baylight.api.bulk import answer, received
 from baylight.api.deps import Given, Opener, Opening
 from baylight.api.frame import Framed
+from baylight.api.resources.bulk import answer, received
 from baylight.bulk import delivery_list, device_lists
 from baylight.bulk.device_lists import Types
 from baylight.bulk.imports import Report

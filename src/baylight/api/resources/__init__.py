@@ -1,0 +1,1 @@
+"""Routes of what the registry holds and of what happened: one module for each kind of thing."""
