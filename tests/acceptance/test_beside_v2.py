@@ -11,7 +11,7 @@ from baylight.lab.sim.car_park import Bay, CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
 from baylight.store.pool import open_pool
 from baylight.v2.choices import proposed_types
-from baylight.v2.switch import observe_report
+from baylight.v2.observe import observe_report
 from tests.support.eventually import eventually, until
 from tests.support.processes import Child
 from tests.support.servers import Server
