@@ -49,6 +49,15 @@ class V2Database:
     async def verify(self) -> Verdict:
         return await verify(self.admin)
 
+    async def queued(self) -> list[tuple[str, str]]:
+        """The rows that wait, the oldest first: table and id."""
+        rows = await self.admin.fetch("SELECT source_table, source_id FROM v2_migration.queue ORDER BY id")
+        return [(row["source_table"], row["source_id"]) for row in rows]
+
+    async def drain(self) -> None:
+        while await self.admin.fetchval("SELECT v2_migration.drain(100)"):
+            pass
+
     async def add(self, code: str, **columns: Any) -> Any:
         """A space, written by V2; its id."""
         return await self.insert("spaces", {"name": f"Bay {code}", "code": code} | columns)

@@ -372,7 +372,7 @@ async def test_the_commands_report_and_plan_runs_nothing(v2: V2Database, tmp_pat
     assert code == 0
     for step in STEPS:
         assert f"{step.stage}: {step.name}" in text
-    assert "DROP TRIGGER IF EXISTS baylight_capture ON public.spaces;" in text
+    assert "DROP TRIGGER IF EXISTS baylight_capture_update ON public.spaces;" in text
     assert "SET owner = $1" in text.partition("V2 decides again")[2]
     assert await v2.admin.fetchval("SELECT to_regnamespace('baylight_next')") is None
     assert (await invoke("apply", "--to", "switch", "--choices", str(file)))[0] == 0

@@ -105,6 +105,7 @@ async def test_a5_the_next_gets_a_contested_sensor_once_it_is_free(v2: V2Databas
     ids = await make_dirty(v2)
     await v2.apply("backfill")
     await v2.legacy.execute("UPDATE spaces SET sensor_eui = NULL WHERE id = $1", ids["upper"])
+    await v2.drain()
     assert (await v2.new(ids["lower"]))["sensor_deveui"] == "58a0cb00000000aa"
     assert ("sensor_eui", "contested_sensor") not in await v2.quarantine()
     assert (await v2.verify()).green
@@ -298,6 +299,7 @@ async def test_a16_half_positions_and_overlaps_are_reported_and_set_aside(v2: V2
     # V2 may go on making overlaps; and one that was in the way comes over once the other one is cancelled.
     first = await v2.legacy.fetchval("SELECT id FROM reservations WHERE status = 'active' ORDER BY start_time LIMIT 1")
     await v2.legacy.execute("UPDATE reservations SET status = 'cancelled' WHERE id = $1", first)
+    await v2.drain()
     assert await v2.baylight.fetchval("SELECT count(*) FROM reservations") == 4
     assert (await v2.verify()).green
 

@@ -15,7 +15,17 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.contract import DROP_TRIGGERS, MOVE_LEGACY_FUNCTIONS, MOVE_TABLES, bare, move_functions
 from baylight.v2.migration_run import FORGET_STAGE, Bar, MigrationRun
-from baylight.v2.schema import ARCHIVE, CARRY, CREATE_QUIET_TRIGGERS, LEGACY_TABLES, NEXT, SCHEMA_EXISTS, quoted, script
+from baylight.v2.schema import (
+    ARCHIVE,
+    CARRY,
+    CREATE_QUIET_TRIGGERS,
+    LEGACY_TABLES,
+    NEXT,
+    SCHEMA_EXISTS,
+    in_archive,
+    quoted,
+    script,
+)
 from baylight.v2.session import BUSY
 
 _REFLECTED = ("spaces", "locations", "reservations", "state_changes", "api_keys")
@@ -67,7 +77,7 @@ def undo_contract_sql() -> list[str]:
     """Return the statements of `undo_contract`; `<each>` stands for what the catalogue lists."""
     catch_up = (SET_ASIDE, MAKE_ROOM, REFLECT_SPACES, REFLECT_RESERVATIONS, REFLECT_STATE_CHANGES, REVOKE_KEYS)
     return [
-        *statements(_in_archive("reflect", "back", "reflect_triggers")),
+        *statements(in_archive("reflect", "back", "reflect_triggers")),
         *(query.sql for query in catch_up),
         "DROP VIEW <role of V2>.<each of V2's names>",
         f"CREATE SCHEMA {NEXT}",
@@ -93,7 +103,7 @@ async def undo_contract(migration: MigrationRun) -> None:
     await _catch_up(migration)
 
     async def follow_again(connection: Connection) -> None:
-        await connection.execute(_in_archive("reflect", "reflect_triggers"))
+        await connection.execute(in_archive("reflect", "reflect_triggers"))
 
     followed = [f"public.{table}" for table in (*_REFLECTED, "actuations")]
     await migration.run_locked(followed, "SHARE ROW EXCLUSIVE", follow_again)
@@ -159,13 +169,6 @@ async def check_unused(connection: Connection) -> None:
         )
 
 
-def _in_archive(*names: str) -> str:
-    """Return scripts of `expand` and of the way back for the schemas in which both sides lie after the contract."""
-    text = "\n".join(script(name) for name in names)
-    text = text.replace("public.", f"{ARCHIVE}.").replace(f"{NEXT}.", "public.")
-    return text.replace("search_path = pg_catalog, public,", f"search_path = pg_catalog, {ARCHIVE}, public,")
-
-
 async def _catch_up(migration: MigrationRun) -> None:
     """Bring V2's rows that differ up to date, and create those that V2 never had: all of them in one transaction.
 
@@ -175,7 +178,7 @@ async def _catch_up(migration: MigrationRun) -> None:
     async def work() -> list[Aside]:
         connection = migration.connection
         async with connection.transaction():
-            await connection.execute(_in_archive("reflect", "back"))
+            await connection.execute(in_archive("reflect", "back"))
             aside = await SET_ASIDE.all(connection)
             problems: list[str] = []
             if error := await _attempt(connection, partial(MAKE_ROOM.run, connection)):

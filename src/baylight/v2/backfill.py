@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from baylight.store.query import Query, Statement
-from baylight.v2.migration_run import WRITE_AS_COPY, WRITE_IN_BULK, Bar, MigrationRun, mark_started, place_of
+from baylight.v2.migration_run import NOTE_PLACE, Bar, MigrationRun, mark_started, place_of
 
 _DATA_ERRORS = (
     asyncpg.IntegrityConstraintViolationError,
@@ -21,6 +22,9 @@ _DATA_ERRORS = (
 OTHER_HALF = "spaces, other half"
 """Name under which the place of the second walk over the spaces is noted, as if the walk were a step."""
 _FETCH_LIMIT = 20_000
+_MAX_ONE_BY_ONE = 20
+
+Id = TypeVar("Id", UUID, str)
 
 FORGET_CONTESTED = Statement("v2.backfill.forget_contested")
 CONTESTED_SENSORS = Statement("v2.backfill.contested_sensors")
@@ -29,19 +33,19 @@ CONTESTED_DISPLAYS = Statement("v2.backfill.contested_displays")
 CARRY_PAGES = Query("v2.backfill.carry_pages", int)
 SPACES_OF_PAGES = Query("v2.backfill.spaces_of_pages", list[UUID])
 CARRY_SPACES = Query("v2.backfill.carry_spaces", int)
-CARRY_SPACES_ONE_BY_ONE = Query("v2.backfill.carry_spaces_one_by_one", int)
+FOLLOW_EACH = Query("v2.backfill.follow_each", int)
 SPACES_LEFT = Query("v2.backfill.spaces_left", UUID)
 CARRY_RESERVATIONS = Query("v2.backfill.carry_reservations", int)
 ACTIVE_RESERVATIONS_LEFT = Query("v2.backfill.active_reservations_left", UUID)
 RESERVATIONS_LEFT = Query("v2.backfill.reservations_left", UUID)
-LAST_STATE_CHANGE = Query("v2.backfill.last_state_change", int)
+NEXT_STATE_CHANGES = Query("v2.backfill.next_state_changes", int)
 CARRY_STATE_CHANGES = Query("v2.backfill.carry_state_changes", int)
-STATE_CHANGES_LEFT = Statement("v2.backfill.state_changes_left")
-API_KEYS = Query("v2.backfill.api_keys", UUID)
-HOLD_API_KEYS = Statement("v2.backfill.hold_api_keys")
-CARRY_API_KEYS = Query("v2.backfill.carry_api_keys", int)
+STATE_CHANGES_BETWEEN = Query("v2.backfill.state_changes_between", str)
+STATE_CHANGES_LEFT = Query("v2.backfill.state_changes_left", str)
+API_KEYS_LEFT = Query("v2.backfill.api_keys_left", UUID)
 ESTIMATE_SPACES = Query("v2.backfill.estimate_spaces", int)
 ESTIMATE_RESERVATIONS = Query("v2.backfill.estimate_reservations", int)
+ESTIMATE_STATE_CHANGES = Query("v2.backfill.estimate_state_changes", int)
 PAGES_OF_SPACES = Query("v2.backfill.pages_of_spaces", int)
 SPACES_CARRIED = Query("v2.backfill.spaces_carried", int)
 ANALYZE_SPACES = Statement("v2.backfill.analyze_spaces")
@@ -115,15 +119,33 @@ async def _carry_pages(migration: MigrationRun, step: str, page: int, until: int
         return await migration.carry(CARRY_PAGES, step=step, place=place, first=first, after=after)
     except _DATA_ERRORS:
         ids = await SPACES_OF_PAGES.first(migration.connection, first=first, after=after)
-        return await migration.carry(CARRY_SPACES_ONE_BY_ONE, step=step, place=place, ids=ids)
+        carried = await _carry_spaces(migration, ids or [], step)
+        await NOTE_PLACE.run(migration.connection, step=step, place=place, rows=0)
+        return carried
 
 
-async def _carry_spaces(migration: MigrationRun, ids: Sequence[UUID]) -> int:
-    place = await place_of(migration.connection, "spaces") or "0"
+async def _carry_spaces(migration: MigrationRun, ids: Sequence[UUID], step: str = "spaces") -> int:
+    async def carry(part: Sequence[UUID]) -> int:
+        return await migration.carry(CARRY_SPACES, step=step, ids=part)
+
+    return await _carry_or_split(migration, "spaces", ids, carry)
+
+
+async def _carry_or_split(
+    migration: MigrationRun, table: str, ids: Sequence[Id], carry: Callable[[Sequence[Id]], Awaitable[int]]
+) -> int:
+    """Carry rows at once. If the new schema refuses one of them, try parts, at last row by row with a quarantine.
+
+    Parts are small, since V2 waits for the end of the transaction that holds the row which it wants to write.
+    """
     try:
-        return await migration.carry(CARRY_SPACES, step="spaces", place=place, ids=ids)
+        return await carry(ids)
     except _DATA_ERRORS:
-        return await migration.carry(CARRY_SPACES_ONE_BY_ONE, step="spaces", place=place, ids=ids)
+        if len(ids) > _MAX_ONE_BY_ONE:
+            half = len(ids) // 2
+            carried = await _carry_or_split(migration, table, ids[:half], carry)
+            return carried + await _carry_or_split(migration, table, ids[half:], carry)
+        return await migration.carry(FOLLOW_EACH, step=table, table=table, ids=[str(id_) for id_ in ids])
 
 
 async def _sweep(migration: MigrationRun) -> None:
@@ -140,6 +162,10 @@ async def carry_reservations(migration: MigrationRun) -> None:
     """Carry active reservations first, in the order of their creation. Of two that overlap, the earlier one stays."""
     bar = Bar(migration, "reservations", await ESTIMATE_RESERVATIONS.one(migration.connection))
     bar.start()
+
+    async def carry(part: Sequence[UUID]) -> int:
+        return await migration.carry(CARRY_RESERVATIONS, step="reservations", ids=part)
+
     for query in (ACTIVE_RESERVATIONS_LEFT, RESERVATIONS_LEFT):
         waiting: list[UUID] = []
         while True:
@@ -147,7 +173,7 @@ async def carry_reservations(migration: MigrationRun) -> None:
             if not waiting:
                 break
             ids, waiting = waiting[: migration.pace.size], waiting[migration.pace.size :]
-            count = await migration.carry(CARRY_RESERVATIONS, step="reservations", ids=ids)
+            count = await _carry_or_split(migration, "reservations", ids, carry)
             bar.move(bar.done + count)
             if not count:
                 migration.pace.failed()
@@ -158,32 +184,40 @@ async def carry_reservations(migration: MigrationRun) -> None:
 
 
 async def carry_state_changes(migration: MigrationRun) -> None:
-    """Carry the history by id. The trigger carries what V2 adds meanwhile."""
-    last = await LAST_STATE_CHANGE.one(migration.connection)
-    at = int(await place_of(migration.connection, "state_changes") or 0)
-    bar = Bar(migration, "state_changes", last)
-    bar.start(at)
-    while at < last:
-        until = min(at + migration.pace.size, last)
-        await migration.carry(CARRY_STATE_CHANGES, step="state_changes", place=str(until), first=at + 1, last=until)
+    """Carry the history by id, as many rows at once as there are, however far apart their ids lie.
+
+    The trigger carries what V2 adds meanwhile.
+    """
+    connection = migration.connection
+    bar = Bar(migration, "state_changes", await ESTIMATE_STATE_CHANGES.one(connection))
+    bar.start()
+    at = int(await place_of(connection, "state_changes") or 0)
+    while until := await NEXT_STATE_CHANGES.one(connection, after=at, limit=migration.pace.size):
+        bar.move(bar.done + await _carry_state_changes(migration, at + 1, until))
         at = until
-        bar.move(at)
     # V2 gives ids before it commits. So a row with a lower id may have come later, when its space was not carried yet.
-    async with migration.connection.transaction():
-        await WRITE_AS_COPY.run(migration.connection)
-        await WRITE_IN_BULK.run(migration.connection)
-        await STATE_CHANGES_LEFT.run(migration.connection)
-    await ANALYZE_STATE_CHANGES.run(migration.connection)
+    while ids := await STATE_CHANGES_LEFT.all(connection, limit=migration.pace.size):
+        await migration.carry(FOLLOW_EACH, step="state_changes", table="state_changes", ids=ids)
+    await migration.check_quarantine()
+    await ANALYZE_STATE_CHANGES.run(connection)
     bar.end()
 
 
+async def _carry_state_changes(migration: MigrationRun, first: int, last: int) -> int:
+    async def carry(ids: Sequence[str]) -> int:
+        bounds = {"first": int(ids[0]), "last": int(ids[-1])}
+        return await migration.carry(CARRY_STATE_CHANGES, step="state_changes", place=ids[-1], **bounds)
+
+    try:
+        return await migration.carry(CARRY_STATE_CHANGES, step="state_changes", place=str(last), first=first, last=last)
+    except _DATA_ERRORS:
+        ids = await STATE_CHANGES_BETWEEN.all(migration.connection, first=first, last=last)
+        return await _carry_or_split(migration, "state_changes", ids, carry)
+
+
 async def carry_api_keys(migration: MigrationRun) -> None:
-    """Carry all keys in one batch: there are not many."""
-    connection = migration.connection
-    ids = await API_KEYS.all(connection)
-
-    async def batch() -> int:
-        await HOLD_API_KEYS.run(connection, ids=ids)
-        return await CARRY_API_KEYS.one(connection, step="api_keys", ids=ids)
-
-    await migration.run_batch(batch)
+    """Carry the keys one by one: there are not many."""
+    while ids := await API_KEYS_LEFT.all(migration.connection):
+        if not await migration.carry(FOLLOW_EACH, step="api_keys", table="api_keys", ids=[str(id_) for id_ in ids]):
+            migration.pace.failed()
+            await migration.pace.after(0.05)

@@ -6,17 +6,30 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from baylight.errors import InputError
+from baylight.errors import ConflictError, InputError
 from baylight.store.beside import placed
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.migration_run import FORGET_STEP, MigrationRun
-from baylight.v2.schema import ARCHIVE, CREATE_QUIET_TRIGGERS, LEGACY_TABLES, NEXT, V2_COLUMNS, quoted, script
+from baylight.v2.queue import DRAIN, FORGET_LATE_STATES, WAITING, drain
+from baylight.v2.schema import (
+    ARCHIVE,
+    CARRY,
+    CREATE_QUIET_TRIGGERS,
+    LEGACY_TABLES,
+    NEXT,
+    V2_COLUMNS,
+    in_archive,
+    quoted,
+    script,
+)
 
 _RULES = {"sensor": "require_sensor", "display": "require_display"}
 """Files of sql/v2, by the role that live spaces must have a device in."""
 _LISTED_SPACES_LIMIT = 1000
+_DRAIN_S = 1.0
+"""Seconds for which `contract` waits for the queue. What waits longer follows while V2's tables are locked."""
 
 
 class SpaceCode(NamedTuple):
@@ -70,6 +83,7 @@ async def contract(migration: MigrationRun) -> None:
     Raises InputError `spaces_without` if a required device is missing.
     """
     connection, choices = migration.connection, migration.choices
+    await drain(connection, patience_s=_DRAIN_S, log=migration.log)
     for role in choices.require:
         await _check_devices(connection, role)
     view_role = choices.legacy_role or await role_of_v2(connection)
@@ -81,12 +95,27 @@ async def contract(migration: MigrationRun) -> None:
 
     async def swap(connection: Connection) -> None:
         await connection.execute(";\n".join(late))
+        await _follow_last(connection)
 
     await REMEMBER_OWN.run(connection)
     if choices.legacy_names == "views":
         await REMEMBER_VIEW_SCHEMA.run(connection, role=view_role)
     theirs = [f"public.{table}" for table in LEGACY_TABLES]
     await migration.run_locked(theirs, "ACCESS EXCLUSIVE", swap, done="contract", first=(ours, prepare))
+
+
+async def _follow_last(connection: Connection) -> None:
+    """Let the rows follow that still wait, where both sides lie now. No other session can write them any more.
+
+    V2's states in the archive do not follow: the way back makes all of them equal.
+    """
+    await FORGET_LATE_STATES.run(connection)
+    if not await WAITING.one(connection):
+        return
+    await connection.execute(in_archive(*CARRY))
+    while await WAITING.one(connection):
+        if not await DRAIN.one(connection, entries=1000):
+            raise ConflictError("not_verified", "rows of V2 cannot follow: see `baylight v2 verify`")
 
 
 async def _forward(connection: Connection, view_role: str | None) -> tuple[list[str], list[str]]:
@@ -121,7 +150,12 @@ _SOURCES = {
         "public.reservations",
         " OR ".join([_QUARANTINED.format(of="reservations", id="id"), _QUARANTINED.format(of="spaces", id="space_id")]),
     ),
-    "state_changes": ("public.state_changes", _QUARANTINED.format(of="spaces", id="space_id")),
+    "state_changes": (
+        "public.state_changes",
+        " OR ".join(
+            [_QUARANTINED.format(of="state_changes", id="id"), _QUARANTINED.format(of="spaces", id="space_id")]
+        ),
+    ),
 }
 """Sources of the views: where the rows of Baylight are, and which rows of the archive are added as not carried over."""
 

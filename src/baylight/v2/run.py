@@ -18,11 +18,14 @@ from baylight.v2.choices import Choices
 from baylight.v2.findings import check_choices, is_v2
 from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
 from baylight.v2.pace import Pace, Progress
+from baylight.v2.queue import drain
 from baylight.v2.schema import script
 from baylight.v2.session import alone, connected
 from baylight.v2.steps import STEPS, Step
 
 PATIENCE_S = 600.0
+_DRAIN_S = 10.0
+"""Seconds for which a run waits for the queue where nothing depends on it."""
 UNDOING = "undo expand"
 """Name that is recorded before the first trigger is dropped. V2's writes are missed from then on, so the undo must be
 finished."""
@@ -86,6 +89,7 @@ async def apply(
         for step in STEPS:
             if step.stage in stages:
                 await _run(migration, step)
+        await drain(migration.connection, patience_s=_DRAIN_S, log=log)
         if to == "contract":
             await back.drop_left_over(migration)
         log(f"{to}: done")
@@ -127,6 +131,7 @@ async def rollback(
         keep = entered[:-1] if to is None else [] if to == "start" else _stages_to(to)
         if "expand" in entered and "expand" not in keep:
             await back.check_unused(migration.connection)
+        await drain(migration.connection, patience_s=_DRAIN_S, log=log)
         for stage in reversed([stage for stage in entered if stage not in keep]):
             log(f"{stage}: being undone")
             async with migration.pace.watching():

@@ -16,7 +16,7 @@ ARCHIVE = "v2_archive"
 OWN = "v2_migration"
 """Statements that create, move, lock or drop things have no parameters: names of these schemas, and names that the
 catalogue lists, are formatted into their text."""
-CARRY = ("carry", "carry_spaces", "carry_rows")
+CARRY = ("carry", "carry_spaces", "carry_rows", "follow")
 """Files of sql/v2 with the functions that turn V2's rows into Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
 V2_COLUMNS = {
@@ -51,6 +51,13 @@ CREATE_QUIET_TRIGGERS = Query("v2.schema.create_quiet_triggers", str)
 def script(name: str) -> str:
     """Return the text of a file of sql/v2."""
     return (resources.files("baylight") / "sql" / "v2" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def in_archive(*names: str) -> str:
+    """Return scripts of `expand` and of the way back for the schemas in which both sides lie after the contract."""
+    text = "\n".join(script(name) for name in names)
+    text = text.replace("public.", f"{ARCHIVE}.").replace(f"{NEXT}.", "public.")
+    return text.replace("search_path = pg_catalog, public,", f"search_path = pg_catalog, {ARCHIVE}, public,")
 
 
 def quoted(name: str) -> str:

@@ -13,6 +13,7 @@ from baylight.store.pool import Connection
 from baylight.store.query import Statement
 from baylight.v2 import back, backfill, contract, later, switch
 from baylight.v2.migration_run import MigrationRun
+from baylight.v2.queue import drain
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import MAX_LOCK_WAIT_MS
 from baylight.v2.verify import CHECKS, COUNTS, verify
@@ -121,13 +122,14 @@ def _capture(table: str) -> Step:
         )
 
     return Step(
-        name, "expand", f"What V2 writes to {table} is carried over in its own transaction, from now on.",
+        name, "expand", f"What V2 writes to {table} is carried over in its own transaction from now on, or queued.",
         lambda: triggers("capture_triggers"), f"SHARE ROW EXCLUSIVE on {table}", _BRIEF, run,
         "under ACCESS EXCLUSIVE for some ms", undo, lambda: triggers("drop_capture_triggers"),
     )  # fmt: skip
 
 
 async def _verify(migration: MigrationRun) -> None:
+    await drain(migration.connection, patience_s=migration.patience_s, log=migration.log)
     verdict = await verify(migration.connection)
     if not verdict.green:
         shown = "; ".join(f"{d.check} {d.id}: {d.detail}" for d in verdict.differences[:5])
@@ -172,8 +174,8 @@ STEPS: tuple[Step, ...] = (
     _rows("state_changes", "Carry the history of states, in batches.",
           _sql(backfill.CARRY_STATE_CHANGES, backfill.STATE_CHANGES_LEFT), "ACCESS SHARE",
           backfill.carry_state_changes),
-    _rows("api_keys", "Carry API keys.", _sql(backfill.HOLD_API_KEYS, backfill.CARRY_API_KEYS),
-          "ROW SHARE, FOR SHARE on the rows", backfill.carry_api_keys),
+    _rows("api_keys", "Carry API keys.", _sql(backfill.API_KEYS_LEFT, backfill.FOLLOW_EACH),
+          "ROW SHARE, FOR NO KEY UPDATE SKIP LOCKED on the rows", backfill.carry_api_keys),
     _later("indexes", "Build the indexes that the filling of the tables did not need.",
            [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], "nothing", later.build_indexes),
     _later("assignments", "Build the keys of the history of assignments, then write what changed meanwhile.",

@@ -29,6 +29,7 @@ class TableCounts(NamedTuple):
 
 
 CHECKS = {
+    "queue": Query("v2.verify.queue", Wrong),
     "spaces_lost": Query("v2.verify.spaces_lost", Wrong),
     "spaces_unknown_to_v2": Query("v2.verify.spaces_unknown_to_v2", Wrong),
     "spaces_round_trip": Query("v2.verify.spaces_round_trip", Wrong),

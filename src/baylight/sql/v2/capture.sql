@@ -1,99 +1,76 @@
--- When V2 writes, Baylight's rows follow in the same transaction. No write of V2 is refused or fails because of this.
+-- When V2 writes, Baylight's rows follow in the same transaction. No write of V2 fails or is lost because of this, and
+-- none waits for more than 5 ms, once in a transaction: a row that cannot follow now waits in the queue. See ADR 26.
 
--- Carry one space. If the new schema refuses it, quarantine it as a whole. The caller holds V2's row.
-CREATE OR REPLACE FUNCTION v2_migration.carry_or_quarantine(wanted_id uuid) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM v2_migration.carry_spaces(ARRAY[wanted_id]);
-EXCEPTION WHEN OTHERS THEN
-    INSERT INTO v2_migration.quarantine (source_table, source_id, field, reason, detail)
-    VALUES ('spaces', wanted_id::text, '*', 'refused', SQLSTATE || ' ' || SQLERRM)
-    ON CONFLICT (source_table, source_id, field) DO UPDATE SET detail = excluded.detail, at = excluded.at;
-END
-$$;
-
--- Do the same for rows that the caller does not hold. Rows that V2 is writing at this moment are left out.
-CREATE OR REPLACE FUNCTION v2_migration.carry_one_by_one(candidates uuid[]) RETURNS integer
+-- Note what has happened to rows that could not follow: the quarantine has those whose values are refused, and the queue
+-- all of them if one must wait. Everything else that the transaction captures then waits too, without a try.
+CREATE OR REPLACE FUNCTION v2_migration.follow_later(of_table text, ids text[], code text, message text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    one uuid;
-    carried integer := 0;
+    why text := code || ' ' || message;
 BEGIN
-    FOR one IN SELECT l.id FROM public.spaces AS l WHERE l.id = ANY(candidates) FOR SHARE OF l SKIP LOCKED LOOP
-        PERFORM v2_migration.carry_or_quarantine(one);
-        carried := carried + 1;
-    END LOOP;
-    RETURN carried;
-END
-$$;
-
--- Carry again the spaces that were refused a device which is free now.
-CREATE OR REPLACE FUNCTION v2_migration.carry_waiting(eui text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    waiting uuid;
-BEGIN
-    IF eui IS NULL THEN
-        RETURN;
+    IF NOT v2_migration.not_now(code) THEN
+        BEGIN
+            PERFORM v2_migration.follow_or_quarantine(of_table, u.id) FROM unnest(ids) AS u (id);
+            RETURN;
+        EXCEPTION WHEN OTHERS THEN
+            why := SQLSTATE || ' ' || SQLERRM;
+        END;
     END IF;
-    -- The space that got it by the operator's choice keeps it. Once V2 has released it there, the oldest space gets it.
-    DELETE FROM v2_migration.contested AS c WHERE c.role = 'sensor' AND c.eui = lower(carry_waiting.eui)
-        AND c.reason = 'contested_sensor'
-        AND NOT EXISTS (
-            SELECT FROM public.spaces AS l
-            WHERE l.id = c.winner AND l.deleted_at IS NULL AND lower(l.sensor_eui) = c.eui
-        );
-    FOR waiting IN
-        SELECT l.id FROM v2_migration.quarantine AS q
-        INNER JOIN public.spaces AS l ON l.id = q.source_id::uuid
-        WHERE q.source_table = 'spaces' AND q.reason = 'contested_sensor' AND lower(q.value) = lower(carry_waiting.eui)
-        ORDER BY l.created_at, l.id
-        FOR SHARE OF l SKIP LOCKED
-    LOOP
-        PERFORM v2_migration.carry_or_quarantine(waiting);
-    END LOOP;
+    PERFORM set_config('baylight.v2_queue', 'on', true);
+    PERFORM v2_migration.enqueue(of_table, ids, why);
 END
 $$;
 
-CREATE OR REPLACE FUNCTION v2_migration.capture_space() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Return whether rows go to the queue without a try: too many for V2 to wait for, or a try of this transaction failed.
+CREATE OR REPLACE FUNCTION v2_migration.is_for_later(ids text[]) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN cardinality(ids) > 50 OR coalesce(current_setting('baylight.v2_queue', true), '') = 'on';
+
+CREATE OR REPLACE FUNCTION v2_migration.capture_spaces() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms'
 AS $$
+DECLARE
+    ids text[];
+    states text[];  -- ids of those of which only the state has changed
 BEGIN
-    IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name AND NEW.code = OLD.code
-        AND (NEW.sensor_eui, NEW.display_eui, NEW.building, NEW.floor, NEW.zone, NEW.gps_latitude, NEW.gps_longitude,
-             NEW.metadata, NEW.deleted_at)
-        IS NOT DISTINCT FROM (OLD.sensor_eui, OLD.display_eui, OLD.building, OLD.floor, OLD.zone, OLD.gps_latitude,
-             OLD.gps_longitude, OLD.metadata, OLD.deleted_at)
-    THEN
-        IF NEW.state <> OLD.state THEN
-            PERFORM set_config('baylight.v2_sync', 'on', true);
-            UPDATE baylight_next.spaces SET current_state = NEW.state, current_state_at = clock_timestamp()
-            WHERE id = NEW.id;
-            PERFORM set_config('baylight.v2_sync', '', true);
-        END IF;
+    IF TG_OP = 'INSERT' THEN
+        ids := ARRAY(SELECT n.id FROM new_rows AS n);
+    ELSIF TG_OP = 'DELETE' THEN
+        ids := ARRAY(SELECT o.id FROM old_rows AS o);
+    ELSE
+        SELECT array_agg(coalesce(n.id, o.id) ORDER BY n.id IS NOT NULL), array_agg(n.id) FILTER (WHERE NOT w.whole)
+        INTO ids, states
+        FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+        CROSS JOIN LATERAL (
+            SELECT (n.name, n.code, n.sensor_eui, n.display_eui, n.building, n.floor, n.zone, n.gps_latitude,
+                    n.gps_longitude, n.metadata, n.deleted_at)
+                IS DISTINCT FROM (o.name, o.code, o.sensor_eui, o.display_eui, o.building, o.floor, o.zone,
+                    o.gps_latitude, o.gps_longitude, o.metadata, o.deleted_at)
+                OR EXISTS (
+                    SELECT FROM v2_migration.quarantine AS q
+                    WHERE q.source_table = 'spaces' AND q.source_id = n.id::text AND q.field = '*'
+                ) AS whole
+        ) AS w
+        WHERE w.whole OR n.state <> o.state;
+    END IF;
+    IF ids IS NULL OR ids = '{}' THEN
+        RETURN NULL;
+    ELSIF v2_migration.is_for_later(ids) THEN
+        PERFORM v2_migration.enqueue('spaces', ids, 'behind another, or one of many');
         RETURN NULL;
     END IF;
-    IF TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND NEW.id <> OLD.id) THEN
-        PERFORM set_config('baylight.v2_sync', 'on', true);
-        UPDATE baylight_next.spaces
-        SET deleted_at = coalesce(deleted_at, clock_timestamp()), sensor_device_id = NULL, display_device_id = NULL
-        WHERE id = OLD.id;
-        IF FOUND THEN
-            INSERT INTO v2_migration.quarantine (source_table, source_id, field, reason)
-            VALUES ('spaces', OLD.id::text, '*', 'deleted_by_v2') ON CONFLICT DO NOTHING;
+    BEGIN
+        IF states IS NOT NULL THEN
+            PERFORM set_config('baylight.v2_sync', 'on', true);
+            UPDATE baylight_next.spaces AS s SET current_state = n.state, current_state_at = clock_timestamp()
+            FROM new_rows AS n WHERE n.id::text = ANY(states) AND s.id = n.id;
+            PERFORM set_config('baylight.v2_sync', '', true);
         END IF;
-        DELETE FROM v2_migration.residue WHERE space_id = OLD.id;
-        PERFORM set_config('baylight.v2_sync', '', true);
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM v2_migration.carry_or_quarantine(NEW.id);
-    END IF;
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM v2_migration.carry_waiting(v2_migration.canon_eui(OLD.sensor_eui));
-    END IF;
+        PERFORM v2_migration.follow_space(u.id::uuid) FROM unnest(ids) AS u (id) WHERE u.id <> ALL(coalesce(states, '{}'));
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM v2_migration.follow_later('spaces', ids, SQLSTATE, SQLERRM);
+    END;
     RETURN NULL;
 END
 $$;
@@ -105,79 +82,112 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF (SELECT owner FROM v2_migration.control) = 'baylight' THEN
-        INSERT INTO v2_migration.ignored_writes AS w (space_id, state) VALUES (NEW.id, NEW.state)
-        ON CONFLICT (space_id) DO UPDATE
-        SET state = excluded.state, times = w.times + 1, last_at = excluded.last_at;
+        BEGIN
+            INSERT INTO v2_migration.ignored_writes AS w (space_id, state) VALUES (NEW.id, NEW.state)
+            ON CONFLICT (space_id) DO UPDATE
+            SET state = excluded.state, times = w.times + 1, last_at = excluded.last_at;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'not noted: %', SQLERRM;  -- a note is not worth a write of V2's
+        END;
         NEW.state := OLD.state;
     END IF;
     RETURN NEW;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION v2_migration.capture_reservation() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION v2_migration.capture_reservations() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms'
 AS $$
 DECLARE
-    waiting uuid;
+    ids text[];
 BEGIN
-    IF TG_OP <> 'INSERT' AND (TG_OP = 'DELETE' OR NEW.id <> OLD.id) THEN
-        PERFORM set_config('baylight.v2_sync', 'on', true);
-        DELETE FROM baylight_next.reservations WHERE id = OLD.id;
-        DELETE FROM v2_migration.quarantine WHERE source_table = 'reservations' AND source_id = OLD.id::text;
-        PERFORM set_config('baylight.v2_sync', '', true);
+    IF TG_OP = 'INSERT' THEN
+        ids := ARRAY(SELECT n.id FROM new_rows AS n);
+    ELSIF TG_OP = 'DELETE' THEN
+        ids := ARRAY(SELECT o.id FROM old_rows AS o);
+    ELSE
+        ids := ARRAY(
+            SELECT o.id FROM old_rows AS o WHERE NOT EXISTS (SELECT FROM new_rows AS n WHERE n.id = o.id)
+            UNION ALL
+            SELECT n.id FROM new_rows AS n
+        );
     END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM v2_migration.carry_reservation(NEW.id);
+    IF ids = '{}' THEN
+        RETURN NULL;
+    ELSIF v2_migration.is_for_later(ids) THEN
+        PERFORM v2_migration.enqueue('reservations', ids, 'behind another, or one of many');
+        RETURN NULL;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
-        FOR waiting IN
-            SELECT l.id FROM v2_migration.quarantine AS q
-            INNER JOIN public.reservations AS l ON l.id = q.source_id::uuid
-            WHERE q.source_table = 'reservations' AND q.value = OLD.space_id::text AND l.id <> OLD.id
-            ORDER BY l.created_at, l.id
-            FOR SHARE OF l SKIP LOCKED
-        LOOP
-            PERFORM v2_migration.carry_reservation(waiting);
-        END LOOP;
-    END IF;
+    BEGIN
+        PERFORM v2_migration.follow_reservation(u.id::uuid) FROM unnest(ids) AS u (id);
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM v2_migration.follow_later('reservations', ids, SQLSTATE, SQLERRM);
+    END;
     RETURN NULL;
 END
 $$;
 
 CREATE OR REPLACE FUNCTION v2_migration.capture_state_changes() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms'
 AS $$
+DECLARE
+    ids text[] := ARRAY(SELECT a.id FROM added AS a);
 BEGIN
-    IF current_setting('baylight.v2_sync', true) IS NOT DISTINCT FROM 'on' THEN
+    IF ids = '{}' OR current_setting('baylight.v2_sync', true) IS NOT DISTINCT FROM 'on' THEN
+        RETURN NULL;
+    ELSIF coalesce(current_setting('baylight.v2_queue', true), '') = 'on' THEN
+        PERFORM v2_migration.enqueue('state_changes', ids, 'behind another, or one of many');
         RETURN NULL;
     END IF;
-    -- Not announced: transactions that notify commit one after the other, each after its write to the disk.
-    PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
-    INSERT INTO baylight_next.state_changes (
-        id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
-    )
-    SELECT a.id, a.space_id, a.previous_state, a.new_state, a.source, a.request_id, a.metadata, a."timestamp"
-    FROM added AS a
-    INNER JOIN baylight_next.spaces AS s ON s.id = a.space_id
-    ON CONFLICT (id) DO NOTHING;
-    PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
+    BEGIN
+        -- Not announced: transactions that notify commit one after the other, each after its write to the disk.
+        PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
+        -- One query, so that it cannot miss a space that another session takes from the queue meanwhile.
+        WITH waiting AS (
+            INSERT INTO v2_migration.queue (source_table, source_id, reason)
+            SELECT 'state_changes', a.id::text, 'its space waits too' FROM added AS a
+            WHERE NOT EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = a.space_id)
+              AND v2_migration.is_queued('spaces', ARRAY[a.space_id::text])
+            ORDER BY a.id
+        )
+        INSERT INTO baylight_next.state_changes (
+            id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
+        )
+        SELECT a.id, a.space_id, a.previous_state, a.new_state, a.source, a.request_id, a.metadata,
+               v2_migration.needed_time(a."timestamp")
+        FROM added AS a
+        INNER JOIN baylight_next.spaces AS s ON s.id = a.space_id
+        ON CONFLICT (id) DO NOTHING;
+        PERFORM set_config('baylight.v2_sync', '', true), set_config('baylight.v2_bulk', '', true);
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM v2_migration.follow_later('state_changes', ids, SQLSTATE, SQLERRM);
+    END;
     RETURN NULL;
 END
 $$;
 
+-- By row, because V2 writes at each use of a key that it was used, and only a trigger of rows can leave that column out.
 CREATE OR REPLACE FUNCTION v2_migration.capture_api_key() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms'
 AS $$
+DECLARE
+    ids text[];
 BEGIN
-    IF TG_OP <> 'INSERT' AND (TG_OP = 'DELETE' OR NEW.id <> OLD.id) THEN
-        DELETE FROM baylight_next.api_keys WHERE id = OLD.id;
+    IF TG_OP <> 'INSERT' THEN
+        ids := ARRAY[OLD.id];
     END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM v2_migration.carry_api_keys(ARRAY[NEW.id]);
+    IF TG_OP <> 'DELETE' AND ids IS DISTINCT FROM ARRAY[NEW.id::text] THEN
+        ids := ids || NEW.id::text;
     END IF;
-    IF TG_OP = 'UPDATE' AND NEW.key_hash <> OLD.key_hash THEN
-        UPDATE baylight_next.api_keys SET key_hash = NEW.key_hash WHERE id = NEW.id;
+    IF v2_migration.is_for_later(ids) THEN
+        PERFORM v2_migration.enqueue('api_keys', ids, 'behind another, or one of many');
+        RETURN NULL;
     END IF;
+    BEGIN
+        PERFORM v2_migration.follow_api_key(u.id::uuid) FROM unnest(ids) AS u (id);
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM v2_migration.follow_later('api_keys', ids, SQLSTATE, SQLERRM);
+    END;
     RETURN NULL;
 END
 $$;

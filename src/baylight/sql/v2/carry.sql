@@ -11,6 +11,28 @@ CREATE OR REPLACE FUNCTION v2_migration.v2_state(state text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE state WHEN 'UNKNOWN' THEN 'OCCUPIED' WHEN 'OUT_OF_ORDER' THEN 'MAINTENANCE' ELSE state END;
 
+-- Return whether Baylight can read a time: infinity, years before 1 and years after 9999 are none in Python.
+CREATE OR REPLACE FUNCTION v2_migration.is_plain_time(at timestamptz) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(at >= '0001-01-01 00:00:00+00'::timestamptz AND at < '10000-01-01 00:00:00+00'::timestamptz, true);
+
+-- Return a time, or NULL if Baylight cannot read it.
+CREATE OR REPLACE FUNCTION v2_migration.plain_time(at timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN v2_migration.is_plain_time(at) THEN at END;
+
+-- Return a time without which its row has no meaning. A time that Baylight cannot read is a data error.
+CREATE OR REPLACE FUNCTION v2_migration.needed_time(at timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT v2_migration.is_plain_time(at) THEN
+        RAISE EXCEPTION 'Baylight cannot read the time %', at USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    RETURN at;
+END
+$$;
+
 -- Return the location of V2's three texts. Create it if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -60,11 +60,16 @@ BEGIN
                 CASE WHEN w.half_position THEN 'half_position' END),
                ('building', l.building::text, CASE WHEN l.building = '' THEN 'empty_name' END),
                ('floor', l.floor::text, CASE WHEN l.floor = '' THEN 'empty_name' END),
-               ('zone', l.zone::text, CASE WHEN l.zone = '' THEN 'empty_name' END)
+               ('zone', l.zone::text, CASE WHEN l.zone = '' THEN 'empty_name' END),
+               ('created_at', l.created_at::text, CASE WHEN NOT v2_migration.is_plain_time(l.created_at) THEN 'bad_time' END),
+               ('updated_at', l.updated_at::text, CASE WHEN NOT v2_migration.is_plain_time(l.updated_at) THEN 'bad_time' END),
+               ('deleted_at', l.deleted_at::text, CASE WHEN NOT v2_migration.is_plain_time(l.deleted_at) THEN 'bad_time' END)
     ) AS f (field, value, reason)
     WHERE f.reason IS NOT NULL
       AND (w.sensor_problem IS NOT NULL OR w.display_problem IS NOT NULL OR w.half_position
-           OR '' IN (l.building, l.floor, l.zone))
+           OR '' IN (l.building, l.floor, l.zone)
+           OR NOT (v2_migration.is_plain_time(l.created_at) AND v2_migration.is_plain_time(l.updated_at)
+                   AND v2_migration.is_plain_time(l.deleted_at)))
     ON CONFLICT (source_table, source_id, field) DO NOTHING;
     INSERT INTO v2_migration.residue
     SELECT l.id, l.sensor_eui, s.sensor_deveui, l.display_eui, s.display_deveui, l.building, l.floor, l.zone,
@@ -175,7 +180,9 @@ BEGIN
     )
     SELECT l.id, l.name, l.code, v2_migration.place(l.building, l.floor, l.zone),
            CASE WHEN NOT w.half_position THEN l.gps_latitude END, CASE WHEN NOT w.half_position THEN l.gps_longitude END,
-           sd.id, dd.id, l.state, coalesce(l.updated_at, now()), l.metadata, l.created_at, l.updated_at, l.deleted_at,
+           sd.id, dd.id, l.state, coalesce(v2_migration.plain_time(l.updated_at), now()), l.metadata,
+           v2_migration.plain_time(l.created_at), v2_migration.plain_time(l.updated_at),
+           CASE WHEN v2_migration.is_plain_time(l.deleted_at) THEN l.deleted_at ELSE now() END,
            CASE WHEN owner_now = 'baylight' THEN now() END
     FROM public.spaces AS l
     INNER JOIN unnest(wants) AS w ON w.id = l.id
@@ -254,8 +261,10 @@ BEGIN
                CASE WHEN k.known THEN k.id ELSE v2_migration.place(l.building, l.floor, l.zone) END,
                CASE WHEN NOT w.half_position THEN l.gps_latitude END,
                CASE WHEN NOT w.half_position THEN l.gps_longitude END,
-               sd.id, dd.id, sd.dev_eui, dd.dev_eui, l.state, coalesce(l.updated_at, now()), l.metadata,
-               l.created_at, l.updated_at, l.deleted_at, CASE WHEN l.deleted_at IS NULL THEN clock_timestamp() END
+               sd.id, dd.id, sd.dev_eui, dd.dev_eui, l.state, coalesce(v2_migration.plain_time(l.updated_at), now()),
+               l.metadata, v2_migration.plain_time(l.created_at), v2_migration.plain_time(l.updated_at),
+               CASE WHEN v2_migration.is_plain_time(l.deleted_at) THEN l.deleted_at ELSE now() END,
+               CASE WHEN l.deleted_at IS NULL THEN clock_timestamp() END
         FROM public.spaces AS l
         INNER JOIN unnest(wants) AS w ON w.id = l.id
         CROSS JOIN LATERAL v2_migration.known_place(l.building, l.floor, l.zone) AS k

@@ -1,5 +1,9 @@
-DROP TRIGGER IF EXISTS baylight_capture ON public.spaces;
+DROP TRIGGER IF EXISTS baylight_capture_insert ON public.spaces;
+DROP TRIGGER IF EXISTS baylight_capture_update ON public.spaces;
+DROP TRIGGER IF EXISTS baylight_capture_delete ON public.spaces;
 DROP TRIGGER IF EXISTS baylight_keep_state ON public.spaces;
-DROP TRIGGER IF EXISTS baylight_capture ON public.reservations;
+DROP TRIGGER IF EXISTS baylight_capture_insert ON public.reservations;
+DROP TRIGGER IF EXISTS baylight_capture_update ON public.reservations;
+DROP TRIGGER IF EXISTS baylight_capture_delete ON public.reservations;
 DROP TRIGGER IF EXISTS baylight_capture ON public.state_changes;
 DROP TRIGGER IF EXISTS baylight_capture ON public.api_keys;

@@ -58,6 +58,17 @@ INNER JOIN baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
 LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id;
 
+-- What V2 wrote and Baylight does not have yet is newer than what Baylight would write.
+CREATE OR REPLACE FUNCTION v2_migration.refuse_queued(of_table text, ids text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF v2_migration.is_queued(of_table, ids) THEN
+        RAISE EXCEPTION 'V2''s last write of this row waits to be followed' USING ERRCODE = 'lock_not_available';
+    END IF;
+END
+$$;
+
 -- Make V2's rows equal to Baylight's. Their state follows only if Baylight decides.
 CREATE OR REPLACE FUNCTION v2_migration.reflect_spaces(ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -69,6 +80,7 @@ DECLARE
     inserted integer;
 BEGIN
     PERFORM FROM public.spaces WHERE id = ANY(ids) ORDER BY id FOR UPDATE NOWAIT;
+    PERFORM v2_migration.refuse_queued('spaces', ids::text[]);
     PERFORM set_config('baylight.v2_sync', 'on', true);
     UPDATE v2_migration.residue AS x SET
         sensor_eui = CASE WHEN x.sensor_deveui IS DISTINCT FROM s.sensor_deveui THEN s.sensor_deveui ELSE x.sensor_eui END,
@@ -214,6 +226,7 @@ DECLARE
     written integer;
 BEGIN
     PERFORM FROM public.reservations WHERE id = ANY(ids) ORDER BY id FOR UPDATE NOWAIT;
+    PERFORM v2_migration.refuse_queued('reservations', ids::text[]);
     PERFORM set_config('baylight.v2_sync', 'on', true);
     INSERT INTO public.reservations AS l (
         id, space_id, start_time, end_time, user_email, user_phone, status, metadata, created_at, updated_at
@@ -287,6 +300,8 @@ CREATE OR REPLACE FUNCTION v2_migration.reflect_api_key() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    PERFORM FROM public.api_keys WHERE id = NEW.id FOR NO KEY UPDATE NOWAIT;
+    PERFORM v2_migration.refuse_queued('api_keys', ARRAY[NEW.id::text]);
     UPDATE public.api_keys SET is_active = NEW.is_active
     WHERE id = NEW.id AND is_active IS DISTINCT FROM NEW.is_active;
     RETURN NULL;

@@ -52,15 +52,15 @@ FROM c WHERE s.name = :step RETURNING c.carried;
 SELECT array_agg(id) AS ids FROM public.spaces WHERE ctid >= :first::text::tid AND ctid < :after::text::tid;
 
 -- name: carry_spaces
--- Carry these spaces, and note the place.
+-- Carry these spaces.
 WITH c AS MATERIALIZED (SELECT v2_migration.carry_new_spaces(:ids)::bigint AS carried)
-UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
 
--- name: carry_spaces_one_by_one
--- Carry these spaces one by one, and note the place. A space that the new schema refuses is quarantined by itself.
-WITH c AS MATERIALIZED (SELECT v2_migration.carry_one_by_one(:ids)::bigint AS carried)
-UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
+-- name: follow_each
+-- Carry these rows of one table of V2 one by one. A row that the new schema refuses is quarantined.
+WITH c AS MATERIALIZED (SELECT v2_migration.follow_each(:table, :ids::text[])::bigint AS carried)
+UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
 
 -- name: spaces_left
@@ -103,9 +103,12 @@ WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.space_id)
   )
 LIMIT :limit;
 
--- name: last_state_change
--- Highest id of V2's state changes. Ids from 2^62 on are left out.
-SELECT coalesce(max(id), 0) AS id FROM public.state_changes WHERE id < 4611686018427387904;
+-- name: next_state_changes
+-- The last of the next rows of V2's history behind the id `:after`, by their ids; NULL if there are none. Ids from 2^62 on
+-- are left to `state_changes_left`.
+SELECT max(n.id) AS last FROM (
+    SELECT id FROM public.state_changes WHERE id > :after AND id < 4611686018427387904 ORDER BY id LIMIT :limit
+) AS n;
 
 -- name: carry_state_changes
 -- Carry a range of state changes, and note the place.
@@ -113,30 +116,31 @@ WITH c AS MATERIALIZED (SELECT v2_migration.carry_state_changes(:first, :last)::
 UPDATE v2_migration.steps AS s SET place = :place, rows = s.rows + c.carried
 FROM c WHERE s.name = :step RETURNING c.carried;
 
+-- name: state_changes_between
+-- Ids of a range of V2's history.
+SELECT id::text FROM public.state_changes WHERE id BETWEEN :first AND :last ORDER BY id;
+
 -- name: state_changes_left
--- Carry state changes whose id was given before the walk passed it, and committed after.
-INSERT INTO baylight_next.state_changes (
-    id, space_id, previous_state, new_state, source, request_id, metadata, "timestamp"
-)
-SELECT l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, l.metadata, l."timestamp"
-FROM public.state_changes AS l
+-- State changes that are neither carried over nor quarantined: their id was given before the walk passed it and committed
+-- after, or Baylight cannot read their time.
+SELECT l.id::text FROM public.state_changes AS l
 INNER JOIN baylight_next.spaces AS s ON s.id = l.space_id
 WHERE NOT EXISTS (SELECT FROM baylight_next.state_changes AS c WHERE c.id = l.id)
-ON CONFLICT (id) DO NOTHING;
+  AND NOT EXISTS (
+      SELECT FROM v2_migration.quarantine AS q
+      WHERE q.source_table = 'state_changes' AND q.source_id = l.id::text
+  )
+ORDER BY l.id
+LIMIT :limit;
 
--- name: api_keys
--- Ids of V2's API keys.
-SELECT id FROM public.api_keys;
-
--- name: hold_api_keys
--- Lock the rows against V2's writes until the end of the batch.
-SELECT FROM public.api_keys WHERE id = ANY(:ids) FOR SHARE;
-
--- name: carry_api_keys
--- Carry these API keys.
-WITH c AS MATERIALIZED (SELECT v2_migration.carry_api_keys(:ids)::bigint AS carried)
-UPDATE v2_migration.steps AS s SET rows = s.rows + c.carried
-FROM c WHERE s.name = :step RETURNING c.carried;
+-- name: api_keys_left
+-- Ids of V2's API keys that are neither carried over nor quarantined.
+SELECT l.id FROM public.api_keys AS l
+WHERE NOT EXISTS (SELECT FROM baylight_next.api_keys AS k WHERE k.id = l.id)
+  AND NOT EXISTS (
+      SELECT FROM v2_migration.quarantine AS q
+      WHERE q.source_table = 'api_keys' AND q.source_id = l.id::text
+  );
 
 -- name: estimate_spaces
 -- Estimated number of rows of V2's table. The rows are counted if PostgreSQL has no estimate yet.
@@ -147,6 +151,10 @@ FROM pg_class WHERE oid = 'public.spaces'::regclass;
 -- Estimated number of rows of V2's table. The rows are counted if PostgreSQL has no estimate yet.
 SELECT CASE WHEN reltuples > 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM public.reservations) END AS rows
 FROM pg_class WHERE oid = 'public.reservations'::regclass;
+
+-- name: estimate_state_changes
+-- Estimated number of rows of V2's table. It is 1 if PostgreSQL has no estimate yet.
+SELECT greatest(reltuples, 1)::bigint AS rows FROM pg_class WHERE oid = 'public.state_changes'::regclass;
 
 -- name: pages_of_spaces
 -- Number of pages of V2's table.

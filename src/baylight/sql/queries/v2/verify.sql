@@ -1,3 +1,12 @@
+-- name: queue
+-- Rows of V2 that Baylight's rows must still follow: what `apply` and `serve` have not done yet.
+SELECT source_table || ' ' || source_id AS id,
+       format('waits since %s, tried %s times: %s', to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), max(tries),
+              (array_agg(reason ORDER BY id DESC))[1]) AS detail
+FROM v2_migration.queue GROUP BY source_table, source_id
+ORDER BY min(id)
+LIMIT 20;
+
 -- name: spaces_lost
 -- Spaces of V2 that are neither carried over nor quarantined as a whole.
 SELECT l.id::text AS id, l.code AS detail FROM public.spaces AS l
@@ -29,11 +38,14 @@ SELECT l.id::text AS id,
 FROM public.spaces AS l
 INNER JOIN v2_migration.old_spaces AS o ON o.id = l.id
 INNER JOIN baylight_next.spaces AS s ON s.id = l.id
-WHERE (l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longitude, l.sensor_eui, l.display_eui,
+WHERE ((l.name, l.code, l.building, l.floor, l.zone, l.gps_latitude, l.gps_longitude, l.sensor_eui, l.display_eui,
        l.metadata, l.created_at, l.deleted_at)
     IS DISTINCT FROM (o.name, o.code, o.building, o.floor, o.zone, o.gps_latitude, o.gps_longitude, o.sensor_eui,
        o.display_eui, o.metadata, o.created_at, o.deleted_at)
-    OR (l.state <> o.state AND s.current_state <> 'UNKNOWN')
+    OR (l.state <> o.state AND s.current_state <> 'UNKNOWN'))
+  AND NOT EXISTS (SELECT FROM v2_migration.quarantine AS q
+                  WHERE q.source_table = 'spaces' AND q.source_id = l.id::text
+                    AND (q.field = '*' OR q.reason = 'bad_time'))
 LIMIT 20;
 
 -- name: devices_of_spaces
@@ -53,11 +65,11 @@ WHERE l.deleted_at IS NULL
   AND ((l.sensor_eui IS DISTINCT FROM s.sensor_deveui
         AND v2_migration.canon_eui(l.sensor_eui) IS DISTINCT FROM s.sensor_deveui AND NOT EXISTS (
           SELECT FROM v2_migration.quarantine AS q
-          WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field = 'sensor_eui'))
+          WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field IN ('*', 'sensor_eui')))
     OR (l.display_eui IS DISTINCT FROM s.display_deveui
         AND v2_migration.canon_eui(l.display_eui) IS DISTINCT FROM s.display_deveui AND NOT EXISTS (
           SELECT FROM v2_migration.quarantine AS q
-          WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field = 'display_eui')))
+          WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND q.field IN ('*', 'display_eui'))))
 LIMIT 20;
 
 -- name: assignments
@@ -96,6 +108,8 @@ LEFT JOIN baylight_next.state_changes AS c ON c.id = l.id
 WHERE (l.id, l.space_id, l.previous_state, l.new_state, l.source, l.request_id, l.metadata, l."timestamp")
     IS DISTINCT FROM (c.id, c.space_id, c.previous_state, c.new_state, c.source, c.request_id, c.metadata, c."timestamp")
   AND NOT EXISTS (SELECT FROM v2_migration.quarantine AS q
+                  WHERE q.source_table = 'state_changes' AND q.source_id = l.id::text)
+  AND NOT EXISTS (SELECT FROM v2_migration.quarantine AS q
                   WHERE q.source_table = 'spaces' AND q.source_id = l.space_id::text AND q.field = '*')
 LIMIT 20;
 
@@ -103,15 +117,19 @@ LIMIT 20;
 -- API keys of V2 that are missing, or that have other rights.
 SELECT l.id::text AS id, l.key_name AS detail FROM public.api_keys AS l
 LEFT JOIN baylight_next.api_keys AS k ON k.id = l.id
-WHERE k.id IS NULL OR k.is_active <> coalesce(l.is_active, false) OR k.is_admin <> coalesce(l.is_admin, false)
-   OR (k.key_hash <> l.key_hash AND starts_with(k.key_hash, '$2'))
+WHERE (k.id IS NULL OR k.is_active <> coalesce(l.is_active, false) OR k.is_admin <> coalesce(l.is_admin, false)
+       OR (k.key_hash <> l.key_hash AND starts_with(k.key_hash, '$2')))
+  AND NOT EXISTS (SELECT FROM v2_migration.quarantine AS q
+                  WHERE q.source_table = 'api_keys' AND q.source_id = l.id::text AND q.field = '*')
 LIMIT 20;
 
 -- name: triggers
 -- Triggers of the migration that are missing or switched off, and indexes and constraints that are not valid.
 SELECT n.name AS id, 'trigger is missing or disabled' AS detail
-FROM (VALUES ('public.spaces', 'baylight_keep_state'), ('public.spaces', 'baylight_capture'),
-             ('public.reservations', 'baylight_capture'), ('public.state_changes', 'baylight_capture'),
+FROM (VALUES ('public.spaces', 'baylight_keep_state'), ('public.spaces', 'baylight_capture_insert'),
+             ('public.spaces', 'baylight_capture_update'), ('public.spaces', 'baylight_capture_delete'),
+             ('public.reservations', 'baylight_capture_insert'), ('public.reservations', 'baylight_capture_update'),
+             ('public.reservations', 'baylight_capture_delete'), ('public.state_changes', 'baylight_capture'),
              ('public.api_keys', 'baylight_capture'), ('baylight_next.spaces', 'v2_reflect'),
              ('baylight_next.spaces', 'v2_divert'), ('baylight_next.reservations', 'v2_reflect'),
              ('baylight_next.state_changes', 'v2_reflect'), ('baylight_next.actuations', 'v2_hold')) AS n (relation, name)
@@ -128,14 +146,19 @@ WHERE NOT convalidated AND connamespace = 'baylight_next'::regnamespace
   AND conname NOT IN (SELECT name FROM v2_migration.postponed);
 
 -- name: counts
--- Number of rows on both sides, and a checksum over the rows that both have.
+-- Number of rows on both sides, and a checksum over the rows that both have. Spaces that the quarantine explains as a
+-- whole, or for a time, are left out of it.
 SELECT 'spaces' AS name,
        (SELECT count(*) FROM public.spaces) AS v2_rows,
        (SELECT count(*) FROM baylight_next.spaces) AS rows,
        (SELECT bit_xor(hashtextextended(concat_ws('|', id, name, code, sensor_eui, display_eui, deleted_at), 0))
-        FROM public.spaces AS l WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id)) AS v2_checksum,
+        FROM public.spaces AS l WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = l.id) AND NOT EXISTS (
+            SELECT FROM v2_migration.quarantine AS q
+            WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND (q.field = '*' OR q.reason = 'bad_time'))) AS v2_checksum,
        (SELECT bit_xor(hashtextextended(concat_ws('|', id, name, code, sensor_eui, display_eui, deleted_at), 0))
-        FROM v2_migration.old_spaces AS o WHERE EXISTS (SELECT FROM public.spaces AS l WHERE l.id = o.id)) AS checksum
+        FROM v2_migration.old_spaces AS l WHERE EXISTS (SELECT FROM public.spaces AS v WHERE v.id = l.id) AND NOT EXISTS (
+            SELECT FROM v2_migration.quarantine AS q
+            WHERE q.source_table = 'spaces' AND q.source_id = l.id::text AND (q.field = '*' OR q.reason = 'bad_time'))) AS checksum
 UNION ALL
 SELECT 'reservations', (SELECT count(*) FROM public.reservations), (SELECT count(*) FROM baylight_next.reservations),
        (SELECT bit_xor(hashtextextended(concat_ws('|', id, space_id, start_time, end_time, status), 0))
