@@ -35,6 +35,7 @@ from baylight.app.source_watch import SourceWatch, watched
 from baylight.app.sources import Sources
 from baylight.app.timer import Timer
 from baylight.app.tts_connections import only_application
+from baylight.app.v2_queue import V2Queue
 from baylight.control.downlinks.relay import Relay
 from baylight.control.events.ingest import Ingest
 from baylight.domain.conditions import Condition, ConditionKind
@@ -46,7 +47,7 @@ from baylight.lns.router import Router
 from baylight.log import Outage, logger
 from baylight.sandbox.pool import Sandbox
 from baylight.settings import Settings
-from baylight.store import migrate
+from baylight.store import beside, migrate
 from baylight.store.connect import AWAY
 from baylight.store.listen import ACTUATIONS_CHANNEL, notifications
 from baylight.store.pool import Pool, open_pool
@@ -131,6 +132,8 @@ class Program:
         self.reconcile: Timer
         self.decoding: Decoding
         self.absences: Absences
+        self.v2_queue: V2Queue | None = None
+        """Part that only a database needs that is being migrated from V2."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until `stopping` is set. `started` is set when the program serves on `http_port`."""
@@ -161,6 +164,8 @@ class Program:
                     opened.append(await open_pool(self.dsn, size=self.settings.database_pool_size))
                 async with opened[0].acquire() as connection:
                     await device_types.sync(connection)
+                    if await connection.fetchval(beside.DRAINS):
+                        self.v2_queue = V2Queue(opened[0])
             except (TransientError, *AWAY) as error:
                 for pool in opened:
                     pool.terminate()
@@ -229,6 +234,8 @@ class Program:
             "wake-up": asyncio.create_task(self._wake_relay()),
             "http": asyncio.create_task(server.serve(sockets=[listener])),
         }
+        if self.v2_queue is not None:
+            parts["v2 queue"] = asyncio.create_task(self.v2_queue.run())
         self.started.set()
         log.info("started", http_port=self.http_port)
         stopped = asyncio.create_task(stopping.wait())

@@ -1,8 +1,8 @@
 """Schema of our tables while they stand beside those of a V2 database: the only trace of `baylight v2` in this package.
 
 While a V2 database is migrated, V2's tables are in `public` and ours are in `baylight_next`. At all other times there
-is no such schema. When no V2 database is left to migrate, delete this file with its imports, and V2's keys in
-access/keys.py.
+is no such schema. When no V2 database is left to migrate, delete this file with its imports, `app/v2_queue.py`, and the
+keys of V2 in access/keys.py.
 """
 
 from __future__ import annotations
@@ -31,6 +31,17 @@ GIVE_WAY = f"SELECT set_config('lock_timeout', '250ms', false) WHERE current_sch
 PostgreSQL ends one side of a deadlock after a second. That side must be ours, which tries again, and not a V2
 application.
 """
+
+DRAINS = """
+SELECT EXISTS (
+    SELECT FROM pg_proc AS p INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'v2_migration' AND p.proname = 'drain' AND p.proowner = n.nspowner
+      AND (n.nspowner IN (SELECT oid FROM pg_roles WHERE rolname = current_user OR rolsuper)
+           OR n.nspowner = (SELECT datdba FROM pg_database WHERE datname = current_database()))
+)
+"""
+"""SQL for the start of a process: true if V2's triggers may leave rows in the queue. For the owner see FIND_TABLES."""
+DRAIN = "SELECT v2_migration.drain(100)"
 
 
 def placed(sql: str, *, before: str = "public", after: str = SCHEMA) -> str:
