@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.migration_run import COUNT_QUARANTINE
+from baylight.v2.queue import WAITING
 from baylight.v2.schema import require_both_schemas
+
+_LOOKS = 3
+_CALM_S = 2.0
+"""Seconds for which a comparison waits for a queue that `baylight serve` works off."""
 
 
 class Wrong(NamedTuple):
@@ -68,13 +75,38 @@ class Verdict:
     def green(self) -> bool:
         return not self.differences
 
+    @property
+    def waits(self) -> bool:
+        """Return whether rows of V2 waited in the queue."""
+        return any(difference.check == "queue" for difference in self.differences)
+
 
 async def verify(connection: Connection) -> Verdict:
     """Compare both sides as they are at one instant, whatever is written meanwhile. This only reads.
 
+    While `baylight serve` works off the queue, an instant is chosen at which nothing waits.
     Raises InputError `not_beside`.
     """
     await require_both_schemas(connection)
+    for _ in range(_LOOKS):
+        calm = await _is_calm(connection)
+        verdict = await _compare(connection)
+        if not (calm and verdict.waits):
+            break
+    return verdict
+
+
+async def _is_calm(connection: Connection) -> bool:
+    """Wait for an empty queue, some seconds at most. Return whether it is empty."""
+    give_up = time.monotonic() + _CALM_S
+    while await WAITING.one(connection):
+        if time.monotonic() > give_up:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+async def _compare(connection: Connection) -> Verdict:
     differences: list[Difference] = []
     counts: dict[str, tuple[int, int]] = {}
     async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -1,10 +1,16 @@
 -- name: queue
--- Rows of V2 that Baylight's rows must still follow: what `apply` and `serve` have not done yet.
+-- Rows of V2 that Baylight's rows must still follow, and states of V2 that must follow Baylight's decisions: what `apply`
+-- and `serve` have not done yet.
 SELECT source_table || ' ' || source_id AS id,
        format('waits since %s, tried %s times: %s', to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), max(tries),
               (array_agg(reason ORDER BY id DESC))[1]) AS detail
-FROM v2_migration.queue GROUP BY source_table, source_id
-ORDER BY min(id)
+FROM (
+    SELECT id, source_table, source_id, at, tries, reason FROM v2_migration.queue
+    UNION ALL
+    SELECT id, 'spaces.state', space_id::text, at, 0, 'V2 held the row' FROM v2_migration.late_states
+) AS q
+GROUP BY source_table, source_id
+ORDER BY min(at)
 LIMIT 20;
 
 -- name: spaces_lost
