@@ -24,6 +24,9 @@ async def test_h12_a_statement_of_v2_that_writes_many_rows_stays_cheap(v2: V2Dat
     began = time.monotonic()
     await v2.legacy.execute(wide % 1)
     alone_s = time.monotonic() - began
+    await v2.apply("expand")
+    await v2.legacy.execute(wide % 0)
+    assert await v2.queued() == []  # the backfill carries them
     await v2.apply("backfill")
     began = time.monotonic()
     await v2.legacy.execute(wide % 2)

@@ -159,6 +159,16 @@ async def test_h4_wide_writes_are_left_to_the_queue_and_none_is_lost(v2: V2Datab
     assert verdict.counts["spaces"][0] == 306 - 111
 
 
+async def test_h4_a_state_of_v2_that_waited_over_the_switch_gives_way_to_baylights_decision(v2: V2Database) -> None:
+    await begin(v2)
+    async with v2.baylight.transaction():
+        await v2.baylight.execute("SELECT FROM spaces FOR UPDATE")
+        await v2.legacy.execute("UPDATE spaces SET state = 'OCCUPIED' WHERE code = 'P1'")
+    await v2.admin.execute("UPDATE v2_migration.control SET owner = 'baylight'")
+    await v2.drain()
+    assert (await v2.verify()).differences == []
+
+
 @pytest.mark.parametrize("stage", ["verify", "switch"])
 async def test_h4_baylight_does_not_overwrite_what_v2_wrote_and_it_has_not_followed_yet(
     v2: V2Database, stage: str

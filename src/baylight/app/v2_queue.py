@@ -12,7 +12,7 @@ from baylight.store.pool import Pool
 
 log = logger("v2_queue")
 
-_INTERVAL_S = 1.0
+_INTERVAL_S = 0.25
 _PAUSE_S = 0.02
 """Pause between two parts of the queue: as long as V2 may have waited for a row of one part."""
 _AFTER_ERROR_S = 60.0

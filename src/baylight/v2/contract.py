@@ -112,7 +112,7 @@ async def _follow_last(connection: Connection) -> None:
     await FORGET_LATE_STATES.run(connection)
     if not await WAITING.one(connection):
         return
-    await connection.execute(in_archive(*CARRY))
+    await connection.execute(in_archive(*CARRY, "reflect"))
     while await WAITING.one(connection):
         if not await DRAIN.one(connection, entries=1000):
             raise ConflictError("not_verified", "rows of V2 cannot follow: see `baylight v2 verify`")

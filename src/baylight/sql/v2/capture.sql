@@ -57,6 +57,14 @@ BEGIN
     IF ids IS NULL OR ids = '{}' THEN
         RETURN NULL;
     ELSIF v2_migration.is_for_later(ids) THEN
+        IF TG_OP = 'UPDATE' AND NOT EXISTS (SELECT FROM v2_migration.steps AS t WHERE t.name = 'spaces' AND t.done_at IS NOT NULL)
+        THEN  -- the backfill carries the others: it waits until V2 releases the last row that is not there
+            ids := ARRAY(
+                SELECT u.id FROM unnest(ids) AS u (id)
+                WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = u.id::uuid)
+                   OR EXISTS (SELECT FROM v2_migration.quarantine AS q WHERE q.source_table = 'spaces' AND q.source_id = u.id)
+            );
+        END IF;
         PERFORM v2_migration.enqueue('spaces', ids, 'behind another, or one of many');
         RETURN NULL;
     END IF;
