@@ -221,6 +221,17 @@ async def test_h4_a_space_with_a_waiting_change_can_be_deleted_and_its_code_used
     assert (await v2.new(again))["sensor_deveui"] == sensor(1)
 
 
+async def test_h4_a_reservation_that_baylight_cancels_makes_room_for_one_of_v2s(v2: V2Database) -> None:
+    await begin(v2)
+    await v2.legacy.execute(RESERVE, "P1", 10)
+    await v2.legacy.execute(RESERVE, "P1", 11)
+    assert await v2.quarantine() == {("*", "overlap")}
+    await v2.baylight.execute("UPDATE reservations SET status = 'cancelled'")
+    await v2.drain()
+    assert await v2.quarantine() == set()
+    assert (await v2.verify()).counts["reservations"] == (2, 2)
+
+
 async def test_h4_a_revoked_key_that_waits_is_refused_as_soon_as_it_follows(v2: V2Database) -> None:
     key = await v2.insert("api_keys", {"key_hash": "$2b$04$x", "key_name": "gate"})
     await begin(v2)

@@ -254,6 +254,9 @@ DECLARE
     violated text;
 BEGIN
     PERFORM v2_migration.reflect_reservations(ARRAY[NEW.id]);
+    IF TG_OP = 'UPDATE' AND NEW.status <> 'active' AND OLD.status = 'active' THEN
+        PERFORM v2_migration.release_time(NEW.space_id, NEW.id);
+    END IF;
     RETURN NULL;
 EXCEPTION WHEN check_violation THEN
     -- A day may have 25 hours. V2's bound is 24.
