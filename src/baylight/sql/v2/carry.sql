@@ -33,6 +33,18 @@ BEGIN
 END
 $$;
 
+-- Let no location be renamed before the end of this transaction: it would not take the spaces along that are being carried
+-- into it. This does not wait, and others that carry spaces do not wait for it.
+CREATE OR REPLACE FUNCTION v2_migration.share_places() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(7309940825938063) THEN  -- the key of reflect_location()
+        RAISE EXCEPTION 'a location is being renamed' USING ERRCODE = 'lock_not_available';
+    END IF;
+END
+$$;
+
 -- Return the location of V2's three texts. Create it if there is none.
 CREATE OR REPLACE FUNCTION v2_migration.place(building text, floor text, zone text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -158,6 +158,7 @@ DECLARE
     wants v2_migration.want[];
     shared_now uuid[];
 BEGIN
+    PERFORM v2_migration.share_places();
     PERFORM set_config('baylight.v2_sync', 'on', true);
     wants := v2_migration.wanted(ids);
     PERFORM v2_migration.register_devices(wants);
@@ -232,6 +233,7 @@ BEGIN
     IF ids IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM v2_migration.share_places();
     PERFORM set_config('baylight.v2_sync', 'on', true), set_config('baylight.v2_bulk', 'on', true);
     wants := v2_migration.wanted(ids);
     SELECT array_agg(d.id) INTO unshared FROM unnest(wants) AS w

@@ -207,6 +207,7 @@ CREATE OR REPLACE FUNCTION v2_migration.reflect_location() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(7309940825938063);  -- until no space is being carried into it, see share_places()
     PERFORM v2_migration.reflect_spaces(array_agg(s.id))
     FROM baylight_next.spaces AS s
     INNER JOIN baylight_next.locations AS l ON l.id = s.location_id
