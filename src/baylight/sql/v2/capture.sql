@@ -22,10 +22,17 @@ BEGIN
 END
 $$;
 
--- Return whether rows go to the queue without a try: too many for V2 to wait for, or a try of this transaction failed.
+-- Return whether all that this transaction writes goes to the queue without a try: a try has failed, or it keeps a snapshot
+-- that may be older than Baylight's rows.
+CREATE OR REPLACE FUNCTION v2_migration.queues_all() RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(current_setting('baylight.v2_queue', true), '') = 'on'
+    OR current_setting('transaction_isolation') IN ('repeatable read', 'serializable');
+
+-- Return whether rows go to the queue without a try: they are too many for V2 to wait for, or the transaction queues all.
 CREATE OR REPLACE FUNCTION v2_migration.is_for_later(ids text[]) RETURNS boolean
 LANGUAGE sql STABLE
-RETURN cardinality(ids) > 50 OR coalesce(current_setting('baylight.v2_queue', true), '') = 'on';
+RETURN cardinality(ids) > 50 OR v2_migration.queues_all();
 
 CREATE OR REPLACE FUNCTION v2_migration.capture_spaces() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5ms'
@@ -57,7 +64,8 @@ BEGIN
     IF ids IS NULL OR ids = '{}' THEN
         RETURN NULL;
     ELSIF v2_migration.is_for_later(ids) THEN
-        IF TG_OP = 'UPDATE' AND NOT EXISTS (SELECT FROM v2_migration.steps AS t WHERE t.name = 'spaces' AND t.done_at IS NOT NULL)
+        IF TG_OP = 'UPDATE' AND NOT v2_migration.queues_all()
+            AND NOT EXISTS (SELECT FROM v2_migration.steps AS t WHERE t.name = 'spaces' AND t.done_at IS NOT NULL)
         THEN  -- the backfill carries the others: it waits until V2 releases the last row that is not there
             ids := ARRAY(
                 SELECT u.id FROM unnest(ids) AS u (id)
@@ -143,7 +151,7 @@ DECLARE
 BEGIN
     IF ids = '{}' OR current_setting('baylight.v2_sync', true) IS NOT DISTINCT FROM 'on' THEN
         RETURN NULL;
-    ELSIF coalesce(current_setting('baylight.v2_queue', true), '') = 'on' THEN
+    ELSIF v2_migration.queues_all() THEN
         PERFORM v2_migration.enqueue('state_changes', ids, 'behind another, or one of many');
         RETURN NULL;
     END IF;
