@@ -41,6 +41,7 @@ DECLARE
     ids text[];
     states text[];  -- ids of those of which only the state has changed
 BEGIN
+    -- Up to the block that catches errors, this reads no table that another session may have locked.
     IF TG_OP = 'INSERT' THEN
         ids := ARRAY(SELECT n.id FROM new_rows AS n);
     ELSIF TG_OP = 'DELETE' THEN
@@ -53,37 +54,43 @@ BEGIN
             SELECT (n.name, n.code, n.sensor_eui, n.display_eui, n.building, n.floor, n.zone, n.gps_latitude,
                     n.gps_longitude, n.metadata, n.deleted_at)
                 IS DISTINCT FROM (o.name, o.code, o.sensor_eui, o.display_eui, o.building, o.floor, o.zone,
-                    o.gps_latitude, o.gps_longitude, o.metadata, o.deleted_at)
-                OR EXISTS (
-                    SELECT FROM v2_migration.quarantine AS q
-                    WHERE q.source_table = 'spaces' AND q.source_id = n.id::text AND q.field = '*'
-                ) AS whole
+                    o.gps_latitude, o.gps_longitude, o.metadata, o.deleted_at) AS whole
         ) AS w
         WHERE w.whole OR n.state <> o.state;
     END IF;
     IF ids IS NULL OR ids = '{}' THEN
         RETURN NULL;
     ELSIF v2_migration.is_for_later(ids) THEN
-        IF TG_OP = 'UPDATE' AND NOT v2_migration.queues_all()
-            AND NOT EXISTS (SELECT FROM v2_migration.steps AS t WHERE t.name = 'spaces' AND t.done_at IS NOT NULL)
-        THEN  -- the backfill carries the others: it waits until V2 releases the last row that is not there
-            ids := ARRAY(
-                SELECT u.id FROM unnest(ids) AS u (id)
-                WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = u.id::uuid)
-                   OR EXISTS (SELECT FROM v2_migration.quarantine AS q WHERE q.source_table = 'spaces' AND q.source_id = u.id)
-            );
-        END IF;
+        BEGIN
+            IF TG_OP = 'UPDATE' AND NOT v2_migration.queues_all()
+                AND NOT EXISTS (SELECT FROM v2_migration.steps AS t WHERE t.name = 'spaces' AND t.done_at IS NOT NULL)
+            THEN  -- the backfill carries the others: it waits until V2 releases the last row that is not there
+                ids := ARRAY(
+                    SELECT u.id FROM unnest(ids) AS u (id)
+                    WHERE EXISTS (SELECT FROM baylight_next.spaces AS s WHERE s.id = u.id::uuid)
+                       OR EXISTS (SELECT FROM v2_migration.quarantine AS q WHERE q.source_table = 'spaces' AND q.source_id = u.id)
+                );
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            NULL;  -- too many entries do no harm
+        END;
         PERFORM v2_migration.enqueue('spaces', ids, 'behind another, or one of many');
         RETURN NULL;
     END IF;
     BEGIN
-        IF states IS NOT NULL THEN
+        states := ARRAY(
+            SELECT u.id FROM unnest(states) AS u (id) WHERE NOT EXISTS (
+                SELECT FROM v2_migration.quarantine AS q
+                WHERE q.source_table = 'spaces' AND q.source_id = u.id AND q.field = '*'
+            )
+        );
+        IF states <> '{}' THEN
             PERFORM set_config('baylight.v2_sync', 'on', true);
             UPDATE baylight_next.spaces AS s SET current_state = n.state, current_state_at = clock_timestamp()
             FROM new_rows AS n WHERE n.id::text = ANY(states) AND s.id = n.id;
             PERFORM set_config('baylight.v2_sync', '', true);
         END IF;
-        PERFORM v2_migration.follow_space(u.id::uuid) FROM unnest(ids) AS u (id) WHERE u.id <> ALL(coalesce(states, '{}'));
+        PERFORM v2_migration.follow_space(u.id::uuid) FROM unnest(ids) AS u (id) WHERE u.id <> ALL(states);
     EXCEPTION WHEN OTHERS THEN
         PERFORM v2_migration.follow_later('spaces', ids, SQLSTATE, SQLERRM);
     END;

@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS v2_migration.queue (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     reason text NOT NULL,
     tries integer NOT NULL DEFAULT 0
-);
+) WITH (vacuum_truncate = off);  -- to give the pages back, autovacuum would lock V2 out for some ms
 COMMENT ON TABLE v2_migration.queue IS 'rows of V2 that Baylight''s rows must still follow; V2 only adds, and drain() deletes';
 COMMENT ON COLUMN v2_migration.queue.reason IS 'why it waits: at first in V2''s transaction, then at the last try';
 CREATE INDEX IF NOT EXISTS queue_row ON v2_migration.queue (source_table, source_id);

@@ -7,9 +7,10 @@ CREATE OR REPLACE FUNCTION v2_migration.not_now(code text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN left(code, 2) NOT IN ('22', '23', '44', '54', 'P0');
 
--- Note rows that must be followed later. This never waits: the table has no unique key but its own counter.
+-- Note rows that must be followed later. This waits for no transaction: the table has no unique key but its own counter. It
+-- waits for another session that adds a page to the table at this moment, however busy the machine is.
 CREATE OR REPLACE FUNCTION v2_migration.enqueue(of_table text, ids text[], why text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = 0
 AS $$
 BEGIN
     INSERT INTO v2_migration.queue (source_table, source_id, reason)
