@@ -277,6 +277,30 @@ async def test_h4_a_transaction_of_v2_whose_snapshot_is_older_than_baylights_row
     assert verdict.counts["reservations"] == (0, 0)
 
 
+async def test_h4_tables_that_another_session_locks_make_no_write_of_v2_fail(v2: V2Database) -> None:
+    await begin(v2)
+    key = await v2.insert("api_keys", {"key_hash": "$2b$04$x", "key_name": "gate"})
+    tables = await v2.admin.fetchval(
+        "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r' AND relname NOT IN ('queue', 'control')"
+        " AND relnamespace IN ('baylight_next'::regnamespace, 'v2_migration'::regnamespace)"
+    )
+    async with v2.admin.transaction():
+        await v2.admin.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+        await quickly(v2.legacy, "UPDATE spaces SET state = 'OCCUPIED' WHERE code = 'P1'")
+        await quickly(v2.legacy, "UPDATE spaces SET name = 'x' WHERE code = 'P2'")
+        await quickly(
+            v2.legacy, "INSERT INTO spaces (name, code) SELECT 'x', 'W' || n FROM generate_series(1, 60) AS n"
+        )
+        await quickly(v2.legacy, "UPDATE spaces SET metadata = '{}'")
+        await quickly(v2.legacy, RESERVE, "P1", 10)
+        await quickly(
+            v2.legacy, "INSERT INTO state_changes (space_id, new_state, source) SELECT id, 'FREE', 'x' FROM spaces"
+        )
+        await quickly(v2.legacy, "UPDATE api_keys SET is_active = false WHERE id = $1", key)
+    await v2.drain()
+    assert (await v2.verify()).differences == []
+
+
 async def test_h4_the_settings_of_v2s_session_stay_its_own(v2: V2Database) -> None:
     await begin(v2)
     await v2.legacy.execute("SET lock_timeout = '12s'")
