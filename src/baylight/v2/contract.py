@@ -174,7 +174,7 @@ def legacy_views(role: str, columns: Sequence[ColumnOfV2]) -> list[str]:
         archive = f"{ARCHIVE}.{table} AS a"
         if table in _SOURCES:
             source, others = _SOURCES[table]
-            own = V2_COLUMNS[table].split()
+            own = V2_COLUMNS[table]
             listed = ", ".join(
                 f"{'s' if c.name in own else 'a'}.{quoted(c.name)}::{c.type} AS {quoted(c.name)}" for c in of_table
             )

@@ -1,39 +1,26 @@
-"""Findings that stand in the way of a migration. They are read in one snapshot, which is safe on a database at work."""
+"""Findings that stand in the way of a migration, on a database at work: what `inspect`, `plan` and `apply` ask.
+
+`recognize` says what the database is, `rows` reads V2's rows in one snapshot, `obstacles` reads the catalogue, and
+`rehearsal` runs all stages on a copy.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-from baylight.codecs.all import display_driver
-from baylight.codecs.catalogue import DeviceType, load_catalogue
-from baylight.codecs.registry import DisplayDriver
-from baylight.domain.lights import name
 from baylight.errors import InputError
-from baylight.inventory.display_codes import alike_free
 from baylight.store.pool import Connection
 from baylight.store.query import Query
-from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices, proposed_types, render
+from baylight.v2.choices import Choices, proposed_types, render
 from baylight.v2.contract import role_of_v2
-from baylight.v2.schema import LEGACY_TABLES, V2_COLUMNS, migrations
+from baylight.v2.finding import Finding
+from baylight.v2.migration_run import recorded_steps
+from baylight.v2.obstacles import obstacles, obstacles_to_contract
+from baylight.v2.recognize import require_v2
+from baylight.v2.rehearsal import OUR_NAMES, rehearse
+from baylight.v2.rows import COUNT_DISPLAYS, alike_lights, findings_of_rows
+from baylight.v2.schema import NEXT, SCHEMA_EXISTS
 
-_MEANING = {
-    "bad_eui": "EUIs that are empty, short or not hex: kept in V2's table, the space gets no such device",
-    "contested_sensor": "one sensor on several live spaces (V2 distinguishes EUIs by case): one space gets it",
-    "both_roles": "one EUI as sensor of one space and display of another",
-    "shared_display": "one display on several live spaces: becomes a shared display",
-    "deleted_space": "deleted spaces that hold devices: they release them",
-    "half_position": "half a GPS position: the space is carried over without one",
-    "overlap": "active reservations that overlap: the one that was created first is carried over",
-    "empty_name": "empty names of building, floor or zone: carried over as no name",
-    "strange_state": "states that V2 itself does not know: correct them in V2 first",
-    "strange_history": "states in the history that V2 itself does not know: carried over as they are",
-    "closed_by_hand": "spaces in MAINTENANCE: they stay closed at the switch until a person opens them, or open",
-    "reserved_by_hand": "spaces that are RESERVED without a reservation: they stay so until a person ends it, or not",
-    "untyped": "sensors whose EUI does not show their type: give their prefixes in [types.sensor]",
-    "name_taken": "other things in this database that the contract stage would meet",
-}
 _US_PER_ROW = {
     "contested": ("spaces", 2.5),
     "spaces": ("spaces", 55.0),
@@ -50,14 +37,6 @@ _US_PER_ROW = {
 """Steps whose time grows with the rows of a table of V2's: µs per row, on two cores with a live load beside."""
 
 
-class Found(NamedTuple):
-    """Example of a finding (ids, detail). `total`: number of all examples."""
-
-    id: str
-    detail: str
-    total: int
-
-
 @dataclass(frozen=True, slots=True)
 class Size:
     """Size of a table of V2."""
@@ -67,40 +46,10 @@ class Size:
     bytes: int
 
 
-FINDINGS = {
-    "bad_eui": Query("v2.findings.bad_eui", Found),
-    "contested_sensor": Query("v2.findings.contested_sensor", Found),
-    "both_roles": Query("v2.findings.both_roles", Found),
-    "shared_display": Query("v2.findings.shared_display", Found),
-    "deleted_space": Query("v2.findings.deleted_space", Found),
-    "half_position": Query("v2.findings.half_position", Found),
-    "overlap": Query("v2.findings.overlap", Found),
-    "empty_name": Query("v2.findings.empty_name", Found),
-    "strange_state": Query("v2.findings.strange_state", Found),
-    "strange_history": Query("v2.findings.strange_history", Found),
-    "closed_by_hand": Query("v2.findings.closed_by_hand", Found),
-    "reserved_by_hand": Query("v2.findings.reserved_by_hand", Found),
-    "untyped": Query("v2.findings.untyped", Found),
-}
-NAME_TAKEN = Query("v2.findings.name_taken", Found)
-SIZES = Query("v2.findings.sizes", Size)
-COUNT_DISPLAYS = Query("v2.findings.count_displays", int)
-COLUMNS = Query("v2.findings.columns", str)
+_HIDING = ("privilege", "row_security", "wrong_account")
+"""Findings with which V2's rows may not be read, or not all of them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Finding that stands in the way. `choice`: the key in [resolve], or None where there is nothing to choose.
-
-    `examples`: at most 20 pairs of ids and detail.
-    """
-
-    kind: str
-    meaning: str
-    count: int
-    examples: list[tuple[str, str]]
-    choice: str | None
-    proposed: str | None
+SIZES = Query("v2.rows.sizes", Size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,92 +70,63 @@ class Report:
         return [f"{f.kind}: {f.meaning}: {type_}: {detail}" for f in alike for type_, detail in f.examples]
 
 
-async def is_v2(connection: Connection) -> None:
-    """Check that this is a V2 database. Raises InputError `not_v2` that names the missing columns."""
-    found = set(await COLUMNS.all(connection))
-    needed = {f"{table}.{column}" for table, columns in V2_COLUMNS.items() for column in columns.split()}
-    if missing := sorted(needed - found):
-        raise InputError("not_v2", f"this is no V2 database: it lacks {', '.join(missing[:10])}", missing=missing)
+async def inspect(connection: Connection, choices: Choices | None = None) -> Report:
+    """Return all findings. `choices`: those of the operator, if there are some. Raises InputError `not_v2`.
 
-
-def _needed_names() -> list[str]:
-    text = "\n".join(migrations().values())
-    return sorted({*re.findall(r"^CREATE TABLE (\w+)", text, re.MULTILINE), "schema_migrations"} - set(LEGACY_TABLES))
-
-
-async def inspect(connection: Connection) -> Report:
-    """Return all findings that stand in the way. Raises InputError `not_v2`."""
-    await is_v2(connection)
-    findings: list[Finding] = []
+    V2's tables are only read. The rehearsal lasts some seconds.
+    """
+    await require_v2(connection)
+    known = choices or Choices()
+    begun = bool(await recorded_steps(connection))
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        found = {kind: await query.all(connection) for kind, query in FINDINGS.items()}
-        found["name_taken"] = await NAME_TAKEN.all(connection, names=_needed_names())
-        sizes = await SIZES.all(connection)
-        displays = await COUNT_DISPLAYS.one(connection)
         role = await role_of_v2(connection)
-    for kind, rows in found.items():
-        if rows:
-            choice = kind if kind in RESOLUTIONS else None
-            proposed = RESOLUTIONS[kind][0] if kind in RESOLUTIONS else None
-            examples = [(row.id, row.detail) for row in rows]
-            findings.append(Finding(kind, _MEANING[kind], rows[0].total, examples, choice, proposed))
-    if displays:
-        findings += wrong_colours(PROPOSED_CODES, displays)
+        findings = [] if begun else await obstacles(connection, known)
+        if any(f.blocks and f.kind in _HIDING for f in findings):
+            return Report(findings, [], {}, render([], role, proposed_types()))
+        findings = await findings_of_rows(connection) + findings
+        sizes = await SIZES.all(connection)
+    findings += await later_obstacles(connection, known) if begun else await _rehearsed(connection, known, findings)
     rows_of = {size.table: size.rows for size in sizes}
     seconds = {step: rows_of[table] * each / 1e6 for step, (table, each) in _US_PER_ROW.items()}
     return Report(findings, sizes, seconds, render([f.kind for f in findings], role, proposed_types()))
 
 
-def wrong_colours(codes: dict[str, str], displays: int) -> list[Finding]:
-    """Return the codes that make a display show another colour than the catalogue's for that state."""
-    kind = next(k for k in load_catalogue() if k.code == "kuando_busylight")
-    driver = display_driver(kind.codec)
-    right = kind.default_config["display_codes"]
-    assert driver is not None
-    assert isinstance(right, dict)
-    examples = [
-        (state, f"{code} shows {_colour(driver, code)}, {right[state]} would show {_colour(driver, right[state])}")
-        for state, code in codes.items()
-        if code.lower() != right[state]
-    ]
-    if not examples:
+async def _rehearsed(connection: Connection, choices: Choices, known: list[Finding]) -> list[Finding]:
+    """Return what the rehearsal shows. It is left out while something is known that would end it."""
+    if blocking := [f.kind for f in known if f.blocks]:
+        meaning = "the rehearsal of all stages needs a database without the findings that are named here"
+        return [Finding("not_rehearsed", meaning, 1, [(", ".join(blocking), "correct these, then run inspect again")])]
+    rehearsal = await rehearse(connection, choices)
+    found = await obstacles_to_contract(connection, choices, rehearsal.names)
+    if rehearsal.failure and not found:
+        meaning = "the rehearsal of all stages ends in an error"
+        found.append(
+            Finding("cannot_run", meaning, 1, [(rehearsal.failure.where, rehearsal.failure.reason)], blocks=True)
+        )
+    return found
+
+
+async def later_obstacles(connection: Connection, choices: Choices) -> list[Finding]:
+    """Return what has come into the way of the contract stage since the migration began."""
+    if not await SCHEMA_EXISTS.one(connection, schema=NEXT):
         return []
-    meaning = "codes whose colour is not the state's (the device reads red, BLUE, green): `baylight v2 colours --fix`"
-    return [Finding("wrong_colour", meaning, displays, examples, None, None)]
+    return await obstacles_to_contract(connection, choices, await OUR_NAMES.all(connection))
 
 
-def alike_lights(choices: Choices, displays: int) -> list[Finding]:
-    """Return the states of V2's displays whose light looks like that of FREE. The displays keep their codes."""
-    wanted = set(choices.types["display"].values())
-    examples = [
-        (kind.code, warning)
-        for kind in load_catalogue()
-        if kind.code in wanted
-        for warning in alike_free(kind.codec, {**_codes_of(kind), **choices.display_codes})
-    ]
-    if not examples or not displays:
-        return []
-    meaning = "states whose light looks like FREE: kept, and shown by doctor; better correct [display_codes]"
-    return [Finding("lights_alike", meaning, displays, examples, None, None)]
-
-
-def _codes_of(kind: DeviceType) -> dict[str, str]:
-    codes = kind.default_config.get("display_codes", {})
-    assert isinstance(codes, dict)
-    return codes
-
-
-def _colour(driver: DisplayDriver, code: str) -> str:
-    light = driver.describe(bytes.fromhex(code))
-    return f"{name(light)} ({light.rgb})"
+def require_no_obstacle(findings: list[Finding]) -> None:
+    """Raise InputError `blocked` with all findings that block."""
+    if blocking := [f for f in findings if f.blocks]:
+        sentences = "; ".join(f.sentence() for f in blocking)
+        raise InputError("blocked", f"first correct this: {sentences}", findings=[f.kind for f in blocking])
 
 
 async def check_choices(connection: Connection, choices: Choices) -> Report:
-    """Return the report if the operator has decided on every finding.
+    """Return the report if the operator has decided on every finding, and nothing is in the way.
 
-    Raises InputError `not_v2`, `needs_choices` with the undecided findings, or `strange_state`.
+    Raises InputError `not_v2`, `blocked`, or `needs_choices` with the undecided findings.
     """
-    report = await inspect(connection)
+    report = await inspect(connection, choices)
+    require_no_obstacle(report.findings)
     alike = alike_lights(choices, await COUNT_DISPLAYS.one(connection))
     report = replace(report, findings=[*report.findings, *alike])
     open_ = [f for f in report.findings if f.choice and f.choice not in choices.resolve]
@@ -217,6 +137,4 @@ async def check_choices(connection: Connection, choices: Choices) -> Report:
             + "; ".join(f"{f.choice} ({f.count})" for f in open_),
             findings=[f.kind for f in open_],
         )
-    if any(f.kind == "strange_state" for f in report.findings):
-        raise InputError("strange_state", "spaces have states that V2 does not know: correct them in V2 first")
     return report

@@ -15,8 +15,9 @@ from baylight.v2 import back
 from baylight.v2 import choices as choices_of
 from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
-from baylight.v2.findings import check_choices, is_v2
+from baylight.v2.findings import check_choices, later_obstacles, require_no_obstacle
 from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
+from baylight.v2.obstacles import UNSAFE
 from baylight.v2.pace import Pace, Progress
 from baylight.v2.queue import drain
 from baylight.v2.schema import script
@@ -51,7 +52,6 @@ class QuarantineCount(NamedTuple):
     values: int
 
 
-UNSAFE = Query("v2.run.unsafe", str)
 LAG_HIDDEN = Query("v2.run.lag_hidden", bool)
 STANDING = Query("v2.run.standing", Standing)
 QUARANTINED = Query("v2.run.quarantined", QuarantineCount)
@@ -81,11 +81,12 @@ async def apply(
             log("expand: an undoing was interrupted and is finished first")
             await _undo(migration, "expand")
         if not await recorded_steps(migration.connection):
-            await is_v2(migration.connection)
             for warning in (await check_choices(migration.connection, migration.choices)).warnings():
                 log(warning)
             await migration.connection.execute(script("control"))
         await choices_of.store(migration.connection, migration.choices)
+        if "contract" in stages:
+            require_no_obstacle(await later_obstacles(migration.connection, migration.choices))
         for step in STEPS:
             if step.stage in stages:
                 await _run(migration, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib import resources
 
 from baylight.errors import InputError
@@ -19,15 +20,38 @@ catalogue lists, are formatted into their text."""
 CARRY = ("carry", "carry_spaces", "carry_rows", "follow")
 """Files of sql/v2 with the functions that turn V2's rows into Baylight's."""
 LEGACY_TABLES = ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys")
+
+
+def _columns(text: str) -> dict[str, str]:
+    words = {"varchar": "character varying", "timestamptz": "timestamp with time zone"}
+    pairs = (part.split(":") for part in text.split())
+    return {name: re.sub(r"^(\w+)", lambda match: words.get(match[0], match[0]), type_) for name, type_ in pairs}
+
+
 V2_COLUMNS = {
-    "spaces": "id name code building floor zone gps_latitude gps_longitude sensor_eui display_eui state metadata"
-    " created_at updated_at deleted_at",
-    "reservations": "id space_id start_time end_time user_email user_phone status metadata created_at updated_at",
-    "sensor_readings": "id device_eui space_id occupancy_state battery temperature rssi snr timestamp",
-    "state_changes": "id space_id previous_state new_state source request_id metadata timestamp",
-    "api_keys": "id key_hash key_name last_used_at is_active created_at is_admin",
+    "spaces": _columns(
+        "id:uuid name:varchar(100) code:varchar(20) building:varchar(100) floor:varchar(20) zone:varchar(50)"
+        " gps_latitude:numeric(10,8) gps_longitude:numeric(11,8) sensor_eui:varchar(16) display_eui:varchar(16)"
+        " state:varchar(20) metadata:jsonb created_at:timestamptz updated_at:timestamptz deleted_at:timestamptz"
+    ),
+    "reservations": _columns(
+        "id:uuid space_id:uuid start_time:timestamptz end_time:timestamptz user_email:varchar(255)"
+        " user_phone:varchar(20) status:varchar(20) metadata:jsonb created_at:timestamptz updated_at:timestamptz"
+    ),
+    "sensor_readings": _columns(
+        "id:bigint device_eui:varchar(16) space_id:uuid occupancy_state:varchar(20) battery:numeric(3,2)"
+        " temperature:numeric(4,1) rssi:integer snr:numeric(4,1) timestamp:timestamptz"
+    ),
+    "state_changes": _columns(
+        "id:bigint space_id:uuid previous_state:varchar(20) new_state:varchar(20) source:varchar(50)"
+        " request_id:varchar(50) metadata:jsonb timestamp:timestamptz"
+    ),
+    "api_keys": _columns(
+        "id:uuid key_hash:varchar(255) key_name:varchar(100) last_used_at:timestamptz is_active:boolean"
+        " created_at:timestamptz is_admin:boolean"
+    ),
 }
-"""Columns of V2's own tables. A customer may have added others."""
+"""Columns of V2's own tables, with their types as PostgreSQL spells them. A customer may have added others."""
 
 UNKNOWN_TYPES = (("unknown_sensor", "sensor"), ("unknown_display", "display"))
 _QUIET_TRIGGERS = (

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import asyncpg
 
-from baylight.errors import TransientError
+from baylight.errors import InputError, TransientError
 from baylight.store.beside import SEARCH_PATH
 from baylight.store.connect import AWAY, connect, database_away
 from baylight.store.pool import Connection
 from baylight.store.query import Query
+from baylight.v2.sentences import sentence
 
 _LOCK = 0x6261796C7632  # "baylv2"
 _SETTINGS = {
@@ -29,6 +30,7 @@ _SETTINGS = {
     "lock_timeout": "50ms",
     "synchronous_commit": "off",  # a crash may lose the last batches, and with them the note of how far they came
     "idle_in_transaction_session_timeout": "60s",
+    "row_security": "off",  # rows that a policy would hide are an error, not a loss
     "client_connection_check_interval": "1s",  # the server's side of a killed run ends, and releases its locks
 }
 NOWAIT_TRIES = 30
@@ -61,7 +63,8 @@ HOLDERS = Query("v2.session.holders", Holder)
 async def connected(dsn: str) -> AsyncIterator[Connection]:
     """Open a connection with the settings of the migration.
 
-    Raises as `connect`, and TransientError `database_away` for a connection that is lost later.
+    Raises as `connect`, TransientError `database_away` for a connection that is lost later and `busy` for a lock that
+    another session holds, and InputError `database_refuses` for any other error of PostgreSQL, with what to do.
     """
     connection = await connect(dsn, _SETTINGS)
     try:
@@ -70,6 +73,10 @@ async def connected(dsn: str) -> AsyncIterator[Connection]:
         raise database_away(
             f"the connection was lost ({error}). What is done is recorded: run the same command again"
         ) from error
+    except BUSY as error:
+        raise TransientError("busy", f"another session was first ({error}): run the same command again") from error
+    except asyncpg.PostgresError as error:
+        raise InputError("database_refuses", sentence(error), sqlstate=error.sqlstate) from error
     finally:
         with contextlib.suppress(*AWAY):
             await connection.close(timeout=5)

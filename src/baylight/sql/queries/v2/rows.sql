@@ -116,28 +116,11 @@ WHERE deleted_at IS NULL AND length(sensor_eui) = 16 AND translate(sensor_eui, '
   AND NOT starts_with(lower(sensor_eui), '58a0cb')
 LIMIT 20;
 
--- name: name_taken
--- Other things of this database that depend on V2's tables, or have `:names` that Baylight's tables need.
-SELECT id, detail, count(*) OVER () AS total FROM (
-    SELECT c.oid::regclass::text AS id, 'the name is needed' AS detail FROM pg_class AS c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(:names::text[])
-    UNION ALL
-    SELECT k.conrelid::regclass::text, 'its foreign key ' || k.conname || ' goes to the archive with V2''s table'
-    FROM pg_constraint AS k
-    WHERE k.contype = 'f'
-      AND k.confrelid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass)
-      AND k.conrelid NOT IN ('public.reservations'::regclass, 'public.sensor_readings'::regclass,
-                             'public.state_changes'::regclass)
-    UNION ALL
-    SELECT DISTINCT r.ev_class::regclass::text, 'the view goes on reading V2''s table, in the archive'
-    FROM pg_depend AS d INNER JOIN pg_rewrite AS r ON r.oid = d.objid
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-      AND d.refobjid IN ('public.spaces'::regclass, 'public.reservations'::regclass, 'public.sensor_readings'::regclass,
-                         'public.state_changes'::regclass, 'public.api_keys'::regclass)
-      AND r.ev_class <> d.refobjid
-) AS f
-WHERE NOT starts_with(id, 'baylight_next.') AND NOT starts_with(id, 'v2_migration.')
-LIMIT 20;
+-- name: ids_run_out
+-- The highest id of the history, if it leaves no room for Baylight's, which begin 10^9 above V2's.
+SELECT max(id)::text AS id, 'is too near to 2^63: give this state change another id' AS detail, 1::bigint AS total
+FROM public.state_changes
+HAVING max(id) > 9000000000000000000;
 
 -- name: sizes
 -- Rows and bytes of V2's tables. The number of rows is estimated if PostgreSQL has an estimate.
@@ -157,9 +140,3 @@ ORDER BY c.relname;
 -- name: count_displays
 -- Number of V2's spaces that have a display.
 SELECT count(*) AS displays FROM public.spaces WHERE display_eui <> '';
-
--- name: columns
--- Columns that a V2 database has, as `table.column`.
-SELECT c.relname || '.' || a.attname AS name FROM pg_attribute AS a INNER JOIN pg_class AS c ON c.oid = a.attrelid
-WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
-  AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys');
