@@ -25,6 +25,14 @@ tables would replace ours.
 """
 IS_BESIDE = f"SELECT current_schema() = '{SCHEMA}'"
 
+IS_V2 = """
+SELECT to_regclass('schema_migrations') IS NULL AND EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass('public.spaces') AND attname IN ('sensor_eui', 'display_eui') AND NOT attisdropped
+)
+"""
+"""SQL: true if the tables are V2's own, and ours are not beside them."""
+
 GIVE_WAY = f"SELECT set_config('lock_timeout', '250ms', false) WHERE current_schema() = '{SCHEMA}'"
 """SQL for the start of a connection.
 

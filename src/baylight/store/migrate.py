@@ -44,12 +44,18 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
 
     Each file is one transaction, unless it begins with `-- no-transaction`. Such a file runs statement by statement. It
     must be repeatable, since it runs again from its start after a failure.
-    Raises InputError for a changed or unknown migration, or one that stored rows refuse, and `wrong_account` for an
-    account that does not own the tables; TransientError if a lock is
-    not free in time or the database is away.
+    Raises InputError for a changed or unknown migration, or one that stored rows refuse, `v2_database` for a database of
+    V2, and `wrong_account` for an account that does not own the tables; TransientError if a lock is not free in time or
+    the database is away.
     """
     files = _files(directory)
     async with _connected(target) as connection, _alone(connection):
+        if await connection.fetchval(beside.IS_V2):
+            raise InputError(
+                "v2_database",
+                "this is a database of V2: Baylight's tables would get into V2's. Migrate it with `baylight v2`, "
+                "and begin with `baylight v2 inspect`",
+            )
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
             "name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"

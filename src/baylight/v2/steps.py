@@ -10,7 +10,7 @@ from baylight.errors import ConflictError
 from baylight.store.beside import placed
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
-from baylight.store.query import Statement
+from baylight.store.query import Query, Statement
 from baylight.v2 import back, backfill, contract, later, switch
 from baylight.v2.migration_run import MigrationRun
 from baylight.v2.queue import drain
@@ -19,6 +19,7 @@ from baylight.v2.session import MAX_LOCK_WAIT_MS
 from baylight.v2.verify import CHECKS, COUNTS, verify
 
 _FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignments")
+EXTENSION_LEFT = Query("v2.steps.extension_left", str)
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on a table of V2"
 _BRIEF = f"writers wait at most {MAX_LOCK_WAIT_MS} ms for the lock, and then some ms for its few statements"
@@ -83,6 +84,8 @@ async def _tables(migration: MigrationRun) -> None:
 
 async def _drop_tables(migration: MigrationRun) -> None:
     await _run_script(migration, "drop_tables")
+    if reason := await EXTENSION_LEFT.first(migration.connection):
+        migration.log(f"expand: the extension btree_gist stays, since {reason}")
 
 
 async def _run_script(migration: MigrationRun, name: str) -> None:
