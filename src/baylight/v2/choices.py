@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,27 @@ A display keeps its code until `baylight v2 colours --fix`.
 """
 
 _SECTIONS = {"resolve", "types", "display_codes", "contract", "limits"}
+
+
+class _Rule(NamedTuple):
+    """Rule for the value of a key, and how it is said."""
+
+    says: str
+    holds: Callable[[Any], bool]
+
+
+_CONTRACT = {
+    "legacy_names": _Rule("views or gone", lambda value: value in ("views", "gone")),
+    "legacy_role": _Rule("the name of a role, in quotes", lambda value: isinstance(value, str) and value != ""),
+    "require": _Rule(
+        "a list of sensor, display or both",
+        lambda value: isinstance(value, list) and all(role in ("sensor", "display") for role in value),
+    ),
+}
+_LIMITS = {
+    "quarantine": _Rule("a whole number, 0 or more", lambda value: type(value) is int and value >= 0),
+    "replication_lag_s": _Rule("a number above 0", lambda value: type(value) in (int, float) and value > 0),
+}
 
 STORE = Statement("v2.choices.store")
 FORGET_TYPE_RULES = Statement("v2.choices.forget_type_rules")
@@ -91,31 +112,46 @@ def parse(text: str) -> Choices:
 def _mistakes(given: dict[str, Any]) -> Iterable[str]:
     for key in given.keys() - _SECTIONS:
         yield f"unknown section [{key}]"
-    for key, value in given.get("resolve", {}).items():
+    wrong = [key for key in given.keys() & _SECTIONS if not isinstance(given[key], dict)]
+    yield from (f"{key} = {given[key]!r}: write a section [{key}]" for key in wrong)
+    sections = {key: {} if key in wrong else given.get(key, {}) for key in _SECTIONS}
+    yield from _mistakes_in_resolve(sections["resolve"])
+    yield from _mistakes_in_types(sections["types"])
+    for state, code in sections["display_codes"].items():
+        hex_ = isinstance(code, str) and re.fullmatch("([0-9a-fA-F]{2})+", code)
+        if state not in ("FREE", "OCCUPIED", "RESERVED", "MAINTENANCE") or not hex_:
+            yield f"[display_codes] {state} = {code!r}: one of V2's states, and hex"
+    yield from _mistakes_in_keys("contract", sections["contract"], _CONTRACT)
+    yield from _mistakes_in_keys("limits", sections["limits"], _LIMITS)
+
+
+def _mistakes_in_resolve(resolve: dict[str, Any]) -> Iterable[str]:
+    for key, value in resolve.items():
         if key not in RESOLUTIONS:
             yield f"[resolve] {key}: no such finding"
         elif value not in RESOLUTIONS[key]:
             yield f"[resolve] {key} = {value!r}: one of {', '.join(RESOLUTIONS[key])}"
+
+
+def _mistakes_in_types(types: dict[str, Any]) -> Iterable[str]:
     categories = {kind.code: kind.category for kind in load_catalogue()} | dict(UNKNOWN_TYPES)
-    for role, rules in given.get("types", {}).items():
-        if role not in ("sensor", "display"):
-            yield f"[types.{role}]: sensor or display"
+    for role, rules in types.items():
+        if role not in ("sensor", "display") or not isinstance(rules, dict):
+            yield f"[types.{role}]: a section, sensor or display"
             continue
         for prefix, code in rules.items():
             if not re.fullmatch("[0-9a-f]{0,16}", prefix):
                 yield f"[types.{role}] {prefix!r}: a prefix is up to 16 lower-case hex digits"
-            if categories.get(code) != role:
+            if not isinstance(code, str) or categories.get(code) != role:
                 yield f"[types.{role}] {prefix!r} = {code!r}: no {role} type of the catalogue"
-    for state, code in given.get("display_codes", {}).items():
-        if state not in ("FREE", "OCCUPIED", "RESERVED", "MAINTENANCE") or not re.fullmatch("([0-9a-fA-F]{2})+", code):
-            yield f"[display_codes] {state} = {code!r}: one of V2's states, and hex"
-    contract = given.get("contract", {})
-    if contract.get("legacy_names", "views") not in ("views", "gone"):
-        yield "[contract] legacy_names: views or gone"
-    if set(contract.get("require", ())) - {"sensor", "display"}:
-        yield "[contract] require: sensor, display or both"
-    for key in given.get("limits", {}).keys() - {"quarantine", "replication_lag_s"}:
-        yield f"[limits] {key}: unknown"
+
+
+def _mistakes_in_keys(section: str, values: dict[str, Any], rules: Mapping[str, _Rule]) -> Iterable[str]:
+    for key, value in values.items():
+        if key not in rules:
+            yield f"[{section}] {key}: unknown; one of {', '.join(rules)}"
+        elif not rules[key].holds(value):
+            yield f"[{section}] {key} = {value!r}: {rules[key].says}"
 
 
 def render(findings: Iterable[str], legacy_role: str, types: Mapping[str, Mapping[str, str]]) -> str:
@@ -169,3 +205,30 @@ async def stored(connection: Connection) -> Choices | None:
         return None
     kept = await STORED.one(connection)
     return msgspec.convert(kept, Choices) if kept else None
+
+
+def changed_too_late(before: Choices, now: Choices, done: Set[str]) -> tuple[list[str], list[str]]:
+    """Return the changes that the migration can no longer follow, and those that it follows only from now on.
+
+    `done`: the names of the steps that are done.
+    """
+    refused, late = [], []
+    if "contested" in done:
+        refused += [
+            f"[resolve] {key} was used as {before.of(key)!r} by the stage backfill: put it back, or undo all with "
+            "`baylight v2 rollback --to start`"
+            for key in RESOLUTIONS
+            if before.of(key) != now.of(key)
+        ]
+        if before.types != now.types:
+            late.append("[types]: devices that are registered keep their type; change it with `baylight device change`")
+        if before.display_codes != now.display_codes:
+            late.append("[display_codes]: displays that are registered keep their codes; see `baylight v2 colours`")
+    if "contract" in done:
+        refused += [
+            f"[contract] {key} was used by the stage contract: put it back, or go back with "
+            "`baylight v2 rollback --to switch`"
+            for key in _CONTRACT
+            if getattr(before, key) != getattr(now, key)
+        ]
+    return refused, late

@@ -72,8 +72,9 @@ async def apply(
 ) -> None:
     """Run the steps that are left, up to and with the stage `to`. Idempotent. After a crash the next call continues.
 
-    Raises InputError `wrong_account`, `unknown_stage`, `not_v2`, `needs_choices`, `quarantine_full`, `spaces_without`;
-    ConflictError `not_verified`; TransientError `locked`, `batch_locked`, `replica_behind`, `database_away`.
+    Raises InputError `wrong_account`, `unknown_stage`, `not_v2`, `blocked`, `needs_choices`, `choices_too_late`,
+    `quarantine_full`, `spaces_without`, `database_refuses`; ConflictError `not_verified`; TransientError `locked`,
+    `batch_locked`, `replica_behind`, `busy`, `database_away`.
     """
     stages = _stages_to(to)
     async with _migration_run(dsn, choices, log, on_progress, patience_s) as migration:
@@ -84,7 +85,7 @@ async def apply(
             for warning in (await check_choices(migration.connection, migration.choices)).warnings():
                 log(warning)
             await migration.connection.execute(script("control"))
-        await choices_of.store(migration.connection, migration.choices)
+        await _keep_choices(migration)
         if "contract" in stages:
             require_no_obstacle(await later_obstacles(migration.connection, migration.choices))
         for step in STEPS:
@@ -94,6 +95,19 @@ async def apply(
         if to == "contract":
             await back.drop_left_over(migration)
         log(f"{to}: done")
+
+
+async def _keep_choices(migration: MigrationRun) -> None:
+    """Store the choices. Raises InputError `choices_too_late` if a step has used other ones."""
+    connection = migration.connection
+    before = await choices_of.stored(connection)
+    done = {step.name for step in (await recorded_steps(connection)).values() if step.done_at}
+    refused, late = choices_of.changed_too_late(before or migration.choices, migration.choices, done)
+    if refused:
+        raise InputError("choices_too_late", f"these changes of the choices come too late: {'; '.join(refused)}")
+    for line in late:
+        migration.log(line)
+    await choices_of.store(connection, migration.choices)
 
 
 async def _run(migration: MigrationRun, step: Step, *, again: bool = False) -> None:

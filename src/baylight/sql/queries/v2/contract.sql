@@ -18,14 +18,16 @@ ON CONFLICT DO NOTHING;
 INSERT INTO v2_migration.own_objects VALUES ('view_schema', :role) ON CONFLICT DO NOTHING;
 
 -- name: role_of_v2
--- Role that the V2 application logs in as. This is the only role besides the owner that may read its spaces, or the
--- owner if there is no such role.
-SELECT CASE WHEN count(DISTINCT r.rolname) = 1 THEN min(r.rolname::text) ELSE min(o.rolname::text) END AS role
-FROM pg_class AS c
-INNER JOIN pg_roles AS o ON o.oid = c.relowner
-LEFT JOIN LATERAL aclexplode(c.relacl) AS a ON a.grantee <> c.relowner AND a.privilege_type = 'SELECT'
-LEFT JOIN pg_roles AS r ON r.oid = a.grantee
-WHERE c.oid = 'public.spaces'::regclass;
+-- Role that the V2 application logs in as: of the roles besides the owner that may read its spaces, the one that may also
+-- write them and can log in. It is the owner only if there is no other.
+SELECT coalesce(
+    (SELECT r.rolname::text FROM aclexplode(c.relacl) AS a INNER JOIN pg_roles AS r ON r.oid = a.grantee
+     WHERE a.grantee <> c.relowner AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE')
+     GROUP BY r.rolname, r.rolcanlogin HAVING bool_or(a.privilege_type = 'SELECT')
+     ORDER BY count(DISTINCT a.privilege_type) DESC, r.rolcanlogin DESC, r.rolname LIMIT 1),
+    pg_get_userbyid(c.relowner)::text
+) AS role
+FROM pg_class AS c WHERE c.oid = 'public.spaces'::regclass;
 
 -- name: tables
 -- Tables of a schema, with its name.
