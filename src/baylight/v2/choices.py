@@ -38,6 +38,10 @@ A display keeps its code until `baylight v2 colours --fix`.
 
 _SECTIONS = {"resolve", "types", "display_codes", "contract", "limits"}
 
+_AT_SWITCH = ("switch", "switch", "go back with `baylight v2 rollback --to verify`")
+_USED = {"closed_by_hand": _AT_SWITCH, "reserved_by_hand": _AT_SWITCH}
+"""Resolutions that another step than `contested` uses: the step, its stage, and the way back."""
+
 
 class _Rule(NamedTuple):
     """Rule for the value of a key, and how it is said."""
@@ -213,13 +217,13 @@ def changed_too_late(before: Choices, now: Choices, done: Set[str]) -> tuple[lis
     `done`: the names of the steps that are done.
     """
     refused, late = [], []
+    for key in RESOLUTIONS:
+        step, stage, way = _USED.get(key, ("contested", "backfill", "undo all with `baylight v2 rollback --to start`"))
+        if before.of(key) != now.of(key) and step in done:
+            refused.append(
+                f"[resolve] {key} was used as {before.of(key)!r} by the stage {stage}: put it back, or {way}"
+            )
     if "contested" in done:
-        refused += [
-            f"[resolve] {key} was used as {before.of(key)!r} by the stage backfill: put it back, or undo all with "
-            "`baylight v2 rollback --to start`"
-            for key in RESOLUTIONS
-            if before.of(key) != now.of(key)
-        ]
         if before.types != now.types:
             late.append("[types]: devices that are registered keep their type; change it with `baylight device change`")
         if before.display_codes != now.display_codes:

@@ -118,6 +118,7 @@ def _run_on(connection: Connection, second: Connection, choices: Choices) -> Mig
 
 async def _forth(migration: MigrationRun, at: list[object], result: Rehearsal) -> None:
     connection = migration.connection
+    refused: set[str] = set()
     for step in STEPS:
         at[:] = step.stage, step.name, False
         if step.name == "control":
@@ -129,9 +130,9 @@ async def _forth(migration: MigrationRun, at: list[object], result: Rehearsal) -
         await step.run(migration)
         await mark_done(connection, step.name)
         if step.name in ("capture api_keys", "redecide"):  # both sides follow each other from here on
-            await _live(connection, V2_LIVES)
+            await _live(connection, V2_LIVES, refused)
         if step.name in ("redecide", "require"):
-            await _live(connection, BAYLIGHT_LIVES)
+            await _live(connection, BAYLIGHT_LIVES, refused)
 
 
 async def _back(migration: MigrationRun, at: list[object]) -> None:
@@ -141,15 +142,21 @@ async def _back(migration: MigrationRun, at: list[object]) -> None:
             if step.undo:
                 await step.undo(migration)
         if stage == "contract":
-            await _live(migration.connection, V2_LIVES)
+            await _live(migration.connection, V2_LIVES, set())
 
 
-async def _live(connection: Connection, statements: dict[str, Statement]) -> None:
-    """Write as a side does. A rule of the customer's may refuse these rows, which are none of its own."""
+async def _live(connection: Connection, statements: dict[str, Statement], refused: set[str]) -> None:
+    """Write as a side does. A rule of the customer's may refuse these rows, which are none of its own.
+
+    What was refused is not tried again: after the contract stage only its undo would find the rule.
+    """
     for statement in statements.values():
+        if statement.name in refused:
+            continue
         try:
             async with connection.transaction():
                 await statement.run(connection)
         except asyncpg.IntegrityConstraintViolationError as error:
             if isinstance(error, asyncpg.NotNullViolationError):
                 raise
+            refused.add(statement.name)
