@@ -363,13 +363,19 @@ async def test_the_commands_report_and_plan_runs_nothing(v2: V2Database, tmp_pat
 
     code, text = await invoke("plan")
     assert (code, text.startswith("baylight: decide on these in a choices file")) == (2, True)
-    code, text = await invoke("status", "--quarantine")
+    code, text = await invoke("quarantine", "list")
     assert (code, text.startswith("baylight: the migration has not begun")) == (2, True)
     code, text = await invoke("inspect", "--json", "--write-choices", str(file))
     assert "bad_eui" in [f["kind"] for f in json.loads(text)["findings"]]
     assert [step["name"] for step in json.loads(text)["steps"]] == [step.name for step in STEPS]
     code, text = await invoke("plan", "--choices", str(file))
     assert code == 0
+    header, *lines = text.splitlines()
+    assert header.split("  ")[0] == "stage"
+    assert all(column in header for column in ("step", "takes", "lock", "who can wait", "longest", "undo"))
+    assert [line.split()[0] for line in lines] == [step.stage for step in STEPS]
+    assert "CREATE" not in text
+    code, text = await invoke("plan", "--choices", str(file), "--sql")
     for step in STEPS:
         assert f"{step.stage}: {step.name}" in text
     assert "DROP TRIGGER IF EXISTS baylight_capture_update ON public.spaces;" in text
@@ -378,7 +384,8 @@ async def test_the_commands_report_and_plan_runs_nothing(v2: V2Database, tmp_pat
     assert (await invoke("apply", "--to", "switch", "--choices", str(file)))[0] == 0
     assert "green" in (await invoke("verify"))[1]
     assert "decides: baylight" in (await invoke("status"))[1]
-    assert "bad_eui" in (await invoke("status", "--quarantine"))[1]
+    assert "bad_eui" in (await invoke("status"))[1]
+    assert "space D04, sensor_eui 'acmesensor0001': is no DevEUI" in (await invoke("quarantine", "list"))[1]
     assert (await invoke("shadow"))[0] == 1
     code, text = await invoke("observe")
     assert (code, "Nothing was observed" in text) == (1, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from baylight.v2.choices import Choices
     from baylight.v2.findings import Report
     from baylight.v2.pace import Progress
+    from baylight.v2.steps import Step
 
 T = TypeVar("T")
 app = typer.Typer(help="Migrate a live V2 database to Baylight, and back.", no_args_is_help=True)
+quarantine = typer.Typer(help="List, carry again or leave behind what could not be carried over.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+OF_WHICH = "code of a space, or id of a row"
 
 ChoicesFile = Annotated[
     Path | None, typer.Option("--choices", exists=True, dir_okay=False, help="your decisions, TOML (see inspect)")
@@ -36,7 +40,10 @@ def inspect(
     as_json: Json = False,
     write_choices: Annotated[Path | None, typer.Option(help="write the proposed choices to this file")] = None,
 ) -> None:
-    """Show what stands in the way. This only reads, and is safe on a database at work."""
+    """Show what stands in the way, after all stages were rehearsed on a copy. It is safe on a database at work.
+
+    V2's tables are only read. The copy is made in a transaction that is rolled back.
+    """
     from baylight.v2.findings import inspect
     from baylight.v2.steps import STEPS
 
@@ -50,7 +57,7 @@ def inspect(
                 "name": step.name,
                 "seconds": round(report.seconds.get(step.name, 0.0), 1),
                 "lock": step.lock,
-                "blocks": step.blocks,
+                "blocks": step.waits.sentence(),
             }
             for step in STEPS
         ]
@@ -58,20 +65,17 @@ def inspect(
         return
     _print_report(report)
     say("")
-    for step in STEPS:
-        seconds = report.seconds.get(step.name, 0.0)
-        duration = f"about {seconds:,.0f} s" if seconds >= 1 else "at once"
-        say(f"{step.stage:9} {step.name:22} {duration:>12}   lock: {step.lock}; can block: {step.blocks}")
+    _print_steps(STEPS, report.seconds)
     if write_choices:
         say(f"Proposed choices: {write_choices}. Read them before you go on.")
 
 
 def _print_report(report: Report) -> None:
     for finding in report.findings:
-        say(f"{finding.kind}: {finding.count}. {finding.meaning}")
+        say(f"{finding.kind}: {finding.count}. {finding.meaning}{' (FIRST CORRECT THIS)' if finding.blocks else ''}")
         if finding.proposed:
             say(f"    proposed: {finding.choice} = {finding.proposed!r}")
-        for id_, detail in finding.examples[:5]:
+        for id_, detail in finding.examples[: None if finding.blocks else 5]:
             say(f"    {id_}  {detail}")
     if not report.findings:
         say("Nothing stands in the way.")
@@ -81,26 +85,41 @@ def _print_report(report: Report) -> None:
 
 
 @app.command()
-def plan(choices: ChoicesFile = None) -> None:
-    """Show every statement, its lock, what it can block, and what undoes it. This runs none of them."""
-    from baylight.v2.findings import check_choices
+def plan(
+    choices: ChoicesFile = None,
+    sql: Annotated[bool, typer.Option("--sql", help="also show every statement, and those that undo it")] = False,
+) -> None:
+    """Show all steps: how long they take, their locks, who can wait, and what undoes them. This runs none of them."""
+    from baylight.v2.findings import check_choices, seconds_of_steps
     from baylight.v2.migration_run import recorded_steps
     from baylight.v2.steps import STEPS
 
-    async def work(connection: Connection) -> set[str]:
+    async def work(connection: Connection) -> tuple[set[str], dict[str, float]]:
         recorded = await recorded_steps(connection)
         if not recorded:
             for line in (await check_choices(connection, _read(choices))).warnings():
                 say(line)
-        return {step.name for step in recorded.values() if step.done_at}
+        return {step.name for step in recorded.values() if step.done_at}, await seconds_of_steps(connection)
 
-    done = _on_database(work)
-    for step in STEPS:
-        say_lines(["", f"== {step.stage}: {step.name}{' (done)' if step.name in done else ''}", f"   {step.does}"])
-        say_lines([f"   lock:   {step.lock}", f"   blocks: {step.blocks}", ""])
+    done, seconds = _on_database(work)
+    _print_steps(STEPS, seconds, done)
+    for step in STEPS if sql else ():
+        say_lines(["", f"== {step.stage}: {step.name}{' (done)' if step.name in done else ''}", f"   {step.does}", ""])
         _print_statements(step.sql())
         say_lines([f"   undo:   {step.undo_note}", ""])
         _print_statements(step.undo_sql())
+
+
+def _print_steps(steps: Sequence[Step], seconds: dict[str, float], done: Set[str] = frozenset()) -> None:
+    """Print the table of steps that an operator needs."""
+    cells = [("stage", "step", "takes", "lock", "who can wait", "longest", "undo")]
+    for step in steps:
+        takes = seconds.get(step.name, 0.0)
+        taken = "done" if step.name in done else f"about {takes:,.0f} s" if takes >= 1 else "at once"
+        cells.append((step.stage, step.name, taken, step.lock, step.waits.who, step.waits.longest, step.undo_note))
+    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+    for line in cells:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _print_statements(statements: list[str]) -> None:
@@ -158,21 +177,51 @@ def rollback(to: Back = None, yes: Yes = False, patience: Patience = 600) -> Non
     say(f"undone: {', '.join(run(work())) or 'nothing'}")
 
 
-@app.command()
-def status(
-    as_json: Json = False,
-    quarantine: Annotated[
-        bool, typer.Option("--quarantine", help="list what could not be carried over, one per line")
-    ] = False,
-) -> None:
-    """Show where the migration stands."""
+@quarantine.command("list")
+def list_quarantine(as_json: Json = False) -> None:
+    """List what could not be carried over, and why."""
     from baylight.v2.quarantine import quarantined
+
+    found = _on_database(quarantined)
+    if as_json:
+        print_json(found)
+        return
+    for entry in found:
+        say(entry.sentence())
+    if not found:
+        say("none", err=True)
+
+
+@quarantine.command("retry")
+def retry_quarantine(which: Annotated[str | None, typer.Argument(metavar="[CODE|ID]", help=OF_WHICH)] = None) -> None:
+    """Carry rows again, for example after they were corrected. Exit code 1 if some stay in quarantine."""
+    from baylight.v2.quarantine import retry
+
+    before, left = _on_database(lambda connection: retry(connection, which))
+    say(f"{before - left} of {before} values carried over, {left} left")
+    if left:
+        raise typer.Exit(FOUND)
+
+
+@quarantine.command("drop")
+def drop_quarantine(
+    which: Annotated[str, typer.Argument(metavar="CODE|ID", help=OF_WHICH)],
+    reason: Annotated[str, typer.Option("--reason", help="why they may stay behind; it is kept")],
+) -> None:
+    """Leave values behind. They stay in V2's table, and are no longer counted."""
+    from getpass import getuser
+
+    from baylight.v2.quarantine import drop
+
+    for entry in _on_database(lambda connection: drop(connection, which, reason=reason, by=f"cli:{getuser()}")):
+        say(f"left behind: {entry.sentence()}")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show where the migration stands."""
     from baylight.v2.run import status
 
-    if quarantine:
-        for row in _on_database(quarantined):
-            say(f"{row.table} {row.id} {row.field} {row.value!r}: {row.reason} {row.detail or ''}".rstrip())
-        return
     found = _on_database(status)
     if as_json:
         print_json(found)
@@ -184,7 +233,7 @@ def status(
         notes += [f"{step.tries} tries for its lock"] if step.tries else []
         say(f"  {step.stage:9} {step.name:24} {when}  {', '.join(notes)}".rstrip())
     for reason, count in found.quarantined.items():
-        say(f"quarantine: {count} {reason}")
+        say(f"quarantine: {count} {reason} (see `baylight v2 quarantine list`)")
     if found.ignored_writes:
         say(f"V2 has tried to decide {found.ignored_writes} times since the switch: stop its writers")
 

@@ -86,9 +86,17 @@ async def inspect(connection: Connection, choices: Choices | None = None) -> Rep
         findings = await findings_of_rows(connection) + findings
         sizes = await SIZES.all(connection)
     findings += await later_obstacles(connection, known) if begun else await _rehearsed(connection, known, findings)
+    return Report(findings, sizes, _seconds(sizes), render([f.kind for f in findings], role, proposed_types()))
+
+
+async def seconds_of_steps(connection: Connection) -> dict[str, float]:
+    """Return about how long each step takes, as a Report does."""
+    return _seconds(await SIZES.all(connection))
+
+
+def _seconds(sizes: list[Size]) -> dict[str, float]:
     rows_of = {size.table: size.rows for size in sizes}
-    seconds = {step: rows_of[table] * each / 1e6 for step, (table, each) in _US_PER_ROW.items()}
-    return Report(findings, sizes, seconds, render([f.kind for f in findings], role, proposed_types()))
+    return {step: rows_of.get(table, 0) * each / 1e6 for step, (table, each) in _US_PER_ROW.items()}
 
 
 async def _rehearsed(connection: Connection, choices: Choices, known: list[Finding]) -> list[Finding]:

@@ -132,8 +132,8 @@ class MigrationRun:
             raise InputError(
                 "quarantine_full",
                 f"{count} values could not be carried over, more than the limit of {self.choices.quarantine_limit}. "
-                "Look at them with `baylight v2 status --quarantine`, then correct them in V2 or raise "
-                "[limits] quarantine, and run the same command again",
+                "Look at them with `baylight v2 quarantine list`, then correct them in V2, leave them behind with "
+                "`baylight v2 quarantine drop`, or raise [limits] quarantine, and run the same command again",
                 count=count,
             )
 

@@ -19,7 +19,7 @@ from baylight.v2.findings import check_choices, later_obstacles, require_no_obst
 from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
 from baylight.v2.obstacles import UNSAFE
 from baylight.v2.pace import Pace, Progress
-from baylight.v2.queue import drain
+from baylight.v2.recognize import require_v2
 from baylight.v2.schema import script
 from baylight.v2.session import alone, connected
 from baylight.v2.steps import STEPS, Step
@@ -81,10 +81,13 @@ async def apply(
         if UNDOING in await recorded_steps(migration.connection):
             log("expand: an undoing was interrupted and is finished first")
             await _undo(migration, "expand")
-        if not await recorded_steps(migration.connection):
+        recorded = await recorded_steps(migration.connection)
+        if "contract" not in recorded:
+            await require_v2(migration.connection)
+        if not recorded:
             for warning in (await check_choices(migration.connection, migration.choices)).warnings():
                 log(warning)
-            await migration.connection.execute(script("control"))
+        await migration.connection.execute(script("control"))  # an earlier version may have made less
         await _keep_choices(migration)
         if "contract" in stages:
             require_no_obstacle(await later_obstacles(migration.connection, migration.choices))

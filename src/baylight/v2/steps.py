@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from baylight.errors import ConflictError
 from baylight.store.beside import placed
@@ -21,14 +22,27 @@ from baylight.v2.verify import CHECKS, COUNTS, verify
 _FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignments")
 EXTENSION_LEFT = Query("v2.steps.extension_left", str)
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
-NO_LOCK = "none on a table of V2"
-_BRIEF = f"writers wait at most {MAX_LOCK_WAIT_MS} ms for the lock, and then some ms for its few statements"
-_VERIFY_LOOKS = 3
-_BATCH = "a writer of one of these rows waits for the end of its batch, about 20 ms"
+NO_LOCK = "none on V2's tables"
 _ROWS_STAY = "nothing to undo: the rows stay and go on following; undoing `expand` removes them"
 
 Work = Callable[[MigrationRun], Awaitable[None]]
 Sql = Callable[[], list[str]]
+
+
+class Waits(NamedTuple):
+    """Sessions that can wait for a step, and for how long at most."""
+
+    who: str
+    longest: str
+
+    def sentence(self) -> str:
+        """Return both, or `nothing`."""
+        return f"{self.who}: {self.longest}" if self.longest else "nothing"
+
+
+_NONE = Waits("", "")
+_BRIEF = Waits("writers of the table", f"{MAX_LOCK_WAIT_MS} ms for the lock, then some ms")
+_BATCH = Waits("writers of a row in its batch", "about 20 ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class Step:
     does: str
     sql: Sql
     lock: str
-    blocks: str
+    waits: Waits
     run: Work
     undo_note: str
     undo: Work | None = None
@@ -147,25 +161,25 @@ async def _verify(migration: MigrationRun) -> None:
 
 
 def _rows(name: str, does: str, sql: Sql, lock: str, run: Work) -> Step:
-    return Step(name, "backfill", does, sql, lock, _BATCH if "ROW" in lock else "nothing", run, _ROWS_STAY)
+    return Step(name, "backfill", does, sql, lock, _BATCH if "ROW" in lock else _NONE, run, _ROWS_STAY)
 
 
-def _later(name: str, does: str, sql: list[str], blocks: str, run: Work) -> Step:
-    return Step(name, "backfill", does, lambda: sql, NO_LOCK, blocks, run, _ROWS_STAY)
+def _later(name: str, does: str, sql: list[str], waits: Waits, run: Work) -> Step:
+    return Step(name, "backfill", does, lambda: sql, NO_LOCK, waits, run, _ROWS_STAY)
 
 
 STEPS: tuple[Step, ...] = (
     Step(
-        "control", "expand", "Create the migration's own tables.", _statements("control"), NO_LOCK, "nothing", _control,
+        "control", "expand", "Create the migration's own tables.", _statements("control"), NO_LOCK, _NONE, _control,
         "deletes what the migration has noted", _drop_control, _statements("drop_control"),
     ),
     Step(
-        "tables", "expand", f"Create Baylight's tables, empty, in the schema {NEXT}.", _tables_sql, NO_LOCK, "nothing",
+        "tables", "expand", f"Create Baylight's tables, empty, in the schema {NEXT}.", _tables_sql, NO_LOCK, _NONE,
         _tables, "deletes what only Baylight has", _drop_tables, _statements("drop_tables"),
     ),
     Step(
         "functions", "expand", "Create the functions that turn V2's rows into Baylight's, and the other way round.",
-        _statements(*_FUNCTIONS), NO_LOCK, "nothing", _functions, f"nothing to undo: they go with {OWN} and {NEXT}",
+        _statements(*_FUNCTIONS), NO_LOCK, _NONE, _functions, f"nothing to undo: they go with {OWN} and {NEXT}",
     ),
     _capture("spaces"),
     _capture("reservations"),
@@ -184,43 +198,43 @@ STEPS: tuple[Step, ...] = (
     _rows("api_keys", "Carry API keys.", _sql(backfill.API_KEYS_LEFT, backfill.FOLLOW_EACH),
           "ROW SHARE, FOR NO KEY UPDATE SKIP LOCKED on the rows", backfill.carry_api_keys),
     _later("indexes", "Build the indexes that the filling of the tables did not need.",
-           [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], "nothing", later.build_indexes),
+           [f"CREATE INDEX CONCURRENTLY {name} …" for name in later.INDEXES], _NONE, later.build_indexes),
     _later("assignments", "Build the keys of the history of assignments, then write what changed meanwhile.",
            [f"ALTER TABLE {NEXT}.device_assignments ADD CONSTRAINT …", later.REPLAY_ASSIGNMENTS.sql,
             *statements(script("assignments_written_at_once"))],
-           f"Baylight's history of assignments while its keys are built; at the end {_BRIEF}", later.build_assignments),
+           Waits("readers of Baylight's history of assignments", "while its keys are built"), later.build_assignments),
     _later("foreign keys", "Add the foreign keys of the tables that were filled.",
            [f"ALTER TABLE {NEXT}.… ADD CONSTRAINT … FOREIGN KEY … NOT VALID", "ALTER TABLE … VALIDATE CONSTRAINT …"],
            _BRIEF, later.build_foreign_keys),
     Step(
         "verify", "verify", "Compare both sides in one snapshot; nothing goes on unless they agree.",
-        _sql(*CHECKS.values(), COUNTS), "ACCESS SHARE", "nothing", _verify, "nothing to undo",
+        _sql(*CHECKS.values(), COUNTS), "ACCESS SHARE", _NONE, _verify, "nothing to undo",
     ),
     Step(
         "catch_up", "switch", "Copy what V2 received since the backfill, and what its displays show.",
-        _sql(switch.COPY_LAST_READINGS, switch.FORGET_ORPHANS, switch.SHOWN_BY_V2), "ACCESS SHARE", "nothing",
+        _sql(switch.COPY_LAST_READINGS, switch.FORGET_ORPHANS, switch.SHOWN_BY_V2), "ACCESS SHARE", _NONE,
         switch.catch_up, "nothing to undo", requires_fresh_verify=True,
     ),
     Step(
         "switch", "switch", "Let Baylight decide and send from now on; V2's `state` follows.",
-        _sql(*switch.GIVE_SQL), NO_LOCK, "nothing", switch.give_to_baylight,
+        _sql(*switch.GIVE_SQL), NO_LOCK, _NONE, switch.give_to_baylight,
         "V2 decides again; then each space gets V2's state, in batches", switch.give_back_to_v2,
         _sql(*switch.GIVE_BACK_SQL),
     ),
     Step(
         "redecide", "switch", "Mark every space to be decided once by Baylight's rules.", _sql(switch.REDECIDE),
-        NO_LOCK, "nothing", switch.redecide, "nothing to undo: undoing `switch` gives each space V2's state",
+        NO_LOCK, _NONE, switch.redecide, "nothing to undo: undoing `switch` gives each space V2's state",
     ),
     Step(
         "contract", "contract", f"Give Baylight's tables their names in public; V2's go to {ARCHIVE}.",
         contract.contract_sql, "ACCESS EXCLUSIVE on V2's five tables",
-        f"all statements: at most {MAX_LOCK_WAIT_MS} ms until the locks are there, then about 30 ms",
+        Waits("all statements", f"{MAX_LOCK_WAIT_MS} ms for the locks, then about 30 ms"),
         contract.contract, "V2's tables catch up, then the names are exchanged back as above",
         back.undo_contract, back.undo_contract_sql,
     ),
     Step(
         "require", "contract", "Require of live spaces the devices that were chosen, if any.", contract.require_sql,
-        "none on a table of V2 (it is Baylight's by then)", "nothing", contract.require_devices,
+        "none on V2's tables (it is Baylight's by then)", _NONE, contract.require_devices,
         "under ACCESS EXCLUSIVE on Baylight's spaces for some ms", contract.require_nothing,
         _statements("require_nothing"),
     ),

@@ -51,18 +51,23 @@ CREATE TABLE IF NOT EXISTS v2_migration.quarantine (
 COMMENT ON TABLE v2_migration.quarantine IS 'what could not be carried over, and why; the row itself stays in V2''s table';
 CREATE INDEX IF NOT EXISTS quarantine_value ON v2_migration.quarantine (lower(value));
 
-CREATE TABLE IF NOT EXISTS v2_migration.queue (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS v2_migration.quarantine_drops (
     source_table text NOT NULL,
     source_id text NOT NULL,
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    field text NOT NULL,
+    value text,
     reason text NOT NULL,
-    tries integer NOT NULL DEFAULT 0
-) WITH (vacuum_truncate = off);  -- to give the pages back, autovacuum would lock V2 out for some ms
-COMMENT ON TABLE v2_migration.queue IS 'rows of V2 that Baylight''s rows must still follow; V2 only adds, and drain() deletes';
-COMMENT ON COLUMN v2_migration.queue.reason IS 'why it waits: at first in V2''s transaction, then at the last try';
-CREATE INDEX IF NOT EXISTS queue_row ON v2_migration.queue (source_table, source_id);
-CREATE INDEX IF NOT EXISTS queue_next ON v2_migration.queue (tries, id);
+    dropped_by text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (source_table, source_id, field)
+);
+COMMENT ON TABLE v2_migration.quarantine_drops IS 'values in quarantine that a person has decided to leave behind, and why';
+CREATE OR REPLACE VIEW v2_migration.quarantine_open AS
+SELECT q.* FROM v2_migration.quarantine AS q
+WHERE NOT EXISTS (
+    SELECT FROM v2_migration.quarantine_drops AS d
+    WHERE d.source_table = q.source_table AND d.source_id = q.source_id AND d.field = q.field
+      AND d.value IS NOT DISTINCT FROM q.value);
 
 CREATE TABLE IF NOT EXISTS v2_migration.residue (
     space_id uuid PRIMARY KEY,

@@ -31,8 +31,8 @@ DELETE FROM v2_migration.steps WHERE stage = :stage;
 DELETE FROM v2_migration.steps WHERE name = :step;
 
 -- name: count_quarantine
--- Number of values that could not be carried over.
-SELECT count(*) AS values FROM v2_migration.quarantine;
+-- Number of values that could not be carried over, and without those that a person has left behind.
+SELECT count(*) AS values FROM v2_migration.quarantine_open;
 
 -- name: write_as_copy
 -- Switch off the migration's triggers until the end of the transaction, since all writes are copies of the other side.

@@ -1,7 +1,28 @@
 -- name: quarantined
--- Values that could not be carried over, and why.
-SELECT source_table AS "table", source_id AS id, field, value, reason, detail
-FROM v2_migration.quarantine ORDER BY source_table, reason, source_id, field;
+-- Values that could not be carried over, without those that a person has left behind. `code`: that of the space, NULL if
+-- there is no such space. The value of a reservation is the id of its space.
+SELECT q.source_table AS "table", q.source_id AS id, s.code, q.field, q.value, q.reason, q.detail
+FROM v2_migration.quarantine_open AS q
+LEFT JOIN public.spaces AS s
+    ON s.id = CASE q.source_table WHEN 'spaces' THEN q.source_id WHEN 'reservations' THEN q.value END::uuid
+ORDER BY q.source_table, q.reason, s.code, q.source_id, q.field;
+
+-- name: retry_spaces
+-- Carry these spaces again, those that V2 is not writing at this moment. Their rows of V2 are locked FOR SHARE.
+SELECT v2_migration.carry_one_by_one(:ids::uuid[]) AS carried;
+
+-- name: retry_reservations
+-- Do the same for reservations.
+SELECT count(v2_migration.carry_reservation(l.id)::text) AS carried
+FROM (SELECT id FROM public.reservations WHERE id = ANY(:ids::uuid[]) ORDER BY created_at, id FOR SHARE SKIP LOCKED) AS l;
+
+-- name: drop
+-- Note that this value stays behind. V2's row stays as it is.
+INSERT INTO v2_migration.quarantine_drops AS d (source_table, source_id, field, value, reason, dropped_by)
+SELECT source_table, source_id, field, value, :reason, :by FROM v2_migration.quarantine_open
+WHERE source_table = :table AND source_id = :id AND field = :field
+ON CONFLICT (source_table, source_id, field) DO UPDATE
+SET value = excluded.value, reason = excluded.reason, dropped_by = excluded.dropped_by, at = excluded.at;
 
 -- name: flagged
 -- Displays with a code of V2's that differs from the catalogue's.

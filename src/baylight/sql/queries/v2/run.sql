@@ -24,4 +24,4 @@ FROM v2_migration.control;
 
 -- name: quarantined
 -- Number of values that could not be carried over, by reason.
-SELECT reason, count(*) AS values FROM v2_migration.quarantine GROUP BY reason ORDER BY 2 DESC;
+SELECT reason, count(*) AS values FROM v2_migration.quarantine_open GROUP BY reason ORDER BY 2 DESC;
