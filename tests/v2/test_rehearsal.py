@@ -10,7 +10,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from baylight.errors import InputError
+from baylight.errors import InputError, TransientError
 from baylight.v2 import findings
 from baylight.v2.finding import Finding
 from baylight.v2.rehearsal import rehearse
@@ -65,6 +65,7 @@ async def test_h8_all_stages_and_their_undo_are_rehearsed_and_v2_does_not_feel_i
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
+        ("CREATE FUNCTION set_updated_at() " + BODY, "set_updated_at()"),
         ("CREATE FUNCTION sync_device_deveuis() " + BODY, "sync_device_deveuis()"),
         (
             "CREATE TABLE permits (id serial, space uuid); CREATE INDEX spaces_location ON permits (space)",
@@ -188,6 +189,43 @@ async def test_h3_triggers_of_the_customer_are_named_and_risky_ones_are_refused(
     assert "at COMMIT" in await refused(v2, "customer_trigger")
     await v2.admin.execute("ALTER FUNCTION note() SET search_path = public")
     await v2.apply("expand")
+
+
+async def test_h8_a_trigger_of_an_extension_is_carried_or_refused_before_expand(any_v2: V2Database) -> None:
+    if not await any_v2.admin.fetchval("SELECT count(*) FROM pg_available_extensions WHERE name = 'moddatetime'"):
+        pytest.skip("this PostgreSQL has no moddatetime")
+    await any_v2.admin.execute(
+        "CREATE EXTENSION moddatetime; CREATE TRIGGER m BEFORE UPDATE ON spaces"
+        " FOR EACH ROW EXECUTE FUNCTION moddatetime(updated_at)"
+    )
+    finding = await found(any_v2, "customer_trigger")
+    assert finding is not None
+    assert "the extension moddatetime" in finding.examples[0][1]
+    if await found(any_v2, "privilege"):
+        assert "DROP TRIGGER before" in await refused(any_v2, "privilege")
+    else:
+        await any_v2.apply("contract")
+
+
+async def test_h3_a_trigger_that_reads_v2s_tables_is_named_with_what_to_do_on_the_way_back(v2: V2Database) -> None:
+    await v2.admin.execute(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM count(*) FROM public.spaces; RETURN NULL; END';"
+        "CREATE TRIGGER note AFTER UPDATE ON spaces FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+    finding = await found(v2, "customer_trigger")
+    assert finding is not None
+    assert "ALTER TABLE v2_archive.spaces DISABLE TRIGGER note" in finding.examples[0][1]
+    assert not finding.blocks
+
+
+async def test_h8_a_table_of_v2_that_another_session_has_is_no_finding(v2: V2Database) -> None:
+    async with v2.admin.transaction():
+        await v2.admin.execute("LOCK TABLE spaces IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TransientError) as error:
+            async with connected(v2.dsn) as connection:
+                await rehearse(connection, CHOICES)
+    assert error.value.code == "busy"
 
 
 async def test_h13_a_trigger_that_writes_the_history_is_refused(v2: V2Database) -> None:

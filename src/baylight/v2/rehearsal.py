@@ -99,6 +99,8 @@ async def rehearse(real: Connection, choices: Choices) -> Rehearsal:
             result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), f"the rehearsal needs more than {_MAX_S:g} s")
         else:
             raise
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+        raise  # another session has a table of V2, or rehearses at this moment
     except asyncpg.PostgresError as error:
         result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), sentence(error))
     except BaylightError as error:

@@ -10,6 +10,9 @@ SELECT f.id, f.detail, count(*) OVER () AS total, f.blocks FROM (
                'return at once if current_setting(''baylight.v2_sync'', true) = ''on'''
            WHEN s.bare AND t.tgdeferrable THEN 'runs at COMMIT and names tables without their schema, but Baylight commits '
                'with another search_path: ALTER FUNCTION ' || s.signature || ' SET search_path = public'
+           WHEN s.legacy THEN 'reads or writes V2''s tables by name. After the contract stage these names are Baylight''s, '
+               'so the trigger may fail on the way back: ALTER TABLE v2_archive.' || c.relname || ' DISABLE TRIGGER '
+               || quote_ident(t.tgname) || ' before that'
            WHEN s.bare THEN 'names tables without their schema; safer: ALTER FUNCTION ' || s.signature
                || ' SET search_path = public'
            WHEN e.extname IS NOT NULL THEN 'its function belongs to the extension ' || e.extname || ' and stays in its schema'
@@ -24,6 +27,8 @@ SELECT f.id, f.detail, count(*) OVER () AS total, f.blocks FROM (
         SELECT p.oid::regprocedure::text AS signature,
                c.relname <> 'state_changes' AND p.prosrc ~* '\minto\s+(public\s*\.\s*)?"?state_changes\M'
                AND strpos(p.prosrc, 'baylight.v2_sync') = 0 AS history,
+               p.prosrc ~* ('\m(from|join|into|update)\s+(only\s+)?(public\s*\.\s*)?"?('
+                            || array_to_string(:tables::text[], '|') || ')\M') AS legacy,
                NOT EXISTS (SELECT FROM unnest(p.proconfig) AS g WHERE starts_with(g, 'search_path=')) AND EXISTS (
                    SELECT FROM pg_class AS r
                    WHERE r.relnamespace = 'public'::regnamespace AND r.relkind IN ('r', 'p', 'v', 'm')
