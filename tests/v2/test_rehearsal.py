@@ -72,6 +72,7 @@ async def test_h8_all_stages_and_their_undo_are_rehearsed_and_v2_does_not_feel_i
             "spaces_location",
         ),
         ("CREATE TYPE locations AS ENUM ('a')", "locations"),
+        ("CREATE DOMAIN _locations AS integer", "_locations"),
         ("CREATE TABLE audit_log (id serial)", "audit_log"),
         ("CREATE VIEW locations AS SELECT 1 AS a", "locations"),
         ("CREATE SCHEMA parking; CREATE TABLE parking.spaces (x int)", "parking.spaces"),
@@ -101,6 +102,12 @@ async def test_h8_a_function_that_makes_ours_ambiguous_is_found_by_the_rehearsal
     sentence = await refused(v2, "cannot_run")
     assert "uuid7" in sentence
     assert "rename your function" in sentence
+
+
+async def test_h8_what_only_a_copy_shows_is_named_as_it_is_in_the_database(v2: V2Database) -> None:
+    await v2.admin.execute("CREATE INDEX locations_pkey ON spaces (name)")
+    sentence = await refused(v2, "cannot_run")
+    assert 'relation "locations_pkey" already exists in schema "public"; rename the thing' in sentence
 
 
 async def test_h8_a_name_that_is_taken_after_the_switch_is_refused_at_contract(v2: V2Database) -> None:
@@ -254,8 +261,21 @@ async def test_h8_other_types_are_refused_where_baylight_cannot_hold_them(v2: V2
     assert finding is not None
     assert {id_ for id_, _ in finding.examples} == {"spaces.code", "spaces.valid_state"}
     assert not finding.blocks
-    await v2.admin.execute("ALTER TABLE reservations ALTER created_at TYPE timestamp")
-    assert "ALTER COLUMN created_at TYPE timestamp with time zone" in await refused(v2, "other_type")
+    await v2.admin.execute(
+        "ALTER TABLE reservations ALTER created_at TYPE timestamp, ALTER metadata TYPE json;"
+        " ALTER TABLE state_changes DROP CONSTRAINT state_changes_pkey, ALTER id TYPE integer"
+    )
+    sentence = await refused(v2, "other_type")
+    assert "ALTER COLUMN created_at TYPE timestamp with time zone" in sentence
+    assert "ALTER COLUMN metadata TYPE jsonb" in sentence
+    assert "ALTER TABLE public.state_changes ADD PRIMARY KEY (id)" in sentence
+    assert "state_changes.id: is integer, and Baylight needs bigint" in sentence
+
+
+async def test_h8_columns_that_are_shorter_than_v2s_are_no_obstacle(v2: V2Database) -> None:
+    await v2.admin.execute("ALTER TABLE spaces ALTER code TYPE varchar(10), ALTER name TYPE varchar(10)")
+    await v2.apply("contract")
+    await v2.rollback("start")
 
 
 async def test_h8_a_search_path_that_hides_the_views_is_refused(v2: V2Database) -> None:

@@ -22,7 +22,7 @@ from baylight.v2.choices import Choices
 from baylight.v2.migration_run import STAGES, MigrationRun, mark_done, mark_started
 from baylight.v2.pace import Pace
 from baylight.v2.schema import script
-from baylight.v2.scratch import scratch
+from baylight.v2.scratch import back, scratch
 from baylight.v2.sentences import sentence
 from baylight.v2.steps import STEPS
 
@@ -102,7 +102,7 @@ async def rehearse(real: Connection, choices: Choices) -> Rehearsal:
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
         raise  # another session has a table of V2, or rehearses at this moment
     except asyncpg.PostgresError as error:
-        result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), sentence(error))
+        result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), back(sentence(error)))
     except BaylightError as error:
         result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), error.message)
     return result
@@ -148,7 +148,7 @@ async def _back(migration: MigrationRun, at: list[object]) -> None:
 
 
 async def _live(connection: Connection, statements: dict[str, Statement], refused: set[str]) -> None:
-    """Write as a side does. A rule of the customer's may refuse these rows, which are none of its own.
+    """Write as a side does. A rule or a type of the customer's may refuse these rows, which are none of its own.
 
     What was refused is not tried again: after the contract stage only its undo would find the rule.
     """
@@ -158,7 +158,7 @@ async def _live(connection: Connection, statements: dict[str, Statement], refuse
         try:
             async with connection.transaction():
                 await statement.run(connection)
-        except asyncpg.IntegrityConstraintViolationError as error:
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
             if isinstance(error, asyncpg.NotNullViolationError):
                 raise
             refused.add(statement.name)

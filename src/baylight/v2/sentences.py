@@ -17,7 +17,7 @@ _ADVICE: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.IntegrityConstraintViolationError, "correct the rows that it names, then run the same command again"),
     (asyncpg.DataError, "correct the value that it names, then run the same command again"),
 )
-_OTHERWISE = "what is done is recorded: correct it, and run the same command again"
+_OTHERWISE = "correct what it names; the same command goes on where it ended"
 
 
 def sentence(error: asyncpg.PostgresError) -> str:

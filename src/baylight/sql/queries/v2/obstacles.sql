@@ -174,7 +174,8 @@ SELECT f.id, f.detail, count(*) OVER () AS total, f.blocks FROM (
     SELECT k.relname || '.' || k.attname AS id, CASE WHEN v.blocks
                THEN 'is ' || v.type || ', and Baylight needs ' || k.type || ': ALTER TABLE public.' || k.relname
                    || ' ALTER COLUMN ' || quote_ident(k.attname) || ' TYPE ' || k.type
-               ELSE 'is ' || v.type || ', not ' || k.type || ': values that Baylight cannot hold go to the quarantine' END AS detail,
+               ELSE 'is ' || v.type || ', not ' || k.type || ': values of V2 that Baylight cannot hold go to the quarantine, and '
+                   'Baylight cannot store what this column cannot hold' END AS detail,
            v.blocks
     FROM unnest(:tables::text[], :columns::text[], :types::text[]) AS k (relname, attname, type)
     INNER JOIN pg_class AS c ON c.relname = k.relname AND c.relnamespace = 'public'::regnamespace
@@ -182,13 +183,19 @@ SELECT f.id, f.detail, count(*) OVER () AS total, f.blocks FROM (
     CROSS JOIN LATERAL (
         SELECT format_type(a.atttypid, a.atttypmod) AS type, NOT CASE
                    WHEN k.type LIKE 'character varying%' THEN a.atttypid IN ('varchar'::regtype, 'text'::regtype, 'bpchar'::regtype)
-                   WHEN k.type LIKE 'numeric%' OR k.type IN ('integer', 'bigint')
+                   WHEN k.type LIKE 'numeric%' OR k.type = 'integer' OR (k.type = 'bigint' AND k.relname = 'sensor_readings')
                        THEN a.atttypid IN ('numeric'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype,
                                            'real'::regtype, 'double precision'::regtype)
-                   WHEN k.type = 'jsonb' THEN a.atttypid IN ('json'::regtype, 'jsonb'::regtype)
                    ELSE a.atttypid = k.type::regtype END AS blocks
     ) AS v
     WHERE v.type <> k.type
+    UNION ALL
+    SELECT c.relname || '.id', 'is not unique: ALTER TABLE public.' || c.relname || ' ADD PRIMARY KEY (id)', true
+    FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(:tables) AND c.relkind = 'r' AND NOT EXISTS (
+        SELECT FROM pg_index AS i INNER JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL
+          AND a.attname = 'id')
     UNION ALL
     SELECT c.relname || '.' || w.conname, CASE WHEN k.oid IS NULL THEN 'this check of V2''s is missing'
                ELSE 'this check lets in other words than V2''s own' END

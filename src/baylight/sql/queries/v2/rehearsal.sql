@@ -5,7 +5,7 @@ SELECT CASE c.relkind WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'S' THEN 
 FROM pg_class AS c WHERE c.relnamespace = 'baylight_next'::regnamespace AND c.relkind NOT IN ('t', 'c')
 UNION ALL
 SELECT 'type', t.typname::text, '' FROM pg_type AS t
-WHERE t.typnamespace = 'baylight_next'::regnamespace AND t.typcategory <> 'A'
+WHERE t.typnamespace = 'baylight_next'::regnamespace
 UNION ALL
 SELECT 'function', p.proname::text, pg_get_function_identity_arguments(p.oid) FROM pg_proc AS p
 WHERE p.pronamespace = 'baylight_next'::regnamespace
