@@ -17,6 +17,8 @@ _SAYS = {
     "both_roles": "is also a device of another role elsewhere, which got it: correct one of them in V2",
     "shared_display": "is the display of several spaces, of which none got it: correct them in V2",
     "half_position": "is half a position: give latitude and longitude in V2, or none",
+    "empty_name": "is an empty name: Baylight has none here; give one in V2, or NULL",
+    "bad_time": "is no time that Baylight can hold: correct it in V2",
     "overlap": "overlaps a reservation of the same space that was made before: cancel one of them in V2",
     "deleted_by_v2": "was deleted by V2: Baylight keeps the space as a deleted one, with its history",
     "refused": "is refused by Baylight",
@@ -41,7 +43,7 @@ class Quarantined:
         what = "" if self.field == "*" else f", {self.field} {self.value!r}"
         row = "reservation " + self.id if self.table == "reservations" else "row" if self.field == "*" else ""
         subject = " ".join(part for part in (f"space {self.code or self.id}{what}", row and f"({row})") if part)
-        detail = f" ({self.detail})" if self.detail and self.reason not in ("contested_sensor", "bad_eui") else ""
+        detail = f" ({self.detail})" if self.detail and "reservations_no_overlap" not in self.detail else ""
         return f"{subject}: {_SAYS.get(self.reason, self.reason)}{detail}"
 
 
