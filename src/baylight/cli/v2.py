@@ -71,7 +71,7 @@ def inspect(
 
 
 def _print_report(report: Report) -> None:
-    for finding in report.findings:
+    for finding in sorted(report.findings, key=lambda finding: not finding.blocks):
         say(f"{finding.kind}: {finding.count}. {finding.meaning}{' (FIRST CORRECT THIS)' if finding.blocks else ''}")
         if finding.proposed:
             say(f"    proposed: {finding.choice} = {finding.proposed!r}")
@@ -119,7 +119,7 @@ def _print_steps(steps: Sequence[Step], seconds: dict[str, float], done: Set[str
         cells.append((step.stage, step.name, taken, step.lock, step.waits.who, step.waits.longest, step.undo_note))
     widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
     for line in cells:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join((cell or "-").ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _print_statements(statements: list[str]) -> None:

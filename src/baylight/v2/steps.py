@@ -23,7 +23,7 @@ _FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignm
 EXTENSION_LEFT = Query("v2.steps.extension_left", str)
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on V2's tables"
-_ROWS_STAY = "nothing to undo: the rows stay and go on following; undoing `expand` removes them"
+_ROWS_STAY = "nothing: the rows stay and go on following; undoing `expand` removes them"
 
 Work = Callable[[MigrationRun], Awaitable[None]]
 Sql = Callable[[], list[str]]
@@ -179,7 +179,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "functions", "expand", "Create the functions that turn V2's rows into Baylight's, and the other way round.",
-        _statements(*_FUNCTIONS), NO_LOCK, _NONE, _functions, f"nothing to undo: they go with {OWN} and {NEXT}",
+        _statements(*_FUNCTIONS), NO_LOCK, _NONE, _functions, f"nothing: they go with {OWN} and {NEXT}",
     ),
     _capture("spaces"),
     _capture("reservations"),
@@ -208,12 +208,12 @@ STEPS: tuple[Step, ...] = (
            _BRIEF, later.build_foreign_keys),
     Step(
         "verify", "verify", "Compare both sides in one snapshot; nothing goes on unless they agree.",
-        _sql(*CHECKS.values(), COUNTS), "ACCESS SHARE", _NONE, _verify, "nothing to undo",
+        _sql(*CHECKS.values(), COUNTS), "ACCESS SHARE", _NONE, _verify, "nothing",
     ),
     Step(
         "catch_up", "switch", "Copy what V2 received since the backfill, and what its displays show.",
         _sql(switch.COPY_LAST_READINGS, switch.FORGET_ORPHANS, switch.SHOWN_BY_V2), "ACCESS SHARE", _NONE,
-        switch.catch_up, "nothing to undo", requires_fresh_verify=True,
+        switch.catch_up, "nothing", requires_fresh_verify=True,
     ),
     Step(
         "switch", "switch", "Let Baylight decide and send from now on; V2's `state` follows.",
@@ -223,7 +223,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "redecide", "switch", "Mark every space to be decided once by Baylight's rules.", _sql(switch.REDECIDE),
-        NO_LOCK, _NONE, switch.redecide, "nothing to undo: undoing `switch` gives each space V2's state",
+        NO_LOCK, _NONE, switch.redecide, "nothing: undoing `switch` gives each space V2's state",
     ),
     Step(
         "contract", "contract", f"Give Baylight's tables their names in public; V2's go to {ARCHIVE}.",

@@ -19,9 +19,10 @@ VALUES ('Rehearsal', left('rehearsal ' || md5(clock_timestamp()::text), 20), 'Re
         left(md5(clock_timestamp()::text), 16), left(md5('d' || clock_timestamp()), 16));
 
 -- name: v2_changes_spaces
--- Change spaces as V2 does.
+-- Change some spaces as V2 does.
 UPDATE public.spaces
-SET name = left('x' || name, 100), zone = 'Rehearsal', state = CASE state WHEN 'FREE' THEN 'OCCUPIED' ELSE 'FREE' END;
+SET name = left('x' || name, 100), zone = 'Rehearsal', state = CASE state WHEN 'FREE' THEN 'OCCUPIED' ELSE 'FREE' END
+WHERE id IN (SELECT id FROM public.spaces ORDER BY id LIMIT 5);
 
 -- name: v2_reserves
 -- Add a reservation as V2 does, of a space of the rehearsal.
@@ -38,10 +39,11 @@ SELECT id, 'FREE', state, 'rehearsal' FROM public.spaces WHERE building = 'Rehea
 INSERT INTO spaces (name, code) VALUES ('Rehearsal', left('ours ' || md5(clock_timestamp()::text), 20));
 
 -- name: baylight_changes_spaces
--- Change spaces as Baylight does, and delete one.
+-- Change some spaces as Baylight does, and delete its own.
 UPDATE spaces
 SET name = left('y' || name, 100), current_state = CASE current_state WHEN 'FREE' THEN 'OCCUPIED' ELSE 'FREE' END,
-    deleted_at = CASE WHEN code LIKE 'ours %' THEN clock_timestamp() END;
+    deleted_at = CASE WHEN code LIKE 'ours %' THEN clock_timestamp() END
+WHERE id IN (SELECT id FROM spaces ORDER BY code LIKE 'ours %' DESC, id LIMIT 5);
 
 -- name: baylight_cancels
 -- Cancel reservations as Baylight does.
