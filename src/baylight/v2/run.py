@@ -87,7 +87,7 @@ async def apply(
         if not recorded:
             for warning in (await check_choices(migration.connection, migration.choices)).warnings():
                 log(warning)
-        await migration.connection.execute(script("control"))  # an earlier version may have made less
+            await migration.connection.execute(script("control"))
         await _keep_choices(migration)
         if "contract" in stages:
             require_no_obstacle(await later_obstacles(migration.connection, migration.choices))
