@@ -44,9 +44,9 @@ async def upgrade(target: str | Connection, *, directory: Traversable | None = N
 
     Each file is one transaction, unless it begins with `-- no-transaction`. Such a file runs statement by statement. It
     must be repeatable, since it runs again from its start after a failure.
-    Raises InputError for a changed or unknown migration, or one that stored rows refuse, `v2_database` for a database of
-    V2, and `wrong_account` for an account that does not own the tables; TransientError if a lock is not free in time or
-    the database is away.
+    Raises InputError for a changed or unknown migration, or one that stored rows refuse, `v2_database` for V2's own
+    tables, and `wrong_account` for an account that does not own the tables; TransientError if a lock is not free in
+    time or the database is away.
     """
     files = _files(directory)
     async with _connected(target) as connection, _alone(connection):
