@@ -330,3 +330,15 @@ async def test_a18_audit_rows_cannot_be_changed_or_deleted(v2: V2Database) -> No
     for statement in ("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await v2.baylight.execute(statement)
+
+
+@pytest.mark.parametrize("code", ["D01", "D02"])
+async def test_a6_a_contested_sensor_goes_to_the_chosen_space_if_v2_writes_one_before_the_backfill(
+    v2: V2Database, code: str
+) -> None:
+    ids = await make_dirty(v2)
+    await v2.apply("expand")
+    await v2.legacy.execute("UPDATE spaces SET name = 'other' WHERE code = $1", code)
+    await v2.apply("verify")
+    assert (await v2.new(ids["upper"]))["sensor_deveui"] == "58a0cb00000000aa"
+    assert (await v2.new(ids["lower"]))["sensor_deveui"] is None

@@ -30,6 +30,7 @@ FORGET_CONTESTED = Statement("v2.backfill.forget_contested")
 CONTESTED_SENSORS = Statement("v2.backfill.contested_sensors")
 CONTESTED_ROLES = Statement("v2.backfill.contested_roles")
 CONTESTED_DISPLAYS = Statement("v2.backfill.contested_displays")
+CARRY_LOSERS = Query("v2.backfill.carry_losers", int)
 CARRY_PAGES = Query("v2.backfill.carry_pages", int)
 SPACES_OF_PAGES = Query("v2.backfill.spaces_of_pages", list[UUID])
 CARRY_SPACES = Query("v2.backfill.carry_spaces", int)
@@ -61,6 +62,7 @@ async def find_contested(migration: MigrationRun) -> None:
         await CONTESTED_SENSORS.run(connection, rule=choices.of("contested_sensor"))
         await CONTESTED_ROLES.run(connection, rule=choices.of("both_roles"))
         await CONTESTED_DISPLAYS.run(connection, rule=choices.of("shared_display"))
+        await CARRY_LOSERS.first(connection)
 
 
 async def carry_spaces(migration: MigrationRun) -> None:

@@ -36,6 +36,16 @@ WHERE deleted_at IS NULL AND v2_migration.canon_eui(display_eui) IS NOT NULL
 GROUP BY lower(display_eui) HAVING count(*) > 1
 ON CONFLICT (role, eui) DO NOTHING;
 
+-- name: carry_losers
+-- Carry again the spaces that V2 wrote before the contest, if they have a device that another space gets. The transaction
+-- must see the winners.
+SELECT v2_migration.carry_one_by_one(array_agg(s.id)) AS carried
+FROM baylight_next.spaces AS s
+INNER JOIN v2_migration.contested AS c
+    ON c.eui = CASE c.role WHEN 'sensor' THEN s.sensor_deveui ELSE s.display_deveui END
+WHERE s.deleted_at IS NULL AND NOT c.shared AND c.winner IS DISTINCT FROM s.id
+HAVING count(*) > 0;
+
 -- name: carry_pages
 -- Carry the spaces of a range of pages, and note the place. `:first`: tid of the first row. `:after`: tid behind the
 -- last row.
