@@ -281,7 +281,8 @@ async def test_h4_tables_that_another_session_locks_make_no_write_of_v2_fail(v2:
     await begin(v2)
     key = await v2.insert("api_keys", {"key_hash": "$2b$04$x", "key_name": "gate"})
     tables = await v2.admin.fetchval(
-        "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r' AND relname NOT IN ('queue', 'control')"
+        "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r'"
+        " AND relname NOT IN ('queue', 'control')"
         " AND relnamespace IN ('baylight_next'::regnamespace, 'v2_migration'::regnamespace)"
     )
     async with v2.admin.transaction():

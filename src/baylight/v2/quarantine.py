@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
-from uuid import UUID
 
 from baylight.errors import InputError, NotFoundError
 from baylight.store.pool import Connection
@@ -57,10 +56,7 @@ class FlaggedDisplay(NamedTuple):
 
 
 QUARANTINED = Query("v2.quarantine.quarantined", Quarantined)
-RETRY = {
-    "spaces": Query("v2.quarantine.retry_spaces", int),
-    "reservations": Query("v2.quarantine.retry_reservations", int),
-}
+RETRY = Query("v2.quarantine.retry", int)
 DROP = Statement("v2.quarantine.drop")
 FLAGGED = Query("v2.quarantine.flagged", FlaggedDisplay)
 FIX = Statement("v2.quarantine.fix")
@@ -79,10 +75,8 @@ async def retry(connection: Connection, which: str | None) -> tuple[int, int]:
     """
     entries = _named(await quarantined(connection), which)
     await require_both_schemas(connection)
-    for table, query in RETRY.items():
-        ids = [UUID(entry.id) for entry in entries if entry.table == table]
-        for one in dict.fromkeys(ids):
-            await query.one(connection, ids=[one])
+    for table, id_ in dict.fromkeys((entry.table, entry.id) for entry in entries if entry.reason != "deleted_by_v2"):
+        await RETRY.one(connection, table=table, ids=[id_])
     rows = {(entry.table, entry.id) for entry in entries}
     left = [entry for entry in await quarantined(connection) if (entry.table, entry.id) in rows]
     return len(entries), len(left)

@@ -19,6 +19,7 @@ from baylight.v2.findings import check_choices, later_obstacles, require_no_obst
 from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
 from baylight.v2.obstacles import UNSAFE
 from baylight.v2.pace import Pace, Progress
+from baylight.v2.queue import drain
 from baylight.v2.recognize import require_v2
 from baylight.v2.schema import script
 from baylight.v2.session import alone, connected

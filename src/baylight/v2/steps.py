@@ -24,6 +24,7 @@ EXTENSION_LEFT = Query("v2.steps.extension_left", str)
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on V2's tables"
 _ROWS_STAY = "nothing: the rows stay and go on following; undoing `expand` removes them"
+_VERIFY_LOOKS = 3
 
 Work = Callable[[MigrationRun], Awaitable[None]]
 Sql = Callable[[], list[str]]

@@ -69,6 +69,19 @@ WHERE NOT EXISTS (
     WHERE d.source_table = q.source_table AND d.source_id = q.source_id AND d.field = q.field
       AND d.value IS NOT DISTINCT FROM q.value);
 
+CREATE TABLE IF NOT EXISTS v2_migration.queue (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_table text NOT NULL,
+    source_id text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    reason text NOT NULL,
+    tries integer NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE v2_migration.queue IS 'rows of V2 that Baylight''s rows must still follow; V2 only adds, and drain() deletes';
+COMMENT ON COLUMN v2_migration.queue.reason IS 'why it waits: at first in V2''s transaction, then at the last try';
+CREATE INDEX IF NOT EXISTS queue_row ON v2_migration.queue (source_table, source_id);
+CREATE INDEX IF NOT EXISTS queue_next ON v2_migration.queue (tries, id);
+
 CREATE TABLE IF NOT EXISTS v2_migration.residue (
     space_id uuid PRIMARY KEY,
     sensor_eui varchar(16),

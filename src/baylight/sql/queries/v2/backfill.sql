@@ -39,7 +39,7 @@ ON CONFLICT (role, eui) DO NOTHING;
 -- name: carry_losers
 -- Carry again the spaces that V2 wrote before the contest, if they have a device that another space gets. The transaction
 -- must see the winners.
-SELECT v2_migration.carry_one_by_one(array_agg(s.id)) AS carried
+SELECT v2_migration.follow_each('spaces', array_agg(s.id::text)) AS carried
 FROM baylight_next.spaces AS s
 INNER JOIN v2_migration.contested AS c
     ON c.eui = CASE c.role WHEN 'sensor' THEN s.sensor_deveui ELSE s.display_deveui END

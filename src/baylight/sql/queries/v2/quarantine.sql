@@ -7,14 +7,9 @@ LEFT JOIN public.spaces AS s
     ON s.id = CASE q.source_table WHEN 'spaces' THEN q.source_id WHEN 'reservations' THEN q.value END::uuid
 ORDER BY q.source_table, q.reason, s.code, q.source_id, q.field;
 
--- name: retry_spaces
--- Carry these spaces again, those that V2 is not writing at this moment. Their rows of V2 are locked FOR SHARE.
-SELECT v2_migration.carry_one_by_one(:ids::uuid[]) AS carried;
-
--- name: retry_reservations
--- Do the same for reservations.
-SELECT count(v2_migration.carry_reservation(l.id)::text) AS carried
-FROM (SELECT id FROM public.reservations WHERE id = ANY(:ids::uuid[]) ORDER BY created_at, id FOR SHARE SKIP LOCKED) AS l;
+-- name: retry
+-- Let Baylight's rows follow these rows of a table of V2's again, those that V2 is not writing at this moment.
+SELECT v2_migration.follow_each(:table, :ids) AS carried;
 
 -- name: drop
 -- Note that this value stays behind. V2's row stays as it is.
