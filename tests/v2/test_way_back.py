@@ -191,3 +191,13 @@ async def test_h5_what_the_customer_built_on_baylights_tables_is_not_dropped_wit
     assert (await v2.verify()).differences == []
     await v2.admin.execute("DROP VIEW public.report")
     await v2.rollback("start")
+
+
+async def test_h8_a_trigger_function_that_a_table_of_the_customer_uses_too_stays_where_it_is(v2: V2Database) -> None:
+    await v2.admin.execute(
+        "CREATE TABLE mine (id integer, updated_at timestamptz);"
+        "CREATE TRIGGER t BEFORE UPDATE ON mine FOR EACH ROW EXECUTE FUNCTION update_updated_at()"
+    )
+    await contracted(v2)
+    await v2.admin.execute("DROP SCHEMA v2_archive CASCADE")
+    assert await v2.admin.fetchval("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.mine'::regclass") == 1

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import Choices
-from baylight.v2.contract import MOVE_LEGACY_FUNCTIONS, role_of_v2
+from baylight.v2.contract import role_of_v2
 from baylight.v2.finding import Finding
 from baylight.v2.rehearsal import Name
-from baylight.v2.schema import ARCHIVE, LEGACY_TABLES, V2_COLUMNS
+from baylight.v2.schema import LEGACY_TABLES, V2_COLUMNS
 
 
 class Obstacle(NamedTuple):
@@ -74,7 +74,7 @@ async def obstacles(connection: Connection, choices: Choices) -> list[Finding]:
         "other_type": await OTHER_TYPE.all(connection, **columns, types=[V2_COLUMNS[t][c] for t, c in of]),
         "extension": await EXTENSION.all(connection),
         "search_path": await SEARCH_PATH.all(connection, role=role, views=views),
-        "privilege": await PRIVILEGE.all(connection, tables=tables, role=role if views else None, moved=[]),
+        "privilege": await PRIVILEGE.all(connection, tables=tables, role=role if views else None),
     }
     if reason := await UNSAFE.first(connection):
         owner = "run the migration as the account that owns V2's tables, and these schemas"
@@ -84,7 +84,6 @@ async def obstacles(connection: Connection, choices: Choices) -> list[Finding]:
 
 async def obstacles_to_contract(connection: Connection, choices: Choices, names: list[Name]) -> list[Finding]:
     """Return what is in the way of the contract stage: names that Baylight's things get, and rights to move V2's."""
-    moved = await MOVE_LEGACY_FUNCTIONS.all(connection, before="public", after=ARCHIVE)
     tables = list(LEGACY_TABLES)
     role = (choices.legacy_role or await role_of_v2(connection)) if choices.legacy_names == "views" else None
     found = {
@@ -96,7 +95,7 @@ async def obstacles_to_contract(connection: Connection, choices: Choices, names:
             tables=tables,
             role=role,
         ),
-        "privilege": await PRIVILEGE.all(connection, tables=tables, role=role, moved=moved),
+        "privilege": await PRIVILEGE.all(connection, tables=tables, role=role),
     }
     return [_finding(kind, rows) for kind, rows in found.items() if rows]
 

@@ -65,7 +65,8 @@ WHERE p.pronamespace = :schema::text::regnamespace AND p.prokind = 'f'
 ORDER BY p.proname;
 
 -- name: move_legacy_functions
--- Statements that move V2's own trigger functions, such as update_updated_at().
+-- Statements that move V2's own trigger functions, such as update_updated_at(). Functions of an extension, of another owner,
+-- or that a table of the customer's uses too stay where they are: a trigger finds its function wherever it lies.
 SELECT DISTINCT format('ALTER FUNCTION %I.%I(%s) SET SCHEMA %I', n.nspname, p.proname,
                        pg_get_function_identity_arguments(p.oid), :after::text) AS statement
 FROM pg_trigger AS t
@@ -74,6 +75,12 @@ INNER JOIN pg_proc AS p ON p.oid = t.tgfoid
 INNER JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = :before::text AND c.relnamespace = n.oid AND NOT t.tgisinternal
   AND c.relname IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')
+  AND pg_has_role(p.proowner, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e')
+  AND NOT EXISTS (
+      SELECT FROM pg_trigger AS o INNER JOIN pg_class AS r ON r.oid = o.tgrelid
+      WHERE o.tgfoid = p.oid AND NOT o.tgisinternal AND (r.relnamespace <> n.oid
+          OR r.relname NOT IN ('spaces', 'reservations', 'sensor_readings', 'state_changes', 'api_keys')))
 ORDER BY statement;
 
 -- name: columns_of_v2

@@ -247,7 +247,6 @@ LIMIT 20;
 
 -- name: privilege
 -- Rights that this account lacks. `:role`: the role for which V2's names are to stay as views; NULL if there are none.
--- `:moved`: statements that will move functions of V2.
 SELECT f.id, f.detail, count(*) OVER () AS total, true AS blocks FROM (
     SELECT 'database ' || current_database() AS id, 'this account may not create schemas: GRANT CREATE ON DATABASE '
         || quote_ident(current_database()) || ' TO ' || quote_ident(current_user) AS detail
@@ -262,17 +261,6 @@ SELECT f.id, f.detail, count(*) OVER () AS total, true AS blocks FROM (
     UNION ALL
     SELECT 'role ' || :role::text, 'there is no such role: correct [contract] legacy_role'
     WHERE :role IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)
-    UNION ALL
-    SELECT 'function ' || p.oid::regprocedure, 'a trigger on V2''s tables runs it, and it cannot go to the archive, since it '
-        || CASE WHEN d.objid IS NULL THEN 'belongs to ' || pg_get_userbyid(p.proowner) || ': ALTER FUNCTION '
-            || p.oid::regprocedure || ' OWNER TO ' || quote_ident(current_user)
-           ELSE 'is part of an extension: DROP TRIGGER before, or put the extension into a schema of its own' END
-    FROM pg_proc AS p
-    LEFT JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-    WHERE p.pronamespace = 'public'::regnamespace AND (d.objid IS NOT NULL OR NOT pg_has_role(p.proowner, 'USAGE'))
-      AND EXISTS (SELECT FROM unnest(:moved::text[]) AS m
-                  WHERE starts_with(m, format('ALTER FUNCTION public.%I(%s) SET SCHEMA ', p.proname,
-                                              pg_get_function_identity_arguments(p.oid))))
 ) AS f
 ORDER BY f.id LIMIT 20;
 
