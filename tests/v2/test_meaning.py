@@ -201,3 +201,19 @@ async def test_observe_says_when_nothing_was_observed(v2: V2Database) -> None:
     await v2.baylight.execute("UPDATE display_devices SET last_seen_at = now(), application_id = 'a'")
     report = await observe_report(v2.admin, grace_s=0)
     assert (report.observed.uplinks, report.observed.sensors_received, report.unreachable) == (1, 1, [])
+
+
+async def test_a_reservation_that_ends_between_the_stop_of_v2s_timers_and_the_switch_is_not_kept_by_hand(
+    v2: V2Database,
+) -> None:
+    space = await v2.add("E1", sensor_eui=sensor(1), display_eui=display(1))
+    await v2.apply("verify")
+    now = datetime.now(UTC)
+    await v2.insert(
+        "reservations",
+        {"space_id": space, "start_time": now - timedelta(hours=1), "end_time": now + timedelta(milliseconds=50)},
+    )
+    await v2.legacy.execute("UPDATE spaces SET state = 'RESERVED' WHERE id = $1", space)
+    await v2.apply("switch")
+    assert datetime.now(UTC) > now + timedelta(milliseconds=50), "the reservation has ended before the switch"
+    assert await v2.baylight.fetchval("SELECT count(*) FROM overrides WHERE upper_inf(valid)") == 0

@@ -10,7 +10,8 @@ INNER JOIN public.spaces AS l ON l.id = d.space_id
 WHERE (d.state = 'UNKNOWN' OR v2_migration.v2_state(d.state) <> l.state)
   AND NOT (:closed::boolean AND l.state = 'MAINTENANCE') AND NOT (:reserved::boolean AND l.state = 'RESERVED' AND NOT EXISTS (
       SELECT FROM baylight_next.reservations AS r
-      WHERE r.space_id = l.id AND r.status = 'active' AND r.during @> clock_timestamp()))
+      WHERE r.space_id = l.id AND r.status = 'active'
+        AND r.during && tstzrange(least(s.current_state_at, clock_timestamp()), clock_timestamp(), '[]')))
   AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
 ORDER BY d.decided_at
 LIMIT :limit;
@@ -24,7 +25,8 @@ INNER JOIN public.spaces AS l ON l.id = d.space_id
 WHERE (d.state = 'UNKNOWN' OR v2_migration.v2_state(d.state) <> l.state)
   AND NOT (:closed::boolean AND l.state = 'MAINTENANCE') AND NOT (:reserved::boolean AND l.state = 'RESERVED' AND NOT EXISTS (
       SELECT FROM baylight_next.reservations AS r
-      WHERE r.space_id = l.id AND r.status = 'active' AND r.during @> clock_timestamp()))
+      WHERE r.space_id = l.id AND r.status = 'active'
+        AND r.during && tstzrange(least(s.current_state_at, clock_timestamp()), clock_timestamp(), '[]')))
   AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
 GROUP BY 1, 2, 3 ORDER BY 4 DESC;
 

@@ -50,13 +50,15 @@ UPDATE baylight_next.spaces SET maintenance = true
 WHERE current_state = 'MAINTENANCE' AND deleted_at IS NULL AND NOT maintenance;
 
 -- name: reserve_by_hand
--- Keep the spaces reserved that V2 has as RESERVED without a reservation, until a person ends it in Baylight.
+-- Keep the spaces reserved that V2 has as RESERVED without a reservation, until a person ends it in Baylight. A
+-- reservation may have ended since V2's timers were stopped: it is still active, and explains the state.
 INSERT INTO baylight_next.overrides (space_id, state, valid, reason, actor)
 SELECT s.id, 'RESERVED', tstzrange(clock_timestamp(), NULL), 'RESERVED by hand in V2', 'v2'
 FROM baylight_next.spaces AS s
 WHERE s.current_state = 'RESERVED' AND s.deleted_at IS NULL
   AND NOT EXISTS (SELECT FROM baylight_next.reservations AS r
-                  WHERE r.space_id = s.id AND r.status = 'active' AND r.during @> clock_timestamp())
+                  WHERE r.space_id = s.id AND r.status = 'active'
+                    AND r.during && tstzrange(least(s.current_state_at, clock_timestamp()), clock_timestamp(), '[]'))
   AND NOT EXISTS (SELECT FROM baylight_next.overrides AS o
                   WHERE o.space_id = s.id AND o.valid && tstzrange(clock_timestamp(), NULL));
 
