@@ -217,3 +217,20 @@ async def test_a_reservation_that_ends_between_the_stop_of_v2s_timers_and_the_sw
     await v2.apply("switch")
     assert datetime.now(UTC) > now + timedelta(milliseconds=50), "the reservation has ended before the switch"
     assert await v2.baylight.fetchval("SELECT count(*) FROM overrides WHERE upper_inf(valid)") == 0
+
+
+async def test_a_baylight_that_observes_leaves_the_end_of_reservations_to_v2s_timers(v2: V2Database) -> None:
+    space = await v2.add("E1", sensor_eui=sensor(1), display_eui=display(1))
+    await v2.apply("verify")
+    now = datetime.now(UTC)
+    times = {"start_time": now - timedelta(hours=2), "end_time": now - timedelta(hours=1)}
+    reservation = await v2.insert("reservations", {"space_id": space, **times})
+    pool = await open_pool(v2.dsn, size=2)
+    timer = Timer(pool, RealClock(), Policies(), 25, 37)
+    status = "SELECT status FROM reservations WHERE id = $1"
+    await timer.reservations()
+    assert await v2.legacy.fetchval(status, reservation) == "active"
+    await v2.apply("switch")
+    await timer.reservations()
+    assert await v2.legacy.fetchval(status, reservation) == "completed"
+    await pool.close()

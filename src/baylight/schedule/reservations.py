@@ -232,9 +232,10 @@ async def expire_due(change: Change) -> int:
         await LOCK_SPACES.run(change.connection, ids=[reservation.space_id for reservation in due])
         # Each decision locks a display: in the order of their ids, as all transactions do.
         for reservation in sorted(due, key=lambda due: (due.display_device_id or _NO_DISPLAY, due.id)):
-            if await CLOSE.run(change.connection, id=reservation.id, status="completed"):
-                completed += 1
-                await change.redecide([reservation.space_id], TriggerType.RESERVATION_EXPIRED, source=reservation.id)
+            if not await CLOSE.run(change.connection, id=reservation.id, status="completed"):
+                break  # another process ends them, or V2, which waits for the locks if they are held for long
+            completed += 1
+            await change.redecide([reservation.space_id], TriggerType.RESERVATION_EXPIRED, source=reservation.id)
     return completed
 
 

@@ -346,6 +346,19 @@ BEGIN
 END
 $$;
 
+-- Until the switch V2's own timers end reservations, and decide the space at that moment. One that is completed already
+-- would escape them.
+CREATE OR REPLACE FUNCTION v2_migration.divert_completion() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT owner FROM v2_migration.control) = 'v2' THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION v2_migration.hold_downlink() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -18,6 +18,11 @@ EXECUTE FUNCTION v2_migration.divert_decision();
 CREATE OR REPLACE TRIGGER v2_divert BEFORE INSERT ON baylight_next.state_changes
 FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION v2_migration.divert_history();
+CREATE OR REPLACE TRIGGER v2_divert BEFORE UPDATE OF status ON baylight_next.reservations
+FOR EACH ROW WHEN (
+    NEW.status = 'completed' AND OLD.status = 'active' AND current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on'
+)
+EXECUTE FUNCTION v2_migration.divert_completion();
 CREATE OR REPLACE TRIGGER v2_hold BEFORE UPDATE OF status ON baylight_next.actuations
 FOR EACH ROW WHEN (NEW.status = 'sending' AND OLD.status <> 'sending')
 EXECUTE FUNCTION v2_migration.hold_downlink();
