@@ -25,6 +25,7 @@ from baylight.domain.lights import distinguishable
 from baylight.inventory import device_types, devices, locations, spaces
 from baylight.lab.embedded.broker import EmbeddedBroker
 from baylight.lab.embedded.postgres import EmbeddedPostgres
+from baylight.lab.serving import serving
 from baylight.lab.sim.behaviour import Behaviour
 from baylight.lab.sim.car_park import CarPark
 from baylight.lab.sim.chirpstack import FakeChirpStack
@@ -138,25 +139,15 @@ async def _garage(options: Options) -> AsyncIterator[_Garage]:
 async def _running(
     settings: Settings, fake: FakeChirpStack, park: CarPark
 ) -> AsyncIterator[tuple[Program, asyncio.Task[None]]]:
-    stopping = asyncio.Event()
     await fake.start(power_on=False)
-    program = Program(settings.model_copy(update={"chirpstack_api": fake.grpc_target}))
-    running = asyncio.create_task(program.run(stopping))
     try:
-        started = asyncio.create_task(program.started.wait())
-        await asyncio.wait([started, running], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
-        while not program.consumers["broker"].connected:  # noqa: ASYNC110 (it has no event to wait for)
-            await asyncio.sleep(0.05)
-        fake.power_on()
-        for bay in park.bays:
-            bay.light.power_cut()  # as when it is plugged in: it joins, and is dim green until its first command
-            bay.sensor.heartbeat()  # as an installer wakes each sensor to test its radio link
-        yield program, running
+        async with serving(settings.model_copy(update={"chirpstack_api": fake.grpc_target})) as served:
+            fake.power_on()
+            for bay in park.bays:
+                bay.light.power_cut()  # as when it is plugged in: it joins, and is dim green until its first command
+                bay.sensor.heartbeat()  # as an installer wakes each sensor to test its radio link
+            yield served
     finally:
-        stopping.set()
-        await asyncio.gather(running, return_exceptions=True)
         await fake.stop()
 
 
