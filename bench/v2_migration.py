@@ -20,13 +20,13 @@ from typing import Any
 import asyncpg
 
 from baylight.lab.embedded.postgres import EmbeddedPostgres
+from baylight.lab.from_v2.legacy import SCHEMA
 from baylight.v2 import run, session
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.migration_run import STAGES
 from baylight.v2.verify import verify
 from bench import ground
 
-BASELINE = Path(__file__).parents[1] / "tests" / "v2" / "baseline.sql"
 CHOICES = Choices(
     resolve={name: options[0] for name, options in RESOLUTIONS.items()}, types=proposed_types(), legacy_role="parking"
 )
@@ -179,7 +179,7 @@ async def filled(spaces: int, readings: int) -> AsyncIterator[EmbeddedPostgres]:
     try:
         await postgres.start()
         await execute(postgres.dsn("postgres"), "CREATE DATABASE v2")
-        await execute(postgres.dsn("v2"), BASELINE.read_text(encoding="utf-8"))
+        await execute(postgres.dsn("v2"), SCHEMA)
         await execute(postgres.dsn("v2"), _FILL.format(spaces=spaces, readings=readings))
         await execute(postgres.dsn("v2"), "VACUUM ANALYZE")
         yield postgres

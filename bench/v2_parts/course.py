@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from baylight.errors import BaylightError, InputError
+from baylight.lab.from_v2.legacy import SCHEMA
 from baylight.store.connect import install_codecs
 from baylight.store.pool import Connection
 from baylight.v2 import run
@@ -28,7 +29,6 @@ from baylight.v2.migration_run import STAGES
 from baylight.v2.verify import verify
 from bench.v2_parts.features import REFUSED, SEED, Feature
 
-BASELINE = Path(__file__).parents[2] / "tests" / "v2" / "baseline.sql"
 CHOICES = Choices(
     resolve={name: options[0] for name, options in RESOLUTIONS.items()}, types=proposed_types(), legacy_role="parking"
 )
@@ -67,7 +67,7 @@ class Course:
         async with AsyncExitStack() as stack:
             admin = await self._connect()
             stack.push_async_callback(admin.close)
-            await admin.execute(BASELINE.read_text(encoding="utf-8"))
+            await admin.execute(SCHEMA)
             legacy, baylight = await self._connect(role="parking"), await self._connect(path="baylight_next, public")
             for connection in (legacy, baylight):
                 stack.push_async_callback(connection.close)

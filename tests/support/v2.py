@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from baylight.lab.from_v2.legacy import SCHEMA as BASELINE
 from baylight.store.connect import install_codecs
 from baylight.store.pool import Connection
 from baylight.v2 import run
@@ -17,7 +17,6 @@ from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.verify import Verdict, verify
 from tests.support.servers import Server
 
-BASELINE = (Path(__file__).parents[1] / "v2" / "baseline.sql").read_text(encoding="utf-8")
 CHOICES = Choices(
     resolve={name: options[0] for name, options in RESOLUTIONS.items()}, types=proposed_types(), legacy_role="parking"
 )

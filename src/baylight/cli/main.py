@@ -105,16 +105,31 @@ def demo(
     data_dir: Annotated[Path, typer.Option(help="folder of the data; the next start continues with it")] = Path(
         ".baylight-demo"
     ),
+    from_v2: Annotated[
+        bool, typer.Option("--from-v2", help="show the migration of a V2 database at work, stage by stage")
+    ] = False,
+    step: Annotated[bool, typer.Option("--step", help="with --from-v2: wait for Enter at each stage")] = False,
 ) -> None:
-    """Run a simulated car park. It needs no database, broker or device."""
+    """Run a simulated car park. It needs no database, broker or device.
+
+    With --from-v2 it shows the migration, ends by itself, and deletes its data. --for is then the time for which it
+    waits after the stages, all together. The exit code is 1 if a statement of V2 failed, a row differs or a light was
+    wrong.
+    """
     from baylight.lab.demo import Options
     from baylight.lab.demo import demo as play
     from baylight.log import configure
 
-    configure(level="warning", readable=True)
-    seconds = run_for.total_seconds() if run_for else None
-    options = Options(data_dir.resolve(), seconds=seconds, check=check, bays=bays, speed=speed, http_port=http_port)
-    well = run(play(options))
+    configure(level="error" if from_v2 else "warning", readable=True)
+    data, seconds = data_dir.resolve(), run_for.total_seconds() if run_for else None
+    if from_v2:
+        from baylight.lab.from_v2 import course
+
+        data = data.with_name(f"{data.name}-from-v2")
+        well = run(course.demo(course.Options(data, seconds or course.CARS_S, step, bays, speed, http_port=http_port)))
+    else:
+        options = Options(data, seconds=seconds, check=check, bays=bays, speed=speed, http_port=http_port)
+        well = run(play(options))
     if not well:
         raise typer.Exit(FOUND)
 
