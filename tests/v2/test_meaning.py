@@ -219,6 +219,22 @@ async def test_a_reservation_that_ends_between_the_stop_of_v2s_timers_and_the_sw
     assert await v2.baylight.fetchval("SELECT count(*) FROM overrides WHERE upper_inf(valid)") == 0
 
 
+async def test_v2s_own_commands_are_no_condition_of_a_display_until_the_switch(v2: V2Database) -> None:
+    await v2.add("E1", sensor_eui=sensor(1), display_eui=display(1))
+    await v2.apply("verify")
+    begin = (
+        "INSERT INTO conditions (kind, subject_id, since, evidence)"
+        " SELECT kind, id::text, now(), 'a downlink of V2' FROM display_devices, unnest($1::text[]) AS kind"
+    )
+    seen = ["display_commanded_by_other", "display_wrong", "display_silent"]
+    kinds = "SELECT array_agg(kind::text ORDER BY kind::text) FROM conditions"
+    await v2.baylight.execute(begin, seen)
+    assert await v2.baylight.fetchval(kinds) == ["display_silent"]
+    await v2.apply("switch")
+    await v2.baylight.execute(begin, seen[:2])
+    assert await v2.baylight.fetchval(kinds) == sorted(seen)
+
+
 async def test_a_baylight_that_observes_leaves_the_end_of_reservations_to_v2s_timers(v2: V2Database) -> None:
     space = await v2.add("E1", sensor_eui=sensor(1), display_eui=display(1))
     await v2.apply("verify")

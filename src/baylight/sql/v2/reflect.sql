@@ -335,20 +335,9 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION v2_migration.divert_history() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF (SELECT owner FROM v2_migration.control) = 'v2' THEN
-        RETURN NULL;
-    END IF;
-    RETURN NEW;
-END
-$$;
-
--- Until the switch V2's own timers end reservations, and decide the space at that moment. One that is completed already
--- would escape them.
-CREATE OR REPLACE FUNCTION v2_migration.divert_completion() RETURNS trigger
+-- Rows that Baylight writes only if it decides: state changes; the end of a reservation, which V2's own timers end at the
+-- moment at which they decide its space; conditions of displays that another program commands, which is V2.
+CREATE OR REPLACE FUNCTION v2_migration.divert_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

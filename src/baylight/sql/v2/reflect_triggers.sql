@@ -17,12 +17,15 @@ FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'o
 EXECUTE FUNCTION v2_migration.divert_decision();
 CREATE OR REPLACE TRIGGER v2_divert BEFORE INSERT ON baylight_next.state_changes
 FOR EACH ROW WHEN (current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on')
-EXECUTE FUNCTION v2_migration.divert_history();
+EXECUTE FUNCTION v2_migration.divert_row();
 CREATE OR REPLACE TRIGGER v2_divert BEFORE UPDATE OF status ON baylight_next.reservations
 FOR EACH ROW WHEN (
     NEW.status = 'completed' AND OLD.status = 'active' AND current_setting('baylight.v2_sync', true) IS DISTINCT FROM 'on'
 )
-EXECUTE FUNCTION v2_migration.divert_completion();
+EXECUTE FUNCTION v2_migration.divert_row();
+CREATE OR REPLACE TRIGGER v2_divert BEFORE INSERT ON baylight_next.conditions
+FOR EACH ROW WHEN (NEW.kind IN ('display_commanded_by_other', 'display_wrong'))
+EXECUTE FUNCTION v2_migration.divert_row();
 CREATE OR REPLACE TRIGGER v2_hold BEFORE UPDATE OF status ON baylight_next.actuations
 FOR EACH ROW WHEN (NEW.status = 'sending' AND OLD.status <> 'sending')
 EXECUTE FUNCTION v2_migration.hold_downlink();
