@@ -24,7 +24,7 @@ from baylight.lab.from_v2.legacy import SCHEMA
 from baylight.v2 import run, session
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.migration_run import STAGES
-from baylight.v2.verify import verify
+from baylight.v2.stages.verify import verify
 from bench import ground
 
 CHOICES = Choices(

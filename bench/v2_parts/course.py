@@ -26,7 +26,7 @@ from baylight.store.pool import Connection
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
 from baylight.v2.migration_run import STAGES
-from baylight.v2.verify import verify
+from baylight.v2.stages.verify import verify
 from bench.v2_parts.features import REFUSED, SEED, Feature
 
 CHOICES = Choices(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baylight.lab.from_v2.course import Outcome, enter
 from baylight.lab.from_v2.legacy import Figures
-from baylight.v2.verify import Difference, Verdict
+from baylight.v2.stages.verify import Difference, Verdict
 
 
 def outcome() -> Outcome:

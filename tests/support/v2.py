@@ -14,7 +14,7 @@ from baylight.store.connect import install_codecs
 from baylight.store.pool import Connection
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
-from baylight.v2.verify import Verdict, verify
+from baylight.v2.stages.verify import Verdict, verify
 from tests.support.servers import Server
 
 CHOICES = Choices(

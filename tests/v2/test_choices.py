@@ -8,7 +8,7 @@ import pytest
 
 from baylight.errors import InputError
 from baylight.v2 import choices, run
-from baylight.v2.contract import role_of_v2
+from baylight.v2.stages.contract import role_of_v2
 from tests.support.v2 import CHOICES, V2Database, make_dirty, sensor
 
 

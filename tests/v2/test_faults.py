@@ -15,7 +15,7 @@ import pytest
 from baylight.errors import InputError, TransientError
 from baylight.v2 import run
 from baylight.v2.choices import RESOLUTIONS, parse
-from baylight.v2.steps import STEPS
+from baylight.v2.stages.steps import STEPS
 from tests.support.eventually import until
 from tests.support.v2 import CHOICES, V2Database, connect, make_dirty
 from tests.v2.load import Load, load

@@ -10,7 +10,7 @@ from baylight.app.timer import Timer
 from baylight.domain.policies import Policies
 from baylight.domain.state import Policy
 from baylight.store.pool import open_pool
-from baylight.v2 import findings
+from baylight.v2.inspection import findings
 from baylight.v2.observe import observe_report
 from tests.support.clock import RealClock
 from tests.support.v2 import CHOICES, V2Database, display, sensor

@@ -6,7 +6,7 @@ import pytest
 
 from baylight.errors import InputError
 from baylight.store import migrate
-from baylight.v2 import findings
+from baylight.v2.inspection import findings
 from tests.support.servers import Database
 from tests.support.v2 import CHOICES, V2Database, connect
 

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from baylight.errors import InputError, TransientError
-from baylight.v2 import findings
-from baylight.v2.finding import Finding
-from baylight.v2.rehearsal import rehearse
+from baylight.v2.inspection import findings
+from baylight.v2.inspection.finding import Finding
+from baylight.v2.inspection.rehearsal import rehearse
 from baylight.v2.session import connected
 from tests.support.v2 import CHOICES, V2Database, make_dirty
 

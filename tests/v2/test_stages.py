@@ -13,10 +13,11 @@ from baylight.cli.v2 import app
 from baylight.errors import ConflictError, InputError
 from baylight.store import migrate
 from baylight.store.translate import translate
-from baylight.v2 import choices, findings, run
+from baylight.v2 import choices, run
+from baylight.v2.inspection import findings
 from baylight.v2.observe import observe_report
 from baylight.v2.pace import Progress
-from baylight.v2.steps import STEPS
+from baylight.v2.stages.steps import STEPS
 from tests.support.servers import Server
 from tests.support.v2 import CHOICES, V2Database, connect, display, make_dirty, sensor
 from tests.v2.catalog import catalog

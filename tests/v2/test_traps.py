@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 
 from baylight.errors import InputError
-from baylight.v2 import choices, findings
+from baylight.v2 import choices
+from baylight.v2.inspection import findings
 from baylight.v2.migration_run import STAGES
 from baylight.v2.quarantine import fix_colours, flagged_displays
-from baylight.v2.steps import STEPS
+from baylight.v2.stages.steps import STEPS
 from tests.support.v2 import V2Database, display, make_dirty, sensor
 
 

@@ -16,9 +16,9 @@ from baylight.cli.run import FOUND, load_settings, print_json, run, text
 if TYPE_CHECKING:
     from baylight.store.pool import Connection
     from baylight.v2.choices import Choices
-    from baylight.v2.findings import Report
+    from baylight.v2.inspection.findings import Report
     from baylight.v2.pace import Progress
-    from baylight.v2.steps import Step
+    from baylight.v2.stages.steps import Step
 
 T = TypeVar("T")
 app = typer.Typer(help="Migrate a live V2 database to Baylight, and back.", no_args_is_help=True)
@@ -44,8 +44,8 @@ def inspect(
 
     V2's tables are only read. The copy is made in a transaction that is rolled back.
     """
-    from baylight.v2.findings import inspect
-    from baylight.v2.steps import STEPS
+    from baylight.v2.inspection.findings import inspect
+    from baylight.v2.stages.steps import STEPS
 
     report = _on_database(inspect)
     if write_choices:
@@ -90,9 +90,9 @@ def plan(
     sql: Annotated[bool, typer.Option("--sql", help="also show every statement, and those that undo it")] = False,
 ) -> None:
     """Show all steps: how long they take, their locks, who can wait, and what undoes them. This runs none of them."""
-    from baylight.v2.findings import check_choices, seconds_of_steps
+    from baylight.v2.inspection.findings import check_choices, seconds_of_steps
     from baylight.v2.migration_run import recorded_steps
-    from baylight.v2.steps import STEPS
+    from baylight.v2.stages.steps import STEPS
 
     async def work(connection: Connection) -> tuple[set[str], dict[str, float]]:
         recorded = await recorded_steps(connection)
@@ -144,7 +144,7 @@ def apply(to: To = "verify", choices: ChoicesFile = None, patience: Patience = 6
 @app.command()
 def verify(as_json: Json = False) -> None:
     """Compare both sides in one snapshot, at any time, on live data. Exit code 1 if they differ."""
-    from baylight.v2.verify import verify
+    from baylight.v2.stages.verify import verify
 
     verdict = _on_database(verify)
     if as_json:

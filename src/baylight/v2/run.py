@@ -11,19 +11,19 @@ from typing import NamedTuple
 from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.store.query import Query
-from baylight.v2 import back
 from baylight.v2 import choices as choices_of
-from baylight.v2.backfill import OTHER_HALF
 from baylight.v2.choices import Choices
-from baylight.v2.findings import check_choices, later_obstacles, require_no_obstacle
+from baylight.v2.inspection.findings import check_choices, later_obstacles, require_no_obstacle
+from baylight.v2.inspection.obstacles import UNSAFE
+from baylight.v2.inspection.recognize import require_v2
 from baylight.v2.migration_run import FORGET_STAGE, STAGES, MigrationRun, mark_done, mark_started, recorded_steps
-from baylight.v2.obstacles import UNSAFE
 from baylight.v2.pace import Pace, Progress
-from baylight.v2.queue import drain
-from baylight.v2.recognize import require_v2
 from baylight.v2.schema import script
 from baylight.v2.session import alone, connected
-from baylight.v2.steps import STEPS, Step
+from baylight.v2.stages import back
+from baylight.v2.stages.backfill import OTHER_HALF
+from baylight.v2.stages.queue import drain
+from baylight.v2.stages.steps import STEPS, Step
 
 PATIENCE_S = 600.0
 _DRAIN_S = 10.0

@@ -32,10 +32,10 @@ from baylight.settings import Settings
 from baylight.store.connect import connect
 from baylight.v2 import run as migration
 from baylight.v2.choices import RESOLUTIONS, Choices, proposed_types
-from baylight.v2.findings import inspect
+from baylight.v2.inspection.findings import inspect
 from baylight.v2.observe import observe_report
 from baylight.v2.session import connected
-from baylight.v2.verify import Verdict, verify
+from baylight.v2.stages.verify import Verdict, verify
 
 SITE = "Demo garage"
 SEED = (resources.files("baylight.lab.from_v2") / "seed.sql").read_text(encoding="utf-8")

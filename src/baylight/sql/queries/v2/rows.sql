@@ -102,11 +102,13 @@ WHERE state = 'MAINTENANCE' AND deleted_at IS NULL
 ORDER BY code LIMIT 20;
 
 -- name: reserved_by_hand
--- Live spaces that are reserved, and that have no active reservation now.
+-- Live spaces that are reserved, and that have no active reservation now. One that has ended since the space was written
+-- is still active: V2's timers have yet to end it.
 SELECT l.id::text, l.code AS detail, count(*) OVER () AS total FROM public.spaces AS l
 WHERE l.state = 'RESERVED' AND l.deleted_at IS NULL AND NOT EXISTS (
     SELECT FROM public.reservations AS r
-    WHERE r.space_id = l.id AND r.status = 'active' AND r.start_time <= now() AND r.end_time > now())
+    WHERE r.space_id = l.id AND r.status = 'active' AND r.start_time <= now()
+      AND r.end_time > least(l.updated_at, now()))
 ORDER BY l.code LIMIT 20;
 
 -- name: untyped

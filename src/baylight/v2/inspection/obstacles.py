@@ -10,10 +10,10 @@ from typing import NamedTuple
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import Choices
-from baylight.v2.contract import role_of_v2
-from baylight.v2.finding import Finding
-from baylight.v2.rehearsal import Name
+from baylight.v2.inspection.finding import Finding
+from baylight.v2.inspection.rehearsal import Name
 from baylight.v2.schema import LEGACY_TABLES, V2_COLUMNS
+from baylight.v2.stages.contract import role_of_v2
 
 
 class Obstacle(NamedTuple):

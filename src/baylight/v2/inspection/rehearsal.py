@@ -1,7 +1,7 @@
 """Rehearsal of all stages and of their undo, on a copy of V2's tables that V2 does not see.
 
-The steps of `steps.py` run as they are, between them a little of the life of both sides. What fails here would fail
-later, weeks after the switch perhaps. `scratch.py` has the copy. Triggers of the customer are not rehearsed, since
+The steps of `stages/steps.py` run as they are, between them a little of the life of both sides. What fails here would
+fail later, weeks after the switch perhaps. `scratch.py` has the copy. Triggers of the customer are not rehearsed, since
 their effects are not known. Neither are names and rights, which the catalogue shows (`obstacles.py`).
 """
 
@@ -19,12 +19,12 @@ from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2 import choices as choices_of
 from baylight.v2.choices import Choices
+from baylight.v2.inspection.scratch import back, scratch
 from baylight.v2.migration_run import STAGES, MigrationRun, mark_done, mark_started
 from baylight.v2.pace import Pace
 from baylight.v2.schema import script
-from baylight.v2.scratch import back, scratch
 from baylight.v2.sentences import sentence
-from baylight.v2.steps import STEPS
+from baylight.v2.stages.steps import STEPS
 
 _MAX_S = 60.0
 

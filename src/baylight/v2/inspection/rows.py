@@ -12,7 +12,7 @@ from baylight.inventory.display_codes import alike_free
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import PROPOSED_CODES, RESOLUTIONS, Choices
-from baylight.v2.finding import Finding
+from baylight.v2.inspection.finding import Finding
 
 _MEANING = {
     "bad_eui": "EUIs that are empty, short or not hex: kept in V2's table, the space gets no such device",

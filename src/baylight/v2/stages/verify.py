@@ -10,8 +10,8 @@ from typing import NamedTuple
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.migration_run import COUNT_QUARANTINE
-from baylight.v2.queue import WAITING
 from baylight.v2.schema import require_both_schemas
+from baylight.v2.stages.queue import WAITING
 
 _LOOKS = 3
 _CALM_S = 2.0

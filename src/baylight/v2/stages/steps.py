@@ -12,12 +12,12 @@ from baylight.store.beside import placed
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
-from baylight.v2 import back, backfill, contract, later, switch
 from baylight.v2.migration_run import MigrationRun
-from baylight.v2.queue import drain
 from baylight.v2.schema import ARCHIVE, CARRY, NEXT, OWN, create, migrations, script
 from baylight.v2.session import MAX_LOCK_WAIT_MS
-from baylight.v2.verify import CHECKS, COUNTS, verify
+from baylight.v2.stages import back, backfill, contract, later, switch
+from baylight.v2.stages.queue import drain
+from baylight.v2.stages.verify import CHECKS, COUNTS, verify
 
 _FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignments")
 EXTENSION_LEFT = Query("v2.steps.extension_left", str)

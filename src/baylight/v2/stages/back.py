@@ -13,7 +13,6 @@ from baylight.errors import ConflictError
 from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
-from baylight.v2.contract import DROP_TRIGGERS, MOVE_LEGACY_FUNCTIONS, MOVE_TABLES, bare, move_functions
 from baylight.v2.migration_run import FORGET_STAGE, Bar, MigrationRun
 from baylight.v2.schema import (
     ARCHIVE,
@@ -27,6 +26,7 @@ from baylight.v2.schema import (
     script,
 )
 from baylight.v2.session import BUSY
+from baylight.v2.stages.contract import DROP_TRIGGERS, MOVE_LEGACY_FUNCTIONS, MOVE_TABLES, bare, move_functions
 
 _REFLECTED = ("spaces", "locations", "reservations", "state_changes", "api_keys")
 _READ = [*_REFLECTED, "sensor_readings"]

@@ -12,7 +12,6 @@ from baylight.store.migrate import statements
 from baylight.store.pool import Connection
 from baylight.store.query import Query, Statement
 from baylight.v2.migration_run import FORGET_STEP, MigrationRun
-from baylight.v2.queue import DRAIN, FORGET_LATE_STATES, WAITING, drain
 from baylight.v2.schema import (
     ARCHIVE,
     CARRY,
@@ -24,6 +23,7 @@ from baylight.v2.schema import (
     quoted,
     script,
 )
+from baylight.v2.stages.queue import DRAIN, FORGET_LATE_STATES, WAITING, drain
 
 _RULES = {"sensor": "require_sensor", "display": "require_display"}
 """Files of sql/v2, by the role that live spaces must have a device in."""

@@ -12,14 +12,14 @@ from baylight.errors import InputError
 from baylight.store.pool import Connection
 from baylight.store.query import Query
 from baylight.v2.choices import Choices, proposed_types, render
-from baylight.v2.contract import role_of_v2
-from baylight.v2.finding import Finding
+from baylight.v2.inspection.finding import Finding
+from baylight.v2.inspection.obstacles import obstacles, obstacles_to_contract
+from baylight.v2.inspection.recognize import require_v2
+from baylight.v2.inspection.rehearsal import OUR_NAMES, rehearse
+from baylight.v2.inspection.rows import COUNT_DISPLAYS, alike_lights, findings_of_rows
 from baylight.v2.migration_run import recorded_steps
-from baylight.v2.obstacles import obstacles, obstacles_to_contract
-from baylight.v2.recognize import require_v2
-from baylight.v2.rehearsal import OUR_NAMES, rehearse
-from baylight.v2.rows import COUNT_DISPLAYS, alike_lights, findings_of_rows
 from baylight.v2.schema import NEXT, SCHEMA_EXISTS
+from baylight.v2.stages.contract import role_of_v2
 
 _US_PER_ROW = {
     "contested": ("spaces", 2.5),
