@@ -84,8 +84,16 @@ async def demo(options: Options) -> bool:
             if stopping.is_set() and not options.check:
                 return True
             _say("The cars have stopped. Waiting until every light is proven …")
-            await garage.park.quiesce()
-            return await _report(garage) or not options.check
+            stopping.clear()
+            report = asyncio.create_task(_finish(garage))
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait([report, stopped], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if report.done():
+                return report.result() or not options.check
+            report.cancel()
+            _say("Ended before every light was proven.")
+            return not options.check
         finally:
             cars.cancel()
 
@@ -186,6 +194,11 @@ async def _until(stopping: asyncio.Event, running: asyncio.Task[None], seconds: 
     stopped.cancel()
     if running.done():
         running.result()
+
+
+async def _finish(garage: _Garage) -> bool:
+    await garage.park.quiesce()
+    return await _report(garage)
 
 
 async def _report(garage: _Garage) -> bool:
