@@ -213,6 +213,20 @@ async def test_i19_the_command_of_another_makes_the_report_unproven_and_the_ligh
     assert (await site.sends()).data[:5] == RED
 
 
+async def test_i19_the_condition_of_another_controller_ends_though_the_light_was_not_proven_when_it_began(
+    site: Site,
+) -> None:
+    command = await site.car(FREE)  # the light is not proven now
+    await site.store(TxAck(site.lamp, "of-an-operator", 9, 2, GATEWAY, site.clock.tick(1)))
+    assert await site.conditions() == ["display_commanded_by_other"]
+    site.clock.tick(3)
+    await site.transmits(command, 3)
+    await site.reports(GREEN)
+    assert (await site.status(), await site.conditions()) == ("in_sync", ["display_commanded_by_other"])
+    await site.later(POLICIES.loop.calm_after.total_seconds())
+    assert (await site.status(), await site.conditions()) == ("in_sync", [])
+
+
 async def test_i3_two_controllers_do_not_fight_each_second(site: Site) -> None:
     sent = len(site.lns.accepted)
     f_cnt = count(2)

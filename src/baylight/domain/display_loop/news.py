@@ -73,6 +73,8 @@ def commanded_by_other(display: Display, queue_id: str, f_cnt: int | None, at: d
         _count_other(display, queue_id, f_cnt)
         counter = "" if f_cnt is None else f" with the counter {f_cnt}"
         display.begin(_K.DISPLAY_COMMANDED_BY_OTHER, f"a gateway sent the queue item {queue_id}{counter}", now)
+        if display.drifted_at is None:
+            display.drifted_at = now  # the condition ends when the display has been calm since
     due(display, now)
 
 
