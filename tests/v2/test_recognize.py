@@ -90,7 +90,7 @@ async def test_h14_the_v5_line_is_refused_with_the_way_by_csv(v2: V2Database) ->
     await v2.admin.execute("ALTER TABLE spaces ADD COLUMN tenant_id uuid, ADD COLUMN site_id uuid")
     message = await refusal(v2)
     assert "V5" in message
-    assert "baylight import" in message
+    assert "import-from-v5.md" in message
 
 
 async def test_h14_a_missing_table_is_named_once(v2: V2Database) -> None:

@@ -54,8 +54,7 @@ def _v5(public: dict[str, set[str]]) -> str | None:
     return (
         f"it is one of the V5 line, since {', '.join(tables)} have tenant_id or site_id. V5 keeps several tenants in "
         "the same tables, and its codes are not unique, so its rows do not fit V2's. Install Baylight on an empty "
-        "database, export spaces and devices of one tenant as CSV, and use `baylight import` "
-        "(docs/how-to/import-and-export.md)"
+        "database, and fill it with CSV files of one tenant (docs/how-to/import-from-v5.md)"
     )
 
 
