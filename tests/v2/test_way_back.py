@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from baylight.errors import ConflictError
+from baylight.v2.stages import back as back_stage
 from tests.support.v2 import V2Database, display, sensor
 
 
@@ -158,6 +159,23 @@ async def test_h1_a_month_of_ordinary_life(v2: V2Database) -> None:
     assert await v2.legacy.fetchval("SELECT status FROM reservations WHERE id = $1", reservation) == "cancelled"
     assert await v2.legacy.fetchval("SELECT count(*) FROM state_changes WHERE source = 'x'") == 1
     assert await v2.rollback("start") == ["switch", "verify", "backfill", "expand"]
+
+
+async def test_v2_reads_on_while_its_tables_catch_up(v2: V2Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await contracted(v2)
+    await v2.legacy.execute("SET lock_timeout = '1s'")
+    reflect, read = back_stage._reflect, 0
+
+    async def reading(*given: Any) -> list[str]:
+        nonlocal read
+        for table in ("spaces", "reservations", "sensor_readings", "state_changes", "api_keys"):
+            await v2.legacy.fetchval(f"SELECT count(*) FROM {table}")
+            read += 1
+        return await reflect(*given)
+
+    monkeypatch.setattr(back_stage, "_reflect", reading)
+    await v2.rollback("switch")
+    assert read == 20, "twice the spaces, twice the reservations"
 
 
 async def test_h12_the_way_back_does_not_bring_back_history_that_v2_had_cleaned_up(v2: V2Database) -> None:

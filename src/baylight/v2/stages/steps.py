@@ -19,7 +19,7 @@ from baylight.v2.stages import back, backfill, contract, later, switch
 from baylight.v2.stages.queue import drain
 from baylight.v2.stages.verify import CHECKS, COUNTS, verify
 
-_FUNCTIONS = (*CARRY, "capture", "reflect", "back", "reflect_triggers", "assignments")
+_FUNCTIONS = (*CARRY, "capture", "views", "reflect", "back", "reflect_triggers", "assignments")
 EXTENSION_LEFT = Query("v2.steps.extension_left", str)
 NOTE_LAST_READING = Statement("v2.steps.note_last_reading")
 NO_LOCK = "none on V2's tables"
