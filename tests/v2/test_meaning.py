@@ -165,6 +165,22 @@ async def test_h10_a_space_that_could_not_be_carried_and_its_reservations_are_in
     assert await v2.legacy.fetch("SELECT * FROM spaces ORDER BY id") == before
 
 
+async def test_v2s_spelling_of_a_display_holds_though_the_space_gets_another_sensor(v2: V2Database) -> None:
+    empty = await v2.add("E1", sensor_eui=sensor(1), display_eui="")
+    upper = await v2.add("E2", sensor_eui=sensor(2).upper(), display_eui=display(2).upper())
+    await v2.apply("contract")
+    for space, n in ((empty, 11), (upper, 12)):
+        await v2.baylight.execute(
+            "INSERT INTO sensor_devices (dev_eui, device_type) VALUES ($1, 'browan_tbms100')", sensor(n)
+        )
+        await v2.baylight.execute("UPDATE spaces SET sensor_deveui = $2 WHERE id = $1", space, sensor(n))
+    for _ in range(2):
+        rows = {s: await v2.old(s) for s in (empty, upper)}
+        assert (rows[empty]["sensor_eui"], rows[empty]["display_eui"]) == (sensor(11), "")
+        assert (rows[upper]["sensor_eui"], rows[upper]["display_eui"]) == (sensor(12), display(2).upper())
+        await v2.rollback("switch")
+
+
 async def test_h7_columns_of_the_customer_are_carried_through_the_views(v2: V2Database) -> None:
     await v2.admin.execute(
         "ALTER TABLE spaces ADD COLUMN price numeric, ADD COLUMN label text GENERATED ALWAYS AS (code || '!') STORED;"

@@ -24,11 +24,7 @@ SELECT s.id, s.name, s.code, p.building, p.floor, p.zone, s.gps_latitude, s.gps_
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
-WHERE s.deleted_at IS NULL AND NOT EXISTS (
-    SELECT FROM v2_migration.residue AS x
-    WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
-      AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
-)
+WHERE s.deleted_at IS NULL AND NOT EXISTS (SELECT FROM v2_migration.residue AS x WHERE x.space_id = s.id)
 UNION ALL
 -- A deleted space has no devices. These NULLs spare a search for a sensor the deleted spaces.
 SELECT s.id, s.name, coalesce(a.code, s.code), p.building, p.floor, p.zone, s.gps_latitude, s.gps_longitude, NULL::varchar(16),
@@ -37,22 +33,49 @@ SELECT s.id, s.name, coalesce(a.code, s.code), p.building, p.floor, p.zone, s.gp
 FROM baylight_next.spaces AS s
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
 LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id
-WHERE s.deleted_at IS NOT NULL AND NOT EXISTS (
-    SELECT FROM v2_migration.residue AS x
-    WHERE x.space_id = s.id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
-      AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
-)
+WHERE s.deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM v2_migration.residue AS x WHERE x.space_id = s.id)
 UNION ALL
 SELECT s.id, s.name, coalesce(a.code, s.code), coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
        coalesce(p.floor, CASE WHEN x.floor = '' THEN x.floor END),
        coalesce(p.zone, CASE WHEN x.zone = '' THEN x.zone END),
        coalesce(s.gps_latitude, x.gps_latitude), coalesce(s.gps_longitude, x.gps_longitude),
-       x.sensor_eui, x.display_eui,
+       x.sensor_eui,
+       CASE WHEN x.display_deveui IS NOT DISTINCT FROM s.display_deveui THEN x.display_eui ELSE s.display_deveui END,
        v2_migration.v2_state(s.current_state)::varchar(20),
        s.metadata, s.created_at, s.updated_at, s.deleted_at
 FROM v2_migration.residue AS x
 INNER JOIN baylight_next.spaces AS s
     ON s.id = x.space_id AND x.sensor_deveui IS NOT DISTINCT FROM s.sensor_deveui
-    AND x.display_deveui IS NOT DISTINCT FROM s.display_deveui
 LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
-LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id;
+LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id
+-- Another sensor serves the space now, so that V2's spelling of the former one does not hold any more.
+UNION ALL
+SELECT s.id, s.name, coalesce(a.code, s.code), coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
+       coalesce(p.floor, CASE WHEN x.floor = '' THEN x.floor END),
+       coalesce(p.zone, CASE WHEN x.zone = '' THEN x.zone END),
+       coalesce(s.gps_latitude, x.gps_latitude), coalesce(s.gps_longitude, x.gps_longitude),
+       s.sensor_deveui,
+       CASE WHEN x.display_deveui IS NOT DISTINCT FROM s.display_deveui THEN x.display_eui ELSE s.display_deveui END,
+       v2_migration.v2_state(s.current_state)::varchar(20),
+       s.metadata, s.created_at, s.updated_at, s.deleted_at
+FROM v2_migration.residue AS x
+INNER JOIN baylight_next.spaces AS s
+    ON s.id = x.space_id AND x.sensor_deveui IS DISTINCT FROM s.sensor_deveui
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id
+WHERE s.deleted_at IS NULL
+UNION ALL
+SELECT s.id, s.name, coalesce(a.code, s.code), coalesce(p.building, CASE WHEN x.building = '' THEN x.building END),
+       coalesce(p.floor, CASE WHEN x.floor = '' THEN x.floor END),
+       coalesce(p.zone, CASE WHEN x.zone = '' THEN x.zone END),
+       coalesce(s.gps_latitude, x.gps_latitude), coalesce(s.gps_longitude, x.gps_longitude),
+       NULL::varchar(16),
+       CASE WHEN x.display_deveui IS NOT DISTINCT FROM s.display_deveui THEN x.display_eui ELSE s.display_deveui END,
+       v2_migration.v2_state(s.current_state)::varchar(20),
+       s.metadata, s.created_at, s.updated_at, s.deleted_at
+FROM v2_migration.residue AS x
+INNER JOIN baylight_next.spaces AS s
+    ON s.id = x.space_id AND x.sensor_deveui IS DISTINCT FROM s.sensor_deveui
+LEFT JOIN v2_migration.places AS p ON p.location_id = s.location_id
+LEFT JOIN v2_migration.aside AS a ON a.space_id = s.id
+WHERE s.deleted_at IS NOT NULL;
