@@ -70,10 +70,10 @@ class TransientError(BaylightError):
 class DevicesHeldError(TransientError):
     """Error of a batch that was stored but for the messages of some devices: another program holds their rows.
 
-    `dev_euis`: these devices.
+    `dev_euis`: these devices; None stands for the messages that name no device.
     """
 
-    def __init__(self, dev_euis: frozenset[str]) -> None:
+    def __init__(self, dev_euis: frozenset[str | None]) -> None:
         super().__init__("devices_held", f"another program holds the rows of {len(dev_euis)} devices")
         self.dev_euis = dev_euis
 

@@ -26,7 +26,7 @@ TIMES = (
 )
 NUMBERS = (0, -1, 2**31, 2**63, -(2**63) - 1, 10**300, 1e300, -1e300, 5e-324)
 DOCUMENT = openapi.describe(_api())
-NOBODY = "00000000-0000-0000-0000-000000000000"
+NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def is_time(schema: dict[str, Any]) -> bool:
@@ -45,7 +45,7 @@ def path_to(path: str, bay: Bay) -> str:
     device = bay.display_eui if "/displays/" in path else bay.sensor_eui
     return path.format_map({
         "code": "kuando_busylight" if "device-types" in path else bay.code, "dev_eui": device, "name": "codec",
-        "version": 1, "reservation_id": NOBODY,
+        "version": 1, "reservation_id": NO_ID,
     })  # fmt: skip
 
 
@@ -64,7 +64,7 @@ async def test_e8_a_cursor_may_hold_any_time(site: Site) -> None:
     async with site.client(await site.key("admin")) as admin:
         for path in ("history", "actuations", "uplinks/58a0cb0000000001", "reservations", "conditions", "orphans"):
             for at in (*TIMES, "2026-01-01T00:00:00"):
-                for last in (NOBODY, 2**63, 1):
+                for last in (NO_ID, 2**63, 1):
                     cursor = base64.urlsafe_b64encode(json.dumps([at, last]).encode()).decode().rstrip("=")
                     answer = await admin.get(f"/api/v1/{path}", params={"cursor": cursor})
                     assert answer.status_code in (200, 422), (path, at, last, answer.text)

@@ -154,3 +154,8 @@ class Rejected:
 
 
 Message = Event | Ignored | Rejected
+
+
+def device_of(message: Message) -> DevEui | None:
+    """Return the device that a message names; None for a message that names none."""
+    return getattr(message, "dev_eui", None)

@@ -79,13 +79,10 @@ async def observe_report(connection: Connection, *, grace_s: float = 60.0, limit
     """
     await require_both_schemas(connection)
     choices = await choices_of.stored(connection) or Choices()
-    keeps = {
-        "closed": choices.of("closed_by_hand") == "keep",
-        "reserved": choices.of("reserved_by_hand") == "keep",
-    }
+    kept = [what for what in ("closed", "reserved") if choices.of(f"{what}_by_hand") == "keep"]
     return ObserveReport(
         await OBSERVED.one(connection),
-        await SUMMARY.all(connection, grace_s=grace_s, **keeps),
-        await DIFFERENCES.all(connection, grace_s=grace_s, limit=limit, **keeps),
+        await SUMMARY.all(connection, grace_s=grace_s, kept=kept),
+        await DIFFERENCES.all(connection, grace_s=grace_s, limit=limit, kept=kept),
         await UNREACHABLE.all(connection, limit=limit),
     )

@@ -21,7 +21,7 @@ from baylight.control.events.uplinks import Arrival, receive_reading
 from baylight.control.spaces import Space
 from baylight.domain.display_loop.display import Display
 from baylight.domain.downlink import TriggerType
-from baylight.domain.events import Log, Message, TxAck
+from baylight.domain.events import Log, Message, TxAck, device_of
 from baylight.domain.ids import DevEui
 from baylight.domain.policies import Policies
 from baylight.domain.sensor import Sensor
@@ -55,10 +55,6 @@ ENSURE_PARTITION = Statement("control.ingest.ensure_partition")
 
 SensorUpdate = tuple[Arrival, Sensor, SensorView]
 """An uplink, its sensor, and the sensor's state after the uplink."""
-
-
-def _device_of(message: Message) -> str:
-    return getattr(message, "dev_eui", "")
 
 
 class _OtherCodecError(Exception):
@@ -101,15 +97,15 @@ class Ingest:
             if held:
                 raise DevicesHeldError(held) from error
 
-    async def _store_unheld(self, messages: Sequence[Message]) -> frozenset[str]:
+    async def _store_unheld(self, messages: Sequence[Message]) -> frozenset[DevEui | None]:
         """Store a batch that met a lock in halves; return the devices whose rows another program holds."""
-        dev_euis = sorted({_device_of(message) for message in messages})
-        if len(dev_euis) == 1:
-            return frozenset(dev_euis)
-        held: frozenset[str] = frozenset()
-        middle = len(dev_euis) // 2
-        for half in (set(dev_euis[:middle]), set(dev_euis[middle:])):
-            part = [message for message in messages if _device_of(message) in half]
+        devices = list(dict.fromkeys(device_of(message) for message in messages))
+        if len(devices) == 1:
+            return frozenset(devices)
+        held: frozenset[DevEui | None] = frozenset()
+        middle = len(devices) // 2
+        for half in (set(devices[:middle]), set(devices[middle:])):
+            part = [message for message in messages if device_of(message) in half]
             try:
                 await self._store_batch(part)
             except TransientError as error:

@@ -276,7 +276,7 @@ class _Garage:
     async def _verify(self) -> None:
         ends_at = time.monotonic() + _SETTLE_S
         async with connected(self._dsn) as connection:
-            while (verdict := await verify(connection)).waits and time.monotonic() < ends_at:  # noqa: ASYNC110
+            while (verdict := await verify(connection)).waits and time.monotonic() < ends_at:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)  # a row of V2 was just on its way
         self._outcome.note(verdict)
         _say(
@@ -330,7 +330,7 @@ class _Garage:
         await self._stand_still()
         await self._v2.do(Word.BOOK_NOTHING)
         ends_at = time.monotonic() + _SETTLE_S
-        while (right := await self._right_lights()) < self._options.bays and time.monotonic() < ends_at:  # noqa: ASYNC110
+        while (right := await self._right_lights()) < self._options.bays and time.monotonic() < ends_at:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.05)  # V2's answer is no event that could be waited for
         _say(f"      {right} of {self._options.bays} lights are right")
         self._outcome.lights.append((when, right))

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from baylight.domain.events import Message
+from baylight.domain.events import Message, device_of
 from baylight.errors import DevicesHeldError, TransientError
 from baylight.log import logger
 
@@ -147,12 +147,12 @@ class Lanes:
             if handled:
                 await self._finish(batch)
 
-    async def _work_held(self, batch: Batch, dev_euis: frozenset[str]) -> None:
+    async def _work_held(self, batch: Batch, dev_euis: frozenset[str | None]) -> None:
         """Repeat the messages of devices whose rows another program holds, beside the lane, until they are handled."""
         beside = _Lane()
         messages = batch.messages
         while True:
-            messages = [m for m in messages if getattr(m.message, "dev_eui", "") in dev_euis]
+            messages = [m for m in messages if device_of(m.message) in dev_euis]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), HELD_AGAIN_S)
             if self._stopping.is_set():
@@ -189,7 +189,7 @@ class Lanes:
             return await self._deliver_halves(lane, messages)
 
     async def _deliver_halves(self, lane: _Lane, messages: list[Received]) -> bool:
-        held: frozenset[str] = frozenset()
+        held: frozenset[str | None] = frozenset()
         middle = len(messages) // 2
         for half in (messages[:middle], messages[middle:]):
             try:
@@ -271,5 +271,5 @@ class _Lane:
 
 def _lane_of(received: Received) -> int:
     """Return the lane of the message's device, or the first lane for a message without a device."""
-    dev_eui = getattr(received.message, "dev_eui", None)
+    dev_eui = device_of(received.message)
     return 0 if dev_eui is None else hash(dev_eui) % MESSAGE_LANES

@@ -1,33 +1,18 @@
--- A space that people closed in V2, or reserved by hand, stays so at the switch if `:closed` or `:reserved` is true. Then
--- it is no difference that Baylight alone would decide otherwise.
+-- What the switch keeps as it is by choice (`:kept`, of `closed` and `reserved`) is no difference.
 
 -- name: differences
 -- Spaces in which Baylight has decided otherwise than V2 for more than `:grace_s` seconds.
-SELECT l.id, l.code, l.state AS v2_state, s.current_state_at AS v2_since, d.state, d.reason, d.decided_at
-FROM v2_migration.observed_decisions AS d
-INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
-INNER JOIN public.spaces AS l ON l.id = d.space_id
-WHERE (d.state = 'UNKNOWN' OR v2_migration.v2_state(d.state) <> l.state)
-  AND NOT (:closed::boolean AND l.state = 'MAINTENANCE') AND NOT (:reserved::boolean AND l.state = 'RESERVED' AND NOT EXISTS (
-      SELECT FROM baylight_next.reservations AS r
-      WHERE r.space_id = l.id AND r.status = 'active'
-        AND r.during && tstzrange(least(s.current_state_at, clock_timestamp()), clock_timestamp(), '[]')))
-  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
-ORDER BY d.decided_at
+SELECT id, code, v2_state, v2_since, state, reason, decided_at FROM v2_migration.disagreements
+WHERE coalesce(by_hand <> ALL(:kept::text[]), true)
+  AND greatest(decided_at, v2_since) < clock_timestamp() - make_interval(secs => :grace_s)
+ORDER BY decided_at
 LIMIT :limit;
 
 -- name: summary
 -- Number of the spaces of `differences`, by both states and the reason.
-SELECT l.state AS v2_state, d.state, d.reason, count(*) AS spaces
-FROM v2_migration.observed_decisions AS d
-INNER JOIN baylight_next.spaces AS s ON s.id = d.space_id
-INNER JOIN public.spaces AS l ON l.id = d.space_id
-WHERE (d.state = 'UNKNOWN' OR v2_migration.v2_state(d.state) <> l.state)
-  AND NOT (:closed::boolean AND l.state = 'MAINTENANCE') AND NOT (:reserved::boolean AND l.state = 'RESERVED' AND NOT EXISTS (
-      SELECT FROM baylight_next.reservations AS r
-      WHERE r.space_id = l.id AND r.status = 'active'
-        AND r.during && tstzrange(least(s.current_state_at, clock_timestamp()), clock_timestamp(), '[]')))
-  AND greatest(d.decided_at, s.current_state_at) < clock_timestamp() - make_interval(secs => :grace_s)
+SELECT v2_state, state, reason, count(*) AS spaces FROM v2_migration.disagreements
+WHERE coalesce(by_hand <> ALL(:kept::text[]), true)
+  AND greatest(decided_at, v2_since) < clock_timestamp() - make_interval(secs => :grace_s)
 GROUP BY 1, 2, 3 ORDER BY 4 DESC;
 
 -- name: observed
