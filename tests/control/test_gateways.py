@@ -199,6 +199,16 @@ async def test_a_gateway_whose_tx_acks_are_lost_is_told_from_one_that_sends_noth
     assert await air.kinds() == []
 
 
+async def test_a_command_that_was_sent_before_the_proof_of_its_gateway_is_not_laid_upon_it(air: Air) -> None:
+    waiting, other = await air.bay("A-01"), await air.bay("A-02")
+    await air.send(waiting)
+    await air.send(other)
+    air.clock.tick(timedelta(seconds=5))
+    await air.report(other, report=RED_REPORT)
+    await air.review(after_s=10)
+    assert await air.pool.fetchval("SELECT unacked_since FROM gateways WHERE gateway_id = $1", GATEWAY) is None
+
+
 async def test_a_tx_ack_that_comes_after_its_report_makes_no_condition(air: Air) -> None:
     bay = await air.bay("A-01")
     await air.tx_ack(bay, await air.send(bay, State.RESERVED))

@@ -34,8 +34,13 @@ async def test_h2_a_bay_that_people_closed_in_v2_stays_closed(v2: V2Database) ->
     report = await findings.inspect(v2.admin)
     assert next(f for f in report.findings if f.kind == "closed_by_hand").proposed == "keep"
     await v2.apply("verify")
-    observed = await observe_report(v2.admin, grace_s=0)
-    assert observed.summary == []
+    other = "UPDATE spaces SET current_state = 'FREE', state_reason = 'sensor' WHERE id = $1"
+    await v2.baylight.execute(other, space)  # what an observing Baylight decides
+    assert (await observe_report(v2.admin, grace_s=0)).summary == []
+    await v2.admin.execute(
+        "UPDATE v2_migration.control SET choices = jsonb_set(choices, '{resolve,closed_by_hand}', '\"open\"')"
+    )
+    assert (await observe_report(v2.admin, grace_s=0)).summary == [("MAINTENANCE", "FREE", "sensor", 1)]
     await v2.apply("switch")
     await decide(v2)
     row = await v2.new(space)

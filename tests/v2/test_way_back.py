@@ -126,6 +126,23 @@ async def test_h1_a_rule_of_the_customer_that_a_new_space_breaks_is_named(v2: V2
         await v2.rollback("switch")
 
 
+async def test_h1_a_row_that_v2_refuses_only_at_the_end_leaves_no_trigger_behind(
+    v2: V2Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await contracted(v2)
+    calls = 0
+
+    async def refusing(*_: Any) -> list[str]:
+        nonlocal calls
+        calls += 1
+        return ["space S1: refused"] if calls == 3 else []  # spaces and reservations, then spaces again
+
+    monkeypatch.setattr(back_stage, "_reflect", refusing)
+    with pytest.raises(ConflictError, match="space S1: refused"):
+        await v2.rollback("switch")
+    assert await v2.admin.fetchval("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'v2_%'") == 0
+
+
 async def test_h1_an_interrupted_way_back_is_undone_by_apply(v2: V2Database) -> None:
     """Triggers that an interrupted rollback left on Baylight's tables."""
     await contracted(v2)
