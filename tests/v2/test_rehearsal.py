@@ -318,6 +318,15 @@ async def test_h8_an_owner_that_is_no_superuser_goes_all_the_way_and_back(owned:
     await owned.rollback("start")
 
 
+async def test_h8_a_trigger_function_of_another_account_stays_where_it_is(owned: V2Database) -> None:
+    await owned.admin.execute(
+        f"CREATE FUNCTION theirs() {BODY}; CREATE TRIGGER theirs BEFORE UPDATE ON spaces"
+        " FOR EACH ROW EXECUTE FUNCTION theirs()"
+    )
+    await owned.apply("contract")
+    await owned.rollback("start")
+
+
 @pytest.mark.parametrize(
     ("statement", "advice"),
     [
