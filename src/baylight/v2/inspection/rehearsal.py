@@ -68,10 +68,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """Result of a rehearsal. `names`: what Baylight's things will be called in `public`.
-
-    `moved`: statements that move V2's functions to the archive.
-    """
+    """Result of a rehearsal. `names`: what Baylight's things will be called in `public`."""
 
     failure: Failure | None = None
     names: list[Name] = field(default_factory=list)
@@ -84,16 +81,11 @@ async def rehearse(real: Connection, choices: Choices) -> Rehearsal:
     """
     result = Rehearsal()
     at = [STAGES[0], "copy of V2's tables", False]
-
-    async def all_stages() -> None:
-        async with scratch(real) as (connection, second):
+    try:
+        async with asyncio.timeout(_MAX_S), scratch(real) as (connection, second):
             migration = _run_on(connection, second, choices)
             await _forth(migration, at, result)
             await _back(migration, at)
-
-    try:
-        async with asyncio.timeout(_MAX_S):
-            await all_stages()
     except AWAY as error:
         if isinstance(error, TimeoutError):
             result.failure = Failure(str(at[0]), str(at[1]), bool(at[2]), f"the rehearsal needs more than {_MAX_S:g} s")
